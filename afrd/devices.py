@@ -1,0 +1,32 @@
+"""Where to compute, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA, else Apple's MPS, else the CPU; anything else is a torch device, which must be there.
+
+    Raises:
+        ValueError: torch does not know the device, or this machine does not have it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"device {name!r} cannot be used here; choose auto, cpu, cuda or mps") from error
+    return device
+
+
+def autocast(device: torch.device) -> AbstractContextManager:
+    """bfloat16 where the device computes it natively: a CUDA card, or a CPU with AVX512-BF16 or AMX."""
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        abilities = torch.cpu.get_capabilities()
+        native = bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+    return torch.autocast(device.type, torch.bfloat16, enabled=native)

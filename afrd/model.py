@@ -1,0 +1,195 @@
+"""AFRD: fusion and student over a frozen teacher's features; its loss, its maps and its scores.
+
+Reverse distillation on one light is this class with one light.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.transforms.functional import gaussian_blur
+
+from afrd.fusion import FUSIONS, FeatureFusion, fuse_evidence
+from afrd.student import NarrowStudent, RD4ADStudent
+
+TARGETS = ("lights", "fused")
+VARIANCE_EXPONENT = 0.25  # see docs/method.md
+SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What an `AFRD` is made of.
+
+    Args:
+        lights: names, in the order of the L axis.
+        teacher: its name, which decides the student: RD4AD's for ResNets, the narrow one for all others.
+        channels, strides: the teacher's, per scale.
+        target: `lights` (every light's own features are regressed, evidence is fused) or `fused` (features are fused
+            before the bottleneck and the fused ones are regressed, as AFRD's abstract says).
+        fusion: `attention`, `mean`, `max`, and with target `fused` also `concat`.
+        width: channels of the narrow student.
+    """
+
+    lights: tuple[str, ...]
+    teacher: str
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    target: str = "lights"
+    fusion: str = "attention"
+    width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise ValueError(f"target {self.target!r} is not known; choose one of {', '.join(TARGETS)}")
+        if self.fusion not in FUSIONS:
+            raise ValueError(f"fusion {self.fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
+        if self.target == "lights" and self.fusion == "concat":
+            raise ValueError("fusion 'concat' joins features, so it needs target 'fused' (--target fused)")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the student found, on the grid of the finest scale, before it is brought to a picture's size.
+
+    Attributes:
+        errors: (B, L, h, w) with target `lights`; (B, 1, h, w) with target `fused`.
+        shares: (B, L, h, w), the lights' shares in the fused features; None with target `lights`.
+        present: (B, L) bool.
+    """
+
+    errors: Tensor
+    shares: Tensor | None
+    present: Tensor
+
+
+@dataclass(frozen=True)
+class Maps:
+    """`anomaly_map` (B, H, W) = sum over lights of `attention` * `light_maps`, both (B, L, H, W); `score` (B,).
+
+    `attention` sums to 1 over the lights, and is 0 for an absent one, as is its light map. With target `fused` there is
+    one error only, which stands in every present light's map.
+    """
+
+    anomaly_map: Tensor
+    light_maps: Tensor
+    attention: Tensor
+    score: Tensor
+
+
+class AFRD(nn.Module):
+    """Fusion and student over cached teacher features."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        seen = len(config.lights) if config.target == "lights" else 1
+        if config.teacher in ("resnet18", "wide_resnet50_2"):
+            wide = config.teacher == "wide_resnet50_2"
+            self.student: nn.Module = RD4ADStudent(config.channels, config.strides, seen, wide)
+        else:
+            self.student = NarrowStudent(config.channels, config.strides, seen, config.width)
+        self.fusion = (
+            FeatureFusion(config.channels, len(config.lights), config.fusion) if config.target == "fused" else None
+        )
+
+    def loss(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
+        """What training minimises.
+
+        Per scale, with e = 1 - cosine of regressed and teacher features at a place and v the predicted log-variance:
+        the mean over places and lights present of e exp(-v) + v (Kendall & Gal 2017, equation 8 with a cosine error).
+        RD4AD's student predicts no variance; its loss is 1 - cosine of whole flattened maps (RD4AD's own code).
+
+        Args:
+            features: per scale (B, L, C, h, w).
+            present: (B, L) bool.
+        """
+        inward, _, there = self._fuse(features, present)
+        regressed, log_variance = self.student(inward)
+        # A free mixing of the channels could make its own target constant, so concat is not trained through it.
+        target = [f.detach() for f in inward] if self.config.fusion == "concat" else inward
+        if isinstance(self.student, RD4ADStudent):
+            losses = [
+                1 - F.cosine_similarity(r[there].flatten(1), f[there].flatten(1))
+                for r, f in zip(regressed, target, strict=True)
+            ]
+        else:
+            losses = [
+                (e * torch.exp(-v) + v)[there]
+                for e, v in zip(cosine_errors(regressed, target), log_variance, strict=True)
+            ]
+        return torch.stack([loss.mean() for loss in losses]).sum()
+
+    def evidence(self, features: Sequence[Tensor], present: Tensor) -> Evidence:
+        """Error of every light: sum over scales of e exp(-v / 4), smoothed; see `loss` for e and v.
+
+        The exponent lies between that of the plain error (0), which sees most where good parts are smooth, and that of
+        the loss (1), which sees most where they are textured; docs/method.md has the measurement.
+
+        Args:
+            features: per scale (B, L, C, h, w), finest first.
+            present: (B, L) bool. What stands in an absent light's place does not matter.
+        """
+        inward, shares, _ = self._fuse(features, present)
+        regressed, log_variance = self.student(inward)
+        grid = inward[0].shape[-2:]
+        errors = torch.stack(
+            [
+                resize(e * torch.exp(-VARIANCE_EXPONENT * v), grid)
+                for e, v in zip(cosine_errors(regressed, inward), log_variance, strict=True)
+            ]
+        ).sum(0)
+        share = None if shares is None else torch.stack([resize(s, grid) for s in shares]).mean(0)
+        return Evidence(smooth(errors), share, present)
+
+    def maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
+        """Anomaly maps at a picture's size (H, W); `fusion` overrides how evidence is fused (target `lights`)."""
+        light_maps = resize(evidence.errors, size).clamp_min(0.0)
+        present = evidence.present
+        if evidence.shares is None:
+            anomaly_map, attention = fuse_evidence(light_maps, present, fusion or self.config.fusion)
+        else:
+            attention = resize(evidence.shares, size)
+            anomaly_map = light_maps[:, 0]
+        light_maps = light_maps * present[:, :, None, None]
+        return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
+
+    def forward(self, features: Sequence[Tensor], present: Tensor, size: tuple[int, int]) -> Maps:
+        return self.maps(self.evidence(features, present), size)
+
+    def _fuse(self, features: Sequence[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor] | None, Tensor]:
+        """What the student reads, the lights' shares in it, and which of its L (or 1) entries are there."""
+        if self.fusion is None:
+            there = present[:, :, None, None, None]
+            return [f.masked_fill(~there, 0.0) for f in features], None, present
+        fused, shares = self.fusion(list(features), present)
+        return [f[:, None] for f in fused], shares, torch.ones_like(present[:, :1])
+
+
+def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> list[Tensor]:
+    """1 - cosine over the channels at every place: (B, L, C, h, w) twice -> (B, L, h, w), per scale, in 0..2."""
+    errors = []
+    for r, f in zip(regressed, features, strict=True):
+        r, f = r.float(), f.float()
+        # Half the memory traffic of F.cosine_similarity, which matters on a CPU.
+        lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
+        errors.append(1 - (r * f).sum(2) / lengths)
+    return errors
+
+
+def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Bilinear, (B, L, h, w) -> (B, L, H, W)."""
+    if maps.shape[-2:] == tuple(size):
+        return maps
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+
+def smooth(maps: Tensor) -> Tensor:
+    """Gaussian of sigma `SMOOTHING` times the longer side, on (B, L, h, w)."""
+    sigma = SMOOTHING * max(maps.shape[-2:])
+    radius = min(max(1, round(4 * sigma)), min(maps.shape[-2:]) - 1)
+    return gaussian_blur(maps, [2 * radius + 1] * 2, [sigma] * 2) if radius > 0 else maps

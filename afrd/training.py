@@ -1,0 +1,285 @@
+"""Training: `fit`, one loop over cached teacher features."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from afrd.datasets import Category, MultiLightDataset, parse_lights
+from afrd.devices import autocast, pick_device
+from afrd.features import Features, load_features
+from afrd.model import AFRD, ModelConfig
+from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, load_run, start_run
+from afrd.storage import load_tensors, save_tensors
+from afrd.student import RD4ADStudent
+from afrd.teacher import Teacher, load_teacher
+
+STEPS = 350  # of the narrow student, however many samples there are
+RD4AD_EPOCHS = 200
+CHECKPOINT_SECONDS = 10.0
+
+
+class Cancelled(Exception):
+    """Training was stopped by `on_step`; the same call goes on from the last checkpoint in the run folder."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What `on_step` is told: steps done and in all, the last loss, seconds left."""
+
+    step: int
+    steps: int
+    loss: float
+    seconds_left: float
+
+
+def fit(
+    data: Category,
+    lights: str | Sequence[str | int] = "all",
+    out: str | Path = "runs/afrd",
+    *,
+    target: str = "lights",
+    fusion: str = "attention",
+    teacher: str | Teacher = "efficientnet_lite0",
+    weights: str | Path | None = None,
+    size: int = 384,
+    width: int = 64,
+    epochs: int | None = None,
+    batch: int = 8,
+    seed: int = 0,
+    device: str = "auto",
+    compiled: bool = False,
+    show_progress: bool = True,
+    on_step: Callable[[StepReport], bool | None] | None = None,
+    on_features: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Trains AFRD on the good samples of a category and returns the finished run.
+
+    The same call on the folder of an interrupted training goes on from its last checkpoint and ends with the weights of
+    an uninterrupted one; on the folder of a finished run it returns that run.
+
+    Args:
+        data: from `open_dataset`; needs a train split. The validation split gives the threshold; where there is none,
+            every fifth training sample is kept back for it.
+        lights: "all", names, or numbers.
+        out: the run folder.
+        target, fusion, width: see `ModelConfig`.
+        teacher, weights: see `load_teacher`.
+        size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
+        epochs: passes over the training samples; by default as many as make 350 steps (RD4AD's student: 200 passes).
+        batch: samples a step.
+        seed: of initial weights and of the order of samples.
+        device: `auto` (CUDA, else MPS, else CPU) or a torch device.
+        compiled: run the step through torch.compile.
+        show_progress: a bar on stderr, with loss and time left.
+        on_step: called after every step; returning True stops training by `Cancelled`.
+        on_features: called with (done, all) while teacher features are computed.
+
+    Raises:
+        ValueError: a bad option, a bad picture, or a folder that holds another run.
+        WeightsUnavailable: see `load_teacher`.
+    """
+    chosen = parse_lights(lights, data.lights)
+    where = pick_device(device)
+    if "train" not in data:
+        raise ValueError(f"category {data.name} has no train split; its splits are {', '.join(data.splits)}")
+    for name, value, least in (("size", size, 32), ("width", width, 8), ("batch", batch, 1), ("epochs", epochs, 1)):
+        if value is not None and value < least:
+            raise ValueError(f"{name} is {value}, but must be at least {least}")
+    teacher = (teacher if isinstance(teacher, Teacher) else load_teacher(teacher, weights)).to(where)
+    if any(data["train"].anomalous):
+        bad = data["train"].names[data["train"].anomalous.index(True)]
+        raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
+
+    model_config = ModelConfig(chosen, teacher.name, teacher.channels, teacher.strides, target, fusion, width)
+    train_index, calibration = split_train(data)
+    steps_an_epoch = math.ceil(len(train_index) / batch)
+    if epochs is None:
+        resnet = teacher.name in ("resnet18", "wide_resnet50_2")
+        epochs = RD4AD_EPOCHS if resnet else math.ceil(STEPS / steps_an_epoch)
+    config = FitConfig(
+        data_root=str(data.root.resolve()),
+        category=data.name,
+        teacher_digest=teacher.digest,
+        weights=str(Path(weights).resolve()) if weights else None,
+        size=size,
+        picture_size=data["train"].image_size,
+        epochs=epochs,
+        batch=batch,
+        seed=seed,
+        calibration=calibration.split if calibration is not None else "held out of train",
+    )
+    folder = Path(out)
+    finished = start_run(folder, model_config, config)
+    if finished:
+        return load_run(folder, device=device, teacher=teacher)
+
+    bar_of = _bar if show_progress else None
+    features = load_features(data["train"], teacher, size, _features_progress("train", bar_of, on_features))
+    positions = [data.lights.index(light) for light in chosen]
+    torch.manual_seed(seed)
+    model = AFRD(model_config).to(where)
+    model.to(memory_format=torch.channels_last)
+    history = _train(model, features, train_index, positions, config, where, compiled, folder, bar_of, on_step)
+
+    if calibration is not None:
+        on_good = load_features(calibration, teacher, size, _features_progress("val", bar_of, on_features))
+        good = [i for i, label in enumerate(calibration.anomalous) if label is False]
+    else:
+        on_good, good = features, sorted(set(range(len(features))) - set(train_index))
+    evidence = calibrate(model, on_good, np.array(good, dtype=int), positions)
+    finish_run(folder, model, evidence, history)
+    return load_run(folder, device=device, teacher=teacher)
+
+
+def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
+    """Training positions, and the validation split if it has good samples; else some of train are kept back."""
+    everything = list(range(len(data["train"])))
+    if "val" in data and False in data["val"].anomalous:
+        return everything, data["val"]
+    if len(everything) < 2:
+        return everything, None
+    return [i for i in everything if i % HELD_OUT != HELD_OUT - 1 or len(everything) < HELD_OUT], None
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """Linear warm-up over the first 5 % of the steps, then half a cosine down to a hundredth of the peak."""
+    warm_up = max(1, steps // 20)
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up))))
+
+
+def _train(
+    model: AFRD,
+    features: Features,
+    train_index: list[int],
+    positions: list[int],
+    config: FitConfig,
+    device: torch.device,
+    compiled: bool,
+    folder: Path,
+    bar_of: Callable[..., tqdm] | None,
+    on_step: Callable[[StepReport], bool | None] | None,
+) -> list[dict[str, float]]:
+    """Trains `model` in place, from the folder's checkpoint if there is one; returns a row a step."""
+    rd4ad = isinstance(model.student, RD4ADStudent)
+    # RD4AD's own settings for its student; the narrow one likes AdamW with a decaying rate.
+    optimiser: torch.optim.Optimizer = (
+        torch.optim.Adam(model.parameters(), 0.005, betas=(0.5, 0.999))
+        if rd4ad
+        else torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
+    )
+    peak = optimiser.param_groups[0]["lr"]
+    steps_an_epoch = math.ceil(len(train_index) / config.batch)
+    steps = config.epochs * steps_an_epoch
+    first_epoch, history = load_checkpoint(folder, model, optimiser)
+    loss_of = torch.compile(model.loss) if compiled else model.loss
+    on_card = _resident(features, train_index, positions, device)
+    saved = began = time.monotonic()
+    bar = bar_of(total=steps, initial=first_epoch * steps_an_epoch, desc=f"train {folder.name}") if bar_of else None
+    model.train()
+    for epoch in range(first_epoch, config.epochs):
+        order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
+        for start in range(0, len(order), config.batch):
+            picked = order[start : start + config.batch]
+            if on_card is not None:
+                chosen = [scale[torch.from_numpy(picked).to(device)] for scale in on_card]
+            else:
+                chosen = features.batch(np.sort(np.array(train_index)[picked]), positions)
+            batch = [scale.to(device).float() for scale in chosen]
+            present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
+            step = len(history)
+            if not rd4ad:
+                optimiser.param_groups[0]["lr"] = learning_rate(step, steps, peak)
+            with autocast(device):
+                loss = loss_of(batch, present)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            history.append({"step": step, "epoch": epoch, "loss": float(loss.detach())})
+            if not math.isfinite(history[-1]["loss"]):
+                raise FloatingPointError(
+                    f"the loss is {history[-1]['loss']} at step {step}; the run folder is {folder}"
+                )
+            if bar:
+                bar.set_postfix(loss=f"{history[-1]['loss']:.3f}", refresh=False)
+                bar.update()
+            done = step + 1 - first_epoch * steps_an_epoch
+            left = (time.monotonic() - began) / done * (steps - step - 1)
+            if on_step and on_step(StepReport(step + 1, steps, history[-1]["loss"], left)):
+                raise Cancelled(f"training of {folder} was stopped at step {step + 1} of {steps}")
+        if time.monotonic() - saved > CHECKPOINT_SECONDS or epoch + 1 == config.epochs:
+            save_checkpoint(folder, model, optimiser, epoch + 1, history)
+            saved = time.monotonic()
+    if bar:
+        bar.close()
+    return history
+
+
+def _resident(
+    features: Features, train_index: list[int], positions: list[int], device: torch.device
+) -> list[Tensor] | None:
+    """All training features on the card, if it is a card and they take less than half of its free memory."""
+    if device.type != "cuda":
+        return None
+    size = sum(scale[0, 0].nbytes for scale in features.scales) * len(train_index) * len(positions)
+    free, _ = torch.cuda.mem_get_info(device)
+    return [scale.to(device) for scale in features.batch(train_index, positions)] if size < free / 2 else None
+
+
+def save_checkpoint(
+    folder: Path, model: AFRD, optimiser: torch.optim.Optimizer, epoch: int, history: list[dict[str, float]]
+) -> None:
+    """Model, optimiser and history after `epoch` whole epochs, in one safetensors file, replaced atomically."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for i, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{i}.{name}": value for name, value in state.items()}
+    save_tensors(folder / "checkpoint.safetensors", tensors, {"epoch": str(epoch), "history": json.dumps(history)})
+
+
+def load_checkpoint(folder: Path, model: AFRD, optimiser: torch.optim.Optimizer) -> tuple[int, list[dict[str, float]]]:
+    """Restores the folder's checkpoint, if there is one; returns whole epochs done and their history."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return 0, []
+    tensors, about = load_tensors(path)
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, i, name = key.split(".", 2)
+            state.setdefault(int(i), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return int(about["epoch"]), json.loads(about["history"])
+
+
+def _bar(**options) -> tqdm:
+    return tqdm(leave=False, dynamic_ncols=True, disable=None, **options)  # None: not into a pipe
+
+
+def _features_progress(
+    split: str, bar_of: Callable[..., tqdm] | None, on_features: Callable[[int, int], None] | None
+) -> Callable[[int, int], None]:
+    bar: tqdm | None = None
+
+    def report(done: int, total: int) -> None:
+        nonlocal bar
+        if bar_of:
+            bar = bar or bar_of(total=total, desc=f"features of {split}")
+            bar.update(done - bar.n)
+            if done == total:
+                bar.close()
+        if on_features:
+            on_features(done, total)
+
+    return report

@@ -1,0 +1,66 @@
+"""What several test files need: a tiny rendered data set, tiny runs, a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(max(1, (os.cpu_count() or 2)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def feature_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Features of the tests do not go into the user's cache."""
+    previous = os.environ.get("AFRD_CACHE")
+    os.environ["AFRD_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if previous is None:
+        del os.environ["AFRD_CACHE"]
+    else:
+        os.environ["AFRD_CACHE"] = previous
+
+
+@pytest.fixture(scope="session")
+def candies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of a tiny data set with the category Praline: six lights, 64x64, 6 train, 3 val, 2 good and 2 bad test."""
+    from afrd.candies import render_category
+
+    root = tmp_path_factory.mktemp("candies")
+    render_category(root, "Praline", size=64, train=6, val=3, test_good=2, test_bad=2, twins=True, workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_runs(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the runs Praline/afrd and Praline/single-top, trained for a few steps."""
+    import afrd
+
+    runs = tmp_path_factory.mktemp("runs")
+    data = afrd.open_dataset(candies, "Praline")
+    for lights, name in (("all", "afrd"), ("top", "single-top")):
+        afrd.fit(data, lights, runs / "Praline" / name, size=64, width=16, epochs=2, show_progress=False)
+    return runs
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str | None:
+    """Path of an installed Chromium or Chrome; None where Playwright's own is there.
+
+    Without any browser the test is skipped, and fails where CI=true.
+    """
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        if path := shutil.which(name):
+            return path
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        if Path(playwright.chromium.executable_path).exists():
+            return None
+    why = "no browser: install chromium (Debian: apt-get install chromium) or run `playwright install chromium`"
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)

@@ -1,0 +1,189 @@
+"""Training on real files: it learns, goes on where it stopped, and says what is wrong."""
+
+import shutil
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import afrd
+from afrd.devices import autocast, pick_device
+from afrd.features import cache_dir, load_features, teacher_size
+from afrd.runs import calibration_index, read_config
+from afrd.teacher import load_teacher
+from afrd.training import Cancelled, learning_rate, split_train
+
+QUICK = {"size": 64, "width": 16, "show_progress": False}
+
+
+@pytest.fixture(scope="module")
+def data(candies):
+    return afrd.open_dataset(candies, "Praline")
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return load_teacher()
+
+
+@pytest.fixture(autouse=True)
+def checkpoint_every_epoch(monkeypatch):
+    monkeypatch.setattr("afrd.training.CHECKPOINT_SECONDS", 0.0)
+
+
+def test_training_makes_a_whole_run_folder(data, teacher, tmp_path: Path):
+    run = afrd.fit(data, "all", tmp_path / "run", teacher=teacher, epochs=30, **QUICK)
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"config.json", "history.csv", "model.safetensors", "calibration.safetensors"}
+    loss = run.history().loss
+    assert len(loss) == 30 and loss.iloc[-3:].mean() < loss.iloc[:3].mean() - 0.5
+    assert run.lights == data.lights and run.config.calibration == "val"
+    assert run.threshold().samples == 3
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(data, teacher, tmp_path: Path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = {"teacher": teacher, "epochs": 6, "batch": 4, **QUICK}
+    afrd.fit(data, "top,box", whole, **options)
+    for stop in (3, 9):
+        with pytest.raises(Cancelled, match=rf"stopped at step {stop} of 12"):
+            afrd.fit(data, "top,box", parts, on_step=lambda report, stop=stop: report.step == stop, **options)
+        assert (parts / "checkpoint.safetensors").exists() and not (parts / "model.safetensors").exists()
+    seen = []
+    resumed = afrd.fit(data, "top,box", parts, on_step=lambda report: seen.append(report.step), **options)
+    assert seen[0] == 9 and len(resumed.history()) == 12  # from the last whole epoch, after step 8
+    expected, found = (load_file(folder / "model.safetensors") for folder in (whole, parts))
+    assert expected.keys() == found.keys()
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+
+
+def test_a_finished_run_is_not_trained_again(data, teacher, tmp_path: Path):
+    options = {"teacher": teacher, "epochs": 1, **QUICK}
+    afrd.fit(data, "top", tmp_path / "run", **options)
+    afrd.fit(data, "top", tmp_path / "run", on_step=lambda _: pytest.fail("trained again"), **options)
+    with pytest.raises(ValueError, match=r"holds a run with epochs 1, not 2; choose another folder"):
+        afrd.fit(data, "top", tmp_path / "run", **(options | {"epochs": 2}))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(data, teacher, tmp_path: Path):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        afrd.fit(data, "top", tmp_path / name, teacher=teacher, epochs=2, seed=seed, **QUICK)
+    a, b, c = (load_file(tmp_path / name / "model.safetensors") for name in "abc")
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert not all(torch.equal(a[k], c[k]) for k in a)
+
+
+def test_features_are_computed_once_and_again_for_a_changed_picture(candies, teacher, tmp_path: Path):
+    shutil.copytree(candies / "Praline", tmp_path / "Praline")
+    dataset = afrd.open_dataset(tmp_path, "Praline")["val"]
+    calls: list[int] = []
+    first = load_features(dataset, teacher, 64, lambda done, total: calls.append(done))
+    assert calls == [1, 2, 3] and first.scales[0].shape == (3, 6, 40, 8, 8) and first.scales[1].shape == (3, 6, 112, 4, 4)
+    load_features(dataset, teacher, 64, lambda *_: pytest.fail("computed again"))
+    sample = dataset[1]
+    expected = teacher(sample.images)[0].half().numpy()
+    np.testing.assert_allclose(first.scales[0][1], expected, rtol=2e-2, atol=2e-2)
+    picture = dataset.picture(0, "top")
+    picture.write_bytes(dataset.picture(1, "top").read_bytes())
+    again = load_features(afrd.open_dataset(tmp_path, "Praline")["val"], teacher, 64)
+    assert not np.array_equal(again.scales[0][0, 3], first.scales[0][0, 3])
+    assert not list((cache_dir() / "features").glob(".unfinished*"))
+
+
+def test_nothing_half_written_is_left_when_a_picture_is_broken(candies, teacher, tmp_path: Path):
+    shutil.copytree(candies / "Praline", tmp_path / "Praline")
+    dataset = afrd.open_dataset(tmp_path, "Praline")["train"]
+    dataset.picture(4, "left").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=dataset.picture(4, "left").name):
+        afrd.fit(afrd.open_dataset(tmp_path, "Praline"), "all", tmp_path / "run", teacher=teacher, epochs=1, **QUICK)
+    assert not list((cache_dir() / "features").glob(".unfinished*"))
+
+
+def test_without_a_validation_split_some_training_samples_are_kept_for_the_threshold(candies, teacher, tmp_path: Path):
+    shutil.copytree(candies / "Praline" / "train", tmp_path / "Praline" / "train")
+    alone = afrd.open_dataset(tmp_path, "Praline")
+    train, calibration = split_train(alone)
+    assert calibration is None and train == [0, 1, 2, 3, 5] and calibration_index(alone["train"], True) == [4]
+    run = afrd.fit(alone, "top", tmp_path / "run", teacher=teacher, epochs=1, **QUICK)
+    assert run.config.calibration == "held out of train" and run.threshold().samples == 1
+    fused = afrd.fit(alone, "all", tmp_path / "fused", target="fused", teacher=teacher, epochs=1, **QUICK)
+    assert fused.threshold("top").samples == 1
+
+
+def test_grey_pictures_of_any_shape_and_number_of_lights_can_be_trained_on(teacher, tmp_path: Path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        folder = tmp_path / "relief" / "train" / "good" / f"part{i}"
+        folder.mkdir(parents=True)
+        for light in ("led1", "led2", "ambient"):
+            Image.fromarray(rng.integers(0, 255, (48, 80), np.uint8)).save(folder / f"{light}.png")
+    data = afrd.open_dataset(tmp_path, "relief")
+    run = afrd.fit(data, "all", tmp_path / "run", teacher=teacher, epochs=1, **QUICK)
+    seen = run.predict(data["train"][0])
+    assert seen.anomaly_map.shape == (48, 80) and seen.attention.shape == (3, 48, 80)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"lights": "dome2"}, "light 'dome2' is not known"),
+        ({"size": 8}, "size is 8, but must be at least 32"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"device": "cuda:9"}, "device 'cuda:9' cannot be used here"),
+        ({"device": "abacus"}, "device 'abacus' cannot be used here"),
+        ({"teacher": "vgg"}, "teacher 'vgg' is not known"),
+        ({"fusion": "concat"}, "needs target 'fused'"),
+    ],
+)
+def test_wrong_options_leave_nothing_behind(data, tmp_path: Path, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        afrd.fit(data, out=tmp_path / "run", **(QUICK | options))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_other_things_is_left_alone(data, teacher, tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="is no run folder"):
+        afrd.fit(data, "top", tmp_path, teacher=teacher, epochs=1, **QUICK)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    rates = [learning_rate(step, 100, 1.0) for step in range(100)]
+    assert rates[0] == pytest.approx(0.2) and max(rates) == 1.0 and rates[-1] < 0.02
+    assert all(a >= b for a, b in zip(rates[5:], rates[6:], strict=False))
+
+
+def test_pictures_keep_their_proportions_before_the_teacher():
+    assert teacher_size((256, 256), 384) == (384, 384)
+    assert teacher_size((480, 640), 384) == (288, 384)
+    assert teacher_size((10, 1000), 384) == (32, 384)
+
+
+def test_the_step_can_be_compiled_and_computes_the_same(data, teacher, tmp_path: Path, monkeypatch):
+    # The whole path but for the last stage, which takes a C++ compiler minutes.
+    monkeypatch.setattr("torch.compile", partial(torch.compile, backend="aot_eager"))
+    plain = afrd.fit(data, "top", tmp_path / "plain", teacher=teacher, epochs=1, **QUICK)
+    compiled = afrd.fit(data, "top", tmp_path / "compiled", teacher=teacher, epochs=1, compiled=True, **QUICK)
+    assert compiled.history().loss[0] == pytest.approx(plain.history().loss[0], rel=1e-2)
+
+
+def test_auto_is_a_device_that_is_there():
+    device = pick_device("auto")
+    assert torch.zeros(1, device=device).device.type == device.type
+    with autocast(torch.device("cpu")):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).tolist() == [[2, 2], [2, 2]]
+
+
+def test_the_config_reads_back_what_was_written(data, teacher, tmp_path: Path):
+    run = afrd.fit(data, "top,left", tmp_path / "run", teacher=teacher, epochs=1, **QUICK)
+    model_config, config = read_config(tmp_path / "run")
+    assert asdict(model_config) == asdict(run.model.config) and config == run.config
+    assert model_config.lights == ("top", "left")
