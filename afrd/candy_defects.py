@@ -61,7 +61,7 @@ def draw_defect(
         taken: other defects of the same candy, which this one keeps away from.
     """
     facing = dot(surface.normals, surface.toward)
-    good = (facing > 0.3) & (surface.cover >= 1) & (surface.points[2] > 0.05)
+    good = (facing > 0.4) & (surface.cover >= 1) & (surface.points[2] > 0.12)
     for other in taken:
         away = surface.points - other.centre
         good &= dot(away, away) > 0.3
@@ -71,23 +71,23 @@ def draw_defect(
     tangent = unit(np.cross(normal[:, 0], rng.normal(size=3)).astype(np.float32)[:, None])
     other_tangent = np.cross(normal[:, 0], tangent[:, 0]).astype(np.float32)[:, None]
 
-    reach = float(np.exp(rng.uniform(np.log(0.09), np.log(0.21)))) * candy.scale  # 8 to 18 pixels of 256
+    reach = float(np.exp(rng.uniform(np.log(0.12), np.log(0.24)))) * candy.scale  # 10 to 20 pixels of 256
     stretch = float(rng.uniform(0.75, 1.3))
     reaches = np.array([[reach * stretch], [reach / stretch], [1.6 * reach]], np.float32)
     frame = np.stack((tangent[:, 0], other_tangent[:, 0], normal[:, 0])) / reaches
     uneven = rng.normal(0, 0.16, 3)
     defect = Defect(kind, centre, frame, (uneven[0], 2 * uneven[1], uneven[2]), 0.0)
     if kind in ("bumps", "dents"):
-        height = reach * float(rng.uniform(0.16, 0.42))
+        height = reach * float(rng.uniform(0.22, 0.5))
         return replace(defect, strength=height if kind == "bumps" else -height)
     if kind == "colors":
         stain = _stain(rng, candy.look(centre).albedo)
-        return replace(defect, strength=float(rng.uniform(0.55, 0.95)), colour=stain)
+        return replace(defect, strength=float(rng.uniform(0.65, 0.95)), colour=stain)
     lengths = np.exp(rng.uniform(np.log(0.025), np.log(0.06), 14))  # two to five pixels of 256
     ways = rng.normal(size=(14, 3))
     ways *= (2 * np.pi / lengths / np.linalg.norm(ways, axis=1))[:, None]
     waves = np.concatenate((ways, rng.uniform(0, 2 * np.pi, (14, 1))), axis=1).astype(np.float32)
-    return replace(defect, strength=float(rng.uniform(0.14, 0.36)), waves=waves)
+    return replace(defect, strength=float(rng.uniform(0.25, 0.5)), waves=waves)
 
 
 def _stain(rng: np.random.Generator, under: Array) -> Array:
@@ -95,7 +95,7 @@ def _stain(rng: np.random.Generator, under: Array) -> Array:
     root = np.sqrt(under[:, 0].astype(np.float64))  # roughly even steps to the eye
     while True:
         other = np.clip(root + rng.normal(0, 0.14) + rng.normal(0, 0.13, 3), 0.03, 0.98)
-        if 0.14 < np.linalg.norm(other - root) < 0.5:
+        if 0.2 < np.linalg.norm(other - root) < 0.5:
             return (other**2).astype(np.float32)[:, None]
 
 

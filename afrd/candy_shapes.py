@@ -200,10 +200,9 @@ def _ball_on_stick(radius: float, at: float, stick: float) -> Solid:
 # ---------------------------------------------------------------- paint
 
 
-def _linear(rng: np.random.Generator, hexes: str | tuple[str, ...], spread: float = 0.06) -> Array:
-    """One of the colours, as linear RGB (3, 1), varied a little from candy to candy."""
-    choice = hexes if isinstance(hexes, str) else hexes[int(rng.integers(len(hexes)))]
-    rgb = np.array([int(choice[k : k + 2], 16) for k in (0, 2, 4)]) / 255
+def _linear(rng: np.random.Generator, colour: str, spread: float = 0.03) -> Array:
+    """A colour as linear RGB (3, 1), varied a little from candy to candy."""
+    rgb = np.array([int(colour[k : k + 2], 16) for k in (0, 2, 4)]) / 255
     rgb = np.clip(rgb * (1 + spread * rng.standard_normal() / 2) + spread / 2 * rng.standard_normal(3), 0.01, 0.95)
     return (rgb**2.2).astype(np.float32)[:, None]
 
@@ -230,8 +229,8 @@ def _praline(rng: np.random.Generator, side: int) -> Candy:
     icing = ndimage.gaussian_filter(icing, 1.2 * side / 400)
     raised = ndimage.gaussian_filter(_smoothstep(0, 1, icing), 1.5 * side / 400)
     relief = raised * np.float32(rng.uniform(0.018, 0.03)) + _noise(rng, side, 0.5) * np.float32(0.003)
-    chocolate = _linear(rng, ("6b3418", "5a2a14", "7a3b1c"))
-    cream = _linear(rng, ("a87be0", "f0d9b0", "f5ece0", "e58aa8"))
+    chocolate = _linear(rng, "6b3418")
+    cream = _linear(rng, "f0dcb8")
     rough = rng.uniform(0.2, 0.28)
 
     def paint(own: Array, uv: Array) -> Paint:
@@ -243,9 +242,9 @@ def _praline(rng: np.random.Generator, side: int) -> Candy:
 
 def _peppermint(rng: np.random.Generator, side: int) -> Candy:
     height = rng.uniform(0.5, 0.6)
-    stripes, twist, phase = int(rng.integers(4, 7)), rng.uniform(-1.3, 1.3), rng.uniform(0, 2 * np.pi)
+    stripes, twist, phase = 6, rng.uniform(0.3, 0.9), rng.uniform(0, 2 * np.pi)
     white = _linear(rng, "f2f0ea", 0.02)
-    colour = _linear(rng, ("c8242c", "35b5a5", "2f9e57", "d8433a"))
+    colour = _linear(rng, "c8242c")
     sharp = rng.uniform(0.25, 0.6)
     rough = rng.uniform(0.26, 0.34)
     waver = _noise(rng, side, 0.5)
@@ -275,8 +274,8 @@ def _cookie(rng: np.random.Generator, side: int) -> Candy:
             continue
         spots.append((u, v, size))
         _stamp(chips, u, v, size, stretch, turn, rng.uniform(0.8, 1.2))
-    dough, brown = _linear(rng, ("c08a4e", "b87c44", "a5703c")), _linear(rng, "7a4520")
-    chip = _linear(rng, ("2e150b", "3a1c10"), 0.03)
+    dough, brown = _linear(rng, "b87c44"), _linear(rng, "7a4520")
+    chip = _linear(rng, "341910", 0.03)
     relief = relief * (1 - np.clip(chips, 0, 1) * np.float32(0.8)) + np.float32(0.055) * np.sqrt(chips)
 
     def paint(own: Array, uv: Array) -> Paint:
@@ -308,7 +307,7 @@ def _stamp(texture: Array, u: float, v: float, size: float, stretch: float, turn
 def _gumdrop(rng: np.random.Generator, side: int) -> Candy:
     low, high, stem = rng.uniform(0.84, 0.92), rng.uniform(0.5, 0.6), rng.uniform(0.5, 0.62)
     belly = rng.uniform(0.28, 0.36)
-    jelly = _linear(rng, ("d6202a", "e2761b", "e3b81e", "3f9e35", "7b3aa8"))
+    jelly = _linear(rng, "e2761b")
     crystal = np.clip(_noise(rng, side, 0.035), -1.2, 2.5)
     sugar = np.clip(_noise(rng, side, 0.3) * np.float32(0.18) + np.float32(rng.uniform(0.3, 0.5)), 0.1, 0.8)
     white = _linear(rng, "f4f2ee", 0.01)
@@ -325,14 +324,14 @@ def _gumdrop(rng: np.random.Generator, side: int) -> Candy:
 
 def _lollipop(rng: np.random.Generator, side: int) -> Candy:
     radius, at, stick = rng.uniform(0.66, 0.74), rng.uniform(0.42, 0.5), rng.uniform(0.05, 0.062)
-    first = _linear(rng, ("e8e6d8", "f0d24a", "f2b8c6"))
-    second = _linear(rng, ("d62839", "2fa84f", "2f6fc4", "e0701c", "8a3fb0"))
-    axis = rng.normal(size=3) + np.array([0, 0, 1.5])
+    first = _linear(rng, "e8e6d8")
+    second = _linear(rng, "2fa84f")
+    axis = 0.25 * rng.normal(size=3) + np.array([0.3, -0.3, 1])
     axis = (axis / np.linalg.norm(axis)).astype(np.float32)
     side1 = np.cross(axis, [1, 0.2, 0]).astype(np.float32)
     side1 /= np.linalg.norm(side1)
     side2 = np.cross(axis, side1).astype(np.float32)
-    arms, twist, phase = int(rng.integers(2, 4)), rng.uniform(1.5, 3.5) * rng.choice([-1, 1]), rng.uniform(0, 6.28)
+    arms, twist, phase = 3, rng.uniform(2.0, 2.8), rng.uniform(0, 6.28)
     cloud, paper = _noise(rng, side, 0.3), _linear(rng, "e6e2da", 0.02)
     rough = rng.uniform(0.16, 0.24)
 
@@ -351,9 +350,9 @@ def _lollipop(rng: np.random.Generator, side: int) -> Candy:
 
 def _licorice(rng: np.random.Generator, side: int) -> Candy:
     half = (rng.uniform(0.72, 0.82), rng.uniform(0.72, 0.82), rng.uniform(0.4, 0.48))
-    count = int(rng.choice([3, 5]))
-    soft = _linear(rng, ("ece8e2", "f2b6c8", "f0d878", "a8dcc0"))
-    other = _linear(rng, ("ece8e2", "b7e0b8", "f4c79a", "c9b6e4"))
+    count = 5
+    soft = _linear(rng, "f2b6c8")
+    other = _linear(rng, "ece8e2")
     black = _linear(rng, "211d1c", 0.02)
     cuts = np.linspace(0, 2 * half[2], count + 1)[1:-1] + rng.normal(0, 0.02, count - 1)
     layers = [soft if k == count - 1 else other if k % 4 == 0 else black if k % 2 else soft for k in range(count)]
@@ -373,12 +372,12 @@ def _licorice(rng: np.random.Generator, side: int) -> Candy:
 
 
 _MAKERS: dict[str, tuple[Callable[[np.random.Generator, int], Candy], float]] = {
-    "Praline": (_praline, 20),  # the maker, and how far the candy is turned at most to either side, in degrees
-    "Peppermint": (_peppermint, 180),
+    "Praline": (_praline, 10),  # the maker, and how far the candy is turned at most to either side, in degrees
+    "Peppermint": (_peppermint, 30),
     "Cookie": (_cookie, 180),
     "Gumdrop": (_gumdrop, 180),
-    "Lollipop": (_lollipop, 35),
-    "Licorice": (_licorice, 40),
+    "Lollipop": (_lollipop, 15),
+    "Licorice": (_licorice, 12),
 }
 CATEGORIES: tuple[str, ...] = tuple(_MAKERS)
 
@@ -394,5 +393,5 @@ def make_candy(category: str, rng: np.random.Generator, size: int) -> Candy:
     maker, turn = _MAKERS[category]
     candy = maker(rng, max(128, int(size * 1.6)))
     yaw = float(np.deg2rad(rng.uniform(-turn, turn)) + (np.deg2rad(25) if category == "Licorice" else 0))
-    offset = (float(rng.normal(0, 0.035)), float(rng.normal(0, 0.035)))
+    offset = (float(rng.normal(0, 0.025)), float(rng.normal(0, 0.025)))
     return replace(candy, yaw=yaw, scale=float(rng.uniform(0.95, 1.06)), offset=offset)

@@ -82,7 +82,9 @@ def test_any_timm_backbone_reads_a_local_file(tmp_path: Path):
         torch.save(timm.create_model(name).state_dict(), file)
         teacher = load_teacher(f"timm:{name}", file)
         assert teacher.channels == channels
-        assert all(f.shape[-1] * s == 64 for f, s in zip(teacher(torch.rand(1, 3, 64, 64)), teacher.strides, strict=True))
+        assert all(
+            f.shape[-1] * s == 64 for f, s in zip(teacher(torch.rand(1, 3, 64, 64)), teacher.strides, strict=True)
+        )
 
 
 def test_two_files_have_two_digests(tmp_path: Path):

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import asdict
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,9 @@ def test_features_are_computed_once_and_again_for_a_changed_picture(candies, tea
     dataset = afrd.open_dataset(tmp_path, "Praline")["val"]
     calls: list[int] = []
     first = load_features(dataset, teacher, 64, lambda done, total: calls.append(done))
-    assert calls == [1, 2, 3] and first.scales[0].shape == (3, 6, 40, 8, 8) and first.scales[1].shape == (3, 6, 112, 4, 4)
+    assert (
+        calls == [1, 2, 3] and first.scales[0].shape == (3, 6, 40, 8, 8) and first.scales[1].shape == (3, 6, 112, 4, 4)
+    )
     load_features(dataset, teacher, 64, lambda *_: pytest.fail("computed again"))
     sample = dataset[1]
     expected = teacher(sample.images)[0].half().numpy()
@@ -158,7 +161,7 @@ def test_a_folder_with_other_things_is_left_alone(data, teacher, tmp_path: Path)
 def test_the_learning_rate_warms_up_and_falls():
     rates = [learning_rate(step, 100, 1.0) for step in range(100)]
     assert rates[0] == pytest.approx(0.2) and max(rates) == 1.0 and rates[-1] < 0.02
-    assert all(a >= b for a, b in zip(rates[5:], rates[6:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[5:]))
 
 
 def test_pictures_keep_their_proportions_before_the_teacher():
