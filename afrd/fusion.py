@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 FUSIONS = ("attention", "mean", "max", "concat")
-SHARPNESS = 3.0  # see docs/method.md
+SHARPNESS = 2.0  # see docs/method.md
 
 
 def fuse_evidence(evidence: Tensor, present: Tensor, how: str = "attention", sharpness: float = SHARPNESS):

@@ -17,7 +17,7 @@ from afrd.fusion import FUSIONS, FeatureFusion, fuse_evidence
 from afrd.student import NarrowStudent, RD4ADStudent
 
 TARGETS = ("lights", "fused")
-VARIANCE_EXPONENT = 0.25  # see docs/method.md
+VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
 SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
 
 
@@ -125,10 +125,10 @@ class AFRD(nn.Module):
         return torch.stack([loss.mean() for loss in losses]).sum()
 
     def evidence(self, features: Sequence[Tensor], present: Tensor) -> Evidence:
-        """Error of every light: sum over scales of e exp(-v / 4), smoothed; see `loss` for e and v.
+        """Error of every light: sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
 
-        The exponent lies between that of the plain error (0), which sees most where good parts are smooth, and that of
-        the loss (1), which sees most where they are textured; docs/method.md has the measurement.
+        That is the error in units of its predicted deviation. The exponent lies between that of the plain error (0) and
+        that of the loss (1); docs/method.md has the measurement.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.

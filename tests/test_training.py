@@ -16,7 +16,7 @@ from afrd.devices import autocast, pick_device
 from afrd.features import cache_dir, load_features, teacher_size
 from afrd.runs import calibration_index, read_config
 from afrd.teacher import load_teacher
-from afrd.training import Cancelled, learning_rate, split_train
+from afrd.training import Cancelled, crop, learning_rate, split_train
 
 QUICK = {"size": 64, "width": 16, "show_progress": False}
 
@@ -162,6 +162,18 @@ def test_the_learning_rate_warms_up_and_falls():
     rates = [learning_rate(step, 100, 1.0) for step in range(100)]
     assert rates[0] == pytest.approx(0.2) and max(rates) == 1.0 and rates[-1] < 0.02
     assert all(a >= b for a, b in pairwise(rates[5:]))
+
+
+def test_a_crop_is_the_same_place_in_every_scale():
+    y, x = torch.meshgrid(torch.arange(24.0), torch.arange(32.0), indexing="ij")
+    fine = torch.stack([y, x]).expand(1, 1, 2, 24, 32)
+    coarse = torch.nn.functional.avg_pool2d(fine[0], 2)[None]
+    for seed in range(20):
+        a, b = crop([fine, coarse], np.random.default_rng(seed))
+        assert a.shape[-2:] == (20, 26) and b.shape[-2:] == (10, 13)
+        torch.testing.assert_close(torch.nn.functional.avg_pool2d(a[0], 2)[None], b)
+    one = [torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 1, 2, 1, 1)]
+    assert [c.shape for c in crop(one, np.random.default_rng(0))] == [o.shape for o in one]
 
 
 def test_pictures_keep_their_proportions_before_the_teacher():

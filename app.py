@@ -1,0 +1,8 @@
+"""Starts the explorer: `python app.py [--runs DIR] [--data DIR] [--port 7860] [--share]`."""
+
+import sys
+
+if __name__ == "__main__":
+    from afrd.page import main
+
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""AFRD both ways, every fusion, each single light and late fusion, on one category: one table with intervals.
+
+    python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
+
+Trains what is not trained yet (11 models with six lights), evaluates all on the test split, and writes `table.csv`
+beside the runs. The number of epochs is that of `afrd train`, fixed beforehand; nothing is chosen on the test split.
+"""
+
+import argparse
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import afrd
+from afrd.evaluation import Predictions
+from afrd.metrics import METRICS
+from afrd.runs import load_run
+
+
+def plans(lights: tuple[str, ...]) -> dict[str, dict]:
+    made = {"afrd": {"lights": "all"}}
+    made |= {
+        f"fused-{f}": {"lights": "all", "target": "fused", "fusion": f} for f in ("attention", "mean", "max", "concat")
+    }
+    return made | {f"single-{light}": {"lights": light} for light in lights}
+
+
+def train(root: Path, category: str, folder: Path, options: dict, threads: int) -> float:
+    """Seconds that training took (0 if the run was there)."""
+    torch.set_num_threads(threads)
+    if (folder / "model.safetensors").exists():
+        return 0.0
+    began = time.monotonic()
+    afrd.fit(afrd.open_dataset(root, category), out=folder, show_progress=False, **options)
+    return time.monotonic() - began
+
+
+def late(singles: list[Predictions], how: str) -> Predictions:
+    """Separate networks, their maps put together at the end."""
+    stack = np.stack([p.maps for p in singles])
+    maps = stack.mean(0) if how == "mean" else stack.max(0)
+    table = singles[0].table.assign(score=maps.max((1, 2)), verdict="")
+    lights = tuple(light for p in singles for light in p.lights)
+    return replace(singles[0], table=table, maps=maps, method=f"single-light RDs, late {how}", lights=lights)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("category")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at once, one thread each")
+    options = parser.parse_args()
+
+    data = afrd.open_dataset(options.root, options.category)
+    test = data[data.test_split]
+    made = plans(data.lights)
+    common = {"size": options.size, "seed": options.seed}
+    train(options.root, options.category, options.out / "warm-up", common | {"lights": 0, "epochs": 1}, 2)  # features
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        jobs = {
+            name: pool.submit(train, options.root, options.category, options.out / name, common | plan, 1)
+            for name, plan in made.items()
+        }
+        seconds = {name: job.result() for name, job in jobs.items()}
+
+    found: dict[str, Predictions] = {}
+    for name in made:
+        run = load_run(options.out / name)
+        fusions = ("attention", "mean", "max") if name == "afrd" else (None,)
+        for fusion in fusions:
+            predictions = run.evaluate(test, fusion=fusion)
+            label = f"AFRD, {fusion} over evidence" if fusion else run.method()
+            found[label] = replace(predictions, method=label)
+            seconds[label] = seconds[name]
+    singles = [p for label, p in found.items() if label.startswith("single")]
+    for how in ("mean", "max"):
+        found[f"single-light RDs, late {how}"] = late(singles, how)
+
+    rows = []
+    for label, predictions in found.items():
+        interval = predictions.intervals()
+        cells = {
+            m: f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for m, r in zip(METRICS, interval.itertuples(), strict=True)
+        }
+        rows.append({"method": label, **cells, "seconds": round(seconds.get(label, 0))})
+    table = pd.DataFrame(rows).set_index("method")
+    table.to_csv(options.out / "table.csv")
+    print(
+        f"{options.category}: {len(test)} test samples, seed {options.seed}, size {options.size}; [95 % bootstrap interval]"
+    )
+    print(table.to_string())
+    print(f"peak memory of one process {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""The page: its library and choices in this process, the real thing in a browser and through its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from afrd.page import explore, main, progress
+from afrd.page.library import Library
+from afrd.page.scene import Choice, presets, scene
+
+ROOT = Path(__file__).parents[1]
+PATIENCE = 60_000  # milliseconds, on a busy machine
+
+
+@pytest.fixture(scope="module")
+def library(tiny_runs: Path) -> Library:
+    return Library(tiny_runs, None)
+
+
+@pytest.fixture
+def choice(library: Library) -> Choice:
+    return explore.first_choice(library, "Praline")
+
+
+def shown(library: Library, choice: Choice) -> dict:
+    return json.loads(scene(library, choice))
+
+
+def test_runs_are_grouped_by_category_and_number_of_lights(library: Library):
+    (entry,) = library.categories()
+    assert entry.key == entry.name == "Praline"
+    assert [run.folder.name for run in entry.fused] == ["afrd"]
+    assert [run.lights for run in entry.single] == [("top",)]
+
+
+def test_the_first_thing_shown_is_a_defective_test_sample_under_all_lights(library: Library, choice: Choice):
+    assert choice.split == "test_public"
+    dataset = library.data_of(library.category("Praline"))["test_public"]
+    assert choice.index is not None and dataset.anomalous[choice.index]
+    assert choice.lights == dataset.lights
+    assert choice.shown == "box"
+
+
+def test_the_table_shows_maps_scores_and_attention(library: Library, choice: Choice):
+    content = shown(library, choice)
+    both = content["panels"]
+    assert all(panel["map"].startswith("data:image/png") for panel in both)
+    assert both[0]["made_by"] == "lights: " + ", ".join(choice.lights)
+    assert both[1]["made_by"] == "lights: top"
+    assert sum(tile["mean"] for tile in content["lights"]) == pytest.approx(1, abs=0.01)
+    assert content["truth"].startswith("M")
+    assert len(json.dumps(content)) < 1_500_000
+
+
+def test_a_light_that_is_off_has_no_part_in_the_map(library: Library, choice: Choice):
+    whole = shown(library, choice)
+    fewer = shown(library, replace(choice, lights=("top", "box")))
+    assert fewer["panels"][0]["map"] != whole["panels"][0]["map"]
+    assert fewer["panels"][0]["made_by"] == "lights: top, box"
+    assert [tile["name"] for tile in fewer["lights"] if "error" in tile] == ["top", "box"]
+    assert fewer["panels"][1] == whole["panels"][1]
+
+
+def test_without_lights_the_table_asks_for_one(library: Library, choice: Choice):
+    content = shown(library, replace(choice, lights=()))
+    assert content["panels"][0]["problem"] == "Choose at least one light."
+    assert content["panels"][1]["map"]
+
+
+def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, choice: Choice):
+    for index in range(4):
+        content = shown(library, replace(choice, index=index))
+        bad, called = content["header"]["kind"] == "anomalous", content["panels"][0]["verdict"] == "anomalous"
+        expected = "correct" if bad == called else "missed" if bad else "false alarm"
+        assert content["panels"][0]["right"] == expected
+
+
+def test_filters_and_steps_stay_among_the_samples_that_fit(library: Library, choice: Choice):
+    good = explore.with_samples(library, replace(choice, kind="good"))
+    found = explore.samples(library, good)
+    assert len(found) == 2 and good.index in found
+    assert {explore.stepped(library, replace(good, index=found[0]), by).index for by in (1, -1)} == {found[1]}
+    dataset = library.data_of(library.category("Praline"))["test_public"]
+    labels = [explore.sample_label(dataset, i) for i in range(len(dataset))]
+    assert sum(label.endswith(" · good") for label in labels) == 2
+    assert explore.filters(dataset)[:3] == ["all", "good", "bad"]
+
+
+def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
+    library = Library(tmp_path, candies)
+    choice = explore.first_choice(library, None)
+    content = shown(library, choice)
+    assert content["missing"] == f"afrd train {candies} Praline --out RUN"
+    assert content["picture"].startswith("data:image/webp") and not content["panels"][0].get("map")
+
+
+def test_a_data_set_that_moved_is_one_sentence(tiny_runs: Path, candies: Path, tmp_path: Path):
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_runs, runs)
+    for config in runs.glob("*/*/config.json"):
+        config.write_text(config.read_text().replace(str(candies), str(tmp_path / "gone")))
+    library = Library(runs, None)
+    content = shown(library, explore.first_choice(library, None))
+    assert str(tmp_path / "gone" / "Praline") in content["message"]["text"]
+    assert "--data" in content["message"]["text"]
+    found_again = Library(runs, candies)
+    assert shown(found_again, explore.first_choice(found_again, None))["panels"][0]["map"]
+
+
+def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path):
+    library = Library(tmp_path, None)
+    assert library.categories() == []
+    content = shown(library, explore.first_choice(library, None))
+    assert "afrd train" in content["message"]["command"]
+
+
+def test_a_broken_run_is_left_out(tiny_runs: Path, tmp_path: Path):
+    shutil.copytree(tiny_runs, tmp_path / "runs")
+    (tmp_path / "runs" / "Praline" / "single-top" / "config.json").write_text("{")
+    (entry,) = Library(tmp_path / "runs", None).categories()
+    assert entry.single == ()
+
+
+def test_a_browser_can_only_name_runs_of_the_category(library: Library, choice: Choice, tmp_path: Path):
+    assert explore.known_run(library, choice, str(choice.run)) == choice.run
+    assert explore.known_run(library, choice, str(tmp_path)) is None
+
+
+def test_a_run_that_is_trained_again_is_read_again(tiny_runs: Path, tmp_path: Path):
+    shutil.copytree(tiny_runs, tmp_path / "runs")
+    library = Library(tmp_path / "runs", None)
+    folder = tmp_path / "runs" / "Praline" / "afrd"
+    first = library.run(folder)
+    assert library.run(folder) is first
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    assert library.run(folder) is not first
+
+
+def test_presets_are_those_that_the_lights_allow():
+    eyecandies = ("spots", "bottom", "right", "top", "left", "box")
+    assert [p["name"] for p in presets(eyecandies)] == ["all", "single spots", "spots only", "box only"]
+    assert [p["name"] for p in presets(("left", "dome"))] == ["all"]
+
+
+def test_the_preparation_panel_names_the_step_and_escapes_what_failed():
+    from afrd.demo import Step
+
+    steps = [
+        Step("render", "done", 2, 2),
+        Step("train", "running", 3, 10, "loss 0.2"),
+        Step("<b>", "failed", note="<i>"),
+    ]
+    html = progress.summary(steps)
+    assert "train" in html and "3 of 10, loss 0.2" in html and "step 3 of 3" in html
+    assert "&lt;i&gt;" in html and "<i>" not in html
+    assert "demo is ready" in progress.summary([Step("render", "done")])
+    assert progress.listing(steps).count("<li") == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--runs", "/no/such/folder"], "--runs /no/such/folder is not a folder"),
+        (["--port", "0"], "--port 0 is not a port"),
+        (["--port", "many"], "invalid int value: 'many'"),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_exit_2(options: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        main(options)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextmanager
+def serving(command: list[str], port: int) -> Iterator[str]:
+    """The address of a page that runs in a process of its own."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    process = subprocess.Popen(
+        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, process.communicate()[0]
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        output = process.communicate(timeout=20)[0]
+        assert "Traceback" not in output, output
+
+
+@pytest.fixture(scope="module")
+def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
+    port = free_port()
+    options = ["--runs", str(tiny_runs), "--data", str(candies), "--port", str(port)]
+    with serving([str(ROOT / "app.py"), *options], port) as address:
+        yield address
+
+
+@contextmanager
+def browsing(chromium: str | None, address: str) -> Iterator:
+    """A page in the browser; fails where the page logs an error or asks for anything elsewhere."""
+    from playwright.sync_api import sync_playwright
+
+    wrong: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"asked for {r.url}"),
+        )
+        page.goto(address)
+        yield page
+        browser.close()
+    assert wrong == []
+
+
+MAP = "document.querySelectorAll('.light-table .panel canvas')[0]"
+SCORE = "document.querySelector('.verdict b').textContent"
+SETTLED = f"!document.querySelector('.light-table.busy') && {MAP}?.width > 0"
+
+
+@pytest.mark.browser
+def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_selector(".light-table .panels")
+        page.locator("#samples button").nth(2).click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '02'")
+        page.locator("#samples button").nth(1).click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '01'")
+        page.wait_for_function(SETTLED)
+        score = page.locator(".verdict b").first.inner_text()
+        assert " × threshold: " in score
+        assert page.locator(".panels .lines.truth").count() == 3
+        picture = page.evaluate(f"{MAP}.toDataURL()")
+
+        page.locator(".tile input[value=box]").click()
+        page.wait_for_function(
+            f"text => {SETTLED} && document.querySelector('.verdict b').textContent != text", arg=score
+        )
+        assert page.evaluate(f"{MAP}.toDataURL()") != picture
+        assert page.get_by_text("lights: spots, bottom, right, top, left", exact=True).count() == 1
+
+        page.get_by_role("button", name="box only").click()
+        page.wait_for_selector("text='lights: box'")
+        page.locator(".tile input[value=box]").click()
+        page.wait_for_selector("text='Choose at least one light.'")
+        page.get_by_role("button", name="all", exact=True).click()
+        page.wait_for_function(
+            f"text => {SETTLED} && document.querySelector('.verdict b').textContent == text", arg=score
+        )
+
+        for mode in ("error", "attention"):
+            page.get_by_role("button", name=mode).click()
+            page.wait_for_function("document.querySelectorAll('.tile canvas').length == 6")
+        page.locator(".panels .stage").nth(1).hover(position={"x": 50, "y": 60})
+        readings = page.locator(".at .reading").all_inner_texts()
+        assert readings[0].startswith("x ") and float(readings[1].strip("≥ ")) >= 0
+
+        page.locator(".tile .stage").nth(3).click()
+        page.wait_for_selector("text='under light top'")
+        page.get_by_role("button", name="next sample").click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '02'")
+
+
+@pytest.mark.browser
+def test_nothing_is_cut_off_on_a_tablet(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.set_viewport_size({"width": 820, "height": 1180})
+        page.wait_for_selector(".light-table .panels")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 820
+        clipped = """[...document.querySelectorAll('.light-table :is(label, button, .verdict, .weights span)')]
+            .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1)
+            .map(node => node.textContent)"""
+        assert page.evaluate(clipped) == []
+
+
+def test_scripts_can_ask_the_page_for_scores(app: str, tiny_runs: Path, candies: Path):
+    from gradio_client import Client
+
+    import afrd
+    from afrd.runs import load_run
+
+    client = Client(app, verbose=False)
+    assert client.predict(api_name="/categories") == ["Praline"]
+    found = client.predict("Praline", "01", "", "top,box", api_name="/look")
+    run = load_run(tiny_runs / "Praline" / "afrd", device="cpu")
+    dataset = afrd.open_dataset(candies, "Praline")["test_public"]
+    expected = run.predict_stored(dataset, dataset.names.index("01"), "top,box")
+    assert found["lights"] == ["top", "box"]
+    assert found["score"] == pytest.approx(expected.score, rel=1e-4)
+    assert found["verdict"] == expected.verdict
+    assert sum(weight["mean"] for weight in found["attention"].values()) == pytest.approx(1, abs=1e-3)
+    with pytest.raises(Exception, match="there is no category 'Cookie'"):
+        client.predict("Cookie", "01", "", "all", api_name="/look")
+
+
+def test_every_event_has_a_name_in_the_api(tmp_path: Path):
+    from afrd.page import build
+
+    dependencies = build(tmp_path, None).config["dependencies"]
+    names = [d["api_name"] for d in dependencies]
+    assert len(names) == len(set(names)) and all(isinstance(name, str) and name for name in names)
+    assert {"open_page", "select_sample", "choose_lights", "look", "categories", "look_for_news"} <= set(names)
+
+
+STUB = """
+import shutil, sys, time
+from pathlib import Path
+from afrd.demo import Step
+from afrd.page import launch
+
+finished_run, runs, data, port, signal = sys.argv[1:]
+
+class Stub:
+    finished = False
+    def start(self): pass
+    def steps(self):
+        done = Path(signal).exists()
+        if done and not (Path(runs) / "Praline").exists():
+            shutil.copytree(finished_run, Path(runs) / "Praline" / "afrd")
+        note = "" if done else "loss 0.213, 40 s left"
+        train = Step("Praline: train AFRD", "done" if done else "running", 3, 10, note)
+        return [train, Step("Cookie: render", "failed", note="no space is left on the disk")]
+
+launch(Path(runs), Path(data), Stub(), int(port)).block_thread()
+"""
+
+
+@pytest.mark.browser
+def test_the_first_run_of_a_preparation_appears_without_reloading(
+    tiny_runs: Path, tmp_path: Path, chromium: str | None
+):
+    port, signal = free_port(), tmp_path / "signal"
+    for name in ("runs", "data"):
+        (tmp_path / name).mkdir()
+    arguments = [tiny_runs / "Praline" / "afrd", tmp_path / "runs", tmp_path / "data", port, signal]
+    with serving(["-c", STUB, *map(str, arguments)], port) as address, browsing(chromium, address) as page:
+        page.wait_for_selector("text='The first candies are being made'")
+        page.wait_for_selector("text='3 of 10, loss 0.213, 40 s left'")
+        page.wait_for_selector("text=no space is left on the disk")
+        # the data set is there before its run
+        config = json.loads((tiny_runs / "Praline" / "afrd" / "config.json").read_text())
+        shutil.copytree(Path(config["fit"]["data_root"]) / "Praline", tmp_path / "data" / "Praline")
+        page.wait_for_selector("text='No run for this category yet:'")
+        signal.touch()
+        page.wait_for_selector(".verdict b")
+        assert " × threshold: " in page.locator(".verdict b").first.inner_text()
+        assert page.locator("#category input").input_value() == "Praline"
