@@ -20,7 +20,7 @@ import torch
 
 import afrd
 from afrd.evaluation import Predictions
-from afrd.metrics import METRICS
+from afrd.fusion import FUSIONS
 from afrd.runs import load_run
 
 
