@@ -26,9 +26,7 @@ from afrd.runs import load_run
 
 def plans(lights: tuple[str, ...]) -> dict[str, dict]:
     made = {"afrd": {"lights": "all"}}
-    made |= {
-        f"fused-{f}": {"lights": "all", "target": "fused", "fusion": f} for f in ("attention", "mean", "max", "concat")
-    }
+    made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FUSIONS}
     return made | {f"single-{light}": {"lights": light} for light in lights}
 
 
@@ -89,15 +87,11 @@ def main() -> None:
     rows = []
     for label, predictions in found.items():
         interval = predictions.intervals()
-        cells = {
-            m: f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for m, r in zip(METRICS, interval.itertuples(), strict=True)
-        }
+        cells = interval.apply(lambda r: f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]", axis=1)
         rows.append({"method": label, **cells, "seconds": round(seconds.get(label, 0))})
     table = pd.DataFrame(rows).set_index("method")
     table.to_csv(options.out / "table.csv")
-    print(
-        f"{options.category}: {len(test)} test samples, seed {options.seed}, size {options.size}; [95 % bootstrap interval]"
-    )
+    print(f"{options.category}: {len(test)} test samples, seed {options.seed}, size {options.size}; [95 % intervals]")
     print(table.to_string())
     print(f"peak memory of one process {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20:.2f} GiB")
 
