@@ -69,7 +69,7 @@ def parser() -> Parser:
     p.add_argument("--teacher", default="efficientnet_lite0", help="or wide_resnet50_2, resnet18, timm:NAME")
     p.add_argument("--weights", type=Path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
     p.add_argument("--size", type=int, default=384, help="longer side of the teacher's input in pixels (384)")
-    p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 350 steps")
+    p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 500 steps")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 CATEGORIES = ("Praline", "Cookie", "Peppermint")
 SIZE = 256  # of pictures and of the teacher's input: half the time of 384, for a first look
@@ -63,6 +64,9 @@ class Preparation:
     def finished(self) -> bool:
         return all(step.state in ("done", "failed") for step in self.steps())
 
+    def _all(self, state: str) -> bool:
+        return all(step.state == state for step in self.steps())
+
     def _plan(self, category: str) -> None:
         from afrd.datasets import EYECANDIES_LIGHTS
 
@@ -85,19 +89,23 @@ class Preparation:
             else:
                 total = self._work[i][0].total
                 self._set(i, state="done", done=total, note="")
+        print("demo: all is ready" if self._all("done") else "demo: some steps failed, see above", flush=True)
 
-    def _set(self, index: int, **changes) -> None:
+    def _set(self, index: int, **changes: Any) -> None:
         with self._lock:
             step, work = self._work[index]
             changed = replace(step, **changes)
             self._work[index] = (changed, work)
-        if changed.state != step.state:
-            print(
-                f"demo {index + 1}/{len(self._work)}  {changed.title}: {changed.state} {changed.note}".rstrip(),
-                flush=True,
-            )
-        elif changed.total and changed.done * 4 // changed.total > step.done * 4 // changed.total:
-            print(f"      {changed.done}/{changed.total} {changed.note}".rstrip(), flush=True)
+        self._tell(index, step, changed)
+
+    def _tell(self, index: int, step: Step, changed: Step) -> None:
+        """A line in the terminal where something is being made; none for what was there already."""
+        title = f"demo {index + 1}/{len(self._work)}  {changed.title}"
+        quarter, quarter_before = (s.done * 4 // s.total if s.total else 0 for s in (changed, step))
+        if changed.state == "failed":
+            print(f"{title}: failed: {changed.note}", flush=True)
+        elif changed.state == "running" and quarter > quarter_before and (changed.done < changed.total or step.done):
+            print(f"{title}: {changed.done} of {changed.total} {changed.note}".rstrip(), flush=True)
 
     def _render(self, index: int, category: str) -> None:
         from afrd.candies import render_category

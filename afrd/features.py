@@ -74,22 +74,27 @@ def load_features(
         size: longer side of the teacher's input, in pixels.
         progress: called with (samples done, samples in all).
     """
-    folder = cache_dir() / "features" / _key(dataset, teacher, size)
-    if not (folder / "lights.json").is_file():
+    folder = _folder(dataset, teacher, size)
+    if not features_stored(dataset, teacher, size):
         _compute_all(dataset, teacher, size, folder, progress)
     lights = tuple(json.loads((folder / "lights.json").read_text()))
     scales = [np.load(folder / f"scale{s}.npy", mmap_mode="r", allow_pickle=False) for s in range(len(teacher.strides))]
     return Features(tuple(scales), lights)
 
 
-def _key(dataset: MultiLightDataset, teacher: Teacher, size: int) -> str:
+def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
+    """Whether `load_features` will find them, rather than compute them."""
+    return (_folder(dataset, teacher, size) / "lights.json").is_file()
+
+
+def _folder(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
     sha = hashlib.sha256(f"{teacher.digest} {size} {dataset.lights}".encode())
     for i in range(len(dataset)):
         for light in dataset.lights:
             path = dataset.picture(i, light).resolve()
             state = path.stat() if path.exists() else None
             sha.update(f"{path} {state and (state.st_size, state.st_mtime_ns)}\n".encode())
-    return f"{dataset.category}-{dataset.split}-{sha.hexdigest()[:20]}"
+    return cache_dir() / "features" / f"{dataset.category}-{dataset.split}-{sha.hexdigest()[:20]}"
 
 
 def _compute_all(

@@ -24,7 +24,7 @@ from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher
 
 CROP = 0.8  # of each side: other surroundings every time, and a cheaper step
-STEPS = 350  # of the narrow student, however many samples there are
+STEPS = 500  # of the narrow student, however many samples there are
 RD4AD_EPOCHS = 200
 CHECKPOINT_SECONDS = 10.0
 
@@ -76,7 +76,7 @@ def fit(
         target, fusion, width: see `ModelConfig`.
         teacher, weights: see `load_teacher`.
         size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
-        epochs: passes over the training samples; by default as many as make 350 steps (RD4AD's student: 200 passes).
+        epochs: passes over the training samples; by default as many as make 500 steps (RD4AD's student: 200 passes).
         batch: samples a step.
         seed: of initial weights and of the order of samples.
         device: `auto` (CUDA, else MPS, else CPU) or a torch device.

@@ -63,7 +63,7 @@ def main() -> None:
     test = data[data.test_split]
     made = plans(data.lights)
     common = {"size": options.size, "seed": options.seed}
-    train(options.root, options.category, options.out / "warm-up", common | {"lights": 0, "epochs": 1}, 2)  # features
+    train(options.root, options.category, options.out / "warm-up", common | {"lights": "0", "epochs": 1}, 2)  # features
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         jobs = {
             name: pool.submit(train, options.root, options.category, options.out / name, common | plan, 1)

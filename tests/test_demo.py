@@ -39,7 +39,8 @@ def test_the_first_start_makes_everything_and_the_second_nothing(tmp_path: Path,
     assert [step.state for step in preparation.steps()] == ["done"] * 8
     assert preparation.steps()[1].title == "Praline: train AFRD"
     assert [path.name for path in find_runs(tmp_path / "runs")] == ["afrd", *sorted(f"single-{x}" for x in LIGHTS)]
-    assert "demo 1/8  Praline: render" in capsys.readouterr().out
+    assert "demo 1/8  Praline: render candies under six lights: 4 of 7" in (said := capsys.readouterr().out)
+    assert "demo: all is ready" in said
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
     again = Preparation(tmp_path / "data", tmp_path / "runs")
@@ -48,6 +49,7 @@ def test_the_first_start_makes_everything_and_the_second_nothing(tmp_path: Path,
     wait(again)
     assert {step.state for step in again.steps()} == {"done"}
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")} == before
+    assert capsys.readouterr().out == "demo: all is ready\n"
 
 
 def test_a_step_that_fails_says_why_and_the_others_go_on(tmp_path: Path):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from afrd.cli import Parser
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -163,13 +164,6 @@ def _colours() -> dict[str, Any]:
         "css": f".light-table {{ --truth-line: {figures.TRUTH_COLOUR}; --truth-key: #0fb5a6; "
         f"--threshold-line: {figures.THRESHOLD_COLOUR}; }}\n",
     }
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage text."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def parser() -> Parser:

@@ -166,17 +166,12 @@ class Library:
 
 
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
+    from afrd.features import features_stored
+
     # Reading a whole split for one sample's sake takes minutes on a large one; the store is used once it is there.
-    if len(dataset) <= 60 or features_are_stored(run, dataset):
+    if len(dataset) <= 60 or features_stored(dataset, run.teacher, run.config.size):
         return run.predict_stored(dataset, index, lights)
     return run.predict(library.sample(dataset, index), lights)
-
-
-def features_are_stored(run: Run, dataset: MultiLightDataset) -> bool:
-    from afrd import features
-
-    key = features._key(dataset, run.teacher, run.config.size)
-    return (features.cache_dir() / "features" / key / "lights.json").is_file()
 
 
 def _read_entry(folder: Path) -> tuple[Path, str, RunEntry] | None:
