@@ -64,6 +64,7 @@ def parser() -> Parser:
     p.add_argument("category")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--lights", default="all", help="names or numbers, comma-separated; one light: single-light RD")
+    p.add_argument("--method", default="afrd", help="afrd (default), or memory: nearest patches, no training")
     p.add_argument("--fusion", default="attention", help="attention (default), mean, max; concat with --target fused")
     p.add_argument("--target", default="lights", help="regress every light's own features (lights) or the fused ones")
     p.add_argument("--teacher", default="efficientnet_lite0", help="or wide_resnet50_2, resnet18, timm:NAME")
@@ -146,6 +147,7 @@ def train(options: argparse.Namespace) -> None:
         data,
         options.lights,
         options.out,
+        method=options.method,
         target=options.target,
         fusion=options.fusion,
         teacher=options.teacher,
@@ -157,7 +159,8 @@ def train(options: argparse.Namespace) -> None:
         device=options.device,
         compiled=options.compile,
     )
-    print(f"{run.folder}: {run.method()}, {run.config.epochs} epochs on {len(data['train'])} samples")
+    how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
+    print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")
     print(f"threshold {run.threshold() or 'none: no good samples were left for one'}")
 
 

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.transforms.functional import gaussian_blur
 
-from afrd.fusion import FUSIONS, FeatureFusion, fuse_evidence
+from afrd.evidence import Evidence, Maps, resize, smooth, to_maps
+from afrd.fusion import FUSIONS, FeatureFusion
 from afrd.student import NarrowStudent, RD4ADStudent
 
 TARGETS = ("lights", "fused")
+METHODS = ("afrd", "memory")
 VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
-SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class ModelConfig:
             before the bottleneck and the fused ones are regressed, as AFRD's abstract says).
         fusion: `attention`, `mean`, `max`, and with target `fused` also `concat`.
         width: channels of the narrow student.
+        method: `afrd`, or `memory` for the patch memory (`afrd.memory`), which has no student.
     """
 
     lights: tuple[str, ...]
@@ -42,43 +43,19 @@ class ModelConfig:
     target: str = "lights"
     fusion: str = "attention"
     width: int = 64
+    method: str = "afrd"
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method {self.method!r} is not known; choose one of {', '.join(METHODS)}")
+        if self.method == "memory" and self.target != "lights":
+            raise ValueError("the patch memory keeps every light's own features, so its target is 'lights'")
         if self.target not in TARGETS:
             raise ValueError(f"target {self.target!r} is not known; choose one of {', '.join(TARGETS)}")
         if self.fusion not in FUSIONS:
             raise ValueError(f"fusion {self.fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
         if self.target == "lights" and self.fusion == "concat":
             raise ValueError("fusion 'concat' joins features, so it needs target 'fused' (--target fused)")
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the student found, on the grid of the finest scale, before it is brought to a picture's size.
-
-    Attributes:
-        errors: (B, L, h, w) with target `lights`; (B, 1, h, w) with target `fused`.
-        shares: (B, L, h, w), the lights' shares in the fused features; None with target `lights`.
-        present: (B, L) bool.
-    """
-
-    errors: Tensor
-    shares: Tensor | None
-    present: Tensor
-
-
-@dataclass(frozen=True)
-class Maps:
-    """`anomaly_map` (B, H, W) = sum over lights of `attention` * `light_maps`, both (B, L, H, W); `score` (B,).
-
-    `attention` sums to 1 over the lights, and is 0 for an absent one, as is its light map. With target `fused` there is
-    one error only, which stands in every present light's map.
-    """
-
-    anomaly_map: Tensor
-    light_maps: Tensor
-    attention: Tensor
-    score: Tensor
 
 
 class AFRD(nn.Module):
@@ -146,20 +123,9 @@ class AFRD(nn.Module):
         share = None if shares is None else torch.stack([resize(s, grid) for s in shares]).mean(0)
         return Evidence(smooth(errors), share, present)
 
-    def maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
-        """Anomaly maps at a picture's size (H, W); `fusion` overrides how evidence is fused (target `lights`)."""
-        light_maps = resize(evidence.errors, size).clamp_min(0.0)
-        present = evidence.present
-        if evidence.shares is None:
-            anomaly_map, attention = fuse_evidence(light_maps, present, fusion or self.config.fusion)
-        else:
-            attention = resize(evidence.shares, size)
-            anomaly_map = light_maps[:, 0]
-        light_maps = light_maps * present[:, :, None, None]
-        return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
-
     def forward(self, features: Sequence[Tensor], present: Tensor, size: tuple[int, int]) -> Maps:
-        return self.maps(self.evidence(features, present), size)
+        """`evidence`, brought to a picture's size (H, W) and fused."""
+        return to_maps(self.evidence(features, present), size, self.config.fusion)
 
     def _fuse(self, features: Sequence[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor] | None, Tensor]:
         """What the student reads, the lights' shares in it, and which of its L (or 1) entries are there."""
@@ -179,17 +145,3 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
         lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
         errors.append(1 - (r * f).sum(2) / lengths)
     return errors
-
-
-def resize(maps: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Bilinear, (B, L, h, w) -> (B, L, H, W)."""
-    if maps.shape[-2:] == tuple(size):
-        return maps
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
-
-
-def smooth(maps: Tensor) -> Tensor:
-    """Gaussian of sigma `SMOOTHING` times the longer side, on (B, L, h, w)."""
-    sigma = SMOOTHING * max(maps.shape[-2:])
-    radius = min(max(1, round(4 * sigma)), min(maps.shape[-2:]) - 1)
-    return gaussian_blur(maps, [2 * radius + 1] * 2, [sigma] * 2) if radius > 0 else maps

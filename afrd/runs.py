@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -15,13 +16,16 @@ from torch import Tensor
 from afrd.datasets import MultiLightDataset, Sample, open_dataset, parse_lights
 from afrd.devices import pick_device
 from afrd.evaluation import ALPHA, Predictions, Threshold, conformal_threshold
+from afrd.evidence import Evidence, Maps, to_maps
 from afrd.features import Features, Progress, compute_features, load_features
-from afrd.model import AFRD, Evidence, Maps, ModelConfig
+from afrd.memory import PatchMemory
+from afrd.model import AFRD, ModelConfig
 from afrd.storage import load_json, load_tensors, replacing, save_json, save_tensors
 from afrd.teacher import Teacher, load_teacher
 
 FORMAT = 1
 BATCH = 8  # samples at a time when maps are made
+Model = AFRD | PatchMemory
 HELD_OUT = 5  # without a validation split every fifth training sample is kept for the threshold
 
 
@@ -67,10 +71,15 @@ class Prediction:
 
 
 class Run:
-    """A trained AFRD; made by `fit` and `load_run`."""
+    """A trained model; made by `fit` and `load_run`."""
 
     def __init__(
-        self, folder: Path, model: AFRD, config: FitConfig, calibration: Evidence | None, device: torch.device
+        self,
+        folder: Path,
+        model: Model,
+        config: FitConfig,
+        calibration: Evidence | None,
+        device: torch.device,
     ) -> None:
         self.folder, self.model, self.config = folder, model.to(device).eval(), config
         self.device = device
@@ -114,10 +123,13 @@ class Run:
     def method(self, lights: Sequence[str] | None = None) -> str:
         """To be read by people, such as `AFRD, attention over evidence, lights top, box`."""
         used = tuple(lights or self.lights)
+        memory = self.model.config.method == "memory"
         if len(self.lights) == 1:
-            return f"single-light RD, {used[0]}"
+            return f"single-light {'memory' if memory else 'RD'}, {used[0]}"
         what = "evidence" if self.model.config.target == "lights" else "features"
         which = "all lights" if used == self.lights else f"lights {', '.join(used)}"
+        if memory:
+            return f"patch memory, {self.model.config.fusion} over evidence, {which}"
         return f"AFRD, {self.model.config.fusion} over {what}, {which}"
 
     def history(self) -> pd.DataFrame:
@@ -228,7 +240,7 @@ class Run:
 
     @torch.inference_mode()
     def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
-        return self.model.maps(evidence, size, fusion)
+        return to_maps(evidence, size, fusion or self.model.config.fusion)
 
     @torch.inference_mode()
     def _prediction(self, features: list[Tensor], used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
@@ -293,9 +305,11 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
     tensors, _ = load_tensors(folder / "model.safetensors")
     try:
-        model = AFRD(model_config)
+        model = make_model(model_config)
+        if isinstance(model, PatchMemory):
+            model.make_room(tensors["bank"].shape[1])
         model.load_state_dict({name: value.float() for name, value in tensors.items()})
-    except (RuntimeError, ValueError, TypeError) as error:
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error
     where = pick_device(device)
     calibration = None
@@ -308,6 +322,10 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     if teacher is not None:
         run.use_teacher(teacher)
     return run
+
+
+def make_model(config: ModelConfig) -> Model:
+    return PatchMemory(config) if config.method == "memory" else AFRD(config)
 
 
 def find_runs(root: str | Path) -> list[Path]:
@@ -333,7 +351,8 @@ T = TypeVar("T")
 
 def _read(kind: type[T], values: dict[str, Any]) -> T:
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    if set(values) != names:
+    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
+    if not needed <= set(values) <= names:
         raise ValueError(f"its entries should be {', '.join(sorted(names))}")
     hints = get_type_hints(kind)
     read = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
@@ -374,10 +393,10 @@ def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
 
 
 @torch.inference_mode()
-def calibrate(model: AFRD, features: Features, index: np.ndarray, positions: list[int]) -> Evidence:
+def calibrate(model: Model, features: Features, index: np.ndarray, positions: list[int]) -> Evidence:
     """Evidence of the calibration samples under all lights, from which a threshold for any lights can be had."""
     model.eval()
-    device = next(model.parameters()).device
+    device = next(chain(model.parameters(), model.buffers())).device
     errors, shares = [], []
     for start in range(0, len(index), BATCH):
         batch = [f.to(device).float() for f in features.batch(index[start : start + BATCH], positions)]
@@ -390,10 +409,10 @@ def calibrate(model: AFRD, features: Features, index: np.ndarray, positions: lis
     return Evidence(torch.cat(errors) if errors else none, torch.cat(shares) if shares else None, present)
 
 
-def finish_run(folder: Path, model: AFRD, calibration: Evidence, history: list[dict[str, float]]) -> None:
+def finish_run(folder: Path, model: Model, calibration: Evidence, history: list[dict[str, float]]) -> None:
     """Writes what a finished run has; the weights come last and make it whole."""
     with replacing(folder / "history.csv") as path:
-        pd.DataFrame(history).to_csv(path, index=False)
+        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
     if len(calibration.errors):
         tensors = {"errors": calibration.errors.half()}
         if calibration.shares is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from afrd.weights import TORCHVISION, WeightsUnavailable, digest, load_classifier, load_into, read_state_dict
+from afrd.weights import TORCHVISION, digest, load_classifier, timm_backbone
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
@@ -97,42 +96,8 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         backbone = create_feature_extractor(model, ["layer1", "layer2", "layer3"])
         return Teacher(name, backbone, IMAGENET, (width, 2 * width, 4 * width), (4, 8, 16))
     if name.startswith("timm:"):
-        return _timm_teacher(name, weights)
+        backbone = timm_backbone(name.removeprefix("timm:"), weights)
+        config = timm.data.resolve_model_data_config(backbone)
+        info = backbone.feature_info
+        return Teacher(name, backbone, (config["mean"], config["std"]), tuple(info.channels()), tuple(info.reduction()))
     raise ValueError(f"teacher {name!r} is not known; choose one of {', '.join(TEACHERS)}")
-
-
-def _timm_teacher(name: str, weights: str | Path | None) -> Teacher:
-    model_name = name.removeprefix("timm:")
-    if not timm.is_model(model_name):
-        near = timm.list_models(f"*{model_name.split('.')[0][:8]}*")[:5]
-        raise ValueError(f"timm knows no model {model_name!r}; {'near it: ' + ', '.join(near) if near else 'see timm'}")
-    if not weights and not timm.is_model_pretrained(model_name):
-        raise WeightsUnavailable(f"timm has no pretrained weights for {model_name!r}; give a file with --weights")
-    try:
-        probe: Any = timm.create_model(model_name, features_only=True)
-    except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
-        raise ValueError(f"timm model {model_name!r} gives no feature maps ({error}); choose another") from error
-    strides = probe.feature_info.reduction()
-    chosen = [i for i, stride in enumerate(strides) if stride in (8, 16)] if len(set(strides)) > 1 else []
-    chosen = chosen or list(range(len(strides)))[-2:]
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would bury our one sentence
-    flexible = hasattr(getattr(probe, "model", probe), "dynamic_img_size")
-    options: dict[str, Any] = {"dynamic_img_size": True} if flexible else {}
-    try:
-        backbone = timm.create_model(
-            model_name, pretrained=not weights, features_only=True, out_indices=chosen, **options
-        )
-    except Exception as error:  # the hub's client raises its own kinds; all mean that there are no weights
-        raise WeightsUnavailable(
-            f"the weights of {model_name} cannot be downloaded ({type(error).__name__}); give a file with --weights"
-        ) from error
-    if weights:
-        whole = timm.create_model(model_name)
-        load_into(whole, read_state_dict(weights), model_name, Path(weights))
-        target: Any = backbone.model if hasattr(backbone, "model") else backbone
-        missing = target.load_state_dict(whole.state_dict(), strict=False).missing_keys
-        if missing:
-            raise ValueError(f"weights file {weights} does not fit {model_name}: {missing[0]} is missing")
-    config = timm.data.resolve_model_data_config(backbone)
-    info: Any = backbone.feature_info
-    return Teacher(name, backbone, (config["mean"], config["std"]), tuple(info.channels()), tuple(info.reduction()))

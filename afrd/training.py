@@ -17,8 +17,9 @@ from tqdm import tqdm
 from afrd.datasets import Category, MultiLightDataset, parse_lights
 from afrd.devices import autocast, pick_device
 from afrd.features import Features, load_features
+from afrd.memory import PatchMemory
 from afrd.model import AFRD, ModelConfig
-from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, load_run, start_run
+from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, load_run, make_model, start_run
 from afrd.storage import load_tensors, save_tensors
 from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher
@@ -48,6 +49,7 @@ def fit(
     lights: str | Sequence[str | int] = "all",
     out: str | Path = "runs/afrd",
     *,
+    method: str = "afrd",
     target: str = "lights",
     fusion: str = "attention",
     teacher: str | Teacher = "efficientnet_lite0",
@@ -73,7 +75,7 @@ def fit(
             every fifth training sample is kept back for it.
         lights: "all", names, or numbers.
         out: the run folder.
-        target, fusion, width: see `ModelConfig`.
+        method, target, fusion, width: see `ModelConfig`.
         teacher, weights: see `load_teacher`.
         size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
         epochs: passes over the training samples; by default as many as make 500 steps (RD4AD's student: 200 passes).
@@ -101,10 +103,12 @@ def fit(
         bad = data["train"].names[data["train"].anomalous.index(True)]
         raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
 
-    model_config = ModelConfig(chosen, teacher.name, teacher.channels, teacher.strides, target, fusion, width)
+    model_config = ModelConfig(chosen, teacher.name, teacher.channels, teacher.strides, target, fusion, width, method)
     train_index, calibration = split_train(data)
     steps_an_epoch = math.ceil(len(train_index) / batch)
-    if epochs is None:
+    if method == "memory":
+        epochs = 0
+    elif epochs is None:
         resnet = teacher.name in ("resnet18", "wide_resnet50_2")
         epochs = RD4AD_EPOCHS if resnet else math.ceil(STEPS / steps_an_epoch)
     config = FitConfig(
@@ -128,9 +132,13 @@ def fit(
     features = load_features(data["train"], teacher, size, _features_progress("train", bar_of, on_features))
     positions = [data.lights.index(light) for light in chosen]
     torch.manual_seed(seed)
-    model = AFRD(model_config).to(where)
-    model.to(memory_format=torch.channels_last)
-    history = _train(model, features, train_index, positions, config, where, compiled, folder, bar_of, on_step)
+    model = make_model(model_config).to(where)
+    if isinstance(model, PatchMemory):
+        model.fill(features, train_index, positions, seed)
+        history = []
+    else:
+        model.to(memory_format=torch.channels_last)
+        history = _train(model, features, train_index, positions, config, where, compiled, folder, bar_of, on_step)
 
     if calibration is not None:
         on_good = load_features(calibration, teacher, size, _features_progress("val", bar_of, on_features))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import timm
@@ -103,3 +105,38 @@ def _torchvision_file(name: str) -> Path:
                 "put the file there or give it with --weights"
             ) from error
     return path
+
+
+def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
+    """A pretrained timm backbone with feature maps, at strides 8 and 16 where it has several; see `load_teacher`."""
+    if not timm.is_model(model_name):
+        near = timm.list_models(f"*{model_name.split('.')[0][:8]}*")[:5]
+        raise ValueError(f"timm knows no model {model_name!r}; {'near it: ' + ', '.join(near) if near else 'see timm'}")
+    if not weights and not timm.is_model_pretrained(model_name):
+        raise WeightsUnavailable(f"timm has no pretrained weights for {model_name!r}; give a file with --weights")
+    try:
+        probe: Any = timm.create_model(model_name, features_only=True)
+    except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
+        raise ValueError(f"timm model {model_name!r} gives no feature maps ({error}); choose another") from error
+    strides = probe.feature_info.reduction()
+    chosen = [i for i, stride in enumerate(strides) if stride in (8, 16)] if len(set(strides)) > 1 else []
+    chosen = chosen or list(range(len(strides)))[-2:]
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would bury our one sentence
+    flexible = hasattr(getattr(probe, "model", probe), "dynamic_img_size")
+    options: dict[str, Any] = {"dynamic_img_size": True} if flexible else {}
+    try:
+        backbone = timm.create_model(
+            model_name, pretrained=not weights, features_only=True, out_indices=chosen, **options
+        )
+    except Exception as error:  # the hub's client raises its own kinds; all mean that there are no weights
+        raise WeightsUnavailable(
+            f"the weights of {model_name} cannot be downloaded ({type(error).__name__}); give a file with --weights"
+        ) from error
+    if weights:
+        whole = timm.create_model(model_name)
+        load_into(whole, read_state_dict(weights), model_name, Path(weights))
+        target: Any = backbone.model if hasattr(backbone, "model") else backbone
+        missing = target.load_state_dict(whole.state_dict(), strict=False).missing_keys
+        if missing:
+            raise ValueError(f"weights file {weights} does not fit {model_name}: {missing[0]} is missing")
+    return backbone

@@ -2,8 +2,9 @@
 
     python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
 
-Trains what is not trained yet (11 models with six lights), evaluates all on the test split, and writes `table.csv`
-beside the runs. The number of epochs is that of `afrd train`, fixed beforehand; nothing is chosen on the test split.
+Trains what is not trained yet (11 models with six lights, and a patch memory), evaluates all on the test split, and
+writes `table.csv` beside the runs. The number of epochs is that of `afrd train`, fixed beforehand; nothing is chosen on
+the test split.
 """
 
 import argparse
@@ -20,13 +21,16 @@ import torch
 
 import afrd
 from afrd.evaluation import Predictions
+from afrd.features import load_features
 from afrd.fusion import FUSIONS
 from afrd.runs import load_run
+from afrd.teacher import load_teacher
 
 
 def plans(lights: tuple[str, ...]) -> dict[str, dict]:
     made = {"afrd": {"lights": "all"}}
     made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FUSIONS}
+    made["memory"] = {"lights": "all", "method": "memory"}
     return made | {f"single-{light}": {"lights": light} for light in lights}
 
 
@@ -63,7 +67,9 @@ def main() -> None:
     test = data[data.test_split]
     made = plans(data.lights)
     common = {"size": options.size, "seed": options.seed}
-    train(options.root, options.category, options.out / "warm-up", common | {"lights": "0", "epochs": 1}, 2)  # features
+    for split in ("train", "val", test.split):  # before two processes ask for the same features
+        if split in data:
+            load_features(data[split], load_teacher(), options.size)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         jobs = {
             name: pool.submit(train, options.root, options.category, options.out / name, common | plan, 1)
@@ -74,10 +80,12 @@ def main() -> None:
     found: dict[str, Predictions] = {}
     for name in made:
         run = load_run(options.out / name)
-        fusions = ("attention", "mean", "max") if name == "afrd" else (None,)
+        fusions = ("attention", "mean", "max") if name in ("afrd", "memory") else (None,)
         for fusion in fusions:
             predictions = run.evaluate(test, fusion=fusion)
-            label = f"AFRD, {fusion} over evidence" if fusion else run.method()
+            label = (
+                run.method().replace("attention over evidence", f"{fusion} over evidence") if fusion else run.method()
+            )
             found[label] = replace(predictions, method=label)
             seconds[label] = seconds[name]
     singles = [p for label, p in found.items() if label.startswith("single")]

@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from afrd.evidence import SMOOTHING, resize, smooth
 from afrd.fusion import FUSIONS
-from afrd.model import AFRD, SMOOTHING, VARIANCE_EXPONENT, ModelConfig, cosine_errors, resize, smooth
+from afrd.model import AFRD, VARIANCE_EXPONENT, ModelConfig, cosine_errors
 from afrd.student import NarrowStudent, RD4ADStudent
 
 LIGHTS = ("a", "b", "c")

@@ -183,7 +183,9 @@ def _read_entry(folder: Path) -> tuple[Path, str, RunEntry] | None:
         return None
     lights = model.lights
     if len(lights) == 1:
-        label = lights[0]
+        label = lights[0] if model.method == "afrd" else f"{lights[0]} (memory)"
+    elif model.method == "memory":
+        label = f"{folder.name}: patch memory, {len(lights)} lights"
     else:
         what = "" if model.target == "lights" else " of features"
         label = f"{folder.name}: {model.fusion}{what}, {len(lights)} lights"

@@ -1,0 +1,67 @@
+"""From errors on a grid to maps at a picture's size: what every method here ends with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Size, Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from afrd.fusion import fuse_evidence
+
+SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a model found, on the grid of the finest scale, before it is brought to a picture's size.
+
+    Attributes:
+        errors: (B, L, h, w) with target `lights`; (B, 1, h, w) with target `fused`.
+        shares: (B, L, h, w), the lights' shares in the fused features; None with target `lights`.
+        present: (B, L) bool.
+    """
+
+    errors: Tensor
+    shares: Tensor | None
+    present: Tensor
+
+
+@dataclass(frozen=True)
+class Maps:
+    """`anomaly_map` (B, H, W) = sum over lights of `attention` * `light_maps`, both (B, L, H, W); `score` (B,).
+
+    `attention` sums to 1 over the lights, and is 0 for an absent one, as is its light map. With target `fused` there is
+    one error only, which stands in every present light's map.
+    """
+
+    anomaly_map: Tensor
+    light_maps: Tensor
+    attention: Tensor
+    score: Tensor
+
+
+def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
+    """Maps at a picture's size (H, W); `fusion` says how evidence is put together where there is one error a light."""
+    light_maps = resize(evidence.errors, size).clamp_min(0.0)
+    if evidence.shares is None:
+        anomaly_map, attention = fuse_evidence(light_maps, evidence.present, fusion)
+    else:
+        anomaly_map, attention = light_maps[:, 0], resize(evidence.shares, size)
+    light_maps = light_maps * evidence.present[:, :, None, None]
+    return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
+
+
+def resize(maps: Tensor, size: tuple[int, int] | Size) -> Tensor:
+    """Bilinear, (B, L, h, w) -> (B, L, H, W)."""
+    if maps.shape[-2:] == tuple(size):
+        return maps
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+
+def smooth(maps: Tensor) -> Tensor:
+    """Gaussian of sigma `SMOOTHING` times the longer side, on (B, L, h, w)."""
+    sigma = SMOOTHING * max(maps.shape[-2:])
+    radius = min(max(1, round(4 * sigma)), min(maps.shape[-2:]) - 1)
+    return gaussian_blur(maps, [2 * radius + 1] * 2, [sigma] * 2) if radius > 0 else maps

@@ -1,0 +1,72 @@
+"""The patch memory: exact nearest neighbours, light by light, and a run like any other."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import afrd
+from afrd.evidence import smooth
+from afrd.features import Features
+from afrd.memory import PATCHES, PatchMemory, embed
+from afrd.model import ModelConfig
+
+
+def config(**changes) -> ModelConfig:
+    return ModelConfig(("a", "b"), "efficientnet_lite0", (3, 5), (8, 16), **({"method": "memory"} | changes))
+
+
+def good_parts(samples: int = 4) -> Features:
+    rng = np.random.default_rng(0)
+    scales = [rng.standard_normal((samples, 2, c, s, s)).astype(np.float16) for c, s in ((3, 8), (5, 4))]
+    return Features(tuple(scales), ("a", "b"))
+
+
+def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
+    memory = PatchMemory(config())
+    memory.fill(good_parts(), [0, 2], [0, 1], seed=0)
+    assert memory.bank.shape == (2, 2 * 64, 8)
+    asked = [f.float() for f in good_parts().batch([1])]
+    found = memory.evidence(asked, torch.ones(1, 2, dtype=torch.bool)).errors
+    patches = embed(asked)[0].double()
+    naive = torch.zeros(1, 2, 8, 8)
+    for light in range(2):
+        for place in range(64):
+            distances = [(patches[light, place] - b).norm().item() for b in memory.bank[light].double()]
+            naive[0, light, place // 8, place % 8] = min(distances)
+    torch.testing.assert_close(found, smooth(naive), rtol=1e-3, atol=1e-4)
+
+
+def test_a_remembered_part_has_no_error_and_every_sample_is_remembered():
+    memory = PatchMemory(config())
+    memory.fill(good_parts(), range(4), [0, 1], seed=0)
+    known = [f.float() for f in good_parts().batch([3])]
+    assert memory.evidence(known, torch.ones(1, 2, dtype=torch.bool)).errors.max() < 2e-3
+
+
+def test_a_large_set_is_thinned_out_evenly_and_the_same_way_for_a_seed():
+    many = Features((np.ones((3, 2, 3, 64, 64), np.float16), np.ones((3, 2, 5, 32, 32), np.float16)), ("a", "b"))
+    first, second = PatchMemory(config()), PatchMemory(config())
+    for memory in (first, second):
+        memory.fill(many, range(3), [0, 1], seed=1)
+    assert abs(first.bank.shape[1] - PATCHES) <= 3 and torch.equal(first.bank, second.bank)
+
+
+def test_a_memory_is_a_run_like_any_other(candies, tmp_path: Path):
+    data = afrd.open_dataset(candies, "Praline")
+    made = afrd.fit(data, "top,box", tmp_path / "run", method="memory", size=64, show_progress=False)
+    run = afrd.load_run(tmp_path / "run")
+    assert run.method() == "patch memory, attention over evidence, all lights" and run.history().empty
+    test = data["test_public"]
+    one, two = (r.evaluate(test) for r in (made, run))
+    np.testing.assert_allclose(one.maps, two.maps, rtol=1e-5, atol=1e-6)
+    assert set(two.table.verdict) <= {"good", "anomalous"} and run.threshold().samples == 3
+    assert run.predict(test[1], "top").lights == ("top",)
+
+
+def test_a_memory_has_no_fused_target():
+    with pytest.raises(ValueError, match="its target is 'lights'"):
+        config(target="fused")
+    with pytest.raises(ValueError, match="method 'oracle' is not known; choose one of afrd, memory"):
+        config(method="oracle")
