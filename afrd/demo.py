@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-CATEGORIES = ("Praline", "Cookie", "Peppermint")
+CATEGORIES = ("Praline", "Licorice", "Cookie")
 SIZE = 256  # of pictures and of the teacher's input: half the time of 384, for a first look
 
 
@@ -37,7 +37,7 @@ class Preparation:
 
     Args:
         data: data set folder, made if needed.
-        runs: the runs of a category go to `<runs>/<Category>/afrd` and `<runs>/<Category>/single-<light>`.
+        runs: the runs of a category go to `<runs>/<Category>/`: `afrd`, `single-<light>` for each light, `memory`.
     """
 
     def __init__(self, data: Path, runs: Path) -> None:
@@ -78,6 +78,8 @@ class Preparation:
         for light in EYECANDIES_LIGHTS:
             name = f"single-{light}"
             add(f"train single-light RD, {light}", partial(self._train, category=category, lights=light, name=name))
+        memory = partial(self._train, category=category, lights="all", name="memory", method="memory")
+        add("fill the patch memory", memory)
 
     def _run(self) -> None:
         for i, (_, work) in enumerate(self._work):
@@ -118,7 +120,7 @@ class Preparation:
             progress=lambda done, total: self._set(index, done=done, total=total),
         )
 
-    def _train(self, index: int, category: str, lights: str, name: str) -> None:
+    def _train(self, index: int, category: str, lights: str, name: str, method: str = "afrd") -> None:
         from afrd.datasets import open_dataset
         from afrd.training import StepReport, fit
 
@@ -136,6 +138,7 @@ class Preparation:
             open_dataset(self.data, category),
             lights,
             self.runs / category / name,
+            method=method,
             size=SIZE,
             show_progress=False,
             on_step=on_step,

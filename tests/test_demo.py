@@ -36,10 +36,14 @@ def test_the_first_start_makes_everything_and_the_second_nothing(tmp_path: Path,
     assert {step.state for step in preparation.steps()} == {"waiting"}
     preparation.start()
     wait(preparation)
-    assert [step.state for step in preparation.steps()] == ["done"] * 8
+    assert [step.state for step in preparation.steps()] == ["done"] * 9
     assert preparation.steps()[1].title == "Praline: train AFRD"
-    assert [path.name for path in find_runs(tmp_path / "runs")] == ["afrd", *sorted(f"single-{x}" for x in LIGHTS)]
-    assert "demo 1/8  Praline: render candies under six lights: 4 of 7" in (said := capsys.readouterr().out)
+    assert [path.name for path in find_runs(tmp_path / "runs")] == [
+        "afrd",
+        "memory",
+        *sorted(f"single-{x}" for x in LIGHTS),
+    ]
+    assert "demo 1/9  Praline: render candies under six lights: 4 of 7" in (said := capsys.readouterr().out)
     assert "demo: all is ready" in said
 
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
@@ -71,4 +75,4 @@ def test_an_interrupted_preparation_goes_on(tmp_path: Path):
     second = Preparation(tmp_path / "data", tmp_path / "runs")
     second.start()
     wait(second)
-    assert {step.state for step in second.steps()} == {"done"} and len(find_runs(tmp_path / "runs")) == 7
+    assert {step.state for step in second.steps()} == {"done"} and len(find_runs(tmp_path / "runs")) == 8
