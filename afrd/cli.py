@@ -6,9 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from afrd.version import __version__
+
+if TYPE_CHECKING:
+    from afrd.attribution import Attribution
+    from afrd.datasets import Category
+    from afrd.runs import Run
 
 
 class Parser(argparse.ArgumentParser):
@@ -82,6 +87,7 @@ def parser() -> Parser:
     p.add_argument("--data", type=Path, metavar="ROOT", help="data set to use instead of the one it was trained on")
     p.add_argument("--split", help="default test_public, or test in the folder layout")
     p.add_argument("--lights", default="all")
+    p.add_argument("--attribution", action="store_true", help="also how well evidence ranks the lights; needs twins")
     p.add_argument("--json", type=Path, metavar="FILE")
     p.add_argument("--device", default="auto")
     p.set_defaults(run=evaluate)
@@ -174,6 +180,7 @@ def evaluate(options: argparse.Namespace) -> None:
     lights = parse_lights(options.lights, run.lights)
     data = open_dataset(options.data or run.config.data_root, run.config.category)
     dataset = data[options.split or data.test_split]
+    attribution = attribute(run, data, lights) if options.attribution else None  # first, it may refuse
     with Bar(f"evaluate {dataset.split}") as bar:
         found = run.evaluate(dataset, lights, progress=bar)
     found.save(run.predictions_folder(dataset.split, lights))
@@ -194,7 +201,38 @@ def evaluate(options: argparse.Namespace) -> None:
         "method": found.method,
         "threshold": found.threshold.value if found.threshold else None,
     }
-    _write_json(options.json, about | {k: None if v != v else v for k, v in metrics.items()})
+    about |= {k: None if v != v else v for k, v in metrics.items()}
+    if attribution:
+        about["attribution"] = show_attribution(attribution, data.test_split)
+    _write_json(options.json, about)
+
+
+def attribute(run: Run, data: Category, lights: Sequence[str]) -> Attribution:
+    from afrd.attribution import measure
+
+    with Bar("attribution") as bar:
+        return measure(run, data, bar, lights)
+
+
+def show_attribution(found: Attribution, split: str) -> dict[str, Any]:
+    """Prints the table, and gives its figures as kind of evidence -> defect type (or all) -> figure."""
+    import pandas as pd
+
+    from afrd.attribution import KINDS, NEAR, VISIBLE
+
+    summary = found.summary()
+    table = pd.DataFrame(summary.stack(level=0, future_stack=True)).rename_axis(["defects", "evidence"])
+    print(
+        f"attribution; {split}: {found.samples['sample'].nunique()} samples with twins; a hit has at least {NEAR:.0%} "
+        f"of the best light's visibility, where that is {VISIBLE:g} grey levels or more"
+    )
+    counts = {"n": "{:.0f}".format, "ranked": "{:.0f}".format}
+    print(table.to_string(float_format="{:.3f}".format, formatters=counts, na_rep="-"))
+
+    def plain(name: object, value: float) -> float | int | None:
+        return None if value != value else int(value) if name in counts else float(value)
+
+    return {k: {d: {n: plain(n, v) for n, v in row.items()} for d, row in summary[k].iterrows()} for k in KINDS}
 
 
 def predict(options: argparse.Namespace) -> None:
