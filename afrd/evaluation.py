@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ class Predictions:
 
     def intervals(self, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
         """Bootstrap intervals over the samples: index metric, columns `value`, `low`, `high`."""
-        draws = self._resampler().draw(repeats, seed)
+        draws = self._resampler.draw(repeats, seed)
         edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         values = [self.metrics()[m] for m in METRICS]
         return pd.DataFrame({"value": values, "low": edges[0], "high": edges[1]}, index=list(METRICS))
@@ -125,7 +126,7 @@ class Predictions:
         """
         if list(self.table["sample"]) != list(other.table["sample"]):
             raise ValueError(f"{self.method} and {other.method} are about different samples and cannot be compared")
-        draws = self._resampler().draw(repeats, seed) - other._resampler().draw(repeats, seed)
+        draws = self._resampler.draw(repeats, seed) - other._resampler.draw(repeats, seed)
         edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         here, there = self.metrics(), other.metrics()
         table = pd.DataFrame(
@@ -177,6 +178,7 @@ class Predictions:
     def _known(self) -> np.ndarray:
         return np.array([label is not None for label in self.table.anomalous])
 
+    @cached_property
     def _resampler(self) -> Resampler:
         known = self._known()
         return Resampler(

@@ -49,19 +49,19 @@ class Resampler:
 
     def draw(self, repeats: int, seed: int) -> np.ndarray:
         """(repeats, metrics) of draws of N samples; NaN where a draw leaves a metric undefined."""
-        rng = np.random.default_rng(seed)
         n = len(self.anomalous)
-        return np.stack([self.metrics(np.bincount(rng.integers(n, size=n), minlength=n)) for _ in range(repeats)])
+        return self.metrics(np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=repeats))
 
     def metrics(self, counts: np.ndarray) -> np.ndarray:
-        """All of `METRICS` when sample i counts `counts[i]` times."""
+        """All of `METRICS`, (draws, metrics), when sample i counts `counts[draw, i]` times."""
+        counts = counts.astype(float)
         with np.errstate(invalid="ignore", divide="ignore"):
             good = (counts * ~self.anomalous) @ self.score_bins
             bad = (counts * self.anomalous) @ self.score_bins
             auroc, ap, f1 = _ranking(good, bad)
             good_pixels = counts @ self.good_pixels
             pixel_auroc, pixel_ap, _ = _ranking(good_pixels, counts @ self.bad_pixels)
-            pro = _pro_area(good_pixels, counts @ self.overlap, float(counts @ self.regions))
+            pro = _pro_area(good_pixels, counts @ self.overlap, counts @ self.regions)
         found = {
             "image_auroc": auroc,
             "image_ap": ap,
@@ -70,7 +70,7 @@ class Resampler:
             "pixel_ap": pixel_ap,
             "aupro": pro,
         }
-        return np.array([found[name] for name in METRICS])
+        return np.stack([found[name] for name in METRICS], 1)
 
 
 def _one_hot(ranks: np.ndarray) -> np.ndarray:
@@ -85,24 +85,30 @@ def _upper(values: np.ndarray) -> np.ndarray:
     return tail[:: max(1, len(tail) // (BINS // 2))]
 
 
-def _ranking(good: np.ndarray, bad: np.ndarray) -> tuple[float, float, float]:
-    """AUROC, average precision and best F1 from histograms of scores, lowest bin first."""
-    if not good.sum() or not bad.sum():
-        return np.nan, np.nan, np.nan
-    false, true = np.cumsum(good[::-1]), np.cumsum(bad[::-1])
-    recall = true / true[-1]
-    auroc = np.trapezoid(np.append(0, recall), np.append(0, false / false[-1]))
+def _ranking(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """AUROC, average precision and best F1 of each row of two histograms of scores (draws, bins), lowest bin first."""
+    false, true = (np.cumsum(h[:, ::-1], 1) for h in (good, bad))
+    all_false, all_true = false[:, -1:], true[:, -1:]
+    recall = true / all_true
+    auroc = np.trapezoid(_from_zero(recall), _from_zero(false / all_false), axis=1)
     precision = true / np.maximum(true + false, 1e-12)
-    ap = (np.diff(recall, prepend=0) * precision).sum()
-    f1 = (2 * true / (true + false + true[-1])).max()
-    return float(auroc), float(ap), float(f1)
+    ap = (np.diff(recall, prepend=0, axis=1) * precision).sum(1)
+    f1 = (2 * true / (true + false + all_true)).max(1)
+    undefined = (all_false[:, 0] == 0) | (all_true[:, 0] == 0)
+    return tuple(np.where(undefined, np.nan, values) for values in (auroc, ap, f1))  # type: ignore[return-value]
 
 
-def _pro_area(good: np.ndarray, overlap: np.ndarray, regions: float) -> float:
-    if not good.sum() or not regions:
-        return np.nan
-    fpr = np.append(0, np.cumsum(good[::-1]) / good.sum())
-    pro = np.append(0, np.cumsum(overlap[::-1]) / regions)
-    inside = fpr < FPR_LIMIT
-    at_limit = np.interp(FPR_LIMIT, fpr, pro)
-    return float(np.trapezoid(np.append(pro[inside], at_limit), np.append(fpr[inside], FPR_LIMIT)) / FPR_LIMIT)
+def _pro_area(good: np.ndarray, overlap: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """AUPRO of each row of the histograms; the curve ends at the limit, where it is interpolated."""
+    fpr = _from_zero(np.cumsum(good[:, ::-1], 1) / good.sum(1, keepdims=True))
+    pro = _from_zero(np.cumsum(overlap[:, ::-1], 1) / regions[:, None])
+    areas = []
+    for x, y in zip(fpr, pro, strict=True):
+        inside = x < FPR_LIMIT
+        x, y = np.append(x[inside], FPR_LIMIT), np.append(y[inside], np.interp(FPR_LIMIT, x, y))
+        areas.append(np.trapezoid(y, x) / FPR_LIMIT)
+    return np.array(areas)
+
+
+def _from_zero(curve: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.zeros_like(curve[:, :1]), curve], 1)

@@ -101,6 +101,14 @@ def main() -> None:
     table.to_csv(options.out / "table.csv")
     print(f"{options.category}: {len(test)} test samples, seed {options.seed}, size {options.size}; [95 % intervals]")
     print(table.to_string())
+    best, *others = found.values()
+    print(f"\n{best.method}, minus each of the others; [95 % paired bootstrap interval]")
+    differences = {p.method: best.compare(p) for p in others}
+    shown = {
+        method: d.apply(lambda r: f"{r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]", axis=1)
+        for method, d in differences.items()
+    }
+    print(pd.DataFrame(shown).T.to_string())
     print(f"peak memory of one process {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20:.2f} GiB")
 
 

@@ -72,7 +72,7 @@ def test_resampled_metrics_agree_with_the_exact_ones_on_every_draw():
         picked = rng.integers(len(labels), size=len(labels))
         exact = image_metrics(labels[picked], p.table.score.to_numpy()[picked])
         exact |= pixel_metrics(p.masks[picked], p.maps[picked])
-        fast = resampler.metrics(np.bincount(picked, minlength=len(labels)))
+        fast = resampler.metrics(np.bincount(picked, minlength=len(labels))[None])[0]
         np.testing.assert_allclose(fast[:3], [exact[m] for m in METRICS[:3]], atol=1e-9)
         np.testing.assert_allclose(fast[3:], [exact[m] for m in METRICS[3:]], atol=2e-3)
 

@@ -105,7 +105,7 @@ function panel(content, title) {
   const judge = { anomalous: '▲', good: '●' }[content.verdict] || '○';
   const right = content.right ? make('span', { class: `right ${content.right.replace(' ', '-')}` }, content.right) : null;
   return make('section', { class: 'panel' }, heading(content.method, title, right),
-    make('div', { class: `verdict ${content.verdict || ''}` }, `${judge} `, make('b', {}, content.score)),
+    make('div', { class: `verdict ${content.verdict || ''}`, title: content.exact }, `${judge} `, make('b', {}, content.score)),
     stage(scene.picture, content.map, 'error', LIMIT, { truth: scene.truth, passed: content.passed }, `${content.method} map`),
     make('p', { class: 'small' }, content.made_by), make('p', { class: 'small' }, content.threshold));
 }

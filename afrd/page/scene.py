@@ -156,6 +156,7 @@ def _panel(method: str, judged: Prediction | str | None, sample: Sample) -> dict
         "map": map_uri(values),
         "passed": _path(contour_lines(values, 1.0, size)) if judged.threshold else "",
         "score": score_text(judged),
+        "exact": f"score {judged.score:.6g}",
         "verdict": judged.verdict,
         "right": None if sample.anomalous is None or judged.verdict is None else _rightness(judged, sample),
         "threshold": f"threshold {judged.threshold}" if judged.threshold else "no threshold: no good samples were kept",
