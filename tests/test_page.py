@@ -250,7 +250,7 @@ def browsing(chromium: str | None, address: str) -> Iterator:
 
 
 MAP = "document.querySelectorAll('.light-table .panel canvas')[0]"
-SCORE = "document.querySelector('.verdict').title"  # to six digits
+SCORE = "document.querySelector('.verdict b').parentElement.title"  # to six digits
 SETTLED = f"!document.querySelector('.light-table.busy') && {MAP}?.width > 0"
 
 
@@ -265,6 +265,7 @@ def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, 
         page.wait_for_function(SETTLED)
         assert " × threshold: " in page.locator(".verdict b").first.inner_text()
         score = page.evaluate(SCORE)
+        assert score.startswith("score ")
         assert page.locator(".panels .lines.truth").count() == 3
         picture = page.evaluate(f"{MAP}.toDataURL()")
 
