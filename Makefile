@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format lab screenshots clean
+.PHONY: install demo test check format bench screenshots clean
 
 install: .venv/installed
 
@@ -30,8 +30,9 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lab: install
-	$(BIN)/jupyter lab notebooks
+bench: install
+	$(BIN)/afrd render data/candies --category Praline --twins
+	$(BIN)/python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
 
 screenshots: install
 	$(BIN)/python docs/screenshots.py

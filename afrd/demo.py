@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-CATEGORIES = ("Praline", "Licorice", "Cookie")
+CATEGORIES = ("Licorice", "Praline", "Cookie")
 SIZE = 256  # of pictures and of the teacher's input: half the time of 384, for a first look
 
 
@@ -42,11 +42,12 @@ class Preparation:
 
     def __init__(self, data: Path, runs: Path) -> None:
         self.data, self.runs = data, runs
+        self.categories = CATEGORIES
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._reported = 0.0  # when a step last said how far it is
         self._work: list[tuple[Step, Callable[[int], None]]] = []
-        for category in CATEGORIES:
+        for category in self.categories:
             self._plan(category)
 
     def start(self) -> None:

@@ -55,7 +55,8 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None)
             about_tab(colours["error"])
 
         def open_page(choice: explore.Choice) -> list:
-            return explore.everything(library, explore.first_choice(library, choice.category))
+            wanted = choice.category or (preparation.categories[0] if preparation is not None else None)
+            return explore.everything(library, explore.first_choice(library, wanted))
 
         page.load(
             open_page,
