@@ -189,7 +189,8 @@ def evaluate(options: argparse.Namespace) -> None:
     print(f"{found.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous")
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
     if found.threshold:
-        said = pd.crosstab(found.table.anomalous.map({True: "anomalous", False: "good"}), found.table.verdict)
+        truth = found.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
+        said = pd.crosstab(truth, found.table.verdict)
         print(f"threshold {found.threshold}")
         print(said.rename_axis(index="truth", columns="verdict").to_string())
     about = {

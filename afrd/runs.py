@@ -363,8 +363,8 @@ def _read(kind: type[T], values: dict[str, Any]) -> T:
     return kind(**read)
 
 
-def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
-    """Makes the folder, or finds the same run begun there; True if it is finished.
+def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
+    """Whether the folder holds this very run, finished; False where it is begun or not there.
 
     Raises:
         ValueError: the folder holds another run, or other things.
@@ -380,9 +380,13 @@ def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
         return (folder / "model.safetensors").is_file()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
+    return False
+
+
+def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
+    """Makes the folder, with the config."""
     folder.mkdir(parents=True, exist_ok=True)
     save_json(folder / "config.json", {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
-    return False
 
 
 def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:

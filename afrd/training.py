@@ -19,7 +19,7 @@ from afrd.devices import autocast, pick_device
 from afrd.features import Features, load_features
 from afrd.memory import PatchMemory
 from afrd.model import AFRD, ModelConfig
-from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, load_run, make_model, start_run
+from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, is_finished, load_run, make_model, start_run
 from afrd.storage import load_tensors, save_tensors
 from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher
@@ -98,6 +98,8 @@ def fit(
     for name, value, least in (("size", size, 32), ("width", width, 8), ("batch", batch, 1), ("epochs", epochs, 1)):
         if value is not None and value < least:
             raise ValueError(f"{name} is {value}, but must be at least {least}")
+    if width % 8:
+        raise ValueError(f"width is {width}, but must be a multiple of 8")
     teacher = (teacher if isinstance(teacher, Teacher) else load_teacher(teacher, weights)).to(where)
     if any(data["train"].anomalous):
         bad = data["train"].names[data["train"].anomalous.index(True)]
@@ -124,12 +126,12 @@ def fit(
         calibration=calibration.split if calibration is not None else "held out of train",
     )
     folder = Path(out)
-    finished = start_run(folder, model_config, config)
-    if finished:
+    if is_finished(folder, model_config, config):
         return load_run(folder, device=device, teacher=teacher)
 
     bar_of = _bar if show_progress else None
     features = load_features(data["train"], teacher, size, _features_progress("train", bar_of, on_features))
+    start_run(folder, model_config, config)  # only now: a broken picture leaves no folder behind
     positions = [data.lights.index(light) for light in chosen]
     torch.manual_seed(seed)
     model = make_model(model_config).to(where)

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,34 @@ def test_wrong_input_is_answered_in_one_sentence(capsys, candies, tiny_runs, tmp
     assert code == 2 and sentence.format(**names) in err
     assert err.count("\n") == 1 and "Traceback" not in err
     assert not (tmp_path / "r").exists()
+
+
+def test_ctrl_c_keeps_the_checkpoint_and_the_same_command_goes_on(candies, tmp_path: Path):
+    train = ["train", str(candies), "Praline", "--out", str(tmp_path / "run"), "--lights", "top", "--size", "64"]
+    start = "import sys, afrd.training as t; t.CHECKPOINT_SECONDS = 0; from afrd.cli import main; sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", start, *train, "--epochs", "100000"], stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and err == "afrd: stopped; the same command goes on from what is done\n"
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.safetensors", "config.json"]
+
+
+def test_a_split_without_truth_has_verdicts_and_no_metrics(capsys, candies, tiny_runs, tmp_path: Path):
+    shutil.copytree(candies / "Praline" / "test_public" / "data", tmp_path / "Praline" / "test_private" / "data")
+    for file in (tmp_path / "Praline").rglob("*"):
+        if file.is_file() and "_image_" not in file.name:
+            file.unlink()
+    run_folder = shutil.copytree(tiny_runs / "Praline" / "afrd", tmp_path / "run")
+    argv = ("evaluate", run_folder, "--data", tmp_path, "--split", "test_private", "--json", tmp_path / "t.json")
+    code, out, _ = run(capsys, *argv)
+    assert code == 0 and "unknown" in out
+    assert json.loads((tmp_path / "t.json").read_text())["image_auroc"] is None
 
 
 def test_weights_that_cannot_be_had_are_no_wrong_input(capsys, candies, tmp_path: Path, monkeypatch):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from safetensors.torch import load_file
 
 import afrd
@@ -104,6 +105,7 @@ def test_nothing_half_written_is_left_when_a_picture_is_broken(candies, teacher,
     dataset.picture(4, "left").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=dataset.picture(4, "left").name):
         afrd.fit(afrd.open_dataset(tmp_path, "Praline"), "all", tmp_path / "run", teacher=teacher, epochs=1, **QUICK)
+    assert not (tmp_path / "run").exists()
     assert not list((cache_dir() / "features").glob(".unfinished*"))
 
 
@@ -139,6 +141,7 @@ def test_grey_pictures_of_any_shape_and_number_of_lights_can_be_trained_on(teach
         ({"lights": "dome2"}, "light 'dome2' is not known"),
         ({"size": 8}, "size is 8, but must be at least 32"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"width": 20}, "width is 20, but must be a multiple of 8"),
         ({"device": "cuda:9"}, "device 'cuda:9' cannot be used here"),
         ({"device": "abacus"}, "device 'abacus' cannot be used here"),
         ({"teacher": "vgg"}, "teacher 'vgg' is not known"),
@@ -149,6 +152,16 @@ def test_wrong_options_leave_nothing_behind(data, tmp_path: Path, options, sente
     with pytest.raises(ValueError, match=sentence):
         afrd.fit(data, out=tmp_path / "run", **(QUICK | options))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_resnet_teacher_brings_the_student_of_rd4ad(data, tmp_path: Path):
+    torch.save(torchvision.models.resnet18().state_dict(), tmp_path / "r.pth")
+    options = {"teacher": "resnet18", "weights": tmp_path / "r.pth", "epochs": 2, **QUICK}
+    for lights, how in (("top", {}), ("top,box", {}), ("top,box", {"target": "fused", "fusion": "concat"})):
+        run = afrd.fit(data, lights, tmp_path / f"{lights}{len(how)}", **how, **options)
+        assert run.history().loss.iloc[-1] < run.history().loss.iloc[0]
+        seen = afrd.load_run(run.folder).predict(data["test_public"][1])
+        assert seen.anomaly_map.shape == (64, 64) and np.isfinite(seen.anomaly_map).all()
 
 
 def test_a_folder_with_other_things_is_left_alone(data, teacher, tmp_path: Path):
