@@ -315,9 +315,9 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     calibration = None
     if (folder / "calibration.safetensors").is_file():
         found, _ = load_tensors(folder / "calibration.safetensors")
-        errors, shares = found["errors"].float().to(where), found.get("shares")
+        errors, shares = found["errors"].to(where), found.get("shares")
         present = torch.ones(len(errors), len(model_config.lights), dtype=torch.bool, device=where)
-        calibration = Evidence(errors, None if shares is None else shares.float().to(where), present)
+        calibration = Evidence(errors, None if shares is None else shares.to(where), present)
     run = Run(folder, model, config, calibration, where)
     if teacher is not None:
         run.use_teacher(teacher)
@@ -418,9 +418,9 @@ def finish_run(folder: Path, model: Model, calibration: Evidence, history: list[
     with replacing(folder / "history.csv") as path:
         pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
     if len(calibration.errors):
-        tensors = {"errors": calibration.errors.half()}
+        tensors = {"errors": calibration.errors}
         if calibration.shares is not None:
-            tensors["shares"] = calibration.shares.half()
+            tensors["shares"] = calibration.shares
         save_tensors(folder / "calibration.safetensors", tensors)
     save_tensors(folder / "model.safetensors", model.state_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

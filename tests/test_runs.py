@@ -69,13 +69,18 @@ def test_a_threshold_belongs_to_its_lights(run):
     assert together.alpha == pytest.approx(0.25) and "5% cannot be promised with fewer than 19" in str(together)
 
 
+def test_the_threshold_is_a_score_that_a_calibration_sample_really_has(run, candies):
+    val = run.evaluate(afrd.open_dataset(candies, "Praline")["val"], "top,box")
+    assert run.threshold("top,box").value == pytest.approx(val.table.score.max(), rel=1e-6)
+
+
 def test_the_fused_target_has_thresholds_for_any_lights_too(candies, tmp_path):
     data = afrd.open_dataset(candies, "Praline")
     options = {"size": 64, "width": 16, "epochs": 1, "show_progress": False}
     run = afrd.fit(data, "all", tmp_path / "run", target="fused", **options)
     val = run.evaluate(data["val"], "top,box")
     assert run.threshold("top,box").value == pytest.approx(val.table.score.max(), rel=1e-5)
-    assert run.threshold().value == pytest.approx(run.evaluate(data["val"]).table.score.max(), rel=1e-2)
+    assert run.threshold().value == pytest.approx(run.evaluate(data["val"]).table.score.max(), rel=1e-5)
 
 
 def test_runs_are_found_and_know_what_they_are(tiny_runs):
