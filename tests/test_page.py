@@ -379,3 +379,15 @@ def test_the_first_run_of_a_preparation_appears_without_reloading(
         page.wait_for_selector(".verdict b")
         assert " × threshold: " in page.locator(".verdict b").first.inner_text()
         assert page.locator("#category input").input_value() == "Praline"
+
+
+def test_a_patch_memory_is_headed_as_what_it_is(candies: Path, tmp_path: Path):
+    import afrd
+
+    data = afrd.open_dataset(candies, "Praline")
+    afrd.fit(data, "all", tmp_path / "Praline" / "memory", method="memory", size=64, show_progress=False)
+    library = Library(tmp_path, candies)
+    (entry,) = library.categories()
+    assert [(run.method, run.label) for run in entry.fused] == [("Patch memory", "memory: patch memory, 6 lights")]
+    panels = shown(library, explore.first_choice(library, "Praline"))["panels"]
+    assert panels[0]["method"] == "Patch memory" and panels[0]["map"].startswith("data:image/png")

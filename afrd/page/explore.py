@@ -43,7 +43,7 @@ def explore_tab(library: Library, script_constants: str) -> Parts:
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
             category = gr.Dropdown([], label="Category", filterable=False, elem_id="category")
-            run = gr.Dropdown([], label="AFRD run", filterable=False, elem_id="run")
+            run = gr.Dropdown([], label="Run", filterable=False, elem_id="run")
             beside = gr.Dropdown([], label="Single-light RD beside it", filterable=False, elem_id="beside")
             with gr.Row():
                 split = gr.Dropdown([], label="Split", filterable=False, min_width=90, elem_id="split")

@@ -22,11 +22,12 @@ THUMBNAIL = 112  # pixels
 
 @dataclass(frozen=True)
 class RunEntry:
-    """A finished run, known from its config only."""
+    """A finished run, known from its config only; `method` heads its map, `label` tells it from the others."""
 
     folder: Path
     lights: tuple[str, ...]
     label: str
+    method: str
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,13 @@ def _read_entry(folder: Path) -> tuple[Path, str, RunEntry] | None:
     else:
         what = "" if model.target == "lights" else " of features"
         label = f"{folder.name}: {model.fusion}{what}, {len(lights)} lights"
-    return Path(config.data_root), config.category, RunEntry(folder, lights, label)
+    return Path(config.data_root), config.category, RunEntry(folder, lights, label, _method(model.method, len(lights)))
+
+
+def _method(method: str, lights: int) -> str:
+    if lights == 1:
+        return "Single-light RD" if method == "afrd" else "Single-light memory"
+    return "AFRD" if method == "afrd" else "Patch memory"
 
 
 def _entry(key: str, name: str, root: Path, runs: list[RunEntry]) -> CategoryEntry:

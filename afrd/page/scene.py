@@ -74,7 +74,10 @@ def scene(library: Library, choice: Choice) -> str:
         "picture": _picture(dataset, sample, choice.index, shown, PICTURE_SIDE),
         "shown": shown,
         "truth": _path(_truth_lines(sample)),
-        "panels": [_panel("AFRD", main, sample), _panel("Single-light RD", beside, sample)],
+        "panels": [
+            _panel(_method(entry.fused, choice.run, "AFRD"), main, sample),
+            _panel(_method(entry.single, choice.beside, "Single-light RD"), beside, sample),
+        ],
         "panel_titles": [_title(entry.fused, choice.run), _title(entry.single, choice.beside)],
         "lights": _tiles(dataset, sample, choice, said, entry),
         "presets": presets(usable_lights(entry, choice, sample.lights)),
@@ -221,6 +224,10 @@ def _path(lines: list[np.ndarray]) -> str:
 
 def _title(runs: Sequence[RunEntry], folder: Path | None) -> str:
     return next((run.label for run in runs if run.folder == folder), "")
+
+
+def _method(runs: Sequence[RunEntry], folder: Path | None, otherwise: str) -> str:
+    return next((run.method for run in runs if run.folder == folder), otherwise)
 
 
 def _unit_sentence(said: Prediction | None) -> str:
