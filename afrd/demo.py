@@ -65,9 +65,6 @@ class Preparation:
     def finished(self) -> bool:
         return all(step.state in ("done", "failed") for step in self.steps())
 
-    def _all(self, state: str) -> bool:
-        return all(step.state == state for step in self.steps())
-
     def _plan(self, category: str) -> None:
         from afrd.datasets import EYECANDIES_LIGHTS
 
@@ -92,7 +89,8 @@ class Preparation:
             else:
                 total = self._work[i][0].total
                 self._set(i, state="done", done=total, note="")
-        print("demo: all is ready" if self._all("done") else "demo: some steps failed, see above", flush=True)
+        failed = any(step.state == "failed" for step in self.steps())
+        print("demo: some steps failed, see above" if failed else "demo: all is ready", flush=True)
 
     def _set(self, index: int, **changes: Any) -> None:
         with self._lock:
@@ -135,8 +133,9 @@ class Preparation:
                 note = f"loss {report.loss:.3f}, {report.seconds_left:.0f} s left"
                 self._set(index, done=report.step, total=report.steps, note=note)
 
+        data = open_dataset(self.data, category)
         run = fit(
-            open_dataset(self.data, category),
+            data,
             lights,
             self.runs / category / name,
             method=method,
@@ -146,5 +145,4 @@ class Preparation:
             on_features=on_features,
         )
         self._set(index, note="the teacher reads the test set")
-        data = open_dataset(self.data, category)
         run.features(data[data.test_split], on_features)

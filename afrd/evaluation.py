@@ -108,8 +108,10 @@ class Predictions:
         """Bootstrap intervals over the samples: index metric, columns `value`, `low`, `high`."""
         draws = self._resampler.draw(repeats, seed)
         edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        values = [self.metrics()[m] for m in METRICS]
-        return pd.DataFrame({"value": values, "low": edges[0], "high": edges[1]}, index=list(METRICS))
+        metrics = self.metrics()
+        return pd.DataFrame(
+            {"value": [metrics[m] for m in METRICS], "low": edges[0], "high": edges[1]}, index=list(METRICS)
+        )
 
     def compare(self, other: Predictions, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
         """This method minus another on the same samples, with paired bootstrap intervals.

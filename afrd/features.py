@@ -75,7 +75,7 @@ def load_features(
         progress: called with (samples done, samples in all).
     """
     folder = _folder(dataset, teacher, size)
-    if not features_stored(dataset, teacher, size):
+    if not _is_whole(folder):
         _compute_all(dataset, teacher, size, folder, progress)
     lights = tuple(json.loads((folder / "lights.json").read_text()))
     scales = [np.load(folder / f"scale{s}.npy", mmap_mode="r", allow_pickle=False) for s in range(len(teacher.strides))]
@@ -84,7 +84,11 @@ def load_features(
 
 def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
     """Whether `load_features` will find them, rather than compute them."""
-    return (_folder(dataset, teacher, size) / "lights.json").is_file()
+    return _is_whole(_folder(dataset, teacher, size))
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / "lights.json").is_file()
 
 
 def _folder(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from afrd.evidence import Evidence, Maps, resize, smooth, to_maps
 from afrd.fusion import FUSIONS, FeatureFusion
 from afrd.student import NarrowStudent, RD4ADStudent
+from afrd.weights import TORCHVISION
 
 TARGETS = ("lights", "fused")
 METHODS = ("afrd", "memory")
@@ -65,7 +66,7 @@ class AFRD(nn.Module):
         super().__init__()
         self.config = config
         seen = len(config.lights) if config.target == "lights" else 1
-        if config.teacher in ("resnet18", "wide_resnet50_2"):
+        if config.teacher in TORCHVISION:
             wide = config.teacher == "wide_resnet50_2"
             self.student: nn.Module = RD4ADStudent(config.channels, config.strides, seen, wide)
         else:

@@ -120,17 +120,18 @@ class Run:
             )
         self._teacher = teacher.to(self.device)
 
-    def method(self, lights: Sequence[str] | None = None) -> str:
+    def method(self, lights: Sequence[str] | None = None, fusion: str | None = None) -> str:
         """To be read by people, such as `AFRD, attention over evidence, lights top, box`."""
         used = tuple(lights or self.lights)
         memory = self.model.config.method == "memory"
+        fusion = fusion or self.model.config.fusion
         if len(self.lights) == 1:
             return f"single-light {'memory' if memory else 'RD'}, {used[0]}"
         what = "evidence" if self.model.config.target == "lights" else "features"
         which = "all lights" if used == self.lights else f"lights {', '.join(used)}"
         if memory:
-            return f"patch memory, {self.model.config.fusion} over evidence, {which}"
-        return f"AFRD, {self.model.config.fusion} over {what}, {which}"
+            return f"patch memory, {fusion} over evidence, {which}"
+        return f"AFRD, {fusion} over {what}, {which}"
 
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""
@@ -209,7 +210,7 @@ class Run:
         )
         masks = np.stack([np.zeros((height, width), bool) if mask is None else mask.numpy() for mask in samples])
         masked = np.array([mask is not None for mask in samples])
-        return Predictions(table, maps, masks, masked, self.method(used), used, threshold)
+        return Predictions(table, maps, masks, masked, self.method(used, fusion), used, threshold)
 
     def predictions_folder(self, split: str, lights: Sequence[str]) -> Path:
         """Where `afrd evaluate` keeps what it found."""
@@ -230,13 +231,9 @@ class Run:
         """The dataset's teacher features, from the store."""
         return load_features(dataset, self.teacher, self.config.size, progress)
 
-    @torch.inference_mode()
     def evidence(self, features: Features, positions: list[int], lights: tuple[str, ...]) -> Iterator[Evidence]:
         """Evidence of all samples, a few at a time; `positions` are those of the run's lights in `features`."""
-        present = self._present(lights)
-        for start in range(0, len(features), BATCH):
-            batch = [f.to(self.device).float() for f in features.batch(slice(start, start + BATCH), positions)]
-            yield self.model.evidence(batch, present.expand(len(batch[0]), -1))
+        return evidence_of(self.model, features, range(len(features)), positions, self._present(lights))
 
     @torch.inference_mode()
     def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
@@ -264,12 +261,11 @@ class Run:
             data = open_dataset(self.config.data_root, self.config.category)
             held_out = self.config.calibration not in data
             dataset = data["train" if held_out else self.config.calibration]
-            chunks = list(self.evidence(self.features(dataset), self._positions(dataset), lights))
-            keep = calibration_index(dataset, held_out)
-            errors: Tensor = torch.cat([c.errors for c in chunks])[keep]
-            shares: Tensor | None = torch.cat([c.shares for c in chunks if c.shares is not None])[keep]
+            index, positions = calibration_index(dataset, held_out), self._positions(dataset)
+            found = calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
         else:
-            errors, shares = self._calibration.errors, self._calibration.shares
+            found = self._calibration
+        errors, shares = found.errors, found.shares
         scores = []
         for start in range(0, len(errors), BATCH):
             part = slice(start, start + BATCH)
@@ -397,20 +393,28 @@ def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
 
 
 @torch.inference_mode()
-def calibrate(model: Model, features: Features, index: np.ndarray, positions: list[int]) -> Evidence:
-    """Evidence of the calibration samples under all lights, from which a threshold for any lights can be had."""
-    model.eval()
-    device = next(chain(model.parameters(), model.buffers())).device
-    errors, shares = [], []
+def evidence_of(
+    model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
+) -> Iterator[Evidence]:
+    """Evidence of the samples at `index`, a few at a time, with the lights that are `present` (1, L)."""
     for start in range(0, len(index), BATCH):
-        batch = [f.to(device).float() for f in features.batch(index[start : start + BATCH], positions)]
-        found = model.evidence(batch, torch.ones(len(batch[0]), len(positions), dtype=torch.bool, device=device))
-        errors.append(found.errors)
-        shares += [found.shares] if found.shares is not None else []
-    grid = features.scales[0].shape[-2:]
-    none = torch.zeros(0, 1, *grid)
-    present = torch.ones(len(index), len(positions), dtype=torch.bool)
-    return Evidence(torch.cat(errors) if errors else none, torch.cat(shares) if shares else None, present)
+        chosen = list(index[start : start + BATCH])
+        batch = [f.to(present.device).float() for f in features.batch(chosen, positions)]
+        yield model.evidence(batch, present.expand(len(chosen), -1))
+
+
+def calibrate(
+    model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor | None = None
+) -> Evidence:
+    """Evidence of the calibration samples in one piece; that under all lights gives a threshold for any of them."""
+    model.eval()
+    if present is None:
+        device = next(chain(model.parameters(), model.buffers())).device
+        present = torch.ones(1, len(positions), dtype=torch.bool, device=device)
+    found = list(evidence_of(model, features, index, positions, present))
+    errors = torch.cat([f.errors for f in found]) if found else torch.zeros(0, 1, *features.scales[0].shape[-2:])
+    shares = [f.shares for f in found if f.shares is not None]
+    return Evidence(errors, torch.cat(shares) if shares else None, present.expand(len(index), -1))
 
 
 def finish_run(folder: Path, model: Model, calibration: Evidence, history: list[dict[str, float]]) -> None:

@@ -23,6 +23,7 @@ from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, is_finish
 from afrd.storage import load_tensors, save_tensors
 from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher
+from afrd.weights import TORCHVISION
 
 CROP = 0.8  # of each side: other surroundings every time, and a cheaper step
 STEPS = 500  # of the narrow student, however many samples there are
@@ -111,8 +112,7 @@ def fit(
     if method == "memory":
         epochs = 0
     elif epochs is None:
-        resnet = teacher.name in ("resnet18", "wide_resnet50_2")
-        epochs = RD4AD_EPOCHS if resnet else math.ceil(STEPS / steps_an_epoch)
+        epochs = RD4AD_EPOCHS if teacher.name in TORCHVISION else math.ceil(STEPS / steps_an_epoch)
     config = FitConfig(
         data_root=str(data.root.resolve()),
         category=data.name,
@@ -147,7 +147,7 @@ def fit(
         good = [i for i, label in enumerate(calibration.anomalous) if label is False]
     else:
         on_good, good = features, sorted(set(range(len(features))) - set(train_index))
-    evidence = calibrate(model, on_good, np.array(good, dtype=int), positions)
+    evidence = calibrate(model, on_good, good, positions)
     finish_run(folder, model, evidence, history)
     return load_run(folder, device=device, teacher=teacher)
 

@@ -83,10 +83,8 @@ def main() -> None:
         fusions = ("attention", "mean", "max") if name in ("afrd", "memory") else (None,)
         for fusion in fusions:
             predictions = run.evaluate(test, fusion=fusion)
-            label = (
-                run.method().replace("attention over evidence", f"{fusion} over evidence") if fusion else run.method()
-            )
-            found[label] = replace(predictions, method=label)
+            label = predictions.method
+            found[label] = predictions
             seconds[label] = seconds[name]
     singles = [p for label, p in found.items() if label.startswith("single")]
     for how in ("mean", "max"):

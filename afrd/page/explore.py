@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from afrd.figures import main_light
 from afrd.page.library import CategoryEntry, Library, RunEntry
 from afrd.page.scene import Choice, message, missing_run, nothing_yet, scene, usable_lights
 
@@ -222,7 +223,7 @@ def first_choice(library: Library, key: str | None, kept: Choice | None = None) 
     splits = _splits(library, entry)
     wanted = entry.fused[0].lights if entry.fused else data.lights
     lights = tuple(light for light in data.lights if light in wanted)
-    shown = choice.shown if choice.shown in data.lights else ("box" if "box" in data.lights else data.lights[-1])
+    shown = choice.shown if choice.shown in data.lights else main_light(data.lights)
     return with_samples(library, replace(choice, split=splits[0], lights=lights, shown=shown), prefer_defects=True)
 
 
@@ -297,7 +298,7 @@ def sample_label(dataset: MultiLightDataset, index: int) -> str:
 
 def _gallery(library: Library, choice: Choice, listed: list[int]) -> gr.Gallery:
     dataset = _dataset(library, choice)
-    light = "box" if "box" in dataset.lights else dataset.lights[-1]
+    light = main_light(dataset.lights)
     pictures = [(library.thumbnail(dataset, i, light), sample_label(dataset, i)) for i in listed]
     return gr.Gallery(pictures, selected_index=listed.index(choice.index) if choice.index in listed else None)
 
