@@ -74,7 +74,7 @@ def load_features(
         size: longer side of the teacher's input, in pixels.
         progress: called with (samples done, samples in all).
     """
-    folder = _folder(dataset, teacher, size)
+    folder = stored_under(dataset, teacher, size)
     if not _is_whole(folder):
         _compute_all(dataset, teacher, size, folder, progress)
     lights = tuple(json.loads((folder / "lights.json").read_text()))
@@ -84,14 +84,15 @@ def load_features(
 
 def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
     """Whether `load_features` will find them, rather than compute them."""
-    return _is_whole(_folder(dataset, teacher, size))
+    return _is_whole(stored_under(dataset, teacher, size))
 
 
 def _is_whole(folder: Path) -> bool:
     return (folder / "lights.json").is_file()
 
 
-def _folder(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
+def stored_under(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
+    """The folder in the store, there or not: another one for other pictures, another teacher, another size."""
     sha = hashlib.sha256(f"{teacher.digest} {size} {dataset.lights}".encode())
     for i in range(len(dataset)):
         for light in dataset.lights:

@@ -1,12 +1,12 @@
-"""A run folder, safe to read from strangers: config, weights, history, calibration, predictions; no pickle."""
+"""A trained model that answers: maps of one sample, predictions of a split, thresholds, with any of its lights."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -17,32 +17,17 @@ from afrd.datasets import MultiLightDataset, Sample, open_dataset, parse_lights
 from afrd.devices import pick_device
 from afrd.evaluation import ALPHA, Predictions, Threshold, conformal_threshold
 from afrd.evidence import Evidence, Maps, to_maps
-from afrd.features import Features, Progress, compute_features, load_features
+from afrd.features import Features, Progress, compute_features, load_features, stored_under
+from afrd.folder import FitConfig, read_config
 from afrd.memory import PatchMemory
 from afrd.model import AFRD, ModelConfig
-from afrd.storage import load_json, load_tensors, replacing, save_json, save_tensors
+from afrd.storage import load_tensors
 from afrd.teacher import Teacher, load_teacher
 
-FORMAT = 1
 BATCH = 8  # samples at a time when maps are made
+KEPT = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
 Model = AFRD | PatchMemory
 HELD_OUT = 5  # without a validation split every fifth training sample is kept for the threshold
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How a run was trained; see `afrd.fit`. `picture_size` is the (H, W) of the training pictures."""
-
-    data_root: str
-    category: str
-    teacher_digest: str
-    weights: str | None
-    size: int
-    picture_size: tuple[int, int]
-    epochs: int
-    batch: int
-    seed: int
-    calibration: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +71,7 @@ class Run:
         self._calibration = calibration
         self._teacher: Teacher | None = None
         self._thresholds: dict[tuple, Threshold | None] = {}
+        self._evidence: OrderedDict[tuple, Evidence] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"Run({self.folder}: {self.method()} on {self.config.category})"
@@ -159,15 +145,17 @@ class Run:
         positions = [self.lights.index(light) for light in used]
         for whole, part in zip(features, found, strict=True):
             whole[0, positions] = part
-        return self._prediction(features, used, (sample.images.shape[-2], sample.images.shape[-1]))
+        with torch.inference_mode():
+            evidence = self.model.evidence([f.to(self.device).float() for f in features], self._present(used))
+        return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
 
     def predict_stored(
         self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
     ) -> Prediction:
-        """`predict` for a data set's sample, from the feature store: the teacher does not read it again."""
+        """`predict` for a data set's sample, from what is known of its whole split (`evidence`)."""
         used = parse_lights(lights, self.lights)
-        features = self.features(dataset).batch([range(len(dataset))[index]], self._positions(dataset))
-        return self._prediction(features, used, dataset.image_size)
+        row = range(len(dataset))[index]
+        return self._seen(self._rows(self.evidence(dataset, used), used, slice(row, row + 1)), used, dataset.image_size)
 
     def evaluate(
         self,
@@ -185,19 +173,9 @@ class Run:
             progress: called with (samples done, samples in all).
         """
         used = parse_lights(lights, self.lights)
-        features = self.features(dataset)
         threshold = self.threshold(used, fusion)
         height, width = dataset.image_size
-        maps = np.empty((len(dataset), height, width), np.float32)
-        scores = np.empty(len(dataset))
-        done = 0
-        for evidence in self.evidence(features, self._positions(dataset), used):
-            found = self._maps(evidence, (height, width), fusion)
-            stop = done + len(found.score)
-            maps[done:stop], scores[done:stop] = found.anomaly_map.cpu().numpy(), found.score.cpu().numpy()
-            done = stop
-            if progress:
-                progress(done, len(dataset))
+        maps, scores = self._all_maps(self.evidence(dataset, used, progress), used, fusion, (height, width))
         samples = [dataset.mask(i) for i in range(len(dataset))]
         table = pd.DataFrame(
             {
@@ -231,18 +209,69 @@ class Run:
         """The dataset's teacher features, from the store."""
         return load_features(dataset, self.teacher, self.config.size, progress)
 
-    def evidence(self, features: Features, positions: list[int], lights: tuple[str, ...]) -> Iterator[Evidence]:
-        """Evidence of all samples, a few at a time; `positions` are those of the run's lights in `features`."""
-        return evidence_of(self.model, features, range(len(features)), positions, self._present(lights))
+    def evidence(
+        self,
+        dataset: MultiLightDataset,
+        lights: str | Sequence[str | int] | None = None,
+        progress: Progress | None = None,
+    ) -> Evidence:
+        """Evidence of a whole split, remembered: with target `lights` any subset is read from that of all lights.
+
+        Args:
+            dataset: a split; its teacher features are computed where the store has none.
+            lights: those that are present, all by default; matters where features are fused.
+            progress: called with (samples done, samples in all).
+        """
+        used = parse_lights(lights, self.lights) if self.model.config.target == "fused" else self.lights
+        key = (stored_under(dataset, self.teacher, self.config.size), used)
+        if key not in self._evidence:
+            features, parts = self.features(dataset), []
+            for part in evidence_of(
+                self.model, features, range(len(features)), self._positions(dataset), self._present(used)
+            ):
+                parts.append(part)
+                if progress:
+                    progress(sum(len(p.errors) for p in parts), len(features))
+            self._evidence[key] = joined(parts)
+        self._evidence.move_to_end(key)
+        while len(self._evidence) > KEPT:
+            self._evidence.popitem(last=False)
+        return self._evidence[key]
+
+    def calibration_maps(
+        self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
+    ) -> np.ndarray:
+        """Anomaly maps (n, H, W) float32 of the good samples that the threshold comes from, under these lights."""
+        used = parse_lights(lights, self.lights)
+        found = self._calibration_evidence(used)
+        if found is None:
+            return np.empty((0, *self.config.picture_size), np.float32)
+        return self._all_maps(found, used, fusion, self.config.picture_size)[0]
 
     @torch.inference_mode()
     def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
         return to_maps(evidence, size, fusion or self.model.config.fusion)
 
-    @torch.inference_mode()
-    def _prediction(self, features: list[Tensor], used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
-        features = [f.to(self.device).float() for f in features]
-        maps = self.model(features, self._present(used), size)
+    def _rows(self, evidence: Evidence, lights: tuple[str, ...], rows: slice) -> Evidence:
+        """Some samples' evidence, with these lights present."""
+        errors = evidence.errors[rows]
+        shares = None if evidence.shares is None else evidence.shares[rows]
+        return Evidence(errors, shares, self._present(lights).expand(len(errors), -1))
+
+    def _all_maps(
+        self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Anomaly maps (N, H, W) and scores (N,) under these lights."""
+        maps = np.empty((len(evidence.errors), *size), np.float32)
+        scores = np.empty(len(maps))
+        for start in range(0, len(maps), BATCH):
+            rows = slice(start, start + BATCH)
+            found = self._maps(self._rows(evidence, lights, rows), size, fusion)
+            maps[rows], scores[rows] = found.anomaly_map.cpu().numpy(), found.score.cpu().numpy()
+        return maps, scores
+
+    def _seen(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
+        maps = self._maps(evidence, size)
         rows = [self.lights.index(light) for light in used]
         return Prediction(
             maps.anomaly_map[0].cpu().numpy(),
@@ -253,26 +282,21 @@ class Run:
             self.threshold(used),
         )
 
+    def _calibration_evidence(self, lights: tuple[str, ...]) -> Evidence | None:
+        if self._calibration is None or self.model.config.target == "lights" or lights == self.lights:
+            return self._calibration
+        # Fused features change with the lights, so the good samples must be looked at again.
+        data = open_dataset(self.config.data_root, self.config.category)
+        held_out = self.config.calibration not in data
+        dataset = data["train" if held_out else self.config.calibration]
+        index, positions = calibration_index(dataset, held_out), self._positions(dataset)
+        return calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
+
     def _calibration_scores(self, lights: tuple[str, ...], fusion: str | None) -> np.ndarray:
-        if self._calibration is None:
+        found = self._calibration_evidence(lights)
+        if found is None:
             return np.array([])
-        if self.model.config.target == "fused" and lights != self.lights:
-            # Fused features change with the lights, so the good samples must be looked at again.
-            data = open_dataset(self.config.data_root, self.config.category)
-            held_out = self.config.calibration not in data
-            dataset = data["train" if held_out else self.config.calibration]
-            index, positions = calibration_index(dataset, held_out), self._positions(dataset)
-            found = calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
-        else:
-            found = self._calibration
-        errors, shares = found.errors, found.shares
-        scores = []
-        for start in range(0, len(errors), BATCH):
-            part = slice(start, start + BATCH)
-            present = self._present(lights).expand(len(errors[part]), -1)
-            evidence = Evidence(errors[part], None if shares is None else shares[part], present)
-            scores.append(self._maps(evidence, self.config.picture_size, fusion).score.cpu().numpy())
-        return np.concatenate(scores) if scores else np.array([])
+        return self._all_maps(found, lights, fusion, self.config.picture_size)[1]
 
     def _present(self, lights: Sequence[str]) -> Tensor:
         return torch.tensor([[light in lights for light in self.lights]], device=self.device)
@@ -324,67 +348,6 @@ def make_model(config: ModelConfig) -> Model:
     return PatchMemory(config) if config.method == "memory" else AFRD(config)
 
 
-def find_runs(root: str | Path) -> list[Path]:
-    """Folders of finished runs anywhere under `root`, sorted."""
-    return sorted(
-        path.parent for path in Path(root).glob("**/model.safetensors") if (path.parent / "config.json").exists()
-    )
-
-
-def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
-    """Raises ValueError naming the file and what in it is wrong."""
-    content = load_json(folder / "config.json")
-    try:
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']} is not {FORMAT}")
-        return _read(ModelConfig, content["model"]), _read(FitConfig, content["fit"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / 'config.json'} is not the config of a run ({error})") from error
-
-
-T = TypeVar("T")
-
-
-def _read(kind: type[T], values: dict[str, Any]) -> T:
-    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
-    if not needed <= set(values) <= names:
-        raise ValueError(f"its entries should be {', '.join(sorted(names))}")
-    hints = get_type_hints(kind)
-    read = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    for name, value in read.items():
-        plain = {"str": str, "int": int}.get(getattr(hints[name], "__name__", ""))
-        if plain and not isinstance(value, plain):
-            raise ValueError(f"{name} is {value!r}")
-    return kind(**read)
-
-
-def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
-    """Whether the folder holds this very run, finished; False where it is begun or not there.
-
-    Raises:
-        ValueError: the folder holds another run, or other things.
-    """
-    if (folder / "config.json").is_file():
-        begun = read_config(folder)
-        if begun != (model, config):
-            old, new = ({**asdict(m), **asdict(c)} for m, c in (begun, (model, config)))
-            other = next(k for k in new if old[k] != new[k])
-            raise ValueError(
-                f"{folder} holds a run with {other} {old[other]!r}, not {new[other]!r}; choose another folder"
-            )
-        return (folder / "model.safetensors").is_file()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
-    return False
-
-
-def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
-    """Makes the folder, with the config."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save_json(folder / "config.json", {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
-
-
 def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
     """Which samples of a split calibrate: its good ones, or those of train that training kept back."""
     if held_out:
@@ -411,20 +374,16 @@ def calibrate(
     if present is None:
         device = next(chain(model.parameters(), model.buffers())).device
         present = torch.ones(1, len(positions), dtype=torch.bool, device=device)
-    found = list(evidence_of(model, features, index, positions, present))
-    errors = torch.cat([f.errors for f in found]) if found else torch.zeros(0, 1, *features.scales[0].shape[-2:])
-    shares = [f.shares for f in found if f.shares is not None]
-    return Evidence(errors, torch.cat(shares) if shares else None, present.expand(len(index), -1))
+    if not len(index):
+        return Evidence(torch.zeros(0, 1, *features.scales[0].shape[-2:]), None, present.expand(0, -1))
+    return joined(list(evidence_of(model, features, index, positions, present)))
 
 
-def finish_run(folder: Path, model: Model, calibration: Evidence, history: list[dict[str, float]]) -> None:
-    """Writes what a finished run has; the weights come last and make it whole."""
-    with replacing(folder / "history.csv") as path:
-        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
-    if len(calibration.errors):
-        tensors = {"errors": calibration.errors}
-        if calibration.shares is not None:
-            tensors["shares"] = calibration.shares
-        save_tensors(folder / "calibration.safetensors", tensors)
-    save_tensors(folder / "model.safetensors", model.state_dict())
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of several batches in one piece."""
+    shares = [part.shares for part in parts if part.shares is not None]
+    return Evidence(
+        torch.cat([part.errors for part in parts]),
+        torch.cat(shares) if shares else None,
+        torch.cat([part.present for part in parts]),
+    )

@@ -17,9 +17,10 @@ from tqdm import tqdm
 from afrd.datasets import Category, MultiLightDataset, parse_lights
 from afrd.devices import autocast, pick_device
 from afrd.features import Features, load_features
+from afrd.folder import FitConfig, finish_run, is_finished, start_run
 from afrd.memory import PatchMemory
 from afrd.model import AFRD, ModelConfig
-from afrd.runs import HELD_OUT, FitConfig, Run, calibrate, finish_run, is_finished, load_run, make_model, start_run
+from afrd.runs import HELD_OUT, Run, calibrate, load_run, make_model
 from afrd.storage import load_tensors, save_tensors
 from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher

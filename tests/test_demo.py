@@ -8,7 +8,7 @@ import pytest
 from afrd import demo
 from afrd.datasets import EYECANDIES_LIGHTS as LIGHTS
 from afrd.demo import Preparation
-from afrd.runs import find_runs
+from afrd.folder import find_runs
 
 
 @pytest.fixture(autouse=True)

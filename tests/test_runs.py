@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import afrd
+from afrd.folder import find_runs
 from afrd.metrics import METRICS
-from afrd.runs import find_runs
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 import afrd
 from afrd.devices import autocast, pick_device
 from afrd.features import cache_dir, load_features, teacher_size
-from afrd.runs import calibration_index, read_config
+from afrd.folder import read_config
+from afrd.runs import calibration_index
 from afrd.teacher import load_teacher
 from afrd.training import Cancelled, crop, learning_rate, split_train
 

@@ -83,7 +83,7 @@ class Library:
     def categories(self) -> list[CategoryEntry]:
         """All there is now, those with runs first; broken runs are left out."""
         from afrd.datasets import list_categories
-        from afrd.runs import find_runs
+        from afrd.folder import find_runs
 
         runs: dict[tuple[Path, str], list[RunEntry]] = {}
         for folder in find_runs(self.runs) if self.runs.is_dir() else []:
@@ -176,7 +176,7 @@ def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int,
 
 
 def _read_entry(folder: Path) -> tuple[Path, str, RunEntry] | None:
-    from afrd.runs import read_config
+    from afrd.folder import read_config
 
     try:
         model, config = read_config(folder)

@@ -1,0 +1,162 @@
+"""What every figure shares: colours, units, texts, pictures as data URIs, and the frame around a figure."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from contourpy import contour_generator
+from PIL import Image
+from plotly.colors import hex_to_rgb, sample_colorscale
+
+if TYPE_CHECKING:  # the page draws its first screen before torch is loaded
+    from torch import Tensor
+
+    from afrd.datasets import Sample
+    from afrd.runs import Prediction
+
+LIMIT = 2.0  # maps are drawn from 0 to this many thresholds
+CLEAR, FULL = 0.45, 1.1  # below the first, a map over a picture is transparent; from the second on it covers
+ERROR_COLOURS = "Inferno"  # perceptual, light and dark in every kind of colour vision
+SHARE_COLOURS = "Cividis"  # of attention, which is another quantity, from 0 to 1
+TRUTH_COLOUR, THRESHOLD_COLOUR = "#2ee6d6", "#ffffff"  # lines over pictures
+GOOD_COLOUR, ANOMALOUS_COLOUR, NEUTRAL_COLOUR = "#0072b2", "#d55e00", "#808890"  # Okabe & Ito's blue and vermilion
+MAP_SIDE = 256  # pixels of a map that is drawn, longer side
+TILE = 230  # pixels of one picture among several
+
+
+def colours(scale: str, count: int = 256) -> list[str]:
+    """`count` colours of a scale as `#rrggbb`, from low to high."""
+    found = sample_colorscale(scale, np.linspace(0, 1, count).tolist(), colortype="tuple")
+    return ["#{:02x}{:02x}{:02x}".format(*(round(255 * c) for c in rgb)) for rgb in found]
+
+
+def coverage(value: np.ndarray | float) -> np.ndarray:
+    """How much of the picture a map of this value (in thresholds) covers, 0..1: nothing when calm, all beyond 1.1."""
+    t = np.clip((np.asarray(value) - CLEAR) / (FULL - CLEAR), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def main_light(lights: Sequence[str]) -> str:
+    """The light to show first: the light box where there is one, else the last."""
+    return "box" if "box" in lights else lights[-1]
+
+
+def unit_of(prediction: Prediction) -> float:
+    """What 1 means in a drawn map: the threshold, or an error of 1 where the run has none."""
+    return prediction.threshold.value if prediction.threshold else 1.0
+
+
+def unit_name(prediction: Prediction) -> str:
+    return "× threshold" if prediction.threshold else "error (no threshold)"
+
+
+def picture_uri(picture: Tensor, side: int = 512) -> str:
+    """A picture (3, H, W) in 0..1 as a data URI, its longer side at most `side` pixels."""
+    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
+    image = Image.fromarray(array)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return _uri(image, "webp", quality=92, method=2)
+
+
+def map_uri(values: np.ndarray, limit: float = LIMIT, side: int = MAP_SIDE) -> str:
+    """A map (H, W) as the data URI of a grey PNG: 0 is 0, 255 is `limit` and more."""
+    small = shrink(values, side)
+    grey = np.clip(np.nan_to_num(small) / limit * 255, 0, 255).round().astype(np.uint8)
+    return _uri(Image.fromarray(grey), "png", compress_level=3)
+
+
+def _uri(image: Image.Image, kind: str, **options: int) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def shrink(values: np.ndarray, side: int = MAP_SIDE) -> np.ndarray:
+    """A map (H, W) with its longer side at most `side`; blocks are replaced by their maximum, so no peak is lost."""
+    height, width = values.shape
+    factor = side / max(height, width)
+    if factor >= 1:
+        return values
+    target = (max(1, round(height * factor)), max(1, round(width * factor)))
+    rows, columns = (np.arange(n) * full // n for n, full in zip(target, values.shape, strict=True))
+    return np.maximum.reduceat(np.maximum.reduceat(values, rows, axis=0), columns, axis=1)
+
+
+def contour_lines(values: np.ndarray, level: float, size: tuple[int, int] | None = None) -> list[np.ndarray]:
+    """Closed lines around where a map (h, w) lies above `level`: (points, 2) arrays of x, y in pixels of `size`."""
+    height, width = size or values.shape
+    padded = np.pad(values.astype(float), 1, mode="edge")
+    inside = padded[1:-1, 1:-1].copy()
+    padded = np.minimum(padded, 2 * level - padded)  # so that a line along the border lies on it, half way to the ring
+    padded[1:-1, 1:-1] = inside
+    scale = np.array([width / values.shape[1], height / values.shape[0]])
+    lines = [np.asarray(line) for line in contour_generator(z=padded).lines(level)]  # pixel i is at i + 1
+    return [np.clip((line - 0.5) * scale, 0, [width, height]) for line in lines if len(line) > 2]
+
+
+def truth_lines(sample: Sample) -> list[np.ndarray]:
+    """Outline of the defective pixels; empty for a good sample and where they are not known."""
+    return [] if sample.mask is None or not sample.mask.any() else contour_lines(sample.mask.numpy(), 0.5)
+
+
+def truth_text(sample: Sample) -> str:
+    """`good`, `anomalous: bumps`, or that it is not known."""
+    if sample.anomalous is None:
+        return "truth not known"
+    if not sample.anomalous:
+        return "good"
+    return f"anomalous: {', '.join(sample.defects)}" if sample.defects else "anomalous"
+
+
+def score_text(prediction: Prediction) -> str:
+    """Such as `score 1.34 × threshold: anomalous`."""
+    if prediction.threshold is None:
+        return f"score {prediction.score:.3g}: no verdict without a threshold"
+    return f"score {prediction.score / unit_of(prediction):.2f} × threshold: {prediction.verdict}"
+
+
+def finish(
+    figure: go.Figure, title: str, error_unit: str | None = None, shares: bool = False, top: int = 80
+) -> go.Figure:
+    bar = {"thickness": 14, "outlinewidth": 0, "len": 0.9}
+    if error_unit:
+        name = "1.0 threshold" if "threshold" in error_unit and "no" not in error_unit else "1.0"
+        ticks = {"tickvals": [0, 0.5, 1, 1.5, 2], "ticktext": ["0", "0.5", name, "1.5", "≥ 2"]}
+        title_of_bar = {"text": error_unit, "side": "top"}
+        figure.update_layout(
+            coloraxis={
+                "colorscale": _covering_colours(),
+                "cmin": 0,
+                "cmax": LIMIT,
+                "colorbar": bar | ticks | {"title": title_of_bar},
+            }
+        )
+    if shares:
+        axis = {"colorscale": SHARE_COLOURS, "cmin": 0, "cmax": 1, "colorbar": bar | {"title": {"text": "attention"}}}
+        figure.update_layout(coloraxis2=axis)
+    figure.update_layout(
+        title={"text": title, "font_size": 15, "x": 0.01, "xanchor": "left"},
+        template="plotly_white",
+        font={"family": "system-ui, sans-serif", "color": NEUTRAL_COLOUR},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 16, "r": 16, "t": top, "b": 40},
+        legend={"orientation": "h", "x": 0, "y": -0.03, "yanchor": "top"},
+        hoverlabel={"namelength": 0},
+    )
+    figure.update_layout(title={"y": 1, "yanchor": "top", "yref": "container", "pad": {"t": 12}})
+    # dark as the pictures are: the threshold's line is white
+    return figure.update_layout(legend={"bgcolor": "#33373d", "font": {"color": "#ffffff"}})
+
+
+def _covering_colours(count: int = 41) -> list[tuple[float, str]]:
+    """The error scale, transparent where the map is calm, so that the picture is seen there."""
+    places = np.linspace(0, 1, count)
+    rgb = [hex_to_rgb(c) for c in colours(ERROR_COLOURS, count)]
+    alpha = coverage(places * LIMIT) * 0.9
+    return [(float(p), f"rgba({r},{g},{b},{a:.3f})") for p, (r, g, b), a in zip(places, rgb, alpha, strict=True)]
