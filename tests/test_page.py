@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from afrd.page import explore, main, progress
+from afrd.page.choice import Choice
 from afrd.page.library import Library
-from afrd.page.scene import Choice, presets, scene
+from afrd.page.scene import presets, scene
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60_000  # milliseconds, on a busy machine

@@ -33,9 +33,11 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
-    from afrd.page import explore, progress
+    from afrd.page import compare, errors, explore, lights, own, progress, train
     from afrd.page.about import about_tab
+    from afrd.page.choice import Choice
     from afrd.page.library import Library
+    from afrd.page.way import Way
 
     library = Library(Path(runs), Path(data) if data is not None else None, preparation is not None)
     colours = _colours()
@@ -49,12 +51,24 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None)
             summary = gr.HTML(progress.summary(steps))
             with gr.Accordion("All steps", open=False):
                 listing = gr.HTML(progress.listing(steps))
-        with gr.Tab("Explore"):
-            parts = explore.explore_tab(library, colours["script"])
-        with gr.Tab("About"):
-            about_tab(colours["error"])
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Explore", id="explore"):
+                parts = explore.explore_tab(library, colours["script"])
+            way = Way(library, tabs, parts)
+            with gr.Tab("Compare", id="compare") as tab:
+                compare.compare_tab(tab, way)
+            with gr.Tab("Errors", id="errors") as tab:
+                errors.errors_tab(tab, way)
+            with gr.Tab("Lights", id="lights") as tab:
+                lights.lights_tab(tab, way)
+            with gr.Tab("Train", id="train") as tab:
+                train.train_tab(tab, way)
+            with gr.Tab("Your own sample", id="own") as tab:
+                own.own_tab(tab, way)
+            with gr.Tab("About", id="about"):
+                about_tab(colours["error"])
 
-        def open_page(choice: explore.Choice) -> list:
+        def open_page(choice: Choice) -> list:
             wanted = choice.category or (preparation.categories[0] if preparation is not None else None)
             return explore.everything(library, explore.first_choice(library, wanted))
 
@@ -68,7 +82,7 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None)
             concurrency_id="torch",
         )
 
-        def look_for_news(choice: explore.Choice, known: list[str]) -> list:
+        def look_for_news(choice: Choice, known: list[str]) -> list:
             now = [str(entry) for entry in library.categories()]
             values = explore.joined(library, choice) if now != known else explore.nothing_new()
             if preparation is None:

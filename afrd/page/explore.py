@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from afrd.figures import main_light
+from afrd.page.choice import Choice
 from afrd.page.library import CategoryEntry, Library, RunEntry
-from afrd.page.scene import Choice, message, missing_run, nothing_yet, scene, usable_lights
+from afrd.page.scene import message, missing_run, nothing_yet, scene, usable_lights
 
 if TYPE_CHECKING:
     from afrd.datasets import MultiLightDataset

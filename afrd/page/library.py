@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
     from PIL import Image
 
+    from afrd.comparison import Method
     from afrd.datasets import Category, MultiLightDataset, Sample
+    from afrd.evaluation import Predictions
     from afrd.runs import Prediction, Run
 
 T = TypeVar("T")
 THUMBNAIL = 112  # pixels
+JUDGED = 30  # splits judged by a method, with all their maps: 10 MB each for 40 samples of 256x256
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Library:
         self.runs, self.data, self.prepared = runs, data, prepared
         self._entries, self._categories, self._runs = Cache(400), Cache(16), Cache(24)
         self._samples, self._predictions, self._thumbnails = Cache(24), Cache(48), Cache(4000)
+        self._judged = Cache(JUDGED)
 
     def categories(self) -> list[CategoryEntry]:
         """All there is now, those with runs first; broken runs are left out."""
@@ -160,6 +165,26 @@ class Library:
         key = (_state(folder / "model.safetensors"), dataset.split, _pictures_state(dataset, index), lights)
         return self._predictions.get(key, lambda: _predict(self, run, dataset, index, lights))
 
+    def methods(self, entry: CategoryEntry, lights: tuple[str, ...] | None = None) -> list[Method]:
+        """Every way to judge a split of the category with these lights (all: None); a broken run is left out."""
+        from afrd.comparison import methods_of
+
+        runs: list[Run] = []
+        for found in (*entry.fused, *entry.single):
+            with suppress(ValueError):
+                runs.append(self.run(found.folder))
+        return methods_of(runs, lights)
+
+    def judged(self, method: Method, dataset: MultiLightDataset) -> Predictions:
+        """What a method says of a whole split.
+
+        Raises:
+            ValueError: a run does not fit the data.
+        """
+        states = tuple(_state(run.folder / "model.safetensors") for run in method.runs)
+        key = (method.label, states, method.lights, method.fusion, dataset.root, dataset.category, dataset.split)
+        return self._judged.get((*key, _split_state(dataset)), lambda: method.judge(dataset))
+
     def thumbnail(self, dataset: MultiLightDataset, index: int, light: str) -> Image.Image:
         """A small picture; a grey tile where it cannot be read."""
         path = dataset.picture(index, light)
@@ -218,6 +243,10 @@ def _state(path: Path) -> tuple[str, int, int]:
 
 def _pictures_state(dataset: MultiLightDataset, index: int) -> tuple:
     return tuple(_state(dataset.picture(index, light)) for light in dataset.lights)
+
+
+def _split_state(dataset: MultiLightDataset) -> int:
+    return hash(tuple(_pictures_state(dataset, i) for i in range(len(dataset))))
 
 
 def _thumbnail(path: Path) -> Image.Image:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afrd.page.choice import Choice
 from afrd.page.library import Cache, CategoryEntry, Library, RunEntry
 
 if TYPE_CHECKING:
@@ -19,32 +19,6 @@ if TYPE_CHECKING:
 PICTURE_SIDE, TILE_SIDE, TILE_MAP_SIDE = 512, 224, 96
 SINGLE_SPOTS = ("bottom", "right", "top", "left")
 _pictures = Cache(400)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What one user looks at.
-
-    Attributes:
-        category: key of a `CategoryEntry`, None while there is none.
-        run: folder of the AFRD run, None where there is none.
-        beside: folder of the single-light run beside it.
-        split, index: the sample.
-        lights: those switched on; the others are hidden from the run.
-        shown: the light whose picture lies under the maps.
-        kind: filter of the samples: `all`, `good`, `bad` or a defect type.
-        page: which part of a long list of samples.
-    """
-
-    category: str | None = None
-    run: Path | None = None
-    beside: Path | None = None
-    split: str | None = None
-    index: int | None = None
-    lights: tuple[str, ...] = ()
-    shown: str | None = None
-    kind: str = "all"
-    page: int = 0
 
 
 def message(title: str, text: str = "", command: str = "") -> str:
