@@ -5,25 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from page_helpers import ROOT, browsing, free_port, serving
 
 from afrd.page import explore, main, progress
 from afrd.page.choice import Choice
 from afrd.page.library import Library
 from afrd.page.scene import presets, scene
-
-ROOT = Path(__file__).parents[1]
-PATIENCE = 60_000  # milliseconds, on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -188,66 +180,12 @@ def test_wrong_options_are_one_sentence_and_exit_2(options: list[str], said: str
     assert said in error and error.count("\n") == 1
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-@contextmanager
-def serving(command: list[str], port: int) -> Iterator[str]:
-    """The address of a page that runs in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    process = subprocess.Popen(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, process.communicate()[0]
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield address
-        assert process.poll() is None
-    finally:
-        process.terminate()
-        output = process.communicate(timeout=20)[0]
-        assert "Traceback" not in output, output
-
-
 @pytest.fixture(scope="module")
 def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
     port = free_port()
     options = ["--runs", str(tiny_runs), "--data", str(candies), "--port", str(port)]
     with serving([str(ROOT / "app.py"), *options], port) as address:
         yield address
-
-
-@contextmanager
-def browsing(chromium: str | None, address: str) -> Iterator:
-    """A page in the browser; fails where the page logs an error or asks for anything elsewhere."""
-    from playwright.sync_api import sync_playwright
-
-    wrong: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on(
-            "request",
-            lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"asked for {r.url}"),
-        )
-        page.goto(address)
-        yield page
-        browser.close()
-    assert wrong == []
 
 
 MAP = "document.querySelectorAll('.light-table .panel canvas')[0]"
