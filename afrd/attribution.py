@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from afrd.datasets import Category, MultiLightDataset, Sample, parse_lights
+from afrd.explain import lights as shapley_of
 from afrd.features import Progress
 from afrd.runs import Prediction, Run
 
-KINDS = ("attention", "error", "product", "mean error")
+KINDS = ("attention", "error", "product", "mean error", "visibility", "shapley")
+CONTRAST = 2 / 256  # sigma of the neighbourhood whose contrast is taken, as a part of the picture's longer side
 VISIBLE = 5.0  # grey levels in the best light; no light is to blame for missing a fainter defect
 NEAR = 0.9  # of the best light's visibility: as good a choice as the best light
 
@@ -30,7 +34,7 @@ class Attribution:
     """How well the evidence of a run's lights agrees with what they truly show.
 
     Attributes:
-        samples: a row a sample and kind of evidence (`KINDS`, see `evidence_inside`): `sample`, `kind`, `defects`
+        samples: a row a sample and kind of evidence (`KINDS`, see `measure`): `sample`, `kind`, `defects`
             (joined by +), `visible` (at least `VISIBLE` grey levels in the best light), `best_light` (the one that
             truly shows the defect best), `chosen_light` (the one with the most evidence; "" where all have the same),
             `spearman`, and `hit` (1 or 0) and `chance`, which are NaN where the defect is not visible or no light was
@@ -105,23 +109,52 @@ def visibility(sample: Sample, twin: Sample) -> np.ndarray:
     return 255 * difference.double().mean((1, 2)).numpy()
 
 
-def evidence_inside(seen: Prediction, mask: np.ndarray) -> dict[str, np.ndarray]:
-    """What a run had to say about each light inside a mask.
+def estimated_visibility(sample: Sample, seen: Prediction) -> np.ndarray:
+    """How plainly each light shows that something is wrong, at every place, estimated without knowing the good part.
+
+    A cosine error says which part of what is seen was not expected, whatever its strength; the contrast of the picture
+    at this place says how strong that is. Their product is the unexpected contrast:
+
+        plain error e_l (`Prediction.plain_maps`) * standard deviation of the picture's grey levels around the place
+
+    with Gaussian weights of sigma 2 pixels in a picture of 256, and the root mean square over the three channels. It is
+    proportional to grey levels, not equal to them: compare lights by it, at one place.
 
     Args:
-        seen: with attention a_l and error E_l of every light l.
-        mask: (H, W) bool, not empty.
+        sample: its lights include those of `seen`.
+        seen: the run's word on it, L lights.
 
     Returns:
-        For each of `KINDS` (L,) values: `attention`, the mean of a_l; `error`, the maximum of E_l; `product`, the
-        maximum of a_l E_l, which is the light's part in the anomaly map; `mean error`, the mean of E_l.
+        (L, H, W).
     """
+    pictures = 255 * sample.select(seen.lights).images.numpy()  # (L, 3, H, W)
+    sigma = CONTRAST * max(pictures.shape[-2:])
+    around = partial(gaussian_filter, sigma=(0, 0, sigma, sigma))
+    variance = around(pictures**2) - around(pictures) ** 2
+    return seen.plain_maps * np.sqrt(variance.clip(0).mean(1))
+
+
+def evidence_inside(sample: Sample, seen: Prediction) -> dict[str, np.ndarray]:
+    """What a run had to say about each light inside a sample's mask.
+
+    Args:
+        sample: with a mask that is not empty.
+        seen: with attention a_l and error E_l of every light l.
+
+    Returns:
+        For each of `KINDS` but the last (L,) values: `attention`, the mean of a_l; `error`, the maximum of E_l;
+        `product`, the maximum of a_l E_l, which is the light's part in the anomaly map; `mean error`, the mean of E_l;
+        `visibility`, the mean of `estimated_visibility`.
+    """
+    assert sample.mask is not None
+    mask = sample.mask.numpy()
     attention, error = (maps[:, mask].astype(float) for maps in (seen.attention, seen.light_maps))  # (L, pixels)
     return {
         "attention": attention.mean(1),
         "error": error.max(1),
         "product": (attention * error).max(1),
         "mean error": error.mean(1),
+        "visibility": estimated_visibility(sample, seen)[:, mask].mean(1),
     }
 
 
@@ -129,6 +162,9 @@ def measure(
     run: Run, data: Category, progress: Progress | None = None, lights: str | Sequence[str | int] | None = None
 ) -> Attribution:
     """Compares the evidence of a run with the truth, on the defective test samples that have a mask and a twin.
+
+    Evidence is what `evidence_inside` gives, and `shapley`: the lights' Shapley values for the map's maximum inside
+    the mask (`afrd.explain.lights`).
 
     A twin is the sample with the same number in the split `twins`. With target `fused` there is one error for all
     lights, and with fusion `mean` one attention: evidence that is the same for all lights ranks none of them, so its
@@ -155,7 +191,8 @@ def measure(
     for done, (i, j) in enumerate(pairs, 1):
         sample = pictures[i]
         assert sample.mask is not None  # a pair has one
-        evidence = evidence_inside(run.predict_stored(test, i, used), sample.mask.numpy())
+        evidence = evidence_inside(sample, run.predict_stored(test, i, used))
+        evidence["shapley"] = shapley_of(run, test, i, sample.mask.numpy(), used).shapley
         rows += list(_rows(sample, visibility(sample, twins[j]), evidence))
         if progress:
             progress(done, len(pairs))

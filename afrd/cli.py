@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from afrd.cli_lights import add_command as add_lights
 from afrd.version import __version__
 
 if TYPE_CHECKING:
@@ -72,9 +73,10 @@ def parser() -> Parser:
     p.add_argument("--method", default="afrd", help="afrd (default), or memory: nearest patches, no training")
     p.add_argument("--fusion", default="attention", help="attention (default), mean, max; concat with --target fused")
     p.add_argument("--target", default="lights", help="regress every light's own features (lights) or the fused ones")
+    p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (2048); 0: none")
     p.add_argument("--teacher", default="efficientnet_lite0", help="or wide_resnet50_2, resnet18, timm:NAME")
     p.add_argument("--weights", type=Path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
-    p.add_argument("--size", type=int, default=384, help="longer side of the teacher's input in pixels (384)")
+    p.add_argument("--size", type=int, default=512, help="longer side of the teacher's input in pixels (512)")
     p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 500 steps")
     p.add_argument("--batch", type=int, default=8)
     p.add_argument("--seed", type=int, default=0)
@@ -100,6 +102,7 @@ def parser() -> Parser:
     p.add_argument("--device", default="auto")
     p.set_defaults(run=predict)
 
+    add_lights(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top
 
@@ -156,6 +159,7 @@ def train(options: argparse.Namespace) -> None:
         method=options.method,
         target=options.target,
         fusion=options.fusion,
+        memory=options.memory,
         teacher=options.teacher,
         weights=options.weights,
         size=options.size,
@@ -203,9 +207,22 @@ def evaluate(options: argparse.Namespace) -> None:
         "threshold": found.threshold.value if found.threshold else None,
     }
     about |= {k: None if v != v else v for k, v in metrics.items()}
+    if (run.model.config.target, run.model.config.fusion) == ("fused", "attention") and "train" in data:
+        about["drift"] = show_drift(run, data)
     if attribution:
         about["attribution"] = show_attribution(attribution, data.test_split)
     _write_json(options.json, about)
+
+
+def show_drift(run: Run, data: Category) -> dict[str, dict[str, float]]:
+    """Prints which lights have the attention over features, against how much each tells; light -> column -> figure."""
+    from afrd.drift import drift, sentence
+
+    table = drift(run, data["train"])
+    print(f"attention over features, on the {len(data['train'])} training samples")
+    print(table.to_string(float_format="{:.3f}".format))
+    print(sentence(table))
+    return {str(light): dict(row) for light, row in table.iterrows()}
 
 
 def attribute(run: Run, data: Category, lights: Sequence[str]) -> Attribution:
@@ -307,7 +324,7 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.bar.close()
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         self.bar.total = total
         self.bar.update(done - self.bar.n)
 

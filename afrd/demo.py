@@ -10,8 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from afrd.turns import TURN
+
 CATEGORIES = ("Licorice", "Praline", "Cookie")
-SIZE = 256  # of pictures and of the teacher's input: half the time of 384, for a first look
+SIZE = 256  # of pictures and of the teacher's input: a quarter of the time of 512, for a first look
+MEMORY = 512  # patches of each light: the first category's runs come with the repository, and are to be small
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,17 @@ class Preparation:
 
     def _run(self) -> None:
         for i, (_, work) in enumerate(self._work):
-            self._set(i, state="running")
-            try:
-                work(i)
-            except Exception as error:  # the page shows it; later categories are tried all the same
-                self._set(i, state="failed", note=str(error))
-            else:
-                total = self._work[i][0].total
-                self._set(i, state="done", done=total, note="")
+            holder = TURN.holder
+            self._set(i, state="running", note=f"waits for {holder}" if holder else "")
+            with TURN.taken(f"the demo ({self._work[i][0].title})"):
+                self._set(i, note="")
+                try:
+                    work(i)
+                except Exception as error:  # the page shows it; later categories are tried all the same
+                    self._set(i, state="failed", note=str(error))
+                else:
+                    total = self._work[i][0].total
+                    self._set(i, state="done", done=total, note="")
         failed = any(step.state == "failed" for step in self.steps())
         print("demo: some steps failed, see above" if failed else "demo: all is ready", flush=True)
 
@@ -139,6 +145,7 @@ class Preparation:
             lights,
             self.runs / category / name,
             method=method,
+            memory=MEMORY if name == "afrd" else None,
             size=SIZE,
             show_progress=False,
             on_step=on_step,

@@ -21,11 +21,13 @@ class Evidence:
         errors: (B, L, h, w) with target `lights`; (B, 1, h, w) with target `fused`.
         shares: (B, L, h, w), the lights' shares in the fused features; None with target `lights`.
         present: (B, L) bool.
+        plain: the errors before the student's uncertainty weighs them, of the same shape; None where nobody asked.
     """
 
     errors: Tensor
     shares: Tensor | None
     present: Tensor
+    plain: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from afrd.evidence import Evidence, Maps, resize, smooth, to_maps
 from afrd.fusion import FUSIONS, FeatureFusion
+from afrd.memory import PatchBank
 from afrd.student import NarrowStudent, RD4ADStudent
 from afrd.weights import TORCHVISION
 
@@ -34,7 +35,9 @@ class ModelConfig:
             before the bottleneck and the fused ones are regressed, as AFRD's abstract says).
         fusion: `attention`, `mean`, `max`, and with target `fused` also `concat`.
         width: channels of the narrow student.
-        method: `afrd`, or `memory` for the patch memory (`afrd.memory`), which has no student.
+        method: `afrd`, or `memory` for the patch memory alone (`afrd.memory`), which has no student.
+        memory: patches of good parts that `afrd` remembers of each light to weigh the student's errors; 0 is reverse
+            distillation alone.
     """
 
     lights: tuple[str, ...]
@@ -45,6 +48,7 @@ class ModelConfig:
     fusion: str = "attention"
     width: int = 64
     method: str = "afrd"
+    memory: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -55,6 +59,12 @@ class ModelConfig:
             raise ValueError(f"target {self.target!r} is not known; choose one of {', '.join(TARGETS)}")
         if self.fusion not in FUSIONS:
             raise ValueError(f"fusion {self.fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
+        if self.memory < 0:
+            raise ValueError(f"memory is {self.memory}, but must be a number of patches, or 0 for none")
+        if self.memory and (self.method, self.target) != ("afrd", "lights"):
+            raise ValueError(
+                "memory weighs the errors of every light's own student, so it needs method 'afrd', target 'lights'"
+            )
         if self.target == "lights" and self.fusion == "concat":
             raise ValueError("fusion 'concat' joins features, so it needs target 'fused' (--target fused)")
 
@@ -74,6 +84,7 @@ class AFRD(nn.Module):
         self.fusion = (
             FeatureFusion(config.channels, len(config.lights), config.fusion) if config.target == "fused" else None
         )
+        self.bank = PatchBank(seen, sum(config.channels), config.memory) if config.memory else None
 
     def loss(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
         """What training minimises.
@@ -103,10 +114,12 @@ class AFRD(nn.Module):
         return torch.stack([loss.mean() for loss in losses]).sum()
 
     def evidence(self, features: Sequence[Tensor], present: Tensor) -> Evidence:
-        """Error of every light: sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
+        """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
 
         That is the error in units of its predicted deviation. The exponent lies between that of the plain error (0) and
-        that of the loss (1); docs/method.md has the measurement.
+        that of the loss (1). With a memory it is sqrt(S D), the geometric mean with the smoothed distance D to the
+        nearest remembered patch of a good part: what the student cannot regress *and* no good part has shown.
+        docs/method.md has the measurements.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
@@ -115,14 +128,13 @@ class AFRD(nn.Module):
         inward, shares, _ = self._fuse(features, present)
         regressed, log_variance = self.student(inward)
         grid = inward[0].shape[-2:]
-        errors = torch.stack(
-            [
-                resize(e * torch.exp(-VARIANCE_EXPONENT * v), grid)
-                for e, v in zip(cosine_errors(regressed, inward), log_variance, strict=True)
-            ]
-        ).sum(0)
+        plain = cosine_errors(regressed, inward)
+        weighted = [e * torch.exp(-VARIANCE_EXPONENT * v) for e, v in zip(plain, log_variance, strict=True)]
         share = None if shares is None else torch.stack([resize(s, grid) for s in shares]).mean(0)
-        return Evidence(smooth(errors), share, present)
+        errors, plain_errors = (smooth(torch.stack([resize(e, grid) for e in es]).sum(0)) for es in (weighted, plain))
+        if self.bank is not None:
+            errors = (errors * smooth(self.bank(inward))).clamp_min(0.0).sqrt()
+        return Evidence(errors, share, present, plain_errors)
 
     def forward(self, features: Sequence[Tensor], present: Tensor, size: tuple[int, int]) -> Maps:
         """`evidence`, brought to a picture's size (H, W) and fused."""

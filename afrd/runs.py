@@ -16,7 +16,7 @@ from torch import Tensor
 from afrd.datasets import MultiLightDataset, Sample, open_dataset, parse_lights
 from afrd.devices import pick_device
 from afrd.evaluation import ALPHA, Predictions, Threshold, conformal_threshold
-from afrd.evidence import Evidence, Maps, to_maps
+from afrd.evidence import Evidence, Maps, resize, to_maps
 from afrd.features import Features, Progress, compute_features, load_features, stored_under
 from afrd.folder import FitConfig, read_config
 from afrd.memory import PatchMemory
@@ -37,6 +37,7 @@ class Prediction:
     Attributes:
         anomaly_map: (H, W) float32 at the pictures' size, the sum over lights of `attention` * `light_maps`.
         light_maps, attention: (L, H, W) float32; attention sums to 1 over the lights at every place.
+        plain_maps: (L, H, W) float32, each light's errors before the student's uncertainty weighs them.
         score: the map's maximum.
         lights: the L lights that were used, in the run's order.
         threshold: of this run and these lights; None for a run without calibration samples.
@@ -46,6 +47,7 @@ class Prediction:
     anomaly_map: np.ndarray
     light_maps: np.ndarray
     attention: np.ndarray
+    plain_maps: np.ndarray
     score: float
     lights: tuple[str, ...]
     threshold: Threshold | None
@@ -117,37 +119,54 @@ class Run:
         which = "all lights" if used == self.lights else f"lights {', '.join(used)}"
         if memory:
             return f"patch memory, {fusion} over evidence, {which}"
-        return f"AFRD, {fusion} over {what}, {which}"
+        alone = "" if self.model.config.memory or what == "features" else " without memory"
+        return f"AFRD{alone}, {fusion} over {what}, {which}"
 
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""
         return pd.read_csv(self.folder / "history.csv")
 
-    def predict(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> Prediction:
+    def predict(
+        self,
+        sample: Sample,
+        lights: str | Sequence[str | int] | None = None,
+        features: Sequence[Tensor] | None = None,
+    ) -> Prediction:
         """The maps of one sample.
 
         Args:
             sample: pictures of any size; its lights are matched by name, those the run does not know are left out.
             lights: use these of the sample's lights only.
+            features: of at least these lights, where they are at hand (`features_of`).
 
         Raises:
             ValueError: the sample has none of the run's lights, or not those asked for.
         """
+        used = self.lights_of(sample, lights)
+        found = self.features_of(sample, used) if features is None else features
+        with torch.inference_mode():
+            evidence = self.model.evidence([f.to(self.device).float() for f in found], self._present(used))
+        return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
+
+    def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
+        """Those of the run's lights that the sample has, or the ones asked for; raises as `predict`."""
         usable = tuple(light for light in self.lights if light in sample.lights)
         if not usable:
             raise ValueError(
                 f"sample {sample.name} has lights {', '.join(sample.lights)}, but run {self.folder} was trained on "
                 f"{', '.join(self.lights)}; give at least one of these"
             )
-        used = parse_lights(lights, usable)
-        found = compute_features(self.teacher, sample.select(used).images, self.config.size)
+        return parse_lights(lights, usable)
+
+    def features_of(self, sample: Sample, lights: Sequence[str]) -> list[Tensor]:
+        """The teacher's features of one sample under these lights: per scale (1, L, C, h, w) with all the run's lights,
+        zero where one is not asked for."""
+        found = compute_features(self.teacher, sample.select(lights).images, self.config.size)
         features = [f.new_zeros(1, len(self.lights), *f.shape[1:]) for f in found]
-        positions = [self.lights.index(light) for light in used]
+        positions = [self.lights.index(light) for light in lights]
         for whole, part in zip(features, found, strict=True):
             whole[0, positions] = part
-        with torch.inference_mode():
-            evidence = self.model.evidence([f.to(self.device).float() for f in features], self._present(used))
-        return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
+        return features
 
     def predict_stored(
         self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
@@ -255,8 +274,8 @@ class Run:
     def _rows(self, evidence: Evidence, lights: tuple[str, ...], rows: slice) -> Evidence:
         """Some samples' evidence, with these lights present."""
         errors = evidence.errors[rows]
-        shares = None if evidence.shares is None else evidence.shares[rows]
-        return Evidence(errors, shares, self._present(lights).expand(len(errors), -1))
+        shares, plain = (None if found is None else found[rows] for found in (evidence.shares, evidence.plain))
+        return Evidence(errors, shares, self._present(lights).expand(len(errors), -1), plain)
 
     def _all_maps(
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
@@ -272,11 +291,14 @@ class Run:
 
     def _seen(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
         maps = self._maps(evidence, size)
+        assert evidence.plain is not None  # every model gives it
+        plain = resize(evidence.plain, size).expand_as(maps.light_maps)
         rows = [self.lights.index(light) for light in used]
         return Prediction(
             maps.anomaly_map[0].cpu().numpy(),
             maps.light_maps[0, rows].cpu().numpy(),
             maps.attention[0, rows].cpu().numpy(),
+            plain[0, rows].clamp_min(0.0).cpu().numpy(),
             float(maps.score[0]),
             used,
             self.threshold(used),
@@ -326,9 +348,7 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     tensors, _ = load_tensors(folder / "model.safetensors")
     try:
         model = make_model(model_config)
-        if isinstance(model, PatchMemory):
-            model.make_room(tensors["bank"].shape[1])
-        model.load_state_dict({name: value.float() for name, value in tensors.items()})
+        model.load_state_dict(tensors)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error
     where = pick_device(device)
@@ -382,8 +402,10 @@ def calibrate(
 def joined(parts: Sequence[Evidence]) -> Evidence:
     """Evidence of several batches in one piece."""
     shares = [part.shares for part in parts if part.shares is not None]
+    plain = [part.plain for part in parts if part.plain is not None]
     return Evidence(
         torch.cat([part.errors for part in parts]),
         torch.cat(shares) if shares else None,
         torch.cat([part.present for part in parts]),
+        torch.cat(plain) if plain else None,
     )

@@ -26,7 +26,9 @@ from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher
 from afrd.weights import TORCHVISION
 
-CROP = 0.8  # of each side: other surroundings every time, and a cheaper step
+MEMORY = 2048  # patches that AFRD remembers of each light
+WINDOW = 304  # pixels of the teacher's input that a training step sees of each side: a step costs the same at any size
+CROP = 0.8  # at most this part of a side: other surroundings every time
 STEPS = 500  # of the narrow student, however many samples there are
 RD4AD_EPOCHS = 200
 CHECKPOINT_SECONDS = 10.0
@@ -56,8 +58,9 @@ def fit(
     fusion: str = "attention",
     teacher: str | Teacher = "efficientnet_lite0",
     weights: str | Path | None = None,
-    size: int = 384,
+    size: int = 512,
     width: int = 64,
+    memory: int | None = None,
     epochs: int | None = None,
     batch: int = 8,
     seed: int = 0,
@@ -66,6 +69,7 @@ def fit(
     show_progress: bool = True,
     on_step: Callable[[StepReport], bool | None] | None = None,
     on_features: Callable[[int, int], None] | None = None,
+    on_start: Callable[[FitConfig], None] | None = None,
 ) -> Run:
     """Trains AFRD on the good samples of a category and returns the finished run.
 
@@ -78,6 +82,8 @@ def fit(
         lights: "all", names, or numbers.
         out: the run folder.
         method, target, fusion, width: see `ModelConfig`.
+        memory: patches that `afrd` remembers of each light; by default 2048 for several lights with target `lights`,
+            and none where the published reverse distillation is wanted: one light, fused features, RD4AD's student.
         teacher, weights: see `load_teacher`.
         size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
         epochs: passes over the training samples; by default as many as make 500 steps (RD4AD's student: 200 passes).
@@ -88,6 +94,8 @@ def fit(
         show_progress: a bar on stderr, with loss and time left.
         on_step: called after every step; returning True stops training by `Cancelled`.
         on_features: called with (done, all) while teacher features are computed.
+        on_start: called with the whole configuration when everything is checked, before a picture is read; not called
+            where the run is finished. What it raises ends the call, and nothing has been written.
 
     Raises:
         ValueError: a bad option, a bad picture, or a folder that holds another run.
@@ -107,13 +115,17 @@ def fit(
         bad = data["train"].names[data["train"].anomalous.index(True)]
         raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
 
-    model_config = ModelConfig(chosen, teacher.name, teacher.channels, teacher.strides, target, fusion, width, method)
+    if memory is None:
+        remembers = method == "afrd" and target == "lights" and len(chosen) > 1 and teacher.name not in TORCHVISION
+        memory = MEMORY if remembers else 0
+    model_config = ModelConfig(
+        chosen, teacher.name, teacher.channels, teacher.strides, target, fusion, width, method, memory
+    )
     train_index, calibration = split_train(data)
-    steps_an_epoch = math.ceil(len(train_index) / batch)
     if method == "memory":
         epochs = 0
     elif epochs is None:
-        epochs = RD4AD_EPOCHS if teacher.name in TORCHVISION else math.ceil(STEPS / steps_an_epoch)
+        epochs = default_epochs(teacher.name, len(train_index), batch)
     config = FitConfig(
         data_root=str(data.root.resolve()),
         category=data.name,
@@ -129,6 +141,8 @@ def fit(
     folder = Path(out)
     if is_finished(folder, model_config, config):
         return load_run(folder, device=device, teacher=teacher)
+    if on_start:
+        on_start(config)
 
     bar_of = _bar if show_progress else None
     features = load_features(data["train"], teacher, size, _features_progress("train", bar_of, on_features))
@@ -136,12 +150,14 @@ def fit(
     positions = [data.lights.index(light) for light in chosen]
     torch.manual_seed(seed)
     model = make_model(model_config).to(where)
+    history: list[dict[str, float]] = []
     if isinstance(model, PatchMemory):
-        model.fill(features, train_index, positions, seed)
-        history = []
+        model.bank.fill(features, train_index, positions, seed)
     else:
         model.to(memory_format=torch.channels_last)
         history = _train(model, features, train_index, positions, config, where, compiled, folder, bar_of, on_step)
+        if model.bank is not None:
+            model.bank.fill(features, train_index, positions, seed)
 
     if calibration is not None:
         on_good = load_features(calibration, teacher, size, _features_progress("val", bar_of, on_features))
@@ -151,6 +167,11 @@ def fit(
     evidence = calibrate(model, on_good, good, positions)
     finish_run(folder, model, evidence, history)
     return load_run(folder, device=device, teacher=teacher)
+
+
+def default_epochs(teacher: str, samples: int, batch: int) -> int:
+    """Passes over so many training samples: RD4AD's own number for its student, else as many as make `STEPS` steps."""
+    return RD4AD_EPOCHS if teacher in TORCHVISION else math.ceil(STEPS / math.ceil(samples / batch))
 
 
 def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
@@ -163,10 +184,16 @@ def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
     return [i for i in everything if i % HELD_OUT != HELD_OUT - 1 or len(everything) < HELD_OUT], None
 
 
-def crop(scales: list[Tensor], rng: np.random.Generator) -> list[Tensor]:
-    """A random window of `CROP` of each side, the same place in every scale (B, L, C, h, w), finest first."""
+def crop(scales: list[Tensor], largest: int, rng: np.random.Generator) -> list[Tensor]:
+    """A random window, the same place in every scale (B, L, C, h, w), finest first.
+
+    Args:
+        scales: features.
+        largest: of the window's sides, in places of the coarsest scale; `CROP` of a side where that is less.
+        rng: says where.
+    """
     height, width = scales[-1].shape[-2:]
-    rows, columns = max(1, round(height * CROP)), max(1, round(width * CROP))
+    rows, columns = (max(1, min(largest, round(side * CROP))) for side in (height, width))
     top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
     cut = []
     for scale in scales:
@@ -197,6 +224,7 @@ def _train(
 ) -> list[dict[str, float]]:
     """Trains `model` in place, from the folder's checkpoint if there is one; returns a row a step."""
     rd4ad = isinstance(model.student, RD4ADStudent)
+    largest = WINDOW // model.config.strides[-1]
     # RD4AD's own settings for its student; the narrow one likes AdamW with a decaying rate.
     optimiser: torch.optim.Optimizer = (
         torch.optim.Adam(model.parameters(), 0.005, betas=(0.5, 0.999))
@@ -221,7 +249,7 @@ def _train(
             else:
                 chosen = features.batch(np.sort(np.array(train_index)[picked]), positions)
             if not rd4ad:
-                chosen = crop(chosen, np.random.default_rng((config.seed, epoch, start)))
+                chosen = crop(chosen, largest, np.random.default_rng((config.seed, epoch, start)))
             batch = [scale.to(device).float() for scale in chosen]
             present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
             step = len(history)

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
+settings.register_profile("unhurried", deadline=None)  # how fast this machine is now is no property of the code
+settings.load_profile("unhurried")
 torch.set_num_threads(max(1, (os.cpu_count() or 2)))
 
 

@@ -25,22 +25,22 @@ def good_parts(samples: int = 4) -> Features:
 
 def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
     memory = PatchMemory(config())
-    memory.fill(good_parts(), [0, 2], [0, 1], seed=0)
-    assert memory.bank.shape == (2, 2 * 64, 8)
+    memory.bank.fill(good_parts(), [0, 2], [0, 1], seed=0)
+    assert memory.bank.patches.shape == (2, 2 * 64, 8)
     asked = [f.float() for f in good_parts().batch([1])]
     found = memory.evidence(asked, torch.ones(1, 2, dtype=torch.bool)).errors
     patches = embed(asked)[0].double()
     naive = torch.zeros(1, 2, 8, 8)
     for light in range(2):
         for place in range(64):
-            distances = [(patches[light, place] - b).norm().item() for b in memory.bank[light].double()]
+            distances = [(patches[light, place] - b).norm().item() for b in memory.bank.patches[light].double()]
             naive[0, light, place // 8, place % 8] = min(distances)
     torch.testing.assert_close(found, smooth(naive), rtol=1e-3, atol=1e-4)
 
 
 def test_a_remembered_part_has_no_error_and_every_sample_is_remembered():
     memory = PatchMemory(config())
-    memory.fill(good_parts(), range(4), [0, 1], seed=0)
+    memory.bank.fill(good_parts(), range(4), [0, 1], seed=0)
     known = [f.float() for f in good_parts().batch([3])]
     assert memory.evidence(known, torch.ones(1, 2, dtype=torch.bool)).errors.max() < 2e-3
 
@@ -49,8 +49,8 @@ def test_a_large_set_is_thinned_out_evenly_and_the_same_way_for_a_seed():
     many = Features((np.ones((3, 2, 3, 64, 64), np.float16), np.ones((3, 2, 5, 32, 32), np.float16)), ("a", "b"))
     first, second = PatchMemory(config()), PatchMemory(config())
     for memory in (first, second):
-        memory.fill(many, range(3), [0, 1], seed=1)
-    assert abs(first.bank.shape[1] - PATCHES) <= 3 and torch.equal(first.bank, second.bank)
+        memory.bank.fill(many, range(3), [0, 1], seed=1)
+    assert abs(first.bank.patches.shape[1] - PATCHES) <= 3 and torch.equal(first.bank.patches, second.bank.patches)
 
 
 def test_a_memory_is_a_run_like_any_other(candies, tmp_path: Path):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from afrd.evidence import SMOOTHING, resize, smooth
 from afrd.fusion import FUSIONS
+from afrd.memory import embed
 from afrd.model import AFRD, VARIANCE_EXPONENT, ModelConfig, cosine_errors
 from afrd.student import NarrowStudent, RD4ADStudent
 
@@ -61,6 +62,41 @@ def test_the_evidence_is_the_smoothed_sum_over_scales():
         e * torch.exp(-VARIANCE_EXPONENT * v) for e, v in zip(cosine_errors(regressed, f), log_variance, strict=True)
     )
     torch.testing.assert_close(m.evidence(f, everything()).errors, smooth(fine + resize(coarse, (8, 8))))
+
+
+def remembering(seed: int = 0, **changes) -> AFRD:
+    """A model with a memory of seven patches a light."""
+    m = model(seed, memory=7, **changes)
+    patches = torch.randn(len(m.config.lights), 7, 16, generator=torch.Generator().manual_seed(seed))
+    m.bank.patches = torch.nn.functional.normalize(patches, dim=-1).half()
+    return m
+
+
+def test_with_a_memory_the_evidence_is_the_geometric_mean_of_error_and_distance():
+    f = features()
+    m = remembering()
+    alone = model()  # the same student
+    distance = smooth(m.bank(f))
+    expected = (alone.evidence(f, everything()).errors * distance).sqrt()
+    torch.testing.assert_close(m.evidence(f, everything()).errors, expected)
+    place = embed(f)[1, 2].double()[8 * 3 + 5]  # sample 1, light c, row 3, column 5
+    naive = min((place - patch.double()).norm().item() for patch in m.bank.patches[2])
+    assert m.bank(f)[1, 2, 3, 5].item() == pytest.approx(naive, rel=1e-5)
+
+
+def test_with_a_memory_a_light_still_says_the_same_whatever_others_are_there():
+    m, f = remembering(), features(1)
+    whole = m(f, everything(1), (16, 16))
+    present = torch.tensor([[False, True, False]])
+    f[0][:, 0], f[1][:, 2] = torch.nan, 1e9
+    torch.testing.assert_close(m(f, present, (16, 16)).anomaly_map, whole.light_maps[:, 1])
+
+
+def test_a_memory_belongs_to_the_lights_own_features():
+    with pytest.raises(ValueError, match="needs method 'afrd', target 'lights'"):
+        config(target="fused", memory=7)
+    with pytest.raises(ValueError, match="memory is -1, but must be a number of patches, or 0 for none"):
+        config(memory=-1)
 
 
 KINDS = [("lights", f) for f in ("attention", "mean", "max")] + [("fused", f) for f in FUSIONS]

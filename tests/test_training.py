@@ -183,11 +183,12 @@ def test_a_crop_is_the_same_place_in_every_scale():
     fine = torch.stack([y, x]).expand(1, 1, 2, 24, 32)
     coarse = torch.nn.functional.avg_pool2d(fine[0], 2)[None]
     for seed in range(20):
-        a, b = crop([fine, coarse], np.random.default_rng(seed))
+        a, b = crop([fine, coarse], 99, np.random.default_rng(seed))
         assert a.shape[-2:] == (20, 26) and b.shape[-2:] == (10, 13)
         torch.testing.assert_close(torch.nn.functional.avg_pool2d(a[0], 2)[None], b)
     one = [torch.zeros(1, 1, 2, 2, 2), torch.zeros(1, 1, 2, 1, 1)]
-    assert [c.shape for c in crop(one, np.random.default_rng(0))] == [o.shape for o in one]
+    assert [c.shape for c in crop(one, 99, np.random.default_rng(0))] == [o.shape for o in one]
+    assert crop([fine, coarse], 7, np.random.default_rng(0))[0].shape[-2:] == (14, 14)  # no larger than asked for
 
 
 def test_pictures_keep_their_proportions_before_the_teacher():

@@ -1,0 +1,72 @@
+"""Has attention over features drifted? Which lights get the weight, against how much each has to tell.
+
+Attention over features is trained by the regression loss alone, and the fused features are both what the student reads
+and what it is to regress. So it can make its task easier by looking at lights under which all parts look alike:
+
+    table = drift(run, data["train"])
+    print(sentence(table))
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from afrd.datasets import MultiLightDataset
+from afrd.runs import Run
+
+UNEVEN = 1.25  # times an even share: below that nobody is favoured
+
+
+def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
+    """Attention and variety of each light.
+
+    Args:
+        run: with target `fused` and fusion `attention`.
+        good: samples without defects, such as the training split.
+
+    Returns:
+        Index light; columns `attention`, its mean share over samples and places (they sum to 1), and `variety`, how
+        much the teacher's features differ between the parts under this light: 1 - length of the mean over the samples
+        of the features at a place, each brought to unit length; the mean over places and scales. 0 where all parts
+        look alike, which is easy to regress and has nothing to tell.
+
+    Raises:
+        ValueError: the run has no attention over features.
+    """
+    config = run.model.config
+    if (config.target, config.fusion) != ("fused", "attention"):
+        raise ValueError(f"run {run.folder} is {run.method()}; only attention over features can drift")
+    shares = run.evidence(good).shares
+    assert shares is not None  # target fused
+    features = run.features(good)
+    positions = [good.lights.index(light) for light in run.lights]
+    means: list[Tensor] = []
+    for i in range(len(features)):
+        unit = [F.normalize(scale[0].double(), dim=1) / len(features) for scale in features.batch([i], positions)]
+        means = [mean + part for mean, part in zip(means, unit, strict=True)] if means else unit  # each (L, C, h, w)
+    variety = torch.stack([1 - mean.norm(dim=1).mean((1, 2)) for mean in means]).mean(0)
+    return pd.DataFrame(
+        {"attention": shares.float().mean((0, 2, 3)).cpu().numpy(), "variety": variety.numpy()},
+        index=pd.Index(run.lights, name="light"),
+    )
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """What a `drift` table says, in one sentence."""
+    most = str(table.attention.idxmax())
+    share, even = float(table.attention.loc[most]), 1 / len(table)
+    if share < UNEVEN * even:
+        return (
+            f"Attention is almost even: the light with the most, {most}, has {share:.2f} of it, and even is {even:.2f}."
+        )
+    place = int(table.variety.rank(ascending=False).loc[most])
+    agreement = float(spearmanr(table.attention, table.variety).statistic)
+    head = (
+        f"Light {most} has the most attention, {share:.2f} (even: {even:.2f}), and is number {place} of {len(table)} "
+        f"in how much the parts differ under it; rank correlation of the two over the lights {agreement:+.2f}"
+    )
+    return head + (": attention has drifted to lights that are easy to regress." if agreement < 0 else ".")
