@@ -24,6 +24,7 @@ CLEAR, FULL = 0.45, 1.1  # below the first, a map over a picture is transparent;
 ERROR_COLOURS = "Inferno"  # perceptual, light and dark in every kind of colour vision
 SHARE_COLOURS = "Cividis"  # of attention, which is another quantity, from 0 to 1
 TRUTH_COLOUR, THRESHOLD_COLOUR = "#2ee6d6", "#ffffff"  # lines over pictures
+GRID_COLOUR = "rgba(128, 136, 144, 0.25)"  # seen on light and on dark
 GOOD_COLOUR, ANOMALOUS_COLOUR, NEUTRAL_COLOUR = "#0072b2", "#d55e00", "#808890"  # Okabe & Ito's blue and vermilion
 MAP_SIDE = 256  # pixels of a map that is drawn, longer side
 TILE = 230  # pixels of one picture among several
@@ -149,6 +150,8 @@ def finish(
         legend={"orientation": "h", "x": 0, "y": -0.03, "yanchor": "top"},
         hoverlabel={"namelength": 0},
     )
+    figure.update_xaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR)
+    figure.update_yaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR)
     figure.update_layout(title={"y": 1, "yanchor": "top", "yref": "container", "pad": {"t": 12}})
     # dark as the pictures are: the threshold's line is white
     return figure.update_layout(legend={"bgcolor": "#33373d", "font": {"color": "#ffffff"}})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from afrd.page.best import best_two
 from afrd.page.choice import Choice
 from afrd.page.library import Cache, CategoryEntry, Library, RunEntry
+from afrd.page.reasons import reasons
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from afrd.datasets import MultiLightDataset, Sample
     from afrd.runs import Prediction
 
-PICTURE_SIDE, TILE_SIDE, TILE_MAP_SIDE = 512, 224, 96
+PICTURE_SIDE, TILE_MAP_SIDE = 512, 128
 SINGLE_SPOTS = ("bottom", "right", "top", "left")
 _pictures = Cache(400)
 
@@ -38,27 +40,99 @@ def scene(library: Library, choice: Choice) -> str:
         sample = library.sample(dataset, choice.index)
     except (ValueError, OSError) as error:
         return message("This cannot be shown", str(error))
-    main = _judged(library, choice.run, dataset, choice.index, choice.lights)
-    beside = _judged(library, choice.beside, dataset, choice.index, None)
-    said = main if not isinstance(main, str) else None
-    shown = choice.shown if choice.shown in sample.lights else sample.lights[-1]
+    index, usable = choice.index, usable_lights(entry, choice, sample.lights)
+    singles: dict[str, Prediction] = {}
+    for run in entry.single:
+        alone = _judged(library, run.folder, dataset, index, None)
+        if run.method == "Single-light RD" and alone is not None and not isinstance(alone, str):
+            singles.setdefault(run.lights[0], alone)
+    return sample_scene(
+        sample,
+        _judged(library, choice.run, dataset, index, choice.lights),
+        _judged(library, choice.beside, dataset, index, None),
+        place=f"{dataset.category} / {dataset.split}",
+        shown=choice.shown,
+        lights=choice.lights,
+        usable=usable,
+        sets=[*presets(usable), *best_two(library, entry, choice)],
+        methods=(_method(entry.fused, choice.run, "AFRD"), _method(entry.single, choice.beside, "Single-light RD")),
+        titles=(_title(entry.fused, choice.run), _title(entry.single, choice.beside)),
+        missing=missing_run(entry) if choice.run is None else None,
+        pictures={light: _picture(dataset, sample, index, light) for light in sample.lights},
+        singles=singles,
+        pinned=choice.pinned,
+        why=reasons(library, choice, entry, dataset, sample),
+    )
+
+
+def sample_scene(
+    sample: Sample,
+    main: Prediction | str | None,
+    beside: Prediction | str | None = None,
+    *,
+    place: str = "",
+    shown: str | None = None,
+    lights: Sequence[str] | None = None,
+    usable: Sequence[str] | None = None,
+    methods: tuple[str, str] = ("AFRD", "Single-light RD"),
+    titles: tuple[str, str] = ("", ""),
+    missing: str | None = None,
+    pictures: Mapping[str, str] | None = None,
+    singles: Mapping[str, Prediction] | None = None,
+    sets: Sequence[Mapping[str, Any]] | None = None,
+    steps: bool = True,
+    pinned: tuple[int, int] | None = None,
+    why: Mapping[str, Any] | None = None,
+) -> str:
+    """The light table of any sample, from a data set or not.
+
+    Args:
+        sample: what lies on the table.
+        main: what the run of several lights says of it; a sentence that says why there is nothing, or None.
+        beside: the same of a single-light run.
+        place: where the sample comes from, to be read.
+        shown: the light whose picture is seen at first; the light box or the last light by default.
+        lights: those that are switched on; all by default.
+        usable: those that the main run knows; all by default.
+        methods, titles: head the two maps: the kind of method, and which run.
+        missing: the command that would make a run, where there is none.
+        pictures: of every light, as data URIs, where they are at hand.
+        singles: what the single-light RD of each light says, where there is one.
+        sets: of lights with a button, see `presets`; those that the lights allow by default.
+        steps: whether there are samples before and behind this one (event `step`).
+        pinned: a place (x, y) in pixels, marked on every picture; left out where it is not in the picture.
+        why: what `afrd.page.reasons.answer` says of it.
+    """
+    from afrd.figures import main_light
+
+    said = main if main is not None and not isinstance(main, str) else None
+    shown = shown if shown in sample.lights else main_light(sample.lights)
+    pictures = pictures or {light: picture_of(sample, light) for light in sample.lights}
+    known = sample.lights if usable is None else usable
+    height, width = sample.images.shape[-2:]
+    within = pinned is not None and 0 <= pinned[0] < width and 0 <= pinned[1] < height
     content = {
-        "header": _header(sample, dataset, said),
-        "size": list(sample.images.shape[-2:]),
-        "picture": _picture(dataset, sample, choice.index, shown, PICTURE_SIDE),
+        "header": _header(sample, place, said),
+        "steps": steps,
+        "size": [height, width],
         "shown": shown,
         "truth": _path(_truth_lines(sample)),
-        "panels": [
-            _panel(_method(entry.fused, choice.run, "AFRD"), main, sample),
-            _panel(_method(entry.single, choice.beside, "Single-light RD"), beside, sample),
-        ],
-        "panel_titles": [_title(entry.fused, choice.run), _title(entry.single, choice.beside)],
-        "lights": _tiles(dataset, sample, choice, said, entry),
-        "presets": presets(usable_lights(entry, choice, sample.lights)),
+        "panels": [_panel(m, t, p, sample) for m, t, p in zip(methods, titles, (main, beside), strict=True)],
+        "lights": _tiles(sample, sample.lights if lights is None else lights, known, said, pictures, singles or {}),
+        "presets": list(presets(known) if sets is None else sets),
         "unit": _unit_sentence(said),
-        "missing": missing_run(entry) if choice.run is None else None,
+        "missing": missing,
+        "pinned": list(pinned) if pinned is not None and within else None,
+        "why": why if within else None,
     }
     return json.dumps(content)
+
+
+def picture_of(sample: Sample, light: str) -> str:
+    """The sample's picture under one light, as a data URI."""
+    from afrd.figures import picture_uri
+
+    return picture_uri(sample.images[sample.lights.index(light)], PICTURE_SIDE)
 
 
 def nothing_yet(library: Library) -> str:
@@ -90,8 +164,10 @@ def usable_lights(entry: CategoryEntry, choice: Choice, lights: Sequence[str]) -
 
 def presets(lights: Sequence[str]) -> list[dict[str, Any]]:
     """Sets of lights worth a button, of those that there are."""
-    wanted = {"all": tuple(lights), "single spots": SINGLE_SPOTS, "spots only": ("spots",), "box only": ("box",)}
-    return [{"name": n, "lights": list(w)} for n, w in wanted.items() if w and set(w) <= set(lights)]
+    wanted = {"all": tuple(lights), "single spots": SINGLE_SPOTS}
+    wanted |= {f"{light} only": (light,) for light in ("spots", "box", "dome")}
+    sets = {name: them for name, them in wanted.items() if them and set(them) <= set(lights)}
+    return [{"name": name, "lights": list(them), "title": ", ".join(them)} for name, them in sets.items()]
 
 
 def _judged(
@@ -109,59 +185,64 @@ def _judged(
         return str(error)
 
 
-def _header(sample: Sample, dataset: MultiLightDataset, said: Prediction | None) -> dict[str, str]:
+def _header(sample: Sample, place: str, said: Prediction | None) -> dict[str, str]:
     from afrd.figures import truth_text
 
     no_mask = sample.anomalous and sample.mask is None
     return {
         "name": sample.name,
-        "place": f"{dataset.category} / {dataset.split}",
+        "place": place,
         "truth": truth_text(sample) + (" (no mask)" if no_mask else ""),
         "kind": {True: "anomalous", False: "good", None: "unknown"}[sample.anomalous],
     }
 
 
-def _panel(method: str, judged: Prediction | str | None, sample: Sample) -> dict[str, Any]:
-    from afrd.figures import contour_lines, map_uri, score_text, shrink, unit_of
+def _panel(method: str, title: str, judged: Prediction | str | None, sample: Sample) -> dict[str, Any]:
+    from afrd.figures import map_uri, score_text, unit_of
 
     if judged is None or isinstance(judged, str):
-        return {"problem": judged, "method": method}
-    values = shrink(judged.anomaly_map) / unit_of(judged)
-    size = (sample.images.shape[-2], sample.images.shape[-1])
+        return {"method": method, "title": title, "problem": judged}
     return {
         "method": method,
-        "map": map_uri(values),
-        "passed": _path(contour_lines(values, 1.0, size)) if judged.threshold else "",
+        "title": title,
+        "map": map_uri(judged.anomaly_map / unit_of(judged)),
+        "units": judged.threshold is not None,
         "score": score_text(judged),
+        "score_units": judged.score / unit_of(judged),
         "exact": f"score {judged.score:.6g}",
         "verdict": judged.verdict,
-        "right": None if sample.anomalous is None or judged.verdict is None else _rightness(judged, sample),
+        "right": _rightness(judged, sample),
         "threshold": f"threshold {judged.threshold}" if judged.threshold else "no threshold: no good samples were kept",
         "made_by": "lights: " + ", ".join(judged.lights),
     }
 
 
-def _rightness(judged: Prediction, sample: Sample) -> str:
+def _rightness(judged: Prediction, sample: Sample) -> str | None:
+    if sample.anomalous is None or judged.verdict is None:
+        return None
     if (judged.verdict == "anomalous") == sample.anomalous:
         return "correct"
     return "missed" if sample.anomalous else "false alarm"
 
 
 def _tiles(
-    dataset: MultiLightDataset, sample: Sample, choice: Choice, said: Prediction | None, entry: CategoryEntry
+    sample: Sample,
+    lights: Sequence[str],
+    usable: Sequence[str],
+    said: Prediction | None,
+    pictures: Mapping[str, str],
+    singles: Mapping[str, Prediction],
 ) -> list[dict[str, Any]]:
     from afrd.figures import attention_weights, map_uri, unit_of
 
-    assert choice.index is not None
-    usable = usable_lights(entry, choice, sample.lights)
     weights = attention_weights(said) if said else None
     tiles = []
     for light in sample.lights:
         tile: dict[str, Any] = {
             "name": light,
-            "on": light in choice.lights,
+            "on": light in lights,
             "usable": light in usable,
-            "picture": _picture(dataset, sample, choice.index, light, TILE_SIDE),
+            "picture": pictures[light],
         }
         if said is not None and weights is not None and light in said.lights:
             i = said.lights.index(light)
@@ -171,18 +252,27 @@ def _tiles(
                 "mean": round(float(weights[0][i]), 3),
                 "peak": round(float(weights[1][i]), 3),
             }
+        if light in singles:
+            tile["single"] = _single(singles[light])
         tiles.append(tile)
     return tiles
 
 
-def _picture(dataset: MultiLightDataset, sample: Sample, index: int, light: str, side: int) -> str:
-    from afrd.figures import picture_uri
+def _single(judged: Prediction) -> dict[str, Any]:
+    from afrd.figures import map_uri, unit_of
 
+    score = judged.score / unit_of(judged)
+    return {
+        "map": map_uri(judged.anomaly_map / unit_of(judged), side=TILE_MAP_SIDE),
+        "units": judged.threshold is not None,
+        "verdict": judged.verdict,
+        "text": f"{score:.2f} ×: {judged.verdict}" if judged.threshold else f"score {score:.3g}",
+    }
+
+
+def _picture(dataset: MultiLightDataset, sample: Sample, index: int, light: str) -> str:
     path = dataset.picture(index, light)
-    return _pictures.get(
-        (path, path.stat().st_mtime_ns, side),
-        lambda: picture_uri(sample.images[sample.lights.index(light)], side),
-    )
+    return _pictures.get((path, path.stat().st_mtime_ns), lambda: picture_of(sample, light))
 
 
 def _truth_lines(sample: Sample) -> list[np.ndarray]:
