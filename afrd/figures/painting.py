@@ -1,0 +1,88 @@
+"""Pictures with their map painted in, for where a figure cannot go: the same colours and lines as in the figures."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+from plotly.colors import hex_to_rgb
+
+from afrd.figures.drawing import (
+    ERROR_COLOURS,
+    LIMIT,
+    THRESHOLD_COLOUR,
+    TRUTH_COLOUR,
+    colours,
+    contour_lines,
+    coverage,
+    shrink,
+    truth_lines,
+    unit_of,
+)
+
+if TYPE_CHECKING:
+    from afrd.datasets import Sample
+    from afrd.runs import Prediction
+
+EDGE = (0, 0, 0, 140)
+
+
+def painted(sample: Sample, prediction: Prediction | None, light: str, side: int = 512) -> Image.Image:
+    """The picture of one light with the anomaly map over it, the threshold's line and the true defect's outline.
+
+    Args:
+        sample: what was looked at.
+        prediction: what a run says of it, drawn in units of its threshold; None for the picture alone.
+        light: whose picture to show.
+        side: longer side of the result in pixels.
+
+    Raises:
+        ValueError: the sample has no such light.
+    """
+    picture = sample.select([light]).images[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    image = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    pen = ImageDraw.Draw(image, "RGBA")
+    if prediction is not None:
+        values = shrink(prediction.anomaly_map) / unit_of(prediction)
+        image.alpha_composite(_coloured(values).resize(size, Image.Resampling.BILINEAR))
+        if prediction.threshold is not None:
+            for line in contour_lines(values, 1.0, (size[1], size[0])):
+                _dashed(pen, line)
+    for line in truth_lines(sample):
+        _line(pen, line * scale, TRUTH_COLOUR)
+    return image.convert("RGB")
+
+
+def _coloured(values: np.ndarray) -> Image.Image:
+    """A map (H, W), in thresholds, as colours that are clear where it is calm."""
+    positions = np.clip(np.nan_to_num(values) / LIMIT * 255, 0, 255).round().astype(np.uint8)
+    alpha = (coverage(values) * 0.9 * 255).round().astype(np.uint8)
+    return Image.fromarray(np.dstack([_palette()[positions], alpha]))
+
+
+@cache
+def _palette() -> np.ndarray:
+    return np.array([hex_to_rgb(colour) for colour in colours(ERROR_COLOURS)], dtype=np.uint8)  # (256, 3)
+
+
+def _line(pen: ImageDraw.ImageDraw, points: np.ndarray, colour: str) -> None:
+    corners = [(float(x), float(y)) for x, y in points]
+    if len(corners) > 1:  # a dark edge, to be seen anywhere
+        pen.line(corners, fill=EDGE, width=4, joint="curve")
+        pen.line(corners, fill=colour, width=2, joint="curve")
+
+
+def _dashed(pen: ImageDraw.ImageDraw, points: np.ndarray, dash: float = 6.0) -> None:
+    """A closed line of dashes, by the length along it."""
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    pen.line([(float(x), float(y)) for x, y in points], fill=EDGE, width=4, joint="curve")
+    for start in np.arange(0, along[-1], 2 * dash):
+        places = np.linspace(start, min(start + dash, along[-1]), 4)
+        x, y = np.interp(places, along, points[:, 0]), np.interp(places, along, points[:, 1])
+        pen.line([(float(a), float(b)) for a, b in zip(x, y, strict=True)], fill=THRESHOLD_COLOUR, width=2)

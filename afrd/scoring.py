@@ -1,0 +1,98 @@
+"""Scores of a whole split without its maps: for a list of samples, and to choose lights by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from afrd.datasets import MultiLightDataset, parse_lights
+from afrd.evaluation import Threshold
+from afrd.evidence import Evidence, to_maps
+from afrd.metrics import image_metrics
+from afrd.runs import BATCH, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a run says of every sample of a split.
+
+    Attributes:
+        values: (N,) scores.
+        threshold: of the run and its lights; None for a run without calibration samples.
+    """
+
+    values: np.ndarray
+    threshold: Threshold | None
+
+    @property
+    def relative(self) -> np.ndarray:
+        """(N,) in units of the threshold, or the scores themselves where there is none."""
+        return self.values / (self.threshold.value if self.threshold else 1.0)
+
+    @property
+    def anomalous(self) -> np.ndarray | None:
+        """(N,) bool verdicts; None without a threshold."""
+        return self.values > self.threshold.value if self.threshold else None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two lights, how well they rank the samples of a split, and how many there were."""
+
+    lights: tuple[str, str]
+    image_auroc: float
+    good: int
+    bad: int
+
+
+@torch.inference_mode()
+def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[str | int] | None = None) -> Scores:
+    """The scores of `run.evaluate(dataset, lights)`, to the bit; the maps are given up batch by batch.
+
+    Args:
+        run: of several lights or of one.
+        dataset: a split; its teacher features are computed where the store has none.
+        lights: a subset of the run's; all by default.
+
+    Raises:
+        ValueError: a light that the run does not know, or a run that does not fit the data.
+    """
+    used = parse_lights(lights, run.lights)
+    found = run.evidence(dataset, used)
+    errors, present = found.errors, torch.ones(1, len(used), dtype=torch.bool, device=found.errors.device)
+    if found.shares is None:  # an absent light has no weight, so that only those present are brought to size
+        errors = errors[:, [run.lights.index(light) for light in used]]
+    shares = found.errors.new_zeros(len(errors), 1, 1, 1) if found.shares is not None else None
+    values = np.empty(len(errors))
+    for start in range(0, len(values), BATCH):
+        rows = slice(start, start + BATCH)
+        part = Evidence(errors[rows], None if shares is None else shares[rows], present.expand(len(errors[rows]), -1))
+        values[rows] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
+    return Scores(values, run.threshold(used))
+
+
+def best_pair(run: Run, dataset: MultiLightDataset) -> Pair | None:
+    """The two lights whose scores rank the samples of a split best: highest image AUROC, then highest image AP.
+
+    Args:
+        run: of two lights or more.
+        dataset: a split that is not the one to be judged with these lights afterwards.
+
+    Returns:
+        None where the split does not hold both good and bad samples, or the run has fewer than two lights: good samples
+        alone cannot tell which lights find defects.
+    """
+    known = np.array([label is not None for label in dataset.anomalous], dtype=bool)
+    labels = np.array([label is True for label in dataset.anomalous], dtype=bool)[known]
+    if not labels.any() or labels.all() or len(run.lights) < 2:
+        return None
+    measured = []
+    for lights in combinations(run.lights, 2):
+        metrics = image_metrics(labels, split_scores(run, dataset, lights).values[known])
+        measured.append((metrics["image_auroc"], metrics["image_ap"], lights))
+    auroc, _, lights = max(measured, key=lambda m: m[:2])
+    return Pair((lights[0], lights[1]), float(auroc), int((~labels).sum()), int(labels.sum()))
