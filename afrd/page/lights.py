@@ -1,12 +1,389 @@
-"""The Lights tab: which lights are needed."""
+"""The Lights tab: which lights are needed, what each is worth, which say the same."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
 import gradio as gr
 
+from afrd.metrics import METRIC_NAMES
+from afrd.page import light_views as views
+from afrd.page.choice import Choice
+from afrd.page.explore import category_choices, run_choices
+from afrd.page.light_desk import Desk, NothingToShowError, Subject
+from afrd.page.light_sample import sample_part
+from afrd.page.moves import first_choice, known_run, with_run, with_samples
+from afrd.page.samples import splits_of
 from afrd.page.way import Way
+
+if TYPE_CHECKING:
+    from afrd.advice import Advice
+    from afrd.lighting import Survey
+
+OFTEN = 0.3  # seconds between looks at the work
+DELTA = 0.05  # as in `afrd.advice`, which loads torch
+SAMPLES = ["all", "good", "anomalous"]
+FETCH = "() => document.querySelector('#lights-report-file')?.click()"  # a file that was just made
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The tab's components; `_drawn` and others fill them by these names."""
+
+    category: gr.Dropdown
+    run: gr.Dropdown
+    split: gr.Dropdown
+    metric: gr.Dropdown
+    delta: gr.Number
+    status: gr.HTML
+    start: gr.Button
+    cancel: gr.Button
+    body: gr.Column
+    pareto: gr.Plot
+    worth: gr.Plot
+    unit: gr.Textbox
+    costs: gr.Dataframe
+    report: gr.Button
+    report_file: gr.DownloadButton
+    sets: gr.Dataframe
+    which: gr.Radio
+    same: gr.Plot
+    defects: gr.Plot
+
+    def filled(self, values: dict[str, Any]) -> dict[Any, Any]:
+        return {getattr(self, name): value for name, value in values.items()}
+
+    def named(self, *names: str) -> list[Any]:
+        return [getattr(self, name) for name in names]
 
 
 def lights_tab(tab: gr.Tab, way: Way) -> None:
     """Lays the tab out and connects it."""
-    gr.Markdown("not there yet")
+    desk = Desk(way.library)
+    with gr.Column(elem_classes=["compare", "lights"]):
+        with gr.Row(elem_classes="controls", equal_height=True):
+            category = _menu("Category", "lights-category", 120)
+            run = _menu("Run", "lights-run", 190)
+            split = _menu("Split", "lights-split", 110)
+            metrics = [(name, metric) for metric, name in METRIC_NAMES.items()]
+            metric = gr.Dropdown(
+                metrics, value="image_auroc", label="Quality", filterable=False, min_width=120, elem_id="lights-metric"
+            )
+            delta = gr.Number(
+                DELTA,
+                label="A rig may lose",
+                minimum=0.001,
+                maximum=0.5,
+                step=0.01,
+                min_width=100,
+                elem_id="lights-delta",
+            )
+        status = gr.HTML(views.working("Loading …"), elem_id="lights-status")
+        with gr.Row(elem_classes="actions"):
+            start = gr.Button("Judge the lights", variant="primary", visible=False, elem_id="lights-start")
+            cancel = gr.Button("Cancel", visible=False, elem_id="lights-cancel")
+        with gr.Column(visible=False, elem_id="lights-body") as body:
+            with gr.Row(equal_height=False, elem_classes="pair"):
+                pareto, worth = _plot("lights-pareto"), _plot("lights-worth")
+            with gr.Row(equal_height=False):
+                with gr.Column(scale=0, min_width=250, elem_classes="costs"):
+                    costs = gr.Dataframe(
+                        headers=["Light", "Cost"],
+                        datatype=["str", "number"],
+                        type="array",
+                        static_columns=[0],
+                        column_count=2,
+                        interactive=True,
+                        buttons=[],
+                        label="What each light costs",
+                        max_height=420,
+                        elem_id="lights-costs",
+                    )
+                    unit = gr.Textbox(
+                        label="counted in", placeholder="such as ms, EUR", max_length=20, elem_id="lights-unit"
+                    )
+                    report = gr.Button("Report to print", size="sm", elem_id="lights-report")
+                    report_file = gr.DownloadButton(elem_id="lights-report-file", elem_classes="file")
+                with gr.Column(scale=1, min_width=420):
+                    gr.HTML(
+                        "<h3>Sets of lights</h3><p class='small'>Choose a row to look at the samples with these "
+                        "lights; the ⋮ of a heading sorts. Green: the smallest rig that is good enough. Against all "
+                        "lights: the change of the chosen quality, with its 95 % interval.</p>"
+                    )
+                    sets = gr.Dataframe(
+                        label="Sets of lights",
+                        show_label=False,
+                        interactive=False,
+                        max_height=420,
+                        buttons=[],
+                        pinned_columns=1,
+                        show_search="search",
+                        column_widths=[250, 70, 64, 170, *[112] * 6, 80, 110],
+                        elem_id="lights-sets",
+                    )
+            with gr.Row(equal_height=False, elem_classes="pair"):
+                with gr.Column(scale=1, min_width=420):
+                    which = gr.Radio(
+                        SAMPLES, value=SAMPLES[0], label="Agreement over samples that are", elem_id="lights-which"
+                    )
+                    same = _plot("lights-same")
+                defects = _plot("lights-defects")
+        parts = Parts(
+            category,
+            run,
+            split,
+            metric,
+            delta,
+            status,
+            start,
+            cancel,
+            body,
+            pareto,
+            worth,
+            unit,
+            costs,
+            report,
+            report_file,
+            sets,
+            which,
+            same,
+            defects,
+        )
+        request = gr.State((Choice(), 0))  # what is looked at, and a number: asked again, it is another request
+        sample_part(way, desk, request)
+    _connect(tab, way, desk, parts, request)
+
+
+def _menu(label: str, name: str, width: int) -> gr.Dropdown:
+    return gr.Dropdown([], label=label, filterable=False, min_width=width, elem_id=name)
+
+
+def _plot(name: str) -> gr.Plot:
+    return gr.Plot(show_label=False, container=False, min_width=420, elem_id=name)
+
+
+def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State) -> None:
+    library = way.library
+    asked = parts.named("metric", "delta", "unit", "costs", "which")
+    drawn = parts.named("status", "pareto", "worth", "sets", "same", "defects")
+
+    def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any) -> Any:
+        usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
+        return event(handler, inputs, outputs, api_name=name, **usual | options)
+
+    def show(request: tuple[Choice, int], *asked: Any) -> Iterator[dict]:
+        """Waits for work that goes on, and shows what there is."""
+        metric = _metric(asked[0])
+        try:
+            subject = desk.subject(request[0])
+            found = desk.survey(subject, metric)
+            while found is None and (job := desk.job(subject, metric)) is not None:
+                yield parts.filled(_only(views.progress(job), cancel=True))
+                if job.wait(OFTEN):
+                    desk.forget(subject, metric, job)
+                    if job.problem:
+                        raise NothingToShowError("The lights could not be judged", job.problem)
+                    found = job.result
+                    break
+            if found is None:
+                yield parts.filled(_only(views.not_yet(subject.run, subject.dataset), start=True))
+                return
+            values = _drawn(found, *asked)
+            costs = views.read_costs(asked[3], found.lights)
+            values["costs"] = views.cost_rows({light: costs.get(light, 1.0) for light in found.lights})
+            hidden = {"start": gr.Button(visible=False), "cancel": gr.Button(visible=False)}
+            yield parts.filled(values | hidden | {"body": gr.Column(visible=True)})
+        except NothingToShowError as why:
+            yield parts.filled(_only(views.message(*why.parts)))
+        except ValueError as error:
+            yield parts.filled(_only(views.message("This cannot be shown", str(error))))
+
+    showing = request.change(
+        show,
+        [request, *asked],
+        [*drawn, *parts.named("start", "cancel", "body", "costs")],
+        api_name="lights_show",
+        show_progress="hidden",
+        concurrency_limit=8,
+        concurrency_id="lights",  # it mostly waits
+    )
+
+    def settled(choice: Choice) -> list:
+        return [choice, *_menus(way, choice), (choice, next(_numbers))]
+
+    def open_tab(choice: Choice) -> list:
+        return settled(choice if choice.category else first_choice(library, None))  # the page may still be loading
+
+    def choose_category(choice: Choice, key: str) -> list:
+        return settled(first_choice(library, key, kept=choice))
+
+    def choose_run(choice: Choice, folder: str) -> list:
+        return settled(with_run(library, choice, known_run(library, choice, folder)))
+
+    def choose_split(choice: Choice, split: str) -> list:
+        start = replace(choice, split=split, kind="all", verdict="all", index=None, page=0)
+        return settled(with_samples(library, start))
+
+    whole = [way.choice, *parts.named("category", "run", "split"), request]
+    again = {"trigger_mode": "always_last", "cancels": [showing]}
+    on(tab.select, open_tab, [way.choice], whole, "lights_open", **again)
+    on(parts.category.input, choose_category, [way.choice, parts.category], whole, "lights_category", **again)
+    on(parts.run.input, choose_run, [way.choice, parts.run], whole, "lights_run", **again)
+    on(parts.split.input, choose_split, [way.choice, parts.split], whole, "lights_split", **again)
+
+    def begin(choice: Choice, metric: str) -> tuple:
+        try:
+            subject = desk.subject(choice)
+            if desk.survey(subject, _metric(metric)) is None:
+                desk.start(subject, _metric(metric))
+        except NothingToShowError as why:
+            raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
+        return choice, next(_numbers)
+
+    def cancel(choice: Choice, metric: str) -> None:
+        try:
+            job = desk.job(desk.subject(choice), _metric(metric))
+        except NothingToShowError:
+            return
+        if job is not None:
+            job.cancel()
+
+    on(parts.start.click, begin, [way.choice, parts.metric], [request], "lights_start", cancels=[showing])
+    on(parts.cancel.click, cancel, [way.choice, parts.metric], [], "lights_cancel", concurrency_id="lights-cancel")
+    on(parts.metric.input, lambda choice: (choice, next(_numbers)), [way.choice], [request], "lights_metric", **again)
+
+    def kept(choice: Choice, metric: str) -> tuple[Subject, Survey]:
+        try:
+            subject = desk.subject(choice)
+            found = desk.survey(subject, _metric(metric))
+        except NothingToShowError as why:
+            raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
+        if found is None:
+            raise gr.Error("The lights of this run have not been judged yet.", print_exception=False)
+        return subject, found
+
+    def redraw(choice: Choice, *asked: Any) -> dict:
+        try:
+            return parts.filled(_drawn(kept(choice, asked[0])[1], *asked))
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    inputs = [way.choice, *asked]
+    on(parts.delta.change, redraw, inputs, drawn, "lights_delta", trigger_mode="always_last")
+    on(parts.unit.submit, redraw, inputs, drawn, "lights_unit")
+    on(parts.unit.blur, redraw, inputs, drawn, "lights_unit_left")
+    on(parts.costs.input, redraw, inputs, drawn, "lights_costs", trigger_mode="always_last")
+    on(parts.which.input, redraw, inputs, drawn, "lights_which", trigger_mode="always_last")
+
+    def open_set(choice: Choice, metric: str, event: gr.SelectData) -> list:
+        subject, found = kept(choice, metric)
+        row = event.row_value
+        names = {", ".join(found.named(k)): found.named(k) for k in range(len(found))}
+        wanted = names.get(str(row[0]) if row else "")
+        if wanted is None:
+            raise gr.Error("This set of lights is not in the table.", print_exception=False)
+        lights = tuple(light for light in subject.dataset.lights if light in wanted)
+        shown = choice.shown if choice.shown in lights else lights[-1]
+        return way.opened(with_samples(library, replace(choice, lights=lights, shown=shown), prefer_defects=True))
+
+    on(parts.sets.select, open_set, [way.choice, parts.metric], way.outputs, "lights_open_set")
+
+    def make_report(choice: Choice, *asked: Any) -> str:
+        from afrd.light_report import report
+
+        found = kept(choice, asked[0])[1]
+        try:
+            return _file(found, report(found, _advice(found, *asked[:4])))
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    on(parts.report.click, make_report, inputs, [parts.report_file], "lights_report").success(
+        None, None, None, js=FETCH, api_name="lights_fetch_report"
+    )
+
+    def lights(category: str, split: str = "", metric: str = "image_auroc", delta: float = DELTA) -> dict[str, Any]:
+        """Which lights the category's first run needs; its sets of lights must have been judged (`lights_start`)."""
+        from afrd.cli_lights import as_json
+
+        try:
+            start = replace(first_choice(library, library.category(category).key), split=split or None)
+            found = kept(start, metric)[1]
+            return as_json(found, _advice(found, metric, delta, "", []))
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    gr.api(lights, api_name="lights", concurrency_limit=2, concurrency_id="torch")
+
+
+def _menus(way: Way, choice: Choice) -> list:
+    entries = way.library.categories()
+    entry = next((e for e in entries if e.key == choice.category), None)
+    splits: list[str] = []
+    if entry is not None:
+        try:
+            splits = splits_of(way.library, entry)
+        except (ValueError, OSError):  # the status says what is wrong
+            splits = []
+    return [
+        gr.Dropdown(category_choices(entries), value=choice.category),
+        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(choice.run or "")),
+        gr.Dropdown(splits, value=choice.split),
+    ]
+
+
+def _only(status: str, start: bool = False, cancel: bool = False) -> dict[str, Any]:
+    """A text and perhaps a button instead of everything."""
+    return {
+        "status": status,
+        "start": gr.Button(visible=start),
+        "cancel": gr.Button(visible=cancel),
+        "body": gr.Column(visible=False),
+    }
+
+
+def _metric(metric: str) -> str:
+    return metric if metric in METRIC_NAMES else "image_auroc"
+
+
+def _advice(found: Survey, metric: str, delta: float | None, unit: str | None, costs: Any) -> Advice:
+    from afrd.advice import advise
+
+    prices = views.read_costs(costs, found.lights)
+    return advise(found, _metric(metric), DELTA if delta is None else float(delta), prices, (unit or "").strip()[:20])
+
+
+def _drawn(found: Survey, metric: str, delta: float, unit: str, costs: Any, which: str) -> dict[str, Any]:
+    from afrd import figures
+    from afrd.lighting import redundancy
+
+    advice = _advice(found, metric, delta, unit, costs)
+    try:
+        same = figures.redundancy_map(redundancy(found, which))
+    except ValueError:  # too few samples
+        same = None
+    return {
+        "status": views.card(found, advice),
+        "pareto": figures.pareto_front(advice),
+        "worth": figures.light_values(advice),
+        "sets": views.set_rows(found, advice),
+        "same": gr.Plot(same, visible=same is not None),
+        "defects": gr.Plot(
+            figures.defect_lights(advice) if len(advice.without) else None, visible=len(advice.without) > 0
+        ),
+    }
+
+
+def _file(found: Survey, content: str) -> str:
+    """A report among Gradio's own files, which it clears away."""
+    from gradio.utils import get_upload_folder
+
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    file = Path(mkdtemp(dir=get_upload_folder())) / f"lights-{found.category}-{found.split}.html"
+    file.write_text(content, encoding="utf-8")
+    return str(file)

@@ -1,0 +1,332 @@
+"""Figures about lights: what each is worth, what a rig costs and brings, which say the same, which pixels counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+from plotly.colors import hex_to_rgb
+from plotly.subplots import make_subplots
+
+from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
+from afrd.metrics import METRIC_NAMES
+from afrd.wording import COST, UNIT
+
+if TYPE_CHECKING:
+    from afrd.advice import Advice
+    from afrd.datasets import Sample
+    from afrd.explain import LightAttribution, PixelAttribution
+    from afrd.lighting import Redundancy
+
+RIG_COLOUR = "#009e73"  # Okabe & Ito's green: what is recommended
+# from what lowers a number (blue) over nothing (a grey on which dark figures are read) to what raises it (vermilion)
+SIGNED = [(0.0, GOOD_COLOUR), (0.5, "#dfe3e7"), (1.0, ANOMALOUS_COLOUR)]
+SIDE = 256  # pixels of a picture among several
+BAR: dict[str, Any] = {"thickness": 12, "outlinewidth": 0, "len": 0.9}
+
+
+def pareto_front(advice: Advice) -> go.Figure:
+    """Every set of lights by its cost and quality, the best for each cost, and what such rigs bring on other samples
+    than those that they were chosen on."""
+    sets, name, unit = advice.sets, METRIC_NAMES[advice.metric], advice.unit
+    whole = sets.iloc[-1]
+    figure = go.Figure()
+    figure.add_hrect(
+        y0=whole.value - advice.delta, y1=whole.value, fillcolor=RIG_COLOUR, opacity=0.1, line_width=0, layer="below"
+    )
+    figure.add_hline(y=whole.value, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1})
+    figure.add_annotation(
+        x=1,
+        xref="paper",
+        y=whole.value - advice.delta,
+        text=f"all lights, and {advice.delta:g} below",
+        showarrow=False,
+        xanchor="right",
+        yanchor="top",
+        font_size=11,
+    )
+    others = sets[~sets.front]
+    figure.add_scatter(
+        x=others.cost,
+        y=others.value,
+        mode="markers",
+        name="other sets",
+        marker={"color": NEUTRAL_COLOUR, "size": 5, "opacity": 0.55},
+        customdata=others.lights,
+        hovertemplate=f"%{{customdata}}<br>{name} %{{y:.3f}}, %{{x:g}} {unit}<extra></extra>",
+    )
+    front = sets[sets.front].sort_values("cost")
+    figure.add_scatter(
+        x=front.cost,
+        y=front.value,
+        mode="lines+markers",
+        name="Pareto front, 95 % interval",
+        line={"color": GOOD_COLOUR, "shape": "hv"},
+        marker={"size": 9},
+        error_y=_errors(front.value, front.low, front.high),
+        customdata=np.stack([front.lights, front.low.round(3), front.high.round(3)], 1),
+        hovertemplate=f"%{{customdata[0]}}<br>{name} %{{y:.3f}} [%{{customdata[1]}}, %{{customdata[2]}}], "
+        f"%{{x:g}} {unit}<extra></extra>",
+    )
+    budgets = advice.budgets
+    honest = whole.value + budgets.change
+    figure.add_scatter(
+        x=budgets.cost + 0.02 * whole.cost,  # beside the intervals of the front
+        y=honest,
+        mode="markers",
+        name="chosen on one half, judged on the other",
+        marker={"color": ANOMALOUS_COLOUR, "symbol": "diamond-open", "size": 10, "line_width": 2},
+        error_y=_errors(honest, whole.value + budgets.at_least, (whole.value + budgets.at_most).clip(upper=1)),
+        customdata=np.stack([budgets[n] for n in ("budget", "at_least", "at_most", "verdict")], 1),
+        hovertemplate=f"rigs for at most %{{customdata[0]:g}} {unit}: {name} %{{y:.3f}}<br>against all lights "
+        "%{customdata[1]:+.3f} to %{customdata[2]:+.3f}: %{customdata[3]}<extra></extra>",
+    )
+    rig = sets[sets.lights == ", ".join(advice.smallest_rig)]
+    figure.add_scatter(
+        x=rig.cost,
+        y=rig.value,
+        mode="markers",
+        name="smallest rig" if advice.enough else "all lights",
+        marker={"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": RIG_COLOUR, "width": 3}},
+        customdata=rig.lights,
+        hovertemplate="%{customdata}<extra></extra>",
+    )
+    titles = {UNIT: "number of lights", COST: "cost of the lights"}
+    figure.update_xaxes(title=titles.get(unit, f"cost in {unit}"), rangemode="tozero")
+    figure.update_yaxes(title=name)
+    return _framed(figure, "What a rig costs and brings", 420, legend=True)
+
+
+def light_values(advice: Advice) -> go.Figure:
+    """What each light is worth: its Shapley value, and the change when it alone is left out."""
+    lights, name = advice.lights.iloc[::-1], METRIC_NAMES[advice.metric]
+    titles = [f"Shapley value, {name}", f"change of {name} without it"]
+    figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=titles)
+    figure.add_bar(
+        x=lights.shapley,
+        y=lights.index,
+        orientation="h",
+        marker_color=GOOD_COLOUR,
+        error_x=_errors(lights.shapley, lights.shapley_low, lights.shapley_high),
+        hovertemplate="%{y}: %{x:.3f}<extra></extra>",
+        row=1,
+        col=1,
+    )
+    marks = {"needed": (ANOMALOUS_COLOUR, "circle"), "not missed": (RIG_COLOUR, "diamond")}
+    looks = [marks.get(verdict, (NEUTRAL_COLOUR, "circle-open")) for verdict in lights.verdict]
+    colour, symbol = zip(*looks, strict=True)
+    figure.add_scatter(
+        x=lights.without,
+        y=lights.index,
+        mode="markers",
+        marker={"color": colour, "symbol": symbol, "size": 10, "line": {"color": colour, "width": 2}},
+        error_x=_errors(lights.without, lights.without_low, lights.without_high),
+        customdata=lights.verdict,
+        hovertemplate="without %{y}: %{x:+.3f}, %{customdata}<extra></extra>",
+        row=1,
+        col=2,
+    )
+    figure.add_vline(x=0, line={"color": NEUTRAL_COLOUR, "width": 1}, row=1, col=2)
+    figure.add_vline(x=-advice.delta, line={"color": RIG_COLOUR, "width": 1, "dash": "dash"}, row=1, col=2)
+    figure.update_xaxes(title="share in the quality", row=1, col=1)
+    figure.update_xaxes(title=f"dashed: the tolerance, {-advice.delta:g}", tickformat="+.2~f", row=1, col=2)
+    figure.update_yaxes(automargin=True)
+    figure.update_layout(showlegend=False)
+    figure.update_annotations(font_size=12)
+    return _framed(figure, "What each light is worth, 95 % intervals", 150 + 27 * len(lights), top=64)
+
+
+def redundancy_map(redundancy: Redundancy) -> go.Figure:
+    """Which lights say the same: rank correlations, clustered; the tree joins those that agree most."""
+    from scipy.cluster.hierarchy import dendrogram
+
+    table = redundancy.table
+    count = len(table)
+    figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.2, 0.8], vertical_spacing=0.01)
+    tree = dendrogram(redundancy.tree, no_plot=True)
+    for x, y in zip(tree["icoord"], tree["dcoord"], strict=True):
+        figure.add_scatter(
+            x=(np.array(x) - 5) / 10,  # leaves lie at 5, 15, 25 ...
+            y=y,
+            mode="lines",
+            line={"color": NEUTRAL_COLOUR, "width": 1.5},
+            hoverinfo="skip",
+            showlegend=False,
+            row=1,
+            col=1,
+        )
+    figure.add_heatmap(
+        x=list(range(count)),
+        y=list(range(count)),
+        z=table.to_numpy(),
+        text=np.char.mod("%.2f", table.to_numpy()) if count <= 12 else None,
+        texttemplate="%{text}" if count <= 12 else None,
+        colorscale=SIGNED,
+        zmin=-1,
+        zmax=1,
+        colorbar=BAR | {"title": {"text": "rank<br>correlation", "side": "top"}, "len": 0.8, "y": 0.4},
+        customdata=[[f"{a} and {b}" for b in table] for a in table.index],
+        hovertemplate="%{customdata}: %{z:.2f}<extra></extra>",
+        row=2,
+        col=1,
+    )
+    names = {"tickvals": list(range(count)), "ticktext": list(table), "showgrid": False, "zeroline": False}
+    figure.update_xaxes(visible=False, range=[-0.5, count - 0.5], row=1, col=1)
+    figure.update_yaxes(visible=False, row=1, col=1)
+    figure.update_xaxes(**names, title=f"light (its own scores of {redundancy.samples} samples)", row=2, col=1)
+    figure.update_yaxes(**names, autorange="reversed", automargin=True, row=2, col=1)
+    kind = "" if redundancy.which == "all" else f", {redundancy.which} samples only"
+    return _framed(figure, f"Which lights say the same{kind}", 210 + 34 * count, top=40)
+
+
+def defect_lights(advice: Advice) -> go.Figure:
+    """By defect type: how its image AUROC changes when one light is left out; a frame where it surely falls."""
+    change = advice.without
+    rows = [f"{kind} (n = {advice.defects.samples[kind]})" for kind in change.index]
+    limit = max(0.05, float(np.nanmax(np.abs(change.to_numpy()), initial=0.0)))
+    figure = go.Figure(
+        go.Heatmap(
+            x=list(change),
+            y=rows,
+            z=change.to_numpy(),
+            text=np.char.mod("%+.2f", change.to_numpy()),
+            texttemplate="%{text}",
+            colorscale=[(1 - place, colour) for place, colour in reversed(SIGNED)],  # a fall is what is bad
+            zmin=-limit,
+            zmax=limit,
+            xgap=2,
+            ygap=2,
+            colorbar=BAR | {"title": {"text": "change", "side": "top"}, "tickformat": "+.2~f"},
+            hovertemplate="%{y} without %{x}: %{z:+.3f}<extra></extra>",
+        )
+    )
+    for i, lost in enumerate(advice.defects.lost_without):
+        for light in lost:
+            j = list(change).index(light)
+            figure.add_shape(
+                type="rect", x0=j - 0.5, x1=j + 0.5, y0=i - 0.5, y1=i + 0.5, line={"color": NEUTRAL_COLOUR, "width": 3}
+            )
+    figure.update_xaxes(title="light that is left out<br>(framed: a loss beyond its 95 % interval)", showgrid=False)
+    figure.update_yaxes(autorange="reversed", automargin=True, showgrid=False)
+    return _framed(
+        figure, "Each defect type without one light: image AUROC", 176 + 34 * len(change), top=48
+    ).update_layout(margin_b=72)
+
+
+def light_shares(attribution: LightAttribution, unit: float = 1.0, title: str = "Shapley values") -> go.Figure:
+    """What each light did for one score: Shapley values, the score under it alone, and what is lost without it.
+
+    Args:
+        attribution: of a sample or a region.
+        unit: what the numbers are divided by, such as the threshold.
+        title: above the figure.
+    """
+    lights = list(attribution.lights)[::-1]
+    shapley, alone, without = (
+        values[::-1] / unit for values in (attribution.shapley, attribution.alone, attribution.without)
+    )
+    figure = go.Figure()
+    figure.add_bar(
+        x=shapley,
+        y=lights,
+        orientation="h",
+        name="Shapley value",
+        marker_color=GOOD_COLOUR,
+        text=np.char.mod("%.2f", shapley),
+        hovertemplate="%{y}: Shapley value %{x:.3f}<extra></extra>",
+    )
+    for values, name, symbol, colour in (
+        (alone, "score under it alone", "circle-open", NEUTRAL_COLOUR),
+        (without, "lost without it", "diamond", ANOMALOUS_COLOUR),
+    ):
+        figure.add_scatter(
+            x=values,
+            y=lights,
+            mode="markers",
+            name=name,
+            marker={"symbol": symbol, "size": 9, "color": colour, "line": {"width": 2}},
+            hovertemplate=f"%{{y}}: {name} %{{x:.3f}}<extra></extra>",
+        )
+    score = attribution.score / unit
+    figure.add_vline(x=score, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1})
+    figure.add_annotation(
+        x=score, y=1, yref="paper", text=f"score {score:.2f}", showarrow=False, yanchor="bottom", font_size=11
+    )
+    figure.update_xaxes(title="anomaly score" if unit == 1.0 else "anomaly score in thresholds")
+    figure.update_yaxes(automargin=True)
+    return _framed(figure, title, 170 + 27 * len(lights), legend=True, top=58)
+
+
+def pixel_shares(sample: Sample, attribution: PixelAttribution) -> go.Figure:
+    """Which pixels of which picture raised the score (vermilion) or lowered it (blue), over the grey pictures.
+
+    One scale for all pictures: full colour is the 99.9th percentile of the absolute values.
+    """
+    shown = [i for i in range(len(attribution.lights)) if np.isfinite(attribution.values[i]).all()]
+    limit = float(np.quantile(np.abs(attribution.values[shown]), 0.999)) or 1.0
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    sums = attribution.values[shown].sum((1, 2), dtype=float)
+    adds = attribution.method == "integrated gradients"
+    titles = [attribution.lights[i] + (f": {total:+.2f}" if adds else "") for i, total in zip(shown, sums, strict=True)]
+    figure = make_subplots(rows, columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.13 / rows)
+    height, width = sample.images.shape[-2:]
+    y, x = np.nonzero(attribution.region ^ _shrunk(attribution.region))
+    for n, i in enumerate(shown):
+        place = {"row": n // columns + 1, "col": n % columns + 1}
+        picture = sample.images[sample.lights.index(attribution.lights[i])].mean(0).numpy()  # (H, W)
+        tinted = _tinted(picture, attribution.values[i] / limit)
+        tinted.thumbnail((SIDE, SIDE))
+        figure.add_layout_image(
+            source=tinted, x=0, y=0, sizex=width, sizey=height, sizing="stretch", layer="below", **place
+        )
+        figure.add_scatter(
+            x=x + 0.5,
+            y=y + 0.5,
+            mode="markers",
+            marker={"size": 2, "color": "#2ee6d6"},
+            showlegend=False,
+            hoverinfo="skip",
+            **place,
+        )
+        axis = f"x{n + 1 if n else ''}"
+        figure.update_xaxes(visible=False, range=[0, width], constrain="domain", **place)
+        figure.update_yaxes(visible=False, range=[height, 0], scaleanchor=axis, constrain="domain", **place)
+    figure.update_annotations(font_size=12)
+    error = f"; the sums miss the difference by {attribution.error:+.2f}" if adds else ""
+    title = (
+        f"Which pixels: {attribution.method}<br><sup>against {attribution.baseline}<br>score "
+        f"{attribution.score:.2f}, with that instead {attribution.base:.2f}{error}</sup>"
+    )
+    tile = round((200 if rows > 1 else 300) * height / width)
+    return _framed(figure, title, 110 + rows * (tile + 24), top=92).update_layout(margin_b=12)
+
+
+def _tinted(picture: np.ndarray, values: np.ndarray) -> Image.Image:
+    """A grey picture (H, W) in 0..1 with values (H, W) in -1..1 as colour over it."""
+    strength = np.clip(np.abs(values), 0, 1)[..., None] ** 0.7
+    colour = np.where(values[..., None] > 0, hex_to_rgb(ANOMALOUS_COLOUR), hex_to_rgb(GOOD_COLOUR))
+    grey = 40 + 0.7 * 255 * picture[..., None].clip(0, 1)
+    return Image.fromarray((grey * (1 - strength) + colour * strength).round().clip(0, 255).astype(np.uint8))
+
+
+def _shrunk(region: np.ndarray) -> np.ndarray:
+    inside = np.pad(region, 1)
+    return inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:] & region
+
+
+def _errors(value: Any, low: Any, high: Any) -> dict[str, Any]:
+    style = {"color": NEUTRAL_COLOUR, "thickness": 1.5, "width": 4}
+    return {"type": "data", "symmetric": False, "array": high - value, "arrayminus": value - low, **style}
+
+
+def _framed(figure: go.Figure, title: str, height: int, legend: bool = False, top: int = 48) -> go.Figure:
+    finish(figure, title, top=top)
+    figure.update_layout(height=height, width=None, margin={"b": 56, "l": 12, "r": 12})
+    if legend:
+        quiet = {"bgcolor": "rgba(0,0,0,0)", "font": {"color": NEUTRAL_COLOUR, "size": 11}}
+        place = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+        figure.update_layout(legend=place | quiet, margin_b=100)
+    return figure
