@@ -11,15 +11,14 @@ import argparse
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
 import afrd
+from afrd.comparison import methods_of
 from afrd.evaluation import Predictions
 from afrd.features import load_features
 from afrd.fusion import FUSIONS
@@ -42,15 +41,6 @@ def train(root: Path, category: str, folder: Path, options: dict, threads: int) 
     began = time.monotonic()
     afrd.fit(afrd.open_dataset(root, category), out=folder, show_progress=False, **options)
     return time.monotonic() - began
-
-
-def late(singles: list[Predictions], how: str) -> Predictions:
-    """Separate networks, their maps put together at the end."""
-    stack = np.stack([p.maps for p in singles])
-    maps = stack.mean(0) if how == "mean" else stack.max(0)
-    table = singles[0].table.assign(score=maps.max((1, 2)), verdict="")
-    lights = tuple(light for p in singles for light in p.lights)
-    return replace(singles[0], table=table, maps=maps, method=f"single-light RDs, late {how}", lights=lights)
 
 
 def main() -> None:
@@ -78,30 +68,25 @@ def main() -> None:
         seconds = {name: job.result() for name, job in jobs.items()}
 
     found: dict[str, Predictions] = {}
-    for name in made:
-        run = load_run(options.out / name)
-        fusions = ("attention", "mean", "max") if name in ("afrd", "memory") else (None,)
-        for fusion in fusions:
-            predictions = run.evaluate(test, fusion=fusion)
-            label = predictions.method
-            found[label] = predictions
-            seconds[label] = seconds[name]
-    singles = [p for label, p in found.items() if label.startswith("single")]
-    for how in ("mean", "max"):
-        found[f"single-light RDs, late {how}"] = late(singles, how)
+    took: dict[str, float] = {}
+    for method in methods_of([load_run(options.out / name) for name in made]):
+        run = method.runs[0]
+        label = method.label if method.late else run.method(fusion=method.fusion)
+        found[label] = method.judge(test)
+        took[label] = 0.0 if method.late else seconds[run.name]
 
     rows = []
     for label, predictions in found.items():
         interval = predictions.intervals()
         cells = interval.apply(lambda r: f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]", axis=1)
-        rows.append({"method": label, **cells, "seconds": round(seconds.get(label, 0))})
+        rows.append({"method": label, **cells, "seconds": round(took[label])})
     table = pd.DataFrame(rows).set_index("method")
     table.to_csv(options.out / "table.csv")
     print(f"{options.category}: {len(test)} test samples, seed {options.seed}, size {options.size}; [95 % intervals]")
     print(table.to_string())
-    best, *others = found.values()
-    print(f"\n{best.method}, minus each of the others; [95 % paired bootstrap interval]")
-    differences = {p.method: best.compare(p) for p in others}
+    (first, best), *others = found.items()
+    print(f"\n{first}, minus each of the others; [95 % paired bootstrap interval]")
+    differences = {label: best.compare(p) for label, p in others}
     shown = {
         method: d.apply(lambda r: f"{r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]", axis=1)
         for method, d in differences.items()
