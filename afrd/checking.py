@@ -34,11 +34,12 @@ class Problem:
     what: str
 
 
-def check(root: str | Path) -> list[Problem]:
+def check(root: str | Path, category: str | None = None) -> list[Problem]:
     """Look through a whole data set; every picture is decoded, so a large one takes minutes.
 
     Args:
         root: Folder that holds one folder a category.
+        category: Look at this one only; all by default.
 
     Returns:
         Findings in the order of categories, splits and samples; empty where nothing is wrong.
@@ -51,6 +52,8 @@ def check(root: str | Path) -> list[Problem]:
     nested: list[tuple[Path, str]] = []
     categories = 0
     for folder in [] if layout_of(root) else subfolders(root):
+        if category not in (None, folder.name):
+            continue
         layout = read_layout(folder)
         if layout is not None:
             categories += 1

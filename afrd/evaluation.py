@@ -96,6 +96,10 @@ class Predictions:
 
     def metrics(self) -> dict[str, float]:
         """All of `METRICS`, over the samples with known truth; NaN where one is not defined."""
+        return dict(self._metrics)
+
+    @cached_property
+    def _metrics(self) -> dict[str, float]:
         known = self._known()
         result = dict.fromkeys(METRICS, math.nan)
         if known.any():
@@ -106,7 +110,7 @@ class Predictions:
 
     def intervals(self, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
         """Bootstrap intervals over the samples: index metric, columns `value`, `low`, `high`."""
-        draws = self._resampler.draw(repeats, seed)
+        draws = self._draws(repeats, seed)
         edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         metrics = self.metrics()
         return pd.DataFrame(
@@ -128,7 +132,7 @@ class Predictions:
         """
         if list(self.table["sample"]) != list(other.table["sample"]):
             raise ValueError(f"{self.method} and {other.method} are about different samples and cannot be compared")
-        draws = self._resampler.draw(repeats, seed) - other._resampler.draw(repeats, seed)
+        draws = self._draws(repeats, seed) - other._draws(repeats, seed)
         edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
         here, there = self.metrics(), other.metrics()
         table = pd.DataFrame(
@@ -180,8 +184,19 @@ class Predictions:
     def _known(self) -> np.ndarray:
         return np.array([label is not None for label in self.table.anomalous])
 
+    def _draws(self, repeats: int, seed: int) -> np.ndarray:
+        """(repeats, metrics), remembered: one method is compared with many."""
+        if (repeats, seed) not in self._drawn:
+            self._drawn[repeats, seed] = self.resampler.draw(repeats, seed)
+        return self._drawn[repeats, seed]
+
     @cached_property
-    def _resampler(self) -> Resampler:
+    def _drawn(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
+
+    @cached_property
+    def resampler(self) -> Resampler:
+        """Metrics of any draw of the samples with known truth, in the order of the table."""
         known = self._known()
         return Resampler(
             self._labels()[known],

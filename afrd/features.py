@@ -94,9 +94,13 @@ def _is_whole(folder: Path) -> bool:
 def stored_under(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
     """The folder in the store, there or not: another one for other pictures, another teacher, another size."""
     sha = hashlib.sha256(f"{teacher.digest} {size} {dataset.lights}".encode())
+    folders: dict[Path, Path] = {}  # resolved once each: this is asked for whenever a sample is looked at
     for i in range(len(dataset)):
         for light in dataset.lights:
-            path = dataset.picture(i, light).resolve()
+            path = dataset.picture(i, light)
+            if path.parent not in folders:
+                folders[path.parent] = path.parent.resolve()
+            path = path.resolve() if path.is_symlink() else folders[path.parent] / path.name
             state = path.stat() if path.exists() else None
             sha.update(f"{path} {state and (state.st_size, state.st_mtime_ns)}\n".encode())
     return cache_dir() / "features" / f"{dataset.category}-{dataset.split}-{sha.hexdigest()[:20]}"

@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "aupro")
+METRIC_NAMES = dict(  # to be read by people
+    zip(METRICS, ("image AUROC", "image AP", "image F1-max", "pixel AUROC", "pixel AP", "AUPRO"), strict=True)
+)
 FPR_LIMIT = 0.3  # of AUPRO, as reported on MVTec 3D-AD and Eyecandies
 _EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 

@@ -8,6 +8,7 @@ from scipy import ndimage
 from afrd.metrics import FPR_LIMIT, METRICS
 
 BINS = 4096
+PORTION = 64  # draws at a time: their histograms are 2 MB
 EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
@@ -50,7 +51,11 @@ class Resampler:
     def draw(self, repeats: int, seed: int) -> np.ndarray:
         """(repeats, metrics) of draws of N samples; NaN where a draw leaves a metric undefined."""
         n = len(self.anomalous)
-        return self.metrics(np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=repeats))
+        counts = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=repeats)
+        counts, which = np.unique(counts, axis=0, return_inverse=True)  # few samples have few different draws
+        # A few draws at a time stay in the processor's cache: the same figures in a half of the time, or less.
+        found = [self.metrics(counts[at : at + PORTION]) for at in range(0, len(counts), PORTION)]
+        return np.concatenate(found)[which.ravel()]
 
     def metrics(self, counts: np.ndarray) -> np.ndarray:
         """All of `METRICS`, (draws, metrics), when sample i counts `counts[draw, i]` times."""

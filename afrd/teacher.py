@@ -67,6 +67,10 @@ class Teacher(nn.Module):
         Returns:
             One tensor (B, C, h, w) per scale, finest first, with h = H / stride.
         """
+        return self.read(pictures)
+
+    def read(self, pictures: Tensor) -> list[Tensor]:
+        """`forward`, through which gradients flow back to the pictures (the weights stay frozen)."""
         x = self.normalise(pictures).contiguous(memory_format=torch.channels_last)
         features = self.backbone(x)
         return list(features.values()) if isinstance(features, Mapping) else list(features)

@@ -1,9 +1,11 @@
-"""Pictures of the page for the documentation: `python docs/screenshots.py [--runs DIR] [--data DIR]`.
+"""Pictures of the page for the documentation: `python docs/screenshots.py [--runs DIR] [--data DIR] [--only TAB ...]`.
 
-Writes docs/explore.png, docs/explore-dark.png and docs/explore-tablet.png; needs Playwright and a Chromium.
+Every tab, light and dark, and Explore on a tablet, as docs/screenshots/<tab>[-dark|-tablet].webp; needs Playwright and
+a Chromium. A tab is opened by a link, as a reader would open it, and taken when nothing moves in it any more.
 """
 
 import argparse
+import io
 import shutil
 import socket
 import subprocess
@@ -12,37 +14,48 @@ import time
 import urllib.request
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
 
 DOCS = Path(__file__).parent
-SHOTS = (
-    ("explore", 1280, 900, "light"),
-    ("explore-dark", 1280, 900, "dark"),
-    ("explore-tablet", 820, 1180, "light"),
-)
+TABS = ("explore", "compare", "errors", "lights", "train", "own", "about")
+DESKTOP, TABLET = (1280, 900), (820, 1180)
+READY = {  # what a tab shows when it has answered; the first time it may work for minutes
+    "explore": "#method-scores .js-plotly-plot",
+    "compare": "#compare-roc .js-plotly-plot",
+}
+QUIET = """quiet => new Promise(done => {
+    let timer = setTimeout(done, quiet);
+    new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, quiet); })
+        .observe(document.body, { subtree: true, childList: true, attributes: true });
+    setTimeout(done, 30000);
+})"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Takes the pictures of the page that the documentation shows.")
     parser.add_argument("--runs", default="runs/demo")
     parser.add_argument("--data", help="data set to look at; default: where the runs were trained")
-    parser.add_argument("--out", type=Path, default=DOCS)
+    parser.add_argument("--view", default="", help="query of the view to take, such as 'category=Praline&sample=25'")
+    parser.add_argument("--only", nargs="*", choices=TABS, default=TABS, help="these tabs only")
+    parser.add_argument("--out", type=Path, default=DOCS / "screenshots")
     options = parser.parse_args()
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
     command = [sys.executable, str(DOCS.parent / "app.py"), "--runs", options.runs, "--port", str(port)]
     page = subprocess.Popen(command + (["--data", options.data] if options.data else []))
     try:
-        wait_for(f"http://127.0.0.1:{port}", page)
-        take(f"http://127.0.0.1:{port}", options.out)
+        wait_for(address, page)
+        take(address, options.out, options.only, options.view)
     finally:
         page.terminate()
         page.wait()
 
 
 def wait_for(address: str, process: subprocess.Popen) -> None:
-    for _ in range(150):
+    for _ in range(600):
         if process.poll() is not None:
             sys.exit(process.returncode)
         try:
@@ -53,20 +66,31 @@ def wait_for(address: str, process: subprocess.Popen) -> None:
     sys.exit(f"{address} did not answer")
 
 
-def take(address: str, out: Path) -> None:
+def take(address: str, out: Path, tabs: tuple[str, ...], view: str) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    shots = [(tab, tab, DESKTOP, "light") for tab in tabs] + [(f"{tab}-dark", tab, DESKTOP, "dark") for tab in tabs]
+    if "explore" in tabs:
+        shots.append(("explore-tablet", "explore", TABLET, "light"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        for name, width, height, theme in SHOTS:
+        for name, tab, (width, height), theme in shots:
             page = browser.new_page(viewport={"width": width, "height": height})
-            page.goto(f"{address}/?__theme={theme}")
-            page.wait_for_selector(".light-table .panel canvas", timeout=120_000)
-            page.wait_for_timeout(1500)  # pictures fade in
-            page.screenshot(path=out / f"{name}.png")
+            page.goto(f"{address}/?tab={tab}&{view}&__theme={theme}")
+            wait_until_still(page, tab)
+            file = out / f"{name}.webp"
+            Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(file, quality=82, method=6)
+            print(f"{file} {file.stat().st_size / 1000:.0f} kB", flush=True)
             page.close()
-            print(out / f"{name}.png")
+
+
+def wait_until_still(page: Page, tab: str) -> None:
+    page.wait_for_selector(".light-table .panels", state="attached", timeout=300_000)
+    if tab in READY:
+        page.wait_for_selector(READY[tab], timeout=600_000)
+    page.evaluate(QUIET, 2000)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def serving(command: list[str], port: int) -> Iterator[str]:
 
 
 @contextmanager
-def browsing(chromium: str | None, address: str) -> Iterator:
-    """A page in the browser; fails where the page logs an error or asks for anything elsewhere."""
+def browsing(chromium: str | None, address: str, path: str = "") -> Iterator:
+    """A page in the browser at `address` + `path`; fails where it logs an error or asks for anything elsewhere."""
     from playwright.sync_api import sync_playwright
 
     wrong: list[str] = []
@@ -64,7 +64,20 @@ def browsing(chromium: str | None, address: str) -> Iterator:
             "request",
             lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"asked for {r.url}"),
         )
-        page.goto(address)
+        page.goto(address + path)
         yield page
         browser.close()
-    assert wrong == []
+    assert not wrong, wrong
+
+
+def settled(page, quiet: int = 600) -> None:
+    """Waits until nothing in the page has changed for `quiet` milliseconds."""
+    page.evaluate(
+        """quiet => new Promise(done => {
+            let timer = setTimeout(done, quiet);
+            new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, quiet); })
+                .observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+            setTimeout(done, 20000);
+        })""",
+        quiet,
+    )

@@ -1,6 +1,8 @@
 """One place of dependencies, and installation files that agree with it."""
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -39,10 +41,13 @@ def test_every_dependency_is_pinned_within_its_bounds():
 def test_nothing_is_imported_that_is_not_declared():
     distribution = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
     declared = {name_of(r).replace("-", "_") for r in PROJECT["dependencies"]} | {"afrd"}
-    import sys
-
     for file in [*ROOT.glob("afrd/**/*.py"), ROOT / "app.py"]:
-        for module in re.findall(r"^\s*(?:from|import) ([A-Za-z_]\w*)", file.read_text(), re.MULTILINE):
+        imports = [
+            node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
+        imports = [n for n in imports if not getattr(n, "level", 0)]  # relative ones are ours
+        for whole in [n.module or "" if isinstance(n, ast.ImportFrom) else a.name for n in imports for a in n.names]:
+            module = whole.split(".")[0]
             if module in sys.stdlib_module_names:
                 continue
             name = distribution.get(module, module).replace("-", "_")

@@ -81,23 +81,12 @@ def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, choic
         assert content["panels"][0]["right"] == expected
 
 
-def test_filters_and_steps_stay_among_the_samples_that_fit(library: Library, choice: Choice):
-    good = explore.with_samples(library, replace(choice, kind="good"))
-    found = explore.samples(library, good)
-    assert len(found) == 2 and good.index in found
-    assert {explore.stepped(library, replace(good, index=found[0]), by).index for by in (1, -1)} == {found[1]}
-    dataset = library.data_of(library.category("Praline"))["test_public"]
-    labels = [explore.sample_label(dataset, i) for i in range(len(dataset))]
-    assert sum(label.endswith(" · good") for label in labels) == 2
-    assert explore.filters(dataset)[:3] == ["all", "good", "bad"]
-
-
 def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
     choice = explore.first_choice(library, None)
     content = shown(library, choice)
     assert content["missing"] == f"afrd train {candies} Praline --out RUN"
-    assert content["picture"].startswith("data:image/webp") and not content["panels"][0].get("map")
+    assert content["lights"][0]["picture"].startswith("data:image/webp") and not content["panels"][0].get("map")
 
 
 def test_a_data_set_that_moved_is_one_sentence(tiny_runs: Path, candies: Path, tmp_path: Path):
@@ -145,7 +134,8 @@ def test_a_run_that_is_trained_again_is_read_again(tiny_runs: Path, tmp_path: Pa
 def test_presets_are_those_that_the_lights_allow():
     eyecandies = ("spots", "bottom", "right", "top", "left", "box")
     assert [p["name"] for p in presets(eyecandies)] == ["all", "single spots", "spots only", "box only"]
-    assert [p["name"] for p in presets(("left", "dome"))] == ["all"]
+    assert [p["name"] for p in presets(("left", "dome"))] == ["all", "dome only"]
+    assert presets(()) == []
 
 
 def test_the_preparation_panel_names_the_step_and_escapes_what_failed():
@@ -188,7 +178,7 @@ def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
         yield address
 
 
-MAP = "document.querySelectorAll('.light-table .panel canvas')[0]"
+MAP = "document.querySelector('.light-table .panel canvas.map')"
 SCORE = "document.querySelector('.verdict b').parentElement.title"  # to six digits
 SETTLED = f"!document.querySelector('.light-table.busy') && {MAP}?.width > 0"
 
@@ -222,7 +212,7 @@ def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, 
 
         for mode in ("error", "attention"):
             page.get_by_role("button", name=mode).click()
-            page.wait_for_function("document.querySelectorAll('.tile canvas').length == 6")
+            page.wait_for_function("document.querySelectorAll('.tile canvas.map').length == 6")
         page.locator(".panels .stage").nth(1).hover(position={"x": 50, "y": 60})
         readings = page.locator(".at .reading").all_inner_texts()
         assert readings[0].startswith("x ") and float(readings[1].strip("≥ ")) >= 0
@@ -266,12 +256,48 @@ def test_scripts_can_ask_the_page_for_scores(app: str, tiny_runs: Path, candies:
 
 
 def test_every_event_has_a_name_in_the_api(tmp_path: Path):
-    from afrd.page import build
+    from afrd.page.tabs import build
 
     dependencies = build(tmp_path, None).config["dependencies"]
     names = [d["api_name"] for d in dependencies]
     assert len(names) == len(set(names)) and all(isinstance(name, str) and name for name in names)
-    assert {"open_page", "select_sample", "choose_lights", "look", "categories", "look_for_news"} <= set(names)
+    expected = {"open_page", "open_link", "select_sample", "choose_lights", "look", "categories", "look_for_news"}
+    assert expected <= set(names)
+    assert "Train" not in labels_of_tabs(build(tmp_path, None, training=False))
+    assert "Train" in labels_of_tabs(build(tmp_path, None))
+
+
+def labels_of_tabs(page) -> list[str]:
+    return [part["props"]["label"] for part in page.config["components"] if part["type"] == "tabitem"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "expected"),
+    [
+        ({}, [], ("127.0.0.1", 7860, True)),
+        ({"GRADIO_SERVER_PORT": "7001"}, [], ("127.0.0.1", 7860, True)),
+        ({}, ["--no-train", "--port", "9000"], ("127.0.0.1", 9000, False)),
+        ({"SPACE_ID": "someone/afrd"}, [], ("0.0.0.0", 7860, False)),
+        ({"SPACE_ID": "someone/afrd", "GRADIO_SERVER_PORT": "7001"}, [], ("0.0.0.0", 7001, False)),
+        ({"SPACE_ID": "someone/afrd"}, ["--train", "--port", "9000"], ("0.0.0.0", 9000, True)),
+    ],
+)
+def test_only_a_space_lets_everybody_in_and_nobody_train(
+    environment: dict, options: list, expected: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("SPACE_ID", "GRADIO_SERVER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    told: list[tuple] = []
+
+    def launch(runs, data, preparation, port, share, training, host):
+        told.append((host, port, training))
+        raise OSError("not in a test")
+
+    monkeypatch.setattr("afrd.page.launch", launch)
+    assert main(["--runs", str(tmp_path), *options]) == 1
+    assert told == [expected]
 
 
 STUB = """

@@ -6,6 +6,7 @@ once; the page draws with the same.
 """
 
 from afrd.figures.charts import score_bars, training_curve
+from afrd.figures.comparison import defect_bars, difference_forest, pro_curves, roc_curves
 from afrd.figures.drawing import (
     ANOMALOUS_COLOUR,
     CLEAR,
@@ -32,6 +33,16 @@ from afrd.figures.drawing import (
     unit_name,
     unit_of,
 )
+from afrd.figures.errors import covered_uri, score_histogram, svg_path
+from afrd.figures.lighting import (
+    defect_lights,
+    light_shares,
+    light_values,
+    pareto_front,
+    pixel_shares,
+    redundancy_map,
+)
+from afrd.figures.painting import painted
 from afrd.figures.pictures import (
     attention_maps,
     attention_weights,
@@ -60,15 +71,29 @@ __all__ = [
     "compare_maps",
     "contour_lines",
     "coverage",
+    "covered_uri",
+    "defect_bars",
+    "defect_lights",
+    "difference_forest",
     "light_error_maps",
+    "light_shares",
     "light_strip",
+    "light_values",
     "main_light",
     "map_uri",
     "overlay",
+    "painted",
+    "pareto_front",
     "picture_uri",
+    "pixel_shares",
+    "pro_curves",
+    "redundancy_map",
+    "roc_curves",
     "score_bars",
+    "score_histogram",
     "score_text",
     "shrink",
+    "svg_path",
     "training_curve",
     "truth_lines",
     "truth_text",

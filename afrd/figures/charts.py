@@ -39,7 +39,9 @@ def score_bars(predictions: Mapping[str, Prediction]) -> go.Figure:
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure = go.Figure(bars)
-    figure.add_vline(x=1, line_dash="dash", line_color=NEUTRAL_COLOUR, annotation_text="threshold")
+    figure.add_vline(
+        x=1, line_dash="dash", line_color=NEUTRAL_COLOUR, annotation_text="threshold", annotation_position="top"
+    )
     figure.update_xaxes(title="score in units of the method's threshold", range=[0, max(LIMIT, *values) * 1.05])
     figure.update_yaxes(autorange="reversed", automargin=True)
     return finish(figure, "Scores").update_layout(height=150 + 32 * len(names), width=None)
@@ -51,10 +53,11 @@ def training_curve(history: pd.DataFrame) -> go.Figure:
     smooth = history.loss.rolling(window, min_periods=1).mean()
     figure = go.Figure(
         [
-            go.Scattergl(x=history.step, y=history.loss, name="each step", line_color="rgba(128, 136, 144, 0.5)"),
+            go.Scatter(x=history.step, y=history.loss, name="each step", line_color="rgba(128, 136, 144, 0.5)"),
             go.Scatter(x=history.step, y=smooth, name="mean over an epoch", line_color=GOOD_COLOUR),
         ]
     )
     figure.update_traces(mode="lines", hovertemplate="step %{x}: %{y:.3f}<extra></extra>")
     figure.update_xaxes(title="step").update_yaxes(title="loss")
-    return finish(figure, "Training").update_layout(height=320, width=None)
+    above = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+    return finish(figure, "Training", top=60).update_layout(height=320, width=None, legend=above)

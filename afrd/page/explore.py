@@ -2,46 +2,83 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import wraps
+from typing import Any
 
 import gradio as gr
 
-from afrd.figures import main_light
-from afrd.page.choice import Choice
+from afrd.page import links, peers
+from afrd.page.choice import ORDERS, VERDICTS, Choice
 from afrd.page.library import CategoryEntry, Library, RunEntry
-from afrd.page.scene import message, missing_run, nothing_yet, scene, usable_lights
+from afrd.page.moves import first_beside, first_choice, known_run, stepped, with_run, with_samples
+from afrd.page.samples import dataset_of, kinds, listed, pages, scores_of, splits_of, strip, strip_of
+from afrd.page.scene import missing_run, nothing_yet, scene
+from afrd.page.table import light_table
 
-if TYPE_CHECKING:
-    from afrd.datasets import MultiLightDataset
-
-PAGE = 60  # samples in the gallery at once
-SCRIPT = Path(__file__).with_name("light_table.js")
 NO_RUN = "no run yet"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The tab's components, in the order in which `everything` fills them."""
+    """The components that `everything` fills, in its order.
+
+    Attributes:
+        choice: what the user looks at, shared by all tabs.
+        drawn: the choice that the tab shows now; another tab may have changed `choice` since.
+    """
 
     choice: gr.State
+    drawn: gr.State
     category: gr.Dropdown
     run: gr.Dropdown
     beside: gr.Dropdown
     split: gr.Dropdown
     kind: gr.Dropdown
-    page: gr.Dropdown
-    gallery: gr.Gallery
+    verdict: gr.Dropdown
+    order: gr.Dropdown
     table: gr.HTML
 
     def all(self) -> list[Any]:
         return list(vars(self).values())
 
 
-def explore_tab(library: Library, script_constants: str) -> Parts:
-    """Lays the tab out and connects it."""
+@dataclass(frozen=True)
+class Followers:
+    """The components that follow the choice, by an event of their own: the light table need not wait for them."""
+
+    strip: gr.HTML
+    page: gr.Dropdown
+    address: gr.HTML
+    notice: gr.HTML
+
+    def all(self) -> list[Any]:
+        return list(vars(self).values())
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the page has around its tabs.
+
+    Attributes:
+        address: the browser's address.
+        notice: a sentence about a link that could not be followed.
+        arrived: the choice that the link led to; with the next one the sentence goes.
+        known: what categories and runs there were when the page last looked.
+        news: changes when there is a new run.
+    """
+
+    address: gr.HTML
+    notice: gr.HTML
+    arrived: gr.State
+    known: gr.State
+    news: gr.State
+
+
+def explore_tab(tab: gr.Tab, library: Library, script_constants: str, frame: Frame) -> Parts:
+    """Lays the tab out and connects it; `script_constants` are the colours for the light table's script."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
             category = gr.Dropdown([], label="Category", filterable=False, elem_id="category")
@@ -49,37 +86,35 @@ def explore_tab(library: Library, script_constants: str) -> Parts:
             beside = gr.Dropdown([], label="Single-light RD beside it", filterable=False, elem_id="beside")
             with gr.Row():
                 split = gr.Dropdown([], label="Split", filterable=False, min_width=90, elem_id="split")
-                kind = gr.Dropdown([], label="Show", filterable=False, min_width=90, elem_id="kind")
+                kind = gr.Dropdown([], label="Truth", filterable=False, min_width=90, elem_id="kind")
+            with gr.Row():
+                verdict = gr.Dropdown([], label="Verdict", filterable=False, min_width=90, elem_id="verdict")
+                order = gr.Dropdown([], label="Order", filterable=False, min_width=90, elem_id="order")
             page = gr.Dropdown([], label="Samples", filterable=False, visible=False, elem_id="page")
-            gallery = gr.Gallery(
-                label="Samples",
-                show_label=False,
-                columns=3,
-                height=470,
-                object_fit="cover",
-                allow_preview=False,
-                buttons=[],
-                elem_id="samples",
-                elem_classes="gallery-box",
-                format="webp",
-            )
+            thumbnails = strip()
         with gr.Column(scale=1, min_width=560):
-            table = gr.HTML(
-                message("Loading …"),
-                html_template='<div class="light-table"></div>',
-                js_on_load=script_constants + SCRIPT.read_text(),
-                apply_default_css=False,
-                elem_id="light-table",
-            )
-    parts = Parts(gr.State(Choice()), category, run, beside, split, kind, page, gallery, table)
-    _connect(library, parts)
+            table = light_table("light-table", script_constants)
+            with gr.Row(elem_classes="peers", equal_height=False):
+                bars = gr.Plot(show_label=False, container=False, elem_id="method-scores", min_width=300)
+                slider = gr.ImageSlider(
+                    label="Before and after: a single light, and all of them",
+                    interactive=False,
+                    max_height=420,
+                    buttons=["download", "fullscreen"],
+                    min_width=300,
+                    elem_id="before-after",
+                )
+    parts = Parts(gr.State(Choice()), gr.State(Choice()), category, run, beside, split, kind, verdict, order, table)
+    followers = Followers(thumbnails, page, frame.address, frame.notice)
+    _connect(library, parts, followers, frame, tab)
+    _connect_peers(library, parts, frame, [bars, slider])
     return parts
 
 
-def _connect(library: Library, parts: Parts) -> None:
+def _connect(library: Library, parts: Parts, followers: Followers, frame: Frame, tab: gr.Tab) -> None:
     def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str) -> None:
         event(
-            handler,
+            in_one_sentence(handler),
             [parts.choice, *inputs],
             outputs,
             api_name=name,
@@ -99,43 +134,135 @@ def _connect(library: Library, parts: Parts) -> None:
         return drawn(library, replace(choice, beside=known_run(library, choice, folder)))
 
     def choose_split(choice: Choice, split: str) -> list:
-        return everything(library, with_samples(library, replace(choice, split=split, kind="all", index=None, page=0)))
+        start = replace(choice, split=split, kind="all", verdict="all", index=None, page=0)
+        return everything(library, with_samples(library, start))
 
     def filter_samples(choice: Choice, kind: str) -> list:
-        return everything(library, with_samples(library, replace(choice, kind=kind, page=0)))
+        return drawn(library, with_samples(library, replace(choice, kind=kind)))
+
+    def filter_verdicts(choice: Choice, verdict: str) -> list:
+        return drawn(library, with_samples(library, replace(choice, verdict=verdict)))
+
+    def order_samples(choice: Choice, order: str) -> list:
+        return drawn(library, with_samples(library, replace(choice, order=order)))
 
     def turn_page(choice: Choice, page: int) -> list:
-        return everything(library, replace(choice, page=page))
+        return drawn(library, replace(choice, page=page))
 
-    def select_sample(choice: Choice, picked: gr.SelectData) -> list:
-        listed = page_of(samples(library, choice), choice.page)
-        return drawn(library, replace(choice, index=listed[picked.index]))
+    def select_sample(choice: Choice, event: gr.EventData) -> list:
+        names = dataset_of(library, choice).names
+        name = told(event, "sample", str)
+        return drawn(library, replace(choice, index=names.index(name), pinned=None) if name in names else choice)
 
     def step_sample(choice: Choice, event: gr.EventData) -> list:
-        return everything(library, stepped(library, choice, event.by))
+        return drawn(library, stepped(library, choice, told(event, "by", int)))
 
     def choose_lights(choice: Choice, event: gr.EventData) -> list:
-        return drawn(library, replace(choice, lights=tuple(event.lights)))
+        wanted, known = told(event, "lights", list), dataset_of(library, choice).lights
+        return drawn(library, replace(choice, lights=tuple(light for light in known if light in wanted)))
 
     def show_light(choice: Choice, event: gr.EventData) -> list:
-        return drawn(library, replace(choice, shown=event.light))
+        moved = replace(choice, shown=told(event, "light", str))
+        return [moved, moved, gr.skip()]  # the light table shows it already
 
-    table_only = [parts.choice, parts.table]
+    def pin_place(choice: Choice, event: gr.EventData) -> list:
+        place = [at for at in told(event, "place", list) if isinstance(at, int)]
+        return drawn(library, replace(choice, pinned=(place[0], place[1]) if len(place) == 2 else None))
+
+    def work_out(choice: Choice, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+        if choice.run is not None:
+            library.read(choice.run, dataset_of(library, choice), lambda done, total: progress((done, total)))
+        return [*everything(library, choice), strip_of(library, choice)]
+
+    def refresh(choice: Choice, shown: Choice) -> list:
+        return nothing_new() if choice == shown or choice.category is None else everything(library, choice)
+
+    table_only = [parts.choice, parts.drawn, parts.table]
     on(parts.category.input, choose_category, [parts.category], parts.all(), "choose_category")
     on(parts.run.input, choose_run, [parts.run], parts.all(), "choose_run")
     on(parts.beside.input, compare_with, [parts.beside], table_only, "compare_with")
     on(parts.split.input, choose_split, [parts.split], parts.all(), "choose_split")
-    on(parts.kind.input, filter_samples, [parts.kind], parts.all(), "filter_samples")
-    on(parts.page.input, turn_page, [parts.page], parts.all(), "turn_page")
-    on(parts.gallery.select, select_sample, [], table_only, "select_sample")
-    on(parts.table.step, step_sample, [], parts.all(), "step_sample")
+    on(parts.kind.input, filter_samples, [parts.kind], table_only, "filter_samples")
+    on(parts.verdict.input, filter_verdicts, [parts.verdict], table_only, "filter_verdicts")
+    on(parts.order.input, order_samples, [parts.order], table_only, "order_samples")
+    on(followers.page.input, turn_page, [followers.page], table_only, "turn_page")
+    on(followers.strip.pick, select_sample, [], table_only, "select_sample")
+    on(parts.table.step, step_sample, [], table_only, "step_sample")
     on(parts.table.lights, choose_lights, [], table_only, "choose_lights")
     on(parts.table.shown, show_light, [], table_only, "show_light")
+    on(parts.table.pinned, pin_place, [], table_only, "pin")
+    on(tab.select, refresh, [parts.drawn], parts.all(), "refresh_explore")
+    followers.strip.work(
+        in_one_sentence(work_out),
+        parts.choice,
+        [*parts.all(), followers.strip],
+        api_name="work_out_scores",
+        show_progress="full",
+        show_progress_on=followers.strip,
+        concurrency_limit=1,
+        concurrency_id="features",
+    )
+    gr.on(
+        [parts.choice.change, frame.news.change],
+        lambda choice, arrived: following(library, choice, arrived),
+        [parts.choice, frame.arrived],
+        followers.all(),
+        api_name="follow_choice",
+        show_progress="hidden",
+        concurrency_limit=2,
+        concurrency_id="following",
+        trigger_mode="multiple",  # a change may come while another is followed, and the latest must not be lost
+    )
+
+
+def _connect_peers(library: Library, parts: Parts, frame: Frame, outputs: list) -> None:
+    """What the other methods say, which at first takes seconds: they are loaded for it."""
+
+    def ask(choice: Choice) -> list:
+        pictures, label = peers.before_and_after(library, choice)
+        return [peers.bars(library, choice), gr.ImageSlider(pictures, label=label)]
+
+    gr.on(
+        [parts.choice.change, frame.news.change],
+        ask,
+        [parts.choice],
+        outputs,
+        api_name="ask_other_methods",
+        show_progress="hidden",
+        concurrency_limit=1,
+        concurrency_id="peers",
+        trigger_mode="multiple",
+    )
+
+
+def in_one_sentence(handler: Callable) -> Callable:
+    """The handler, which may find that a data set or a run has gone or is broken: that is told, and is no fault."""
+
+    @wraps(handler)
+    def answered(*inputs: Any) -> Any:
+        try:
+            return handler(*inputs)
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return answered
+
+
+def told(event: gr.EventData, name: str, kind: type) -> Any:
+    """What a script in the browser says with an event, if it is of the kind that ours say."""
+    try:
+        value = getattr(event, name)
+    except (AttributeError, TypeError):
+        value = None
+    if not isinstance(value, kind):
+        text = f"this event tells {name!r}, as only the page itself does; scripts open a link with /open_link"
+        raise gr.Error(text, print_exception=False)
+    return value
 
 
 def drawn(library: Library, choice: Choice) -> list:
-    """Values of the choice and the light table."""
-    return [choice, scene(library, choice)]
+    """Values of the choice, twice, and the light table."""
+    return [choice, choice, scene(library, choice)]
 
 
 def everything(library: Library, choice: Choice) -> list:
@@ -143,29 +270,41 @@ def everything(library: Library, choice: Choice) -> list:
     entries = library.categories()
     entry = next((e for e in entries if e.key == choice.category), None)
     if entry is None:
-        empty = [gr.Dropdown([], value=None) for _ in range(4)]
-        hidden = gr.Dropdown([], value=None, visible=False)
-        return [choice, gr.Dropdown(category_choices(entries), value=None), *empty, hidden, [], nothing_yet(library)]
+        empty = [gr.Dropdown([], value=None) for _ in range(6)]
+        return [choice, choice, gr.Dropdown(category_choices(entries), value=None), *empty, nothing_yet(library)]
     try:
-        splits = _splits(library, entry)
-        found = samples(library, choice)
-        gallery = _gallery(library, choice, page_of(found, choice.page))
-        kinds = filters(_dataset(library, choice))
+        splits, truths = splits_of(library, entry), kinds(dataset_of(library, choice))
     except (ValueError, OSError):  # the light table says what is wrong
-        splits, found, kinds, gallery = [], [], ["all"], gr.Gallery([], selected_index=None)
-    pages = [
-        (f"{1 + at} to {min(at + PAGE, len(found))} of {len(found)}", at // PAGE) for at in range(0, len(found), PAGE)
-    ]
+        splits, truths = [], ["all"]
+    said = scores_of(library, choice)
+    verdicts = ["all", *VERDICTS] if said is not None and said.threshold is not None else ["all"]
+    orders = list(ORDERS) if said is not None else list(ORDERS[:1])
     return [
+        choice,
         choice,
         gr.Dropdown(category_choices(entries), value=choice.category),
         gr.Dropdown(run_choices(entry.fused), value=str(choice.run or "")),
         gr.Dropdown(run_choices(entry.single), value=str(choice.beside or "")),
         gr.Dropdown(splits, value=choice.split),
-        gr.Dropdown(kinds, value=choice.kind if choice.kind in kinds else "all"),
-        gr.Dropdown(pages, value=choice.page if pages else None, visible=len(pages) > 1),
-        gallery,
+        gr.Dropdown(truths, value=choice.kind if choice.kind in truths else "all"),
+        gr.Dropdown(verdicts, value=choice.verdict if choice.verdict in verdicts else "all"),
+        gr.Dropdown(orders, value=choice.order if choice.order in orders else ORDERS[0]),
         scene(library, choice),
+    ]
+
+
+def following(library: Library, choice: Choice, arrived: Choice) -> list:
+    """Values of all `Followers`, in their order."""
+    asked = time.monotonic()
+    try:
+        found = pages(listed(library, choice)) if choice.category is not None else []
+    except (ValueError, OSError):
+        found = []
+    return [
+        strip_of(library, choice) if choice.category is not None else "",
+        gr.Dropdown(found, value=choice.page if choice.page < len(found) else None, visible=len(found) > 1),
+        links.stamped(links.query_of(library, choice), asked),
+        gr.skip() if choice == arrived else "",
     ]
 
 
@@ -175,7 +314,7 @@ def joined(library: Library, choice: Choice) -> list:
     entry = next((e for e in entries if e.key == choice.category), None)
     if entry is None:
         return everything(library, first_choice(library, None))
-    if choice.index is None:
+    if choice.index is None and choice.split is None:  # its pictures could not be read
         return everything(library, first_choice(library, choice.category))
     wiser = choice
     if choice.run is None and entry.fused:
@@ -185,12 +324,12 @@ def joined(library: Library, choice: Choice) -> list:
         wiser = replace(wiser, beside=first_beside(entry))
     if wiser != choice:
         return everything(library, wiser)
-    menus = [
-        gr.Dropdown(category_choices(entries)),
-        gr.Dropdown(run_choices(entry.fused)),
-        gr.Dropdown(run_choices(entry.single)),
-    ]
-    return [gr.skip(), *menus, *(gr.skip() for _ in range(5))]
+    values = nothing_new()
+    names = [field.name for field in fields(Parts)]
+    values[names.index("category")] = gr.Dropdown(category_choices(entries))
+    values[names.index("run")] = gr.Dropdown(run_choices(entry.fused))
+    values[names.index("beside")] = gr.Dropdown(run_choices(entry.single))
+    return values
 
 
 def nothing_new() -> list:
@@ -203,121 +342,6 @@ def run_choices(runs: Sequence[RunEntry]) -> list[tuple[str, str]]:
 
 def category_choices(entries: Sequence[CategoryEntry]) -> list[tuple[str, str]]:
     return [(e.key if e.fused or e.single else f"{e.key} ({NO_RUN})", e.key) for e in entries]
-
-
-def first_choice(library: Library, key: str | None, kept: Choice | None = None) -> Choice:
-    """What to show of a category at first: its first runs, the test split, the first defective sample."""
-    entries = library.categories()
-    entry = next((e for e in entries if e.key == key), entries[0] if entries else None)
-    if entry is None:
-        return Choice()
-    choice = Choice(
-        category=entry.key,
-        run=entry.fused[0].folder if entry.fused else None,
-        beside=first_beside(entry),
-        shown=kept.shown if kept else None,
-    )
-    try:
-        data = library.data_of(entry)
-    except (ValueError, OSError):
-        return choice
-    splits = _splits(library, entry)
-    wanted = entry.fused[0].lights if entry.fused else data.lights
-    lights = tuple(light for light in data.lights if light in wanted)
-    shown = choice.shown if choice.shown in data.lights else main_light(data.lights)
-    return with_samples(library, replace(choice, split=splits[0], lights=lights, shown=shown), prefer_defects=True)
-
-
-def first_beside(entry: CategoryEntry) -> Path | None:
-    """The single-light run to compare with at first: that of the light box, else the last."""
-    runs = {run.lights[0]: run.folder for run in entry.single}
-    return runs.get("box", entry.single[-1].folder if entry.single else None)
-
-
-def with_run(library: Library, choice: Choice, folder: Path | None) -> Choice:
-    """The same sample, seen by another run with all its lights."""
-    entry = library.category(choice.category)
-    choice = replace(choice, run=folder)
-    try:
-        return replace(choice, lights=usable_lights(entry, choice, library.data_of(entry).lights))
-    except (ValueError, OSError):
-        return choice
-
-
-def with_samples(library: Library, choice: Choice, prefer_defects: bool = False) -> Choice:
-    """The choice with a sample that its filter lets through; the present one is kept where possible."""
-    try:
-        found = samples(library, choice)
-        if choice.index in found:
-            return choice
-        anomalous = _dataset(library, choice).anomalous if prefer_defects else []
-    except (ValueError, OSError):
-        return replace(choice, index=None)
-    defective = next((i for i in found if prefer_defects and anomalous[i]), None)
-    return replace(choice, index=defective if defective is not None else next(iter(found), None))
-
-
-def stepped(library: Library, choice: Choice, by: int) -> Choice:
-    """The next or previous sample of the filtered list, around its ends."""
-    try:
-        found = samples(library, choice)
-    except (ValueError, OSError):
-        return choice
-    if not found:
-        return choice
-    at = (found.index(choice.index) + by) % len(found) if choice.index in found else 0
-    return replace(choice, index=found[at], page=at // PAGE)
-
-
-def samples(library: Library, choice: Choice) -> list[int]:
-    """Positions of the samples that the filter lets through."""
-    dataset = _dataset(library, choice)
-    if choice.kind == "all":
-        return list(range(len(dataset)))
-    if choice.kind in ("good", "bad"):
-        return [i for i, label in enumerate(dataset.anomalous) if label is (choice.kind == "bad")]
-    return [i for i, defects in enumerate(dataset.defects) if choice.kind in defects]
-
-
-def filters(dataset: MultiLightDataset) -> list[str]:
-    """`all`, then what there is of `good`, `bad` and defect types."""
-    labels = set(dataset.anomalous)
-    kinds = [name for name, label in (("good", False), ("bad", True)) if label in labels]
-    return ["all", *kinds, *sorted({defect for defects in dataset.defects for defect in defects})]
-
-
-def page_of(found: list[int], page: int) -> list[int]:
-    return found[page * PAGE : (page + 1) * PAGE]
-
-
-def sample_label(dataset: MultiLightDataset, index: int) -> str:
-    """Such as `25 · dents`, `03 · good`, `007 · unknown`; the folder `scratch/007` is `007 · scratch`."""
-    label = dataset.anomalous[index]
-    what = {True: ", ".join(dataset.defects[index]) or "bad", False: "good", None: "unknown"}[label]
-    return f"{dataset.names[index].removeprefix(f'{what}/')} · {what}"
-
-
-def _gallery(library: Library, choice: Choice, listed: list[int]) -> gr.Gallery:
-    dataset = _dataset(library, choice)
-    light = main_light(dataset.lights)
-    pictures = [(library.thumbnail(dataset, i, light), sample_label(dataset, i)) for i in listed]
-    return gr.Gallery(pictures, selected_index=listed.index(choice.index) if choice.index in listed else None)
-
-
-def _dataset(library: Library, choice: Choice) -> MultiLightDataset:
-    return library.data_of(library.category(choice.category))[choice.split or ""]
-
-
-def _splits(library: Library, entry: CategoryEntry) -> list[str]:
-    """The test split first: there is something to find in it."""
-    splits = list(library.data_of(entry).splits)
-    return sorted(splits, key=lambda split: not split.startswith("test"))
-
-
-def known_run(library: Library, choice: Choice, folder: str | None) -> Path | None:
-    """The category's run in this folder: what comes from a browser may name no other."""
-    entry = library.category(choice.category)
-    return next((run.folder for run in (*entry.fused, *entry.single) if str(run.folder) == folder), None)
 
 
 def look(library: Library, category: str, sample: str, split: str = "", lights: str = "all") -> dict[str, Any]:

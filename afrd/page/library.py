@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
+import tempfile
 import threading
-from collections import OrderedDict
+import time
 from collections.abc import Callable, Hashable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
+
+from afrd.page.cache import Cache
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
     from PIL import Image
@@ -18,10 +24,12 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
     from afrd.datasets import Category, MultiLightDataset, Sample
     from afrd.evaluation import Predictions
     from afrd.runs import Prediction, Run
+    from afrd.scoring import Pair, Scores
 
-T = TypeVar("T")
 THUMBNAIL = 112  # pixels
-JUDGED = 30  # splits judged by a method, with all their maps: 10 MB each for 40 samples of 256x256
+JUDGED = 400_000_000  # bytes of splits judged by a method, with all their maps: 13 MB each for 40 samples of 256x256
+PAINTED = 400  # picture files, about 20 kB each
+AT_ONCE = 60  # samples of a split that the teacher may read while somebody waits
 
 
 @dataclass(frozen=True)
@@ -52,30 +60,12 @@ class CategoryEntry:
     single: tuple[RunEntry, ...]
 
 
-class Cache:
-    """The latest `size` results by key; one thread at a time makes a missing one."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._values: OrderedDict[Hashable, Any] = OrderedDict()
-        self._lock = threading.RLock()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        with self._lock:
-            if key not in self._values:
-                self._values[key] = make()
-            self._values.move_to_end(key)
-            while len(self._values) > self.size:
-                self._values.popitem(last=False)
-            return self._values[key]
-
-
 class Library:
     """The data sets and runs that one page shows.
 
     Args:
         runs: folder with runs anywhere below.
-        data: root of the data set to look at instead of where the runs were trained; None: the runs' own.
+        data: root of the data set whose categories are looked at there, not where their runs were trained.
         prepared: whether a demo is being made here, which is why there may be nothing yet.
     """
 
@@ -83,25 +73,27 @@ class Library:
         self.runs, self.data, self.prepared = runs, data, prepared
         self._entries, self._categories, self._runs = Cache(400), Cache(16), Cache(24)
         self._samples, self._predictions, self._thumbnails = Cache(24), Cache(48), Cache(4000)
-        self._judged = Cache(JUDGED)
+        self._judged = Cache(JUDGED, lambda judged: judged.maps.nbytes + judged.masks.nbytes)
+        self._scores, self._pairs = Cache(400), Cache(50)
+        self._turns: dict[Path, threading.RLock] = {}
+        self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
     def categories(self) -> list[CategoryEntry]:
         """All there is now, those with runs first; broken runs are left out."""
         from afrd.datasets import list_categories
         from afrd.folder import find_runs
 
+        there = list_categories(self.data) if self.data is not None and self.data.is_dir() else []
         runs: dict[tuple[Path, str], list[RunEntry]] = {}
         for folder in find_runs(self.runs) if self.runs.is_dir() else []:
             found = self._entries.get(_state(folder / "config.json"), partial(_read_entry, folder))
             if found is not None:
                 root, name, entry = found
-                runs.setdefault((self.data or root, name), []).append(entry)
+                runs.setdefault((self.data if self.data and name in there else root, name), []).append(entry)
         places = list(runs)
-        if self.data is not None and self.data.is_dir():
-            there = list_categories(self.data)
-            places = [p for p in places if p[1] in there] + [
-                (self.data, n) for n in there if (self.data, n) not in runs
-            ]
+        if self.data is not None:  # and what was trained on other data that is still there
+            places = [(root, name) for root, name in places if root == self.data or (root / name).is_dir()]
+            places += [(self.data, name) for name in there if (self.data, name) not in runs]
         names = [name for _, name in places]
         return [
             _entry(name if names.count(name) == 1 else f"{name} ({root})", name, root, runs.get((root, name), []))
@@ -145,14 +137,14 @@ class Library:
 
     def _share_teacher(self, run: Run) -> Run:
         """One teacher for all runs with the same weights."""
-        for other in self._runs._values.values():
+        for other in self._runs.values():
             if other.config.teacher_digest == run.config.teacher_digest and other.device == run.device:
                 run.use_teacher(other.teacher)
                 break
         return run
 
     def sample(self, dataset: MultiLightDataset, index: int) -> Sample:
-        key = (dataset.split, index, _pictures_state(dataset, index))
+        key = (dataset.root, dataset.category, dataset.split, index, _pictures_state(dataset, index))
         return self._samples.get(key, lambda: dataset[index])
 
     def prediction(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
@@ -162,18 +154,26 @@ class Library:
             ValueError: the run does not fit the data.
         """
         run = self.run(folder)
-        key = (_state(folder / "model.safetensors"), dataset.split, _pictures_state(dataset, index), lights)
+        key = (*self.state(folder, dataset, index), lights)
         return self._predictions.get(key, lambda: _predict(self, run, dataset, index, lights))
 
+    def state(self, folder: Path, dataset: MultiLightDataset, index: int) -> tuple:
+        """Of a run and a sample as they are on disk now; another one when either changes."""
+        return _state(folder / "model.safetensors"), dataset.split, index, _pictures_state(dataset, index)
+
     def methods(self, entry: CategoryEntry, lights: tuple[str, ...] | None = None) -> list[Method]:
-        """Every way to judge a split of the category with these lights (all: None); a broken run is left out."""
+        """Every way to judge a split of the category with these lights (all: None); a broken run is left out, and so is
+        a light that no run knows."""
         from afrd.comparison import methods_of
 
         runs: list[Run] = []
         for found in (*entry.fused, *entry.single):
             with suppress(ValueError):
                 runs.append(self.run(found.folder))
-        return methods_of(runs, lights)
+        if lights is None:
+            return methods_of(runs)
+        known = [light for light in lights if any(light in run.lights for run in runs)]
+        return methods_of(runs, known) if known else []
 
     def judged(self, method: Method, dataset: MultiLightDataset) -> Predictions:
         """What a method says of a whole split.
@@ -181,22 +181,100 @@ class Library:
         Raises:
             ValueError: a run does not fit the data.
         """
+        return self._judged.get(self.judged_key(method, dataset), lambda: self._judge(method, dataset))
+
+    def judged_key(self, method: Method, dataset: MultiLightDataset) -> Hashable:
+        """Another one as soon as a run of the method is trained again, or a picture of the split is another one."""
         states = tuple(_state(run.folder / "model.safetensors") for run in method.runs)
         key = (method.label, states, method.lights, method.fusion, dataset.root, dataset.category, dataset.split)
-        return self._judged.get((*key, _split_state(dataset)), lambda: method.judge(dataset))
+        return (*key, _split_state(dataset))
+
+    def _judge(self, method: Method, dataset: MultiLightDataset) -> Predictions:
+        with ExitStack() as turns:
+            for run in method.runs:
+                run.features(dataset)  # minutes where the teacher has not read the split; nobody need wait for it
+            for run in sorted(method.runs, key=lambda run: run.folder):
+                turns.enter_context(self.turn(run))
+            return method.judge(dataset)
+
+    def turn(self, run: Run) -> threading.RLock:
+        """To be held while a run works: what it remembers is not made for several threads at once."""
+        return self._turns.setdefault(run.folder, threading.RLock())
+
+    def scored(self, folder: Path, dataset: MultiLightDataset) -> bool:
+        """Whether `scores` answers at once, rather than after the teacher has read a large split."""
+        from afrd.features import features_stored
+
+        run = self.run(folder)
+        return len(dataset) <= AT_ONCE or features_stored(dataset, run.teacher, run.config.size)
+
+    def read(self, folder: Path, dataset: MultiLightDataset, progress: Callable[[int, int], None]) -> None:
+        """Lets the run's teacher read a split, so that `scores` answers at once; minutes for a thousand samples."""
+        self.run(folder).features(dataset, progress)
+
+    def scores(self, folder: Path, dataset: MultiLightDataset, lights: tuple[str, ...]) -> Scores:
+        """A run's scores of a whole split under these lights.
+
+        Raises:
+            ValueError: the run does not fit the data, or a picture cannot be read.
+            OSError, RuntimeError: there are no weights for the teacher, or a picture is missing.
+        """
+        from afrd.scoring import split_scores
+
+        run = self.run(folder)
+
+        def make() -> Scores:
+            run.features(dataset)
+            with self.turn(run):
+                return split_scores(run, dataset, lights)
+
+        key = (_state(folder / "model.safetensors"), dataset.root, dataset.category, dataset.split, lights)
+        return self._scores.get((*key, _split_state(dataset)), make)
+
+    def best_pair(self, folder: Path, dataset: MultiLightDataset) -> Pair | None:
+        """The two lights that rank the samples of a split best, None where it cannot tell; see `afrd.scoring`."""
+        from afrd.scoring import best_pair
+
+        run = self.run(folder)
+
+        def make() -> Pair | None:
+            with self.turn(run):
+                return best_pair(run, dataset)
+
+        key = (_state(folder / "model.safetensors"), dataset.root, dataset.category, _split_state(dataset))
+        return self._pairs.get(key, make)
+
+    def picture_file(self, key: Hashable, make: Callable[[], Image.Image]) -> Path:
+        """A picture as a file, made once; for components that hand out files. The latest `PAINTED` are kept."""
+        from afrd.storage import replacing
+
+        folder = Path(self._painted.name)
+        path = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.webp"
+        if not path.exists():
+            with replacing(path) as unfinished:
+                make().save(unfinished, "webp", quality=85)
+            for old in sorted(folder.glob("*.webp"), key=_age)[PAINTED:]:
+                old.unlink(missing_ok=True)
+        return path
 
     def thumbnail(self, dataset: MultiLightDataset, index: int, light: str) -> Image.Image:
         """A small picture; a grey tile where it cannot be read."""
-        path = dataset.picture(index, light)
-        return self._thumbnails.get(_state(path), lambda: _thumbnail(path))
+        return _thumbnail(dataset.picture(index, light))
+
+    def thumbnail_uri(self, dataset: MultiLightDataset, index: int, light: str) -> str:
+        """`thumbnail` as a data URI, kept."""
+        state = _state(dataset.picture(index, light))
+        return self._thumbnails.get(state, lambda: _webp_uri(self.thumbnail(dataset, index, light)))
 
 
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
     from afrd.features import features_stored
 
     # Reading a whole split for one sample's sake takes minutes on a large one; the store is used once it is there.
-    if len(dataset) <= 60 or features_stored(dataset, run.teacher, run.config.size):
-        return run.predict_stored(dataset, index, lights)
+    if len(dataset) <= AT_ONCE or features_stored(dataset, run.teacher, run.config.size):
+        run.features(dataset)
+        with library.turn(run):
+            return run.predict_stored(dataset, index, lights)
     return run.predict(library.sample(dataset, index), lights)
 
 
@@ -241,6 +319,10 @@ def _state(path: Path) -> tuple[str, int, int]:
     return str(path), stat.st_mtime_ns, stat.st_size
 
 
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime if path.exists() else 0.0
+
+
 def _pictures_state(dataset: MultiLightDataset, index: int) -> tuple:
     return tuple(_state(dataset.picture(index, light)) for light in dataset.lights)
 
@@ -261,3 +343,9 @@ def _thumbnail(path: Path) -> Image.Image:
         return image
     except (OSError, ValueError):
         return Image.new("RGB", (THUMBNAIL, THUMBNAIL), "#888888")
+
+
+def _webp_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "webp", quality=80)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"

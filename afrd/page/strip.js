@@ -1,0 +1,93 @@
+// The strip of samples: thumbnails with scores and verdicts, drawn from the JSON that samples.py makes.
+const box = element.querySelector('.strip-box');
+let stamp = 0, chosen = null;
+let wanted = null, since = 0;  // what was picked last, and when: answers to earlier picks do not take the reader back
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === 'class') node.className = value;
+    else if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
+  }
+  node.append(...children.filter(child => child !== null));
+  return node;
+}
+
+function thumb(sample) {
+  const current = sample.id === chosen;
+  const said = [`${sample.name}, ${sample.what}`, sample.exact || (sample.score && `score ${sample.score}`), sample.verdict, sample.mark]
+    .filter(Boolean).join(', ');
+  const wrong = sample.mark === 'missed' || sample.mark === 'false alarm';
+  return make('button', { type: 'button', class: `thumb ${sample.verdict || ''}`, title: said, 'aria-label': said,
+    'aria-pressed': current ? 'true' : 'false', tabindex: current ? '0' : '-1', 'data-id': sample.id,
+    onclick: () => pick(sample.id) },
+  make('span', { class: 'frame' }, make('img', { src: sample.picture, alt: '', draggable: 'false' }),
+    sample.score ? make('span', { class: 'score' }, sample.score) : null,
+    wrong ? make('span', { class: 'wrong' }, sample.mark) : null),
+  make('span', { class: 'caption' }, `${sample.name} · ${sample.what}`));
+}
+
+function mark(id, focus) {
+  chosen = id;
+  for (const button of box.querySelectorAll('.thumb')) {
+    const current = button.dataset.id === id;
+    button.setAttribute('aria-pressed', current ? 'true' : 'false');
+    button.tabIndex = current ? 0 : -1;
+    if (current && focus) button.focus();
+    if (current) reveal(button);
+  }
+  const first = box.querySelector('.thumb');
+  if (first && !box.querySelector('.thumb[tabindex="0"]')) first.tabIndex = 0;
+}
+
+function reveal(button) {  // scrolls the strip alone, not the page
+  const frame = box.querySelector('.thumbs'), area = frame.getBoundingClientRect(), place = button.getBoundingClientRect();
+  if (place.top < area.top || place.bottom > area.bottom) frame.scrollTop += place.top - area.top - area.height / 2 + place.height / 2;
+  if (place.left < area.left || place.right > area.right) frame.scrollLeft += place.left - area.left - area.width / 2 + place.width / 2;
+}
+
+function pick(id, focus = false) {
+  [wanted, since] = [id, performance.now()];
+  mark(id, focus);
+  trigger('pick', { sample: id });
+}
+
+function draw() {
+  const content = props.value ? JSON.parse(props.value) : { samples: [] };
+  if (content.stamp < stamp) return;  // an answer that a later one has overtaken
+  stamp = content.stamp || 0;
+  if (content.selected === wanted || performance.now() - since > 5000) wanted = null;
+  chosen = content.samples.some(sample => sample.id === wanted) ? wanted : content.selected;
+  const held = box.contains(document.activeElement);
+  const place = box.querySelector('.thumbs');
+  const [top, left] = place ? [place.scrollTop, place.scrollLeft] : [0, 0];
+  box.replaceChildren(...[
+    content.note ? make('p', { class: 'empty' }, content.note) : null,
+    make('div', { class: 'thumbs' }, ...content.samples.map(thumb)),
+    content.wait ? make('div', { class: 'wait' }, make('span', {}, content.wait),
+      make('button', { type: 'button', onclick: event => { event.target.disabled = true; trigger('work', {}); } }, 'Work them out')) : null,
+  ].filter(Boolean));
+  Object.assign(box.querySelector('.thumbs'), { scrollTop: top, scrollLeft: left });
+  mark(chosen, held);
+}
+
+box.addEventListener('keydown', event => {
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity }[event.key];
+  const buttons = [...box.querySelectorAll('.thumb')], at = buttons.indexOf(event.target);
+  if (by === undefined || at < 0) return;
+  event.preventDefault();
+  const step = event.key === 'ArrowUp' || event.key === 'ArrowDown' ? by * columns(buttons) : by;
+  const next = buttons[Math.min(buttons.length - 1, Math.max(0, at + step))];
+  if (next !== event.target) pick(next.dataset.id, true);
+});
+
+function columns(buttons) {
+  const row = buttons.filter(button => button.offsetTop === buttons[0].offsetTop).length;
+  return row === buttons.length ? 1 : row;  // a strip of one row has no line above
+}
+
+// Only what is laid out can be scrolled to: the strip may have been drawn under another tab.
+new ResizeObserver(() => { const button = box.querySelector('.thumb[aria-pressed=true]'); if (button) reveal(button); }).observe(box);
+watch('value', draw);
+draw();

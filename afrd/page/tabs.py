@@ -1,0 +1,142 @@
+"""The page as a whole: its tabs, how it opens, and how it learns of news."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from afrd.page import compare, errors, explore, lights, links, own, progress, train
+from afrd.page.about import about_tab
+from afrd.page.choice import FIRST_TAB, Choice, from_query
+from afrd.page.library import Library
+from afrd.page.way import Way
+
+if TYPE_CHECKING:
+    from afrd.demo import Preparation
+
+QUICK, SLOW = 1.0, 10.0  # seconds between looks for progress and for new runs
+
+
+def build(runs: Path, data: Path | None, preparation: Preparation | None = None, training: bool = True) -> gr.Blocks:
+    """The page.
+
+    Args:
+        runs: folder with run folders anywhere below.
+        data: root of the data set to look at instead of where the runs were trained.
+        preparation: the demo that is being prepared; its steps are shown until it is finished.
+        training: whether there is a tab to train in.
+    """
+    library = Library(Path(runs), Path(data) if data is not None else None, preparation is not None)
+    shades = colours()
+    with gr.Blocks(title="AFRD explorer", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
+        gr.HTML(
+            '<div class="title-line"><h1>AFRD explorer</h1>'
+            "<span>what each light sees, and what the lights together find</span></div>"
+        )
+        steps = preparation.steps() if preparation is not None else []
+        with gr.Column(visible=preparation is not None, elem_id="preparation") as panel:
+            summary = gr.HTML(progress.summary(steps))
+            with gr.Accordion("All steps", open=False):
+                listing = gr.HTML(progress.listing(steps))
+        frame = explore.Frame(links.address(), links.notice(), gr.State(Choice()), gr.State([]), gr.State(0.0))
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Explore", id=FIRST_TAB) as first:
+                parts = explore.explore_tab(first, library, shades["script"], frame)
+            way = Way(library, tabs, parts)
+            with gr.Tab("Compare", id="compare") as tab:
+                compare.compare_tab(tab, way)
+            with gr.Tab("Errors", id="errors") as tab:
+                errors.errors_tab(tab, way)
+            with gr.Tab("Lights", id="lights") as tab:
+                lights.lights_tab(tab, way)
+            if training:
+                with gr.Tab("Train", id="train") as tab:
+                    train.train_tab(tab, way)
+            with gr.Tab("Your own sample", id="own") as tab:
+                own.own_tab(tab, way, shades["script"])
+            with gr.Tab("About", id="about"):
+                about_tab(shades["error"])
+        ids = [links.note_tab(tab) for tab in tabs.children if isinstance(tab, gr.Tab)]
+
+        def opened(query: str | Mapping[str, str]) -> list:
+            """The page as a link wants it; `query` comes from anywhere."""
+            asked, link = time.monotonic(), from_query(query)
+            first_made = preparation.categories[0] if preparation is not None else None
+            choice, lost = links.choice_of(library, link, first_made)
+            tab = link.tab if link.tab in ids else FIRST_TAB
+            if link.tab and link.tab != tab:
+                lost = lost or f"This page has no tab “{link.tab[:40]}”; it has {', '.join(ids)}."
+            address = links.stamped(links.query_of(library, choice, tab if link.tab else ""), asked)
+            shown = gr.Tabs(selected=tab) if link.tab else gr.skip()  # who has chosen a tab meanwhile stays there
+            return [shown, lost, choice, known_now(), address, *explore.everything(library, choice)]
+
+        def open_page(request: gr.Request) -> list:
+            return opened(dict(request.query_params))
+
+        def known_now() -> list[str]:
+            return [str(entry) for entry in library.categories()]
+
+        wanted = gr.Textbox(visible=False, label="link")
+        whole = [tabs, frame.notice, frame.arrived, frame.known, frame.address, *parts.all()]
+        usual: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 2, "concurrency_id": "torch"}
+        page.load(open_page, None, whole, api_name="open_page", **usual)
+        wanted.submit(opened, wanted, whole, api_name="open_link", **usual)
+
+        def look_for_news(choice: Choice, known: list[str]) -> list:
+            now = known_now()
+            if now == known:
+                found = [gr.skip(), gr.skip(), *explore.nothing_new()]
+            else:
+                found = [now, time.monotonic(), *explore.joined(library, choice)]
+            if preparation is None:
+                return [gr.skip() for _ in range(4)] + found
+            steps, finished = preparation.steps(), preparation.finished
+            if finished:
+                failed = any(step.state == "failed" for step in steps)
+                news = [gr.Timer(SLOW), gr.Column(visible=failed)]
+            else:
+                news = [gr.skip(), gr.skip()]
+            return [*news, progress.summary(steps), progress.listing(steps), *found]
+
+        timer = gr.Timer(QUICK if preparation is not None else SLOW)
+        timer.tick(
+            look_for_news,
+            [parts.choice, frame.known],
+            [timer, panel, summary, listing, frame.known, frame.news, *parts.all()],
+            api_name="look_for_news",
+            trigger_mode="once",
+            show_progress="hidden",
+            concurrency_limit=2,
+            concurrency_id="news",
+        )
+
+        def look(category: str, sample: str, split: str = "", lights: str = "all") -> dict[str, Any]:
+            """What the category's first AFRD run says of one sample under these lights."""
+            return explore.look(library, category, sample, split, lights)
+
+        def categories() -> list[str]:
+            """The categories there are."""
+            return [entry.key for entry in library.categories()]
+
+        gr.api(look, api_name="look", concurrency_limit=2, concurrency_id="torch")
+        gr.api(categories, api_name="categories")
+    return page
+
+
+def colours() -> dict[str, Any]:
+    """What the page draws with, from `afrd.figures`."""
+    from afrd import figures
+
+    error, share = figures.colours(figures.ERROR_COLOURS), figures.colours(figures.SHARE_COLOURS)
+    names = {"COLOURS": error, "SHARES": share, "LIMIT": figures.LIMIT, "CLEAR": figures.CLEAR, "FULL": figures.FULL}
+    return {
+        "error": error,
+        "script": "".join(f"const {name} = {json.dumps(value)};\n" for name, value in names.items()),
+        "css": f".light-table {{ --truth-line: {figures.TRUTH_COLOUR}; --truth-key: #0fb5a6; "
+        f"--threshold-line: {figures.THRESHOLD_COLOUR}; }}\n",
+    }

@@ -1,0 +1,153 @@
+"""Server times and memory of the page, as a browser would make it work: events are sent with a session of their own.
+
+    python benchmarks/page.py [--runs runs/demo] [--data data/candies] [--repeat 15]
+
+Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle is all
+that follows from it: the light table, the strip with its scores, the bars of the other methods and the pictures before
+and after. Times are the server's own, as Gradio reports them for every event; memory is that of the page's process.
+"""
+
+import argparse
+import json
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+
+
+class Visitor:
+    """One browser tab, without the browser."""
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx.Client(base_url=address, timeout=600)
+        self.session = uuid.uuid4().hex
+        config = self.client.get("/config").json()
+        self.events = {event["api_name"]: event for event in config["dependencies"]}
+
+    def send(self, name: str, told: dict | None = None, **inputs: object) -> tuple[float, list]:
+        """Seconds that the server worked on an event, and its values; inputs by position as `_0`, `_1` …"""
+        event = self.events[name]
+        data = [inputs.get(f"_{i}") for i in range(len(event["inputs"]))]
+        body = {"fn_index": event["id"], "data": data, "event_data": told, "session_hash": self.session}
+        self.client.post("/gradio_api/queue/join", json=body).raise_for_status()
+        for message in self._messages():
+            if message["msg"] == "process_completed":
+                if not message["success"]:
+                    raise RuntimeError(f"{name}: {message['output'].get('error')}")
+                return message["output"]["duration"], message["output"]["data"]
+        raise RuntimeError(f"{name}: the page hung up")
+
+    def _messages(self) -> Iterator[dict]:
+        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:"):
+                    yield json.loads(line[5:])
+
+    def all_of(self, name: str, told: dict | None = None, **inputs: object) -> dict[str, float]:
+        """Seconds of an event of Explore and of those that a browser sends after it, by name."""
+        names = {name: (told, inputs), "follow_choice": (None, {}), "ask_other_methods": (None, {})}
+        return {each: self.send(each, what, **more)[0] for each, (what, more) in names.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--data", type=Path, default=Path("data/candies"))
+    parser.add_argument("--repeat", type=int, default=15)
+    options = parser.parse_args()
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    began = time.monotonic()
+    command = [sys.executable, ROOT / "app.py", "--runs", options.runs, "--data", options.data, "--port", str(port)]
+    page = subprocess.Popen([str(part) for part in command])
+    try:
+        measure(page.pid, f"http://127.0.0.1:{port}", began, options.repeat)
+    finally:
+        page.terminate()
+        page.wait()
+
+
+def measure(process: int, address: str, began: float, repeat: int) -> None:
+    print(f"machine: {machine()}; load {os.getloadavg()[0]:.1f} when it began")
+    wait_for(address)
+    print(f"page up                      {time.monotonic() - began:7.1f} s after its start")
+    visitor = Visitor(address)
+    visitor.send("open_page")
+    print(f"first map                    {time.monotonic() - began:7.1f} s after its start; {memory(process)}")
+    began = time.monotonic()
+    visitor.send("follow_choice")
+    visitor.send("ask_other_methods")
+    print(f"every method's score         {time.monotonic() - began:7.1f} s later; {memory(process)}")
+    categories = visitor.send("categories")[1][0]
+    for category in categories:  # everything loaded once
+        visitor.send("open_link", _0=f"category={category}")
+        visitor.send("follow_choice")
+        visitor.send("ask_other_methods")
+    print(f"{len(categories)} categories, all methods                       {memory(process)}")
+
+    content = scene_of(visitor.send("open_link", _0=f"category={categories[0]}")[1])
+    lights = [light["name"] for light in content["lights"]]
+    strip = next(value for value in visitor.send("follow_choice")[1] if isinstance(value, str) and '"samples"' in value)
+    names = [sample["id"] for sample in json.loads(strip)["samples"]]
+    opened = [visitor.all_of("select_sample", {"sample": names[i % len(names)]}) for i in range(repeat)]
+    print(table("open a sample", opened))
+    # other subsets every time, so that nothing has been asked before
+    subsets = [[light for j, light in enumerate(lights) if i + 3 & 1 << j] for i in range(1, 2 ** len(lights))]
+    toggled = [visitor.all_of("choose_lights", {"lights": subset}) for subset in subsets[:repeat] if subset]
+    print(table("switch a light", toggled))
+    for what in ("first time", "again"):
+        began = time.monotonic()  # it answers in parts, so this is the visitor's own clock
+        visitor.send("compare_open")
+        visitor.send("compare_judge")
+        print(f"Compare tab, {what:15} {(time.monotonic() - began) * 1000:8.0f} ms; {memory(process)}")
+
+
+def scene_of(values: list) -> dict:
+    return next(json.loads(value) for value in values if isinstance(value, str) and '"panels"' in value)
+
+
+def table(what: str, times: list[dict[str, float]]) -> str:
+    """Medians and the worst of all together, in milliseconds."""
+    parts = ", ".join(f"{name} {1000 * statistics.median(t[name] for t in times):.0f}" for name in times[0])
+    whole = [1000 * sum(t.values()) for t in times]
+    return f"{what:28} {statistics.median(whole):8.0f} ms, at worst {max(whole):.0f} ({parts}; {len(times)} times)"
+
+
+def memory(process: int) -> str:
+    """Resident now and at most, in MiB (Linux)."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmRSS", "VmHWM"))}
+    return f"{sizes['VmRSS']:.0f} MiB resident, {sizes['VmHWM']:.0f} at most"
+
+
+def machine() -> str:
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    return f"{model}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
+
+
+def wait_for(address: str) -> None:
+    for _ in range(600):
+        try:
+            httpx.get(address, timeout=5)
+            return
+        except httpx.HTTPError:
+            time.sleep(0.1)
+    sys.exit(f"{address} did not answer")
+
+
+if __name__ == "__main__":
+    main()
