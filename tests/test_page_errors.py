@@ -306,6 +306,7 @@ def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library
 
         # it is searched for, and opened in Explore
         page.get_by_text("All samples").click()
+        page.wait_for_function(f"{LINE} == '4 of 4 samples'")
         page.locator("#errors-text").locator("input, textarea").fill("faint bump")
         page.wait_for_function(f"{LINE}.startsWith('1 of 4 samples')")
         page.locator("#errors-sheet [data-testid='cell-0-0']").click()

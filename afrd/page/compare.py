@@ -12,7 +12,7 @@ from afrd.page import standings
 from afrd.page.choice import Choice
 from afrd.page.moves import first_choice, known_run, with_run, with_samples
 from afrd.page.standings import Comparison, NotComparableError
-from afrd.page.standings_text import label_in, working
+from afrd.page.standings_text import label_in, message
 from afrd.page.way import Way
 
 MOST_DRAWN = 8  # methods whose curves can be told apart
@@ -45,10 +45,8 @@ class Sheet:
     status: gr.HTML
     table: gr.Dataframe
     notes: gr.HTML
-    rest: gr.Column
     metric: gr.Radio
     words: gr.HTML
-    against: gr.Row
     forest: gr.Plot
     heading: gr.HTML
     samples: gr.Dataframe
@@ -76,14 +74,15 @@ def compare_tab(tab: gr.Tab, way: Way) -> None:
                     [], label="Lights", scale=3, min_width=420, show_select_all=True, elem_id="compare-lights"
                 ),
             )
-        status = gr.HTML(working("Loading …"), elem_id="compare-status")
+        # The style sheet hides what has nothing to show: Gradio can lose what it is told of a part it is just mounting.
+        status = gr.HTML(message("Loading …"), elem_id="compare-status")
         widths = [238, 66, *[158] * 6]
-        table = _table("compare-table", "All methods", widths, max_height=560, pinned_columns=1, visible=False)
+        table = _table("compare-table", "All methods", widths, max_height=560, pinned_columns=1)
         notes = gr.HTML("", elem_id="compare-notes")
-        with gr.Column(visible=False, elem_id="compare-rest") as rest:
+        with gr.Column(elem_id="compare-rest"):
             metric = gr.Radio([], label="Look closer at", elem_id="compare-metric")
             words = gr.HTML("", elem_id="compare-words")
-            with gr.Row(equal_height=False) as against:
+            with gr.Row(equal_height=False, elem_id="compare-against"):
                 with gr.Column(scale=5, min_width=400):
                     forest = _plot("compare-forest")
                 with gr.Column(scale=6, min_width=420):
@@ -101,10 +100,8 @@ def compare_tab(tab: gr.Tab, way: Way) -> None:
         status,
         table,
         notes,
-        rest,
         metric,
         words,
-        against,
         forest,
         heading,
         samples,

@@ -81,7 +81,7 @@ def errors_tab(tab: gr.Tab, way: Way) -> None:
             split = _menu("Split", "errors-split", 110)
             other = _menu("Compared with", "errors-other", 190)
         status = gr.HTML(views.working("Loading …"), apply_default_css=False, elem_id="errors-status")
-        with gr.Column(visible=False, elem_id="errors-body") as body:
+        with gr.Column(visible="hidden", elem_id="errors-body") as body:
             with gr.Row(equal_height=False, elem_classes="figures"):
                 with gr.Column(scale=6, min_width=400, elem_classes="figure"):
                     threshold = gr.Slider(
@@ -222,7 +222,7 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
                 if session.turn != turn:
                     return
                 text = "The teacher reads these pictures for the first time"
-                yield {parts.status: views.working(text, done, total), parts.body: gr.Column(visible=False)}
+                yield {parts.status: views.working(text, done, total), parts.body: gr.Column(visible="hidden")}
             if not session.take_up(analysis):
                 at = analysis.first_table().first_threshold
                 begun = parts.filled(_begin(session)) | show_with_histogram(session, at, *NO_FILTERS)
@@ -234,7 +234,7 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
             yield parts.filled(_complete(session)) | {ready: next(_numbers)}
         except NothingToShowError as why:
             session.analysis = session.found = None
-            nothing = {"body": gr.Column(visible=False), "other": gr.Dropdown([], value=None)}
+            nothing = {"body": gr.Column(visible="hidden"), "other": gr.Dropdown([], value=None)}
             yield parts.filled({"status": views.message(*why.parts), **nothing})
 
     drawn = parts.named("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")
@@ -334,7 +334,7 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
     parts.threshold.input(None, parts.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
     on(parts.question.input, show, asked, drawn, "errors_question")
     on(parts.kind.input, show, asked, drawn, "errors_kind")
-    on(parts.text.input, show, asked, drawn, "errors_search")
+    on(parts.text.change, show, asked, drawn, "errors_search")  # its input event misses what is deleted or pasted
     on(parts.across.input, _without_region(show), asked, drawn, "errors_across")
     on(parts.up.input, show, asked, drawn, "errors_up")
 

@@ -88,7 +88,7 @@ def lights_tab(tab: gr.Tab, way: Way) -> None:
         with gr.Row(elem_classes="actions"):
             start = gr.Button("Judge the lights", variant="primary", visible=False, elem_id="lights-start")
             cancel = gr.Button("Cancel", visible=False, elem_id="lights-cancel")
-        with gr.Column(visible=False, elem_id="lights-body") as body:
+        with gr.Column(visible="hidden", elem_id="lights-body") as body:
             with gr.Row(equal_height=False, elem_classes="pair"):
                 pareto, worth = _plot("lights-pareto"), _plot("lights-worth")
             with gr.Row(equal_height=False):
@@ -343,7 +343,7 @@ def _only(status: str, start: bool = False, cancel: bool = False) -> dict[str, A
         "status": status,
         "start": gr.Button(visible=start),
         "cancel": gr.Button(visible=cancel),
-        "body": gr.Column(visible=False),
+        "body": gr.Column(visible="hidden"),
     }
 
 

@@ -171,14 +171,13 @@ def sheets(library: Library, choice: Choice, metric: str, picked: str, drawn: Se
                 shown = time.monotonic()
                 done = len(standings) + len(left_out)
                 status = text.working(f"Judging with {method.label}", done, len(found.methods))
-                yield {"status": status, "table": _table(found, standings)}
+                yield {"status": status, "table": text.method_rows(standings, found.data_lights)}
     except NotComparableError as why:
-        nothing = {"table": gr.Dataframe(visible=False), "notes": "", "rest": gr.Column(visible=False)}
-        yield nothing | {"status": text.message(*why.parts)}
+        yield {"status": text.message(*why.parts)}
         return
     yield {
         "status": text.headline(found.dataset, found.lights),
-        "table": _table(found, standings),
+        "table": text.method_rows(standings, found.data_lights),
         "notes": text.notes(found.dataset, standings, left_out),
         **first_look(found, standings, metric, picked),
     }
@@ -187,10 +186,6 @@ def sheets(library: Library, choice: Choice, metric: str, picked: str, drawn: Se
     if found.reference.label not in drawn or len(drawn) < min(2, len(labels)):
         drawn = worth_drawing(standings, metric or METRIC)
     yield {"drawn": gr.Dropdown(labels, value=drawn, multiselect=True), **figures(found, drawn)}
-
-
-def _table(found: Comparison, standings: Sequence[Standing]) -> gr.Dataframe:
-    return gr.Dataframe(text.method_rows(standings, found.data_lights), visible=bool(standings))
 
 
 def first_look(found: Comparison, standings: Sequence[Standing], metric: str, picked: str) -> dict:
@@ -206,9 +201,7 @@ def first_look(found: Comparison, standings: Sequence[Standing], metric: str, pi
         picked = picked or next(iter(others), "")
     return {
         "picked": picked,
-        "rest": gr.Column(visible=True),
-        "against": gr.Row(visible=bool(others)),
-        "metric": gr.Radio([(METRIC_NAMES[m], m) for m in defined], value=metric, visible=bool(others)),
+        "metric": gr.Radio([(METRIC_NAMES[m], m) for m in defined], value=metric),
         **closer(found, standings, metric, picked),
     }
 

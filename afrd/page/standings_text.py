@@ -129,8 +129,8 @@ def words(standings: Sequence[Standing], metric: str) -> str:
 def alone(reference: Method, command: str) -> str:
     """Where there is no other method."""
     return (
-        f"<p><b>{escape(reference.label)} is the only method with these lights.</b> Another one joins here once it is "
-        f"trained, a light alone for example:</p><p><code>{escape(command)} --lights {escape(reference.lights[0])}"
+        f'<p class="alone"><b>{escape(reference.label)} is the only method with these lights.</b> Another one joins '
+        f"here once it is trained, a light alone for example:</p><p><code>{escape(command)} --lights {escape(reference.lights[0])}"
         "</code></p>"
     )
 
