@@ -8,13 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afrd.turns import TURN
 
+if TYPE_CHECKING:
+    from afrd.teacher import Teacher
+
 CATEGORIES = ("Licorice", "Praline", "Cookie")
 SIZE = 256  # of pictures and of the teacher's input: a quarter of the time of 512, for a first look
-MEMORY = 512  # patches of each light: the first category's runs come with the repository, and are to be small
+WIDTH, MEMORY = 40, 384  # of the student, and patches of each light: the runs that come along are to be small
+FEW = {"train": 1, "val": 1}  # of a category whose runs come along: with its test set alone there is something to see
+COMES_ALONG = Path(__file__).with_name("demo_runs")  # by category: runs in half precision, by `make demo-runs`
 
 
 @dataclass(frozen=True)
@@ -41,10 +46,11 @@ class Preparation:
     Args:
         data: data set folder, made if needed.
         runs: the runs of a category go to `<runs>/<Category>/`: `afrd`, `single-<light>` for each light, `memory`.
+        come_along: folder of runs that need not be trained, in the same order.
     """
 
-    def __init__(self, data: Path, runs: Path) -> None:
-        self.data, self.runs = data, runs
+    def __init__(self, data: Path, runs: Path, come_along: Path = COMES_ALONG) -> None:
+        self.data, self.runs, self.come_along = data, runs, come_along
         self.categories = CATEGORIES
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -60,6 +66,11 @@ class Preparation:
         self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
         self._thread.start()
 
+    def wait(self) -> None:
+        """Until all is done or has failed."""
+        if self._thread:
+            self._thread.join()
+
     def steps(self) -> list[Step]:
         with self._lock:
             return [step for step, _ in self._work]
@@ -74,11 +85,19 @@ class Preparation:
         def add(title: str, work: Callable[[int], None]) -> None:
             self._work.append((Step(f"{category}: {title}"), work))
 
-        add("render candies under six lights", partial(self._render, category=category))
+        come_along = (self.come_along / category).is_dir()
+        render = partial(self._render, category=category)
+        if come_along:
+            add("render the test candies under six lights", partial(render, **FEW))
+            add("take the trained runs that come along", partial(self._bring, category=category))
+        else:
+            add("render candies under six lights", partial(render, twins=True))
         add("train AFRD", partial(self._train, category=category, lights="all", name="afrd"))
         for light in EYECANDIES_LIGHTS:
             name = f"single-{light}"
             add(f"train single-light RD, {light}", partial(self._train, category=category, lights=light, name=name))
+        if come_along:
+            add("render the other candies", partial(render, twins=True))
         memory = partial(self._train, category=category, lights="all", name="memory", method="memory")
         add("fill the patch memory", memory)
 
@@ -114,20 +133,32 @@ class Preparation:
         elif changed.state == "running" and quarter > quarter_before and (changed.done < changed.total or step.done):
             print(f"{title}: {changed.done} of {changed.total} {changed.note}".rstrip(), flush=True)
 
-    def _render(self, index: int, category: str) -> None:
+    def _render(self, index: int, category: str, **parts: Any) -> None:
         from afrd.candies import render_category
 
         render_category(
             self.data,
             category,
             size=SIZE,
-            twins=True,
+            **parts,
             progress=lambda done, total: self._set(index, done=done, total=total),
         )
 
+    def _bring(self, index: int, category: str) -> None:
+        from afrd.teacher import load_teacher
+
+        teacher = load_teacher()
+        for shipped in sorted((self.come_along / category).iterdir()):
+            bring(shipped, self.runs / category / shipped.name, self.data, teacher)
+
     def _train(self, index: int, category: str, lights: str, name: str, method: str = "afrd") -> None:
         from afrd.datasets import open_dataset
+        from afrd.teacher import load_teacher
         from afrd.training import StepReport, fit
+
+        teacher = load_teacher()
+        if bring(self.come_along / category / name, self.runs / category / name, self.data, teacher):
+            return
 
         def on_features(done: int, total: int) -> None:
             self._set(index, note=f"the teacher reads picture set {done} of {total}")
@@ -139,6 +170,8 @@ class Preparation:
                 note = f"loss {report.loss:.3f}, {report.seconds_left:.0f} s left"
                 self._set(index, done=report.step, total=report.steps, note=note)
 
+        if (self.come_along / category).is_dir():  # but does not fit, or has no such run: all pictures are needed
+            self._render(index, category)
         data = open_dataset(self.data, category)
         run = fit(
             data,
@@ -146,6 +179,8 @@ class Preparation:
             self.runs / category / name,
             method=method,
             memory=MEMORY if name == "afrd" else None,
+            width=WIDTH,
+            teacher=teacher,
             size=SIZE,
             show_progress=False,
             on_step=on_step,
@@ -153,3 +188,25 @@ class Preparation:
         )
         self._set(index, note="the teacher reads the test set")
         run.features(data[data.test_split], on_features)
+
+
+def bring(shipped: Path, folder: Path, data: Path, teacher: Teacher) -> bool:
+    """Copies a run that comes along to `folder`, as if trained on `data`; one that is there already is left alone.
+
+    Returns:
+        Whether `folder` holds that run now: False where none comes along, or where it was made with another teacher.
+
+    Raises:
+        ValueError: the folder holds another run, or other things.
+    """
+    from afrd.folder import copy_run, is_finished, read_config
+
+    if not (shipped / "config.json").is_file():
+        return False
+    model, config = read_config(shipped)
+    if config.teacher_digest != teacher.digest:
+        return False
+    here = replace(config, data_root=str(data.resolve()))
+    if not is_finished(folder, model, here):
+        copy_run(shipped, folder, here)
+    return True

@@ -11,7 +11,7 @@ import torch
 
 from afrd.evidence import Evidence
 from afrd.model import ModelConfig
-from afrd.storage import load_json, replacing, save_json, save_tensors
+from afrd.storage import load_json, load_tensors, replacing, save_json, save_tensors
 
 FORMAT = 1
 T = TypeVar("T")
@@ -94,7 +94,7 @@ def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
 def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, history: list[dict[str, float]]) -> None:
     """Writes what a finished run has; the weights come last and make it whole."""
     with replacing(folder / "history.csv") as path:
-        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
+        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False, float_format="%.5g")
     if len(calibration.errors):
         tensors = {"errors": calibration.errors}
         if calibration.shares is not None:
@@ -102,3 +102,16 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
         save_tensors(folder / "calibration.safetensors", tensors)
     save_tensors(folder / "model.safetensors", model.state_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> None:
+    """Copies a finished run with another `config`; `half`: floating point numbers in half precision."""
+    start_run(to, read_config(folder)[0], config)
+    with replacing(to / "history.csv") as path:
+        path.write_bytes((folder / "history.csv").read_bytes())
+    for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and make it whole
+        if (folder / name).is_file():
+            tensors, about = load_tensors(folder / name)
+            if half:
+                tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+            save_tensors(to / name, tensors, about)

@@ -355,9 +355,9 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     calibration = None
     if (folder / "calibration.safetensors").is_file():
         found, _ = load_tensors(folder / "calibration.safetensors")
-        errors, shares = found["errors"].to(where), found.get("shares")
+        errors, shares = found["errors"].to(where).float(), found.get("shares")
         present = torch.ones(len(errors), len(model_config.lights), dtype=torch.bool, device=where)
-        calibration = Evidence(errors, None if shares is None else shares.to(where), present)
+        calibration = Evidence(errors, None if shares is None else shares.to(where).float(), present)
     run = Run(folder, model, config, calibration, where)
     if teacher is not None:
         run.use_teacher(teacher)

@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("root", type=Path)
     parser.add_argument("category")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="trainings at once, one thread each")
     options = parser.parse_args()

@@ -25,6 +25,16 @@ def test_conda_installs_the_same_package_from_pyproject():
     assert pip == ["--constraint constraints.txt", "--editable .[dev]"]
 
 
+def test_a_space_installs_what_pyproject_asks_for_and_starts_the_page():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith("#")] == PROJECT["dependencies"]
+    readme = (ROOT / "README.md").read_text()
+    front = yaml.safe_load(readme.split("---\n")[1])
+    assert readme.startswith("---\n") and front["sdk"] == "gradio" and (ROOT / front["app_file"]).is_file()
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    assert front["sdk_version"] == pins["gradio"]
+
+
 def test_every_dependency_is_pinned_within_its_bounds():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     pins = {name_of(line): line.split("==")[1].strip() for line in lines if "==" in line}

@@ -125,7 +125,7 @@ def defect_bars(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
                     "thickness": 1.5,
                     "width": 3,
                 },
-                marker_color=_colour(i),
+                marker={"color": _colour(i), "pattern": {"shape": ("", "/", ".", "x", "-", "\\")[i % 6], "size": 5}},
                 name=name,
                 legendgroup=name,
                 showlegend=column == 1,

@@ -43,8 +43,8 @@ def coverage(value: np.ndarray | float) -> np.ndarray:
 
 
 def main_light(lights: Sequence[str]) -> str:
-    """The light to show first: the light box where there is one, else the last."""
-    return "box" if "box" in lights else lights[-1]
+    """The light to show first: the light box where there is one, else the first."""
+    return "box" if "box" in lights else lights[0]
 
 
 def unit_of(prediction: Prediction) -> float:

@@ -8,8 +8,8 @@ LIGHTS = ("left", "top", "box")  # in the figure; there may be any number
 STEPS = (
     ("Pictures", "one of every light, of one part that does not move"),
     ("Teacher", "frozen; trained on ordinary photographs, it describes every place of every picture"),
-    ("Student", "trained on good parts only to give the description back through a narrow bottleneck"),
-    ("Error of every light", "where teacher and student disagree, the part is unlike the good ones"),
+    ("Student and memory", "of good parts only: one learns to give the description back, one keeps patches of it"),
+    ("Error of every light", "what the student cannot give back and the memory has not seen is unlike good parts"),
     ("Attention", "at every place the lights with the largest errors count most"),
     ("Map and score", "the weighted sum of the errors; its highest value is held against the threshold"),
 )
@@ -48,8 +48,8 @@ World</i>, 2005.</p></section>
 features before the student (<code>--target fused</code>); by default every light's own features are regressed here and
 the errors are fused, which found more defective pixels where both were measured (docs/method.md).</li>
 <li><b>Attention proves no light needed.</b> It is made of the errors, and says which light's error went into the map.
-On rendered parts, where the truth is known, it named the light that shows the defect best about half of the time.
-Whether a light is needed is seen by leaving it out: that is what the Lights tab measures.</li>
+On rendered parts, where the truth is known, it often names the light that shows the defect best, and not always
+(docs/method.md has the figures). Whether a light is needed is seen by leaving it out: the Lights tab does that.</li>
 <li><b>Few samples.</b> With some 20 good and 20 bad test parts an image AUROC has a standard error near 0.05, and five
 parts with one type of defect are a hint, no result. Read the intervals, not the third digit.</li>
 <li><b>The threshold's promise holds for parts photographed like those that set it.</b> A part that moved, or was lit or

@@ -1,5 +1,7 @@
 // Keeps the page's address in step with what is shown: parameters of the view are replaced, all others stay.
 // PARAMETERS (names), FIRST_TAB and TAB_EVENT come from links.py.
+// Plotly fills and clips by the page's whole address where the page names a base; those would break with every change.
+if (document.baseURI === new URL('./', location.href).href) document.querySelector('base')?.remove();
 let tab = new URLSearchParams(location.search).get('tab') || FIRST_TAB;
 let view = '';  // the query of the view, without the tab; empty until the page has opened
 let latest = 0;

@@ -242,16 +242,3 @@ def menus(library: Library, choice: Choice) -> list:
 def kinds_of(dataset: MultiLightDataset, chosen: str) -> gr.Dropdown:
     found = kinds(dataset)
     return gr.Dropdown(found, value=chosen if chosen in found else "all")
-
-
-def message(title: str, explanation: str = "", command: str = "") -> str:
-    """Instead of the analysis."""
-    code = f"<code>{escape(command)}</code>" if command else ""
-    return f'<div class="message" role="status"><h2>{escape(title)}</h2><p>{escape(explanation)}</p>{code}</div>'
-
-
-def working(title: str, done: int = 0, total: int = 0) -> str:
-    """What is being done, and a bar."""
-    part = f"<span>{done} of {total}</span>" if total else ""
-    bar = f'<div class="bar"><i style="width: {100 * done / total:.0f}%"></i></div>' if total else ""
-    return f'<div class="line" role="status"><b>{escape(title)}</b>{part}</div>{bar}'

@@ -15,6 +15,7 @@ from afrd.page.choice import Choice
 from afrd.page.error_analysis import Analysis, NothingToShowError, Session, shown_first
 from afrd.page.error_rows import SELECTED, asked_view, connect_files, connect_rows, selected_row
 from afrd.page.moves import first_choice, known_run, with_run
+from afrd.page.standings_text import message, working
 from afrd.page.way import Way
 
 CARD_STYLE = Path(__file__).parents[1] / "templates" / "card.css"
@@ -80,7 +81,7 @@ def errors_tab(tab: gr.Tab, way: Way) -> None:
             run = _menu("Run", "errors-run", 190)
             split = _menu("Split", "errors-split", 110)
             other = _menu("Compared with", "errors-other", 190)
-        status = gr.HTML(views.working("Loading …"), apply_default_css=False, elem_id="errors-status")
+        status = gr.HTML(working("Loading …"), apply_default_css=False, elem_id="errors-status")
         with gr.Column(visible="hidden", elem_id="errors-body") as body:
             with gr.Row(equal_height=False, elem_classes="figures"):
                 with gr.Column(scale=6, min_width=400, elem_classes="figure"):
@@ -222,7 +223,7 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
                 if session.turn != turn:
                     return
                 text = "The teacher reads these pictures for the first time"
-                yield {parts.status: views.working(text, done, total), parts.body: gr.Column(visible="hidden")}
+                yield {parts.status: working(text, done, total), parts.body: gr.Column(visible="hidden")}
             if not session.take_up(analysis):
                 at = analysis.first_table().first_threshold
                 begun = parts.filled(_begin(session)) | show_with_histogram(session, at, *NO_FILTERS)
@@ -230,12 +231,12 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
             for done, total, label in analysis.judging():
                 if session.turn != turn:
                     return
-                yield {parts.status: views.working(f"Judging with {label}", done, total)}
+                yield {parts.status: working(f"Judging with {label}", done, total)}
             yield parts.filled(_complete(session)) | {ready: next(_numbers)}
         except NothingToShowError as why:
             session.analysis = session.found = None
             nothing = {"body": gr.Column(visible="hidden"), "other": gr.Dropdown([], value=None)}
-            yield parts.filled({"status": views.message(*why.parts), **nothing})
+            yield parts.filled({"status": message(*why.parts), **nothing})
 
     drawn = parts.named("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")
     selected = parts.named(*SELECTED)

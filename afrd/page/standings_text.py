@@ -130,8 +130,8 @@ def alone(reference: Method, command: str) -> str:
     """Where there is no other method."""
     return (
         f'<p class="alone"><b>{escape(reference.label)} is the only method with these lights.</b> Another one joins '
-        f"here once it is trained, a light alone for example:</p><p><code>{escape(command)} --lights {escape(reference.lights[0])}"
-        "</code></p>"
+        "here once it is trained, a light alone for example:</p>"
+        f"<p><code>{escape(command)} --lights {escape(reference.lights[0])}</code></p>"
     )
 
 
