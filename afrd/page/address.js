@@ -30,6 +30,7 @@ watch('value', () => {
 });
 
 document.addEventListener(TAB_EVENT, event => {
+  setTimeout(() => window.dispatchEvent(new Event('resize')), 100);  // figures drawn while their tab was hidden
   if (!view && event.detail === FIRST_TAB) return;  // the first tab reports itself before the link has been read
   tab = event.detail;
   write();

@@ -185,6 +185,8 @@ def sheets(library: Library, choice: Choice, metric: str, picked: str, drawn: Se
     drawn = [label for label in drawn if label in labels]
     if found.reference.label not in drawn or len(drawn) < min(2, len(labels)):
         drawn = worth_drawing(standings, metric or METRIC)
+        beside = [m.label for m in found.methods if m.single and m.runs[0].folder == choice.beside]
+        drawn += [label for label in beside if label in labels and label not in drawn]  # what Explore compares with
     yield {"drawn": gr.Dropdown(labels, value=drawn, multiselect=True), **figures(found, drawn)}
 
 
