@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test check format bench screenshots clean
+.PHONY: install demo test check lab notebooks demo-runs format bench screenshots clean
 
 install: .venv/installed
 
@@ -26,6 +26,12 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy afrd app.py
 
+lab: install
+	$(BIN)/jupyter lab notebooks/01_light_and_defects.ipynb
+
+notebooks: install
+	$(BIN)/python notebooks/build.py
+
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -33,6 +39,9 @@ format: install
 bench: install
 	$(BIN)/afrd render data/candies --category Praline --twins
 	$(BIN)/python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
+
+demo-runs: install
+	$(BIN)/python benchmarks/demo_runs.py
 
 screenshots: install
 	$(BIN)/python docs/screenshots.py
