@@ -110,8 +110,7 @@ def advise(
     prices = checked_costs(costs or {}, survey.lights)
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is not known; choose one of {', '.join(METRICS)}")
-    if not 0 < delta < 1:
-        raise ValueError(f"delta is {delta}; what a rig may lose lies between 0 and 1")
+    delta = checked_delta(delta)
     m = METRICS.index(metric)
     if np.isnan(survey.metrics[:, m]).any():
         raise ValueError(
@@ -145,6 +144,17 @@ def advise(
         without_high=without_high,
     )
     return replace(advice, sentence=answer(survey, advice), notes=tuple(notes(survey, advice)))
+
+
+def checked_delta(delta: float) -> float:
+    """The same number.
+
+    Raises:
+        ValueError: it does not lie between 0 and 1.
+    """
+    if not 0 < delta < 1:
+        raise ValueError(f"delta is {delta:g}; what a rig may lose lies between 0 and 1")
+    return delta
 
 
 def checked_costs(costs: Mapping[str, float], lights: Sequence[str]) -> dict[str, float]:
@@ -234,7 +244,6 @@ def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd
         alone, without = survey.row([light]), survey.row([other for other in survey.lights if other != light])
         change = draws[without] - draws[survey.whole]
         low, high = _interval(change[None])
-        surely = np.nanquantile(change, 1 - LEVEL)
         rows[light] = {
             "cost": cost,
             "alone": value[alone],
@@ -244,7 +253,7 @@ def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd
             "without": value[without] - value[survey.whole],
             "without_low": low[0],
             "without_high": high[0],
-            "verdict": NEEDED if high[0] < 0 else NOT_MISSED if surely >= -delta else UNKNOWN,
+            "verdict": NEEDED if high[0] < 0 else NOT_MISSED if low[0] >= -delta else UNKNOWN,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 

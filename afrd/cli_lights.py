@@ -38,7 +38,7 @@ def add_command(commands: Any) -> None:
 
 
 def lights(options: argparse.Namespace) -> None:
-    from afrd.advice import DELTA, advise, checked_costs
+    from afrd.advice import DELTA, advise, checked_costs, checked_delta
     from afrd.datasets import open_dataset
     from afrd.lighting import survey
     from afrd.runs import load_run
@@ -46,7 +46,7 @@ def lights(options: argparse.Namespace) -> None:
 
     run = load_run(options.run_folder, options.device)
     costs = checked_costs(parse_costs(options.cost), run.lights)  # before the long work
-    delta = DELTA if options.delta is None else options.delta
+    delta = checked_delta(DELTA if options.delta is None else options.delta)
     data = open_dataset(options.data or run.config.data_root, run.config.category)
     with ExitStack() as bars:
         found = survey(run, data[options.split or data.test_split], options.metric, _Bars(bars))
@@ -107,6 +107,7 @@ def _plain(value: float) -> float | None:
 def _show(survey: Survey, advice: Advice) -> None:
     from afrd.lighting import redundancy
     from afrd.metrics import METRIC_NAMES, METRICS
+    from afrd.wording import UNIT
 
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     looked = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
@@ -117,7 +118,11 @@ def _show(survey: Survey, advice: Advice) -> None:
     name = METRIC_NAMES[advice.metric]
     print(f"\nthe best in {name} for each cost (in {advice.unit}), the smallest rig, and all lights")
     _table(advice.sets[rows].sort_values("cost")[columns].set_index("lights"))
-    print("\nchosen on one half, judged on the other: change against all lights, each end at 95 % confidence")
+    print(
+        f"\nfor at most so many {advice.unit}" if advice.unit == UNIT else f"\nfor at most so much ({advice.unit})",
+        end="",
+    )
+    print(": sets chosen on one half, judged on the other; change against all lights, each end at 95 % confidence")
     _table(advice.budgets.set_index("budget").drop(columns=["size", "cost"]))
     print(f"\nlights: {name} alone, Shapley value, change without it")
     _table(advice.lights)
@@ -132,6 +137,11 @@ def _show(survey: Survey, advice: Advice) -> None:
 
 
 def _table(table: pd.DataFrame, digits: int = 3) -> None:
+    whole = [name for name in table if name in ("cost", "missed", "false_alarms")]
+    table = table.assign(
+        **{name: [f"{number:g}" if number == number else "-" for number in table[name]] for name in whole}
+    )
+    table.index = [f"{entry:g}" if isinstance(entry, float) else entry for entry in table.index]
     print(table.to_string(float_format=f"{{:.{digits}f}}".format, na_rep="-"))
 
 

@@ -61,7 +61,7 @@ def budget_rows(advice: Advice) -> pd.DataFrame:
             name: [f"{budget:g}" for budget in rows.budget],
             "Best set": rows.lights,
             "Change on other samples": _signed(rows.change),
-            "95 % sure at least": _signed(rows.at_least),
+            "At 95 % confidence at least": _signed(rows.at_least),
             "Verdict": rows.verdict,
         }
     )

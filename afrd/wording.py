@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from afrd.metrics import METRIC_NAMES
+from afrd.metrics import METRIC_NAMES, METRICS
 
 if TYPE_CHECKING:
     from afrd.advice import Advice
@@ -27,7 +28,10 @@ def answer(survey: Survey, advice: Advice) -> str:
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     samples, lights, name = good + bad, len(survey.lights), METRIC_NAMES[advice.metric]
     if advice.enough:
-        budget = advice.budgets[advice.budgets.lights == ", ".join(advice.smallest_rig)].iloc[-1]
+        rows = advice.budgets[
+            advice.budgets.verdict == ENOUGH
+        ]  # where sets were searched, two budgets may name one set
+        budget = rows[rows.lights == ", ".join(advice.smallest_rig)].iloc[-1]
         count = len(advice.smallest_rig)
         price = ""
         if advice.unit != UNIT:
@@ -36,10 +40,10 @@ def answer(survey: Survey, advice: Advice) -> str:
         loses = f"no more than {-budget.at_least:.3f}" if budget.at_least < -5e-4 else "nothing"
         value = float(advice.sets.value.iloc[survey.whole])
         return (
-            f"{count} of the {lights} lights {'is' if count == 1 else 'are'} enough: "
-            f"{listed(advice.smallest_rig)}{price}. At 95 % confidence such a rig loses {loses} of the {name} of all "
-            f"lights, {value:.3f}: it was chosen on one half of the {samples} samples and judged on the other, "
-            f"{len(survey.counts)} times."
+            f"{count} of the {lights} lights {'is' if count == 1 else 'are'} enough: {listed(advice.smallest_rig)}"
+            f"{price}. At 95 % confidence, a rig {'at this cost' if price else 'of this size'} loses {loses} in {name} "
+            f"against all lights ({value:.3f}). It was chosen on one half of the {samples} samples and judged on the "
+            f"other, {len(survey.counts)} times; {_percent(budget.same)} of the choices were this very set."
         )
     if min(good, bad) < FEW_SAMPLES:
         return (
@@ -75,6 +79,7 @@ def notes(survey: Survey, advice: Advice) -> list[str]:
     return [
         *_about_lights(advice),
         *_about_defects(advice),
+        *(_other_quality(survey, advice) if advice.enough else []),
         *([_escaped(int(survey.anomalous.sum()))] if advice.enough else []),
         *([_searched(survey)] if survey.searched else []),
     ]
@@ -85,7 +90,11 @@ def _about_lights(advice: Advice) -> list[str]:
     free = advice.lights[advice.lights.verdict == NOT_MISSED].assign(worst=lambda t: t.without_low.round(3))
     free = free.sort_values(["worst", "shapley"], ascending=[False, True])
     if len(free):
-        others = f"; {listed(free.index[1:])} would also stay within the tolerance" if len(free) > 1 else ""
+        others = (
+            f"; {listed(free.index[1:], 'or')}, in its place, would also stay within the tolerance"
+            if len(free) > 1
+            else ""
+        )
         said.append(f"Left out alone, {free.index[0]} is missed least: {name} {_change(free.iloc[0])}{others}.")
     needed = advice.lights[advice.lights.verdict == NEEDED].sort_values("without")
     return said + [f"Without {light} the {name} falls: {_change(row)}." for light, row in needed.iterrows()]
@@ -116,12 +125,32 @@ def _about_defects(advice: Advice) -> list[str]:
     return said
 
 
+def _other_quality(survey: Survey, advice: Advice) -> list[str]:
+    """A rig that decides as well may show the place less well, and the other way round."""
+    other = "pixel_ap" if advice.metric.startswith("image") else "image_auroc"
+    m, rig = METRICS.index(other), survey.row(advice.smallest_rig)
+    if np.isnan(survey.metrics[[rig, survey.whole], m]).any():
+        return []
+    change = survey.draws[rig, :, m].astype(float) - survey.draws[survey.whole, :, m]
+    low, high = np.nanquantile(change, [0.025, 0.975])
+    verb = "falls" if high < 0 else "rises" if low > 0 else "may or may not change"
+    exact = survey.metrics[rig, m] - survey.metrics[survey.whole, m]
+    return [
+        f"The {METRIC_NAMES[other]} of this rig, by which it was not chosen, {verb}: {exact:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}] against all lights ({survey.metrics[survey.whole, m]:.3f})."
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
 def _escaped(bad: int) -> str:
     """The rule of three: what is in a share p of the parts is missing from n of them with probability (1 - p)^n."""
     share = 1 - 0.05 ** (1 / bad)
     return (
-        f"A kind of defect that only the other lights show may have escaped {bad} anomalous samples if fewer than "
-        f"{share:.0%} of the anomalous parts have it."
+        f"{bad} anomalous samples cannot rule out a kind of defect that only the other lights show, if fewer than "
+        f"{_percent(share)} of the anomalous parts have it."
     )
 
 

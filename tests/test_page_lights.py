@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -152,7 +153,7 @@ def app(runs: Path, candies: Path) -> Iterator[str]:
         yield address
 
 
-def cell(page, table: str, text: str):
+def cell(page, table: str, text: str | re.Pattern):
     return page.locator(f"{table} :is(td, [role=gridcell])").filter(has_text=text).locator("visible=true").first
 
 
@@ -160,8 +161,11 @@ def cell(page, table: str, text: str):
 def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs: Path, chromium: str | None):
     with browsing(chromium, app, "/?tab=lights") as page:
         page.wait_for_selector("text='Which lights are needed?'")
+        assert not page.locator("#lights-body").is_visible() and not page.locator("#lights-cancel").is_visible()
         page.locator("#lights-start").click()
         page.wait_for_selector("#lights-answer")
+        assert page.locator("#lights-body").is_visible()
+        assert not page.locator("#lights-start, #lights-cancel").locator("visible=true").count()
         assert (runs / "Praline" / "afrd" / "lights" / "test_public.safetensors").is_file()
         answer = page.locator("#lights-answer p").inner_text()
         assert answer.startswith(
@@ -178,6 +182,9 @@ def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs
         page.keyboard.press("Enter")
         page.locator("#lights-pareto").get_by_text("cost of the lights").wait_for()
         cell(page, "#lights-sets", "9").wait_for()  # what all lights cost now
+        page.locator("#lights-metric").click()
+        page.get_by_role("option", name="pixel AP").click()
+        page.locator("#lights-pareto").get_by_text("pixel AP", exact=True).wait_for()
 
         page.locator("#lights-picture img").click(position={"x": 60, "y": 60})
         page.get_by_text("at x 12, y 12").first.wait_for()
@@ -188,9 +195,10 @@ def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs
         settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 820
         page.locator("#lights-sets input").first.fill("top, left")
-        cell(page, "#lights-sets", "top, left").click()
+        cell(page, "#lights-sets", re.compile(r"^\s*top, left\s*$")).click()
         page.wait_for_selector("text='lights: top, left'")
         page.wait_for_function("decodeURIComponent(location.search).includes('lights=top,left')")
+        page.wait_for_function("window.scrollY === 0")
 
         page.get_by_role("tab", name="Lights").click()  # the second look needs no work
         page.wait_for_selector("#lights-answer")
@@ -202,6 +210,7 @@ def test_pixels_are_explained_on_demand(app: str, chromium: str | None):
         page.wait_for_selector("#lights-shares .js-plotly-plot")
         page.locator("#lights-explain").click()
         page.wait_for_selector("#lights-pixels .js-plotly-plot")
+        page.locator("#lights-explain-stop").wait_for(state="hidden")
         assert "against the pictures of" in page.locator("#lights-pixels").inner_text()
 
 

@@ -88,7 +88,7 @@ def pareto_front(advice: Advice) -> go.Figure:
         x=rig.cost,
         y=rig.value,
         mode="markers",
-        name="smallest rig" if advice.enough else "all lights",
+        name=_short(f"smallest rig: {', '.join(advice.smallest_rig)}") if advice.enough else "all lights",
         marker={"color": "rgba(0,0,0,0)", "size": 19, "line": {"color": RIG_COLOUR, "width": 3}},
         customdata=rig.lights,
         hovertemplate="%{customdata}<extra></extra>",
@@ -302,6 +302,10 @@ def pixel_shares(sample: Sample, attribution: PixelAttribution) -> go.Figure:
     )
     tile = round((200 if rows > 1 else 300) * height / width)
     return _framed(figure, title, 110 + rows * (tile + 24), top=92).update_layout(margin_b=12)
+
+
+def _short(text: str, most: int = 44) -> str:
+    return text if len(text) <= most else text[: most - 2].rstrip(", ") + " …"
 
 
 def _tinted(picture: np.ndarray, values: np.ndarray) -> Image.Image:

@@ -34,7 +34,8 @@ ALL = "all lights"
 
 def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
     """Lays it out below the tab's other parts and connects it; a new `request` shows its sample."""
-    with gr.Column(visible=False, elem_id="lights-sample", elem_classes="one-sample") as box:
+    # The style sheet hides it as long as nothing is said of a sample.
+    with gr.Column(elem_id="lights-sample", elem_classes="one-sample"):
         gr.HTML(
             "<h3>One sample</h3><p class='small'>Shapley values: each light's part in the score, over all sets of the "
             "lights; they sum to it. Click on the picture to ask about a place instead of the whole. Which pixels: "
@@ -56,20 +57,18 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
                     said = gr.HTML("", elem_id="lights-sample-said", elem_classes="grow")
                     clear = gr.Button("Whole picture", size="sm", min_width=110, scale=0, elem_id="lights-clear")
             with gr.Column(scale=1, min_width=420):
-                shares = gr.Plot(show_label=False, container=False, visible=False, elem_id="lights-shares")
+                shares = gr.Plot(show_label=False, container=False, elem_id="lights-shares")
                 with gr.Row(equal_height=True, elem_classes="controls"):
                     method = gr.Dropdown(
-                        METHODS, label="Which pixels, by", filterable=False, min_width=130, elem_id="lights-method"
+                        METHODS, label="Which pixels, by", filterable=False, min_width=170, elem_id="lights-method"
                     )
                     baseline = gr.Dropdown(
-                        BASELINES, label="against", filterable=False, min_width=150, elem_id="lights-baseline"
+                        BASELINES, label="against", filterable=False, min_width=200, elem_id="lights-baseline"
                     )
                     light = gr.Dropdown([ALL], label="of", filterable=False, min_width=90, elem_id="lights-of")
                 with gr.Row(equal_height=True):
                     explain = gr.Button("Which pixels?", size="sm", min_width=110, scale=0, elem_id="lights-explain")
-                    stop = gr.Button(
-                        "Cancel", size="sm", min_width=80, scale=0, visible=False, elem_id="lights-explain-stop"
-                    )
+                    stop = gr.Button("Cancel", size="sm", min_width=80, scale=0, elem_id="lights-explain-stop")
                     at_work = gr.HTML("", elem_id="lights-explain-state", elem_classes="grow")
                 pixels = gr.Plot(show_label=False, container=False, visible=False, elem_id="lights-pixels")
 
@@ -81,18 +80,16 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
         try:
             subject = desk.subject(choice)
             return {
-                box: gr.Column(visible=True),
                 sample: gr.Dropdown(_names(subject), value=subject.dataset.names[subject.sample]),
                 light: gr.Dropdown([ALL, *subject.run.lights], value=ALL),
                 **_seen(subject),
             }
         except (NothingToShowError, *PROBLEMS):  # the status says what is wrong
-            return {box: gr.Column(visible=False)}
+            return {said: ""}
 
     def _seen(subject: Subject) -> dict:
         image, figure, words = look(desk, subject)
-        shown = gr.Plot(figure, visible=True)
-        return {picture: image, shares: shown, said: words, pixels: gr.Plot(visible=False), at_work: ""}
+        return {picture: image, shares: figure, said: words, pixels: gr.Plot(visible=False), at_work: ""}
 
     def moved(choice: Choice) -> dict:
         try:
@@ -115,7 +112,7 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
         return moved(replace(choice, pinned=(_within(x * scale, width), _within(y * scale, height))))
 
     seen = [picture, shares, said, pixels, at_work]
-    on(request.change, lambda request: show(request[0]), [request], [box, sample, light, *seen], "lights_sample")
+    on(request.change, lambda request: show(request[0]), [request], [sample, light, *seen], "lights_sample")
     on(sample.input, choose_sample, [way.choice, sample], [way.choice, *seen], "lights_choose_sample")
     on(picture.select, click, [way.choice], [way.choice, *seen], "lights_click")
     on(
@@ -132,21 +129,20 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
         subject = _subject(desk, choice)
         job = desk.jobs.start(_key(subject), lambda report: _explained(subject, method, baseline, of, report))
         while not job.wait(OFTEN):
-            yield {at_work: views.working(job.what, job.done, job.total), stop: gr.Button(visible=True)}
+            yield {at_work: views.working(job.what, job.done, job.total)}
         desk.jobs.forget(_key(subject), job)
-        idle = {stop: gr.Button(visible=False), pixels: gr.Plot(visible=False)}
         if job.result is None:
-            yield idle | {at_work: escape(job.problem or "cancelled")}
+            yield {at_work: escape(job.problem or "cancelled"), pixels: gr.Plot(visible=False)}
             return
         figure = figures.pixel_shares(desk.library.sample(subject.dataset, subject.sample), job.result)
-        yield idle | {at_work: "", pixels: gr.Plot(figure, visible=True)}
+        yield {at_work: "", pixels: gr.Plot(figure, visible=True)}
 
     def cancel(choice: Choice) -> None:
         job = desk.jobs.get(_key(_subject(desk, choice)))
         if job is not None:
             job.cancel()
 
-    outputs = [at_work, stop, pixels]
+    outputs = [at_work, pixels]
     waits = {"concurrency_id": "lights", "concurrency_limit": 8}
     on(explain.click, which_pixels, [way.choice, method, baseline, light], outputs, "lights_pixels", **waits)
     on(stop.click, cancel, [way.choice], [], "lights_pixels_cancel", concurrency_id="lights-cancel")
@@ -171,7 +167,7 @@ def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:
     image = figures.painted(sample, seen, shown, SIDE)
     if region is not None:
         image = _circled(image, region, max(region.shape) / SIDE)
-    return image, figure, f"{escape(where)}; {escape(shown)}"
+    return image, figure, f"<p>{escape(where)}; under {escape(shown)}</p>"
 
 
 def _explained(subject: Subject, method: str, baseline: str, of: str, report: Report) -> Any:

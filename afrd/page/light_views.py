@@ -29,10 +29,8 @@ def not_yet(run: Run, dataset: MultiLightDataset) -> str:
         )
     else:
         what = f"{2**count - 1} sets of {count} lights are too many, so the best of each size are searched for"
-    return message(
-        "Which lights are needed?",
-        f"{what}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run.",
-    )
+    text = f"{what}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run."
+    return f'<div class="offer">{message("Which lights are needed?", text)}</div>'
 
 
 def _how_long(run: Run, dataset: MultiLightDataset) -> str:
@@ -52,7 +50,7 @@ def progress(job: Job) -> str:
     titles = {"samples read": "The run looks at the samples", "sets of lights judged": "Sets of lights are judged"}
     title = titles.get(job.what, f"Lights: {job.what}")
     count = f" ({job.done})" if job.done and not job.total else ""
-    return working(title + count, job.done, job.total)
+    return f'<div class="at-work">{working(title + count, job.done, job.total)}</div>'
 
 
 def card(survey: Survey, advice: Advice) -> str:

@@ -44,7 +44,6 @@ class Parts:
     status: gr.HTML
     start: gr.Button
     cancel: gr.Button
-    body: gr.Column
     pareto: gr.Plot
     worth: gr.Plot
     unit: gr.Textbox
@@ -69,11 +68,11 @@ def lights_tab(tab: gr.Tab, way: Way) -> None:
     with gr.Column(elem_classes=["compare", "lights"]):
         with gr.Row(elem_classes="controls", equal_height=True):
             category = _menu("Category", "lights-category", 120)
-            run = _menu("Run", "lights-run", 190)
+            run = _menu("Run", "lights-run", 190, scale=2)
             split = _menu("Split", "lights-split", 110)
             metrics = [(name, metric) for metric, name in METRIC_NAMES.items()]
             metric = gr.Dropdown(
-                metrics, value="image_auroc", label="Quality", filterable=False, min_width=120, elem_id="lights-metric"
+                metrics, value="image_auroc", label="Quality", filterable=False, min_width=150, elem_id="lights-metric"
             )
             delta = gr.Number(
                 DELTA,
@@ -86,9 +85,11 @@ def lights_tab(tab: gr.Tab, way: Way) -> None:
             )
         status = gr.HTML(views.working("Loading …"), elem_id="lights-status")
         with gr.Row(elem_classes="actions"):
-            start = gr.Button("Judge the lights", variant="primary", visible=False, elem_id="lights-start")
-            cancel = gr.Button("Cancel", visible=False, elem_id="lights-cancel")
-        with gr.Column(visible="hidden", elem_id="lights-body") as body:
+            # The style sheet shows these, and the body, by what the status holds: an update of `visible` on what is
+            # just being mounted can get lost.
+            start = gr.Button("Judge the lights", variant="primary", elem_id="lights-start")
+            cancel = gr.Button("Cancel", elem_id="lights-cancel")
+        with gr.Column(elem_id="lights-body"):
             with gr.Row(equal_height=False, elem_classes="pair"):
                 pareto, worth = _plot("lights-pareto"), _plot("lights-worth")
             with gr.Row(equal_height=False):
@@ -143,7 +144,6 @@ def lights_tab(tab: gr.Tab, way: Way) -> None:
             status,
             start,
             cancel,
-            body,
             pareto,
             worth,
             unit,
@@ -160,8 +160,8 @@ def lights_tab(tab: gr.Tab, way: Way) -> None:
     _connect(tab, way, desk, parts, request)
 
 
-def _menu(label: str, name: str, width: int) -> gr.Dropdown:
-    return gr.Dropdown([], label=label, filterable=False, min_width=width, elem_id=name)
+def _menu(label: str, name: str, width: int, scale: int = 1) -> gr.Dropdown:
+    return gr.Dropdown([], label=label, filterable=False, min_width=width, scale=scale, elem_id=name)
 
 
 def _plot(name: str) -> gr.Plot:
@@ -177,14 +177,28 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
         return event(handler, inputs, outputs, api_name=name, **usual | options)
 
-    def show(request: tuple[Choice, int], *asked: Any) -> Iterator[dict]:
-        """Waits for work that goes on, and shows what there is."""
+    watched: dict[str | None, int] = {}  # by session, the request that waits; Gradio's own `cancels` logs errors
+
+    def show(request: tuple[Choice, int], page: gr.Request, *asked: Any) -> Iterator[dict]:
+        """Waits for work that goes on, and shows what there is, until the session asks for something else."""
+        session, number = page.session_hash, request[1]
+        watched[session] = number
+        try:
+            for values in found_for(request[0], *asked):
+                if watched.get(session) != number:
+                    return
+                yield values
+        finally:
+            if watched.get(session) == number:
+                del watched[session]
+
+    def found_for(choice: Choice, *asked: Any) -> Iterator[dict]:
         metric = _metric(asked[0])
         try:
-            subject = desk.subject(request[0])
+            subject = desk.subject(choice)
             found = desk.survey(subject, metric)
             while found is None and (job := desk.job(subject, metric)) is not None:
-                yield parts.filled(_only(views.progress(job), cancel=True))
+                yield {parts.status: views.progress(job)}
                 if job.wait(OFTEN):
                     desk.forget(subject, metric, job)
                     if job.problem:
@@ -192,24 +206,24 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
                     found = job.result
                     break
             if found is None:
-                yield parts.filled(_only(views.not_yet(subject.run, subject.dataset), start=True))
+                yield {parts.status: views.not_yet(subject.run, subject.dataset)}
                 return
             values = _drawn(found, *asked)
             costs = views.read_costs(asked[3], found.lights)
             values["costs"] = views.cost_rows({light: costs.get(light, 1.0) for light in found.lights})
-            hidden = {"start": gr.Button(visible=False), "cancel": gr.Button(visible=False)}
-            yield parts.filled(values | hidden | {"body": gr.Column(visible=True)})
+            yield parts.filled(values)
         except NothingToShowError as why:
-            yield parts.filled(_only(views.message(*why.parts)))
+            yield {parts.status: views.message(*why.parts)}
         except ValueError as error:
-            yield parts.filled(_only(views.message("This cannot be shown", str(error))))
+            yield {parts.status: views.message("This cannot be shown", str(error))}
 
-    showing = request.change(
+    request.change(
         show,
         [request, *asked],
-        [*drawn, *parts.named("start", "cancel", "body", "costs")],
+        [*drawn, parts.costs],
         api_name="lights_show",
         show_progress="hidden",
+        trigger_mode="multiple",
         concurrency_limit=8,
         concurrency_id="lights",  # it mostly waits
     )
@@ -231,7 +245,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         return settled(with_samples(library, start))
 
     whole = [way.choice, *parts.named("category", "run", "split"), request]
-    again = {"trigger_mode": "always_last", "cancels": [showing]}
+    again = {"trigger_mode": "always_last"}
     on(tab.select, open_tab, [way.choice], whole, "lights_open", **again)
     on(parts.category.input, choose_category, [way.choice, parts.category], whole, "lights_category", **again)
     on(parts.run.input, choose_run, [way.choice, parts.run], whole, "lights_run", **again)
@@ -254,7 +268,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         if job is not None:
             job.cancel()
 
-    on(parts.start.click, begin, [way.choice, parts.metric], [request], "lights_start", cancels=[showing])
+    on(parts.start.click, begin, [way.choice, parts.metric], [request], "lights_start")
     on(parts.cancel.click, cancel, [way.choice, parts.metric], [], "lights_cancel", concurrency_id="lights-cancel")
     on(parts.metric.input, lambda choice: (choice, next(_numbers)), [way.choice], [request], "lights_metric", **again)
 
@@ -292,7 +306,9 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         shown = choice.shown if choice.shown in lights else lights[-1]
         return way.opened(with_samples(library, replace(choice, lights=lights, shown=shown), prefer_defects=True))
 
-    on(parts.sets.select, open_set, [way.choice, parts.metric], way.outputs, "lights_open_set")
+    on(parts.sets.select, open_set, [way.choice, parts.metric], way.outputs, "lights_open_set").success(
+        None, None, None, js="() => window.scrollTo(0, 0)", api_name="lights_to_top"
+    )
 
     def make_report(choice: Choice, *asked: Any) -> str:
         from afrd.light_report import report
@@ -335,16 +351,6 @@ def _menus(way: Way, choice: Choice) -> list:
         gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(choice.run or "")),
         gr.Dropdown(splits, value=choice.split),
     ]
-
-
-def _only(status: str, start: bool = False, cancel: bool = False) -> dict[str, Any]:
-    """A text and perhaps a button instead of everything."""
-    return {
-        "status": status,
-        "start": gr.Button(visible=start),
-        "cancel": gr.Button(visible=cancel),
-        "body": gr.Column(visible="hidden"),
-    }
 
 
 def _metric(metric: str) -> str:
