@@ -97,7 +97,8 @@ class Preparation:
             name = f"single-{light}"
             add(f"train single-light RD, {light}", partial(self._train, category=category, lights=light, name=name))
         if come_along:
-            add("render the other candies", partial(render, twins=True))
+            # with one process: there is a page to look at now
+            add("render the other candies", partial(render, twins=True, workers=1))
         memory = partial(self._train, category=category, lights="all", name="memory", method="memory")
         add("fill the patch memory", memory)
 

@@ -14,7 +14,7 @@ from afrd.page import links, peers
 from afrd.page.choice import ORDERS, VERDICTS, Choice
 from afrd.page.library import CategoryEntry, Library, RunEntry
 from afrd.page.moves import first_beside, first_choice, known_run, stepped, with_run, with_samples
-from afrd.page.samples import dataset_of, kinds, listed, pages, scores_of, splits_of, strip, strip_of
+from afrd.page.samples import dataset_of, judgeable, kinds, listed, pages, splits_of, strip, strip_of
 from afrd.page.scene import missing_run, nothing_yet, scene
 from afrd.page.table import light_table
 
@@ -276,9 +276,9 @@ def everything(library: Library, choice: Choice) -> list:
         splits, truths = splits_of(library, entry), kinds(dataset_of(library, choice))
     except (ValueError, OSError):  # the light table says what is wrong
         splits, truths = [], ["all"]
-    said = scores_of(library, choice)
-    verdicts = ["all", *VERDICTS] if said is not None and said.threshold is not None else ["all"]
-    orders = list(ORDERS) if said is not None else list(ORDERS[:1])
+    scored, judged = judgeable(library, choice)
+    verdicts = ["all", *VERDICTS] if judged else ["all"]
+    orders = list(ORDERS) if scored else list(ORDERS[:1])
     return [
         choice,
         choice,

@@ -270,8 +270,8 @@ class Library:
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
     from afrd.features import features_stored
 
-    # Reading a whole split for one sample's sake takes minutes on a large one; the store is used once it is there.
-    if len(dataset) <= AT_ONCE or features_stored(dataset, run.teacher, run.config.size):
+    # Nobody is to wait for a whole split for one sample's sake; the store is used once it is there.
+    if features_stored(dataset, run.teacher, run.config.size):
         run.features(dataset)
         with library.turn(run):
             return run.predict_stored(dataset, index, lights)

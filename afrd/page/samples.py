@@ -113,6 +113,18 @@ def scores_of(library: Library, choice: Choice) -> Scores | None:
         return None
 
 
+def judgeable(library: Library, choice: Choice) -> tuple[bool, bool]:
+    """Whether the samples have scores, or will have them in seconds, and verdicts with them; waits for neither."""
+    if choice.run is None or not choice.lights:
+        return False, False
+    try:
+        if not library.scored(choice.run, dataset_of(library, choice)):
+            return False, False
+        return True, library.run(choice.run).threshold(choice.lights) is not None
+    except (ValueError, OSError, RuntimeError):  # the light table says what is wrong
+        return False, False
+
+
 def _ready(library: Library, choice: Choice, dataset: MultiLightDataset) -> bool:
     try:
         return choice.run is not None and library.scored(choice.run, dataset)
