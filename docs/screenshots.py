@@ -20,9 +20,12 @@ from playwright.sync_api import Page, sync_playwright
 DOCS = Path(__file__).parent
 TABS = ("explore", "compare", "errors", "lights", "train", "own", "about")
 DESKTOP, TABLET = (1280, 900), (820, 1180)
+PRESSED = {"lights": "#lights-start", "own": "#own-example"}  # if it is there
 READY = {  # what a tab shows when it has answered; the first time it may work for minutes
     "explore": "#method-scores .js-plotly-plot",
     "compare": "#compare-roc .js-plotly-plot",
+    "lights": "#lights-body .js-plotly-plot",
+    "own": "#own-pictures img",
 }
 QUIET = """quiet => new Promise(done => {
     let timer = setTimeout(done, quiet);
@@ -88,6 +91,10 @@ def take(address: str, out: Path, tabs: tuple[str, ...], view: str) -> None:
 
 def wait_until_still(page: Page, tab: str) -> None:
     page.wait_for_selector(".light-table .panels", state="attached", timeout=300_000)
+    page.evaluate(QUIET, 2000)
+    button = page.locator(PRESSED.get(tab, "#none"))
+    if button.count() and button.first.is_visible():
+        button.first.click()
     if tab in READY:
         page.wait_for_selector(READY[tab], timeout=600_000)
     page.evaluate(QUIET, 2000)
