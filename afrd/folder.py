@@ -94,7 +94,7 @@ def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
 def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, history: list[dict[str, float]]) -> None:
     """Writes what a finished run has; the weights come last and make it whole."""
     with replacing(folder / "history.csv") as path:
-        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False, float_format="%.5g")
+        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
     if len(calibration.errors):
         tensors = {"errors": calibration.errors}
         if calibration.shares is not None:
@@ -105,10 +105,10 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
 
 
 def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> None:
-    """Copies a finished run with another `config`; `half`: floating point numbers in half precision."""
+    """Copies a finished run with another `config`; `half`: numbers with about half their digits."""
     start_run(to, read_config(folder)[0], config)
     with replacing(to / "history.csv") as path:
-        path.write_bytes((folder / "history.csv").read_bytes())
+        pd.read_csv(folder / "history.csv").to_csv(path, index=False, float_format="%.5g" if half else None)
     for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and make it whole
         if (folder / name).is_file():
             tensors, about = load_tensors(folder / name)

@@ -59,7 +59,7 @@ def test_a_sample_from_nowhere_lies_on_the_table_too():
     assert all(
         tile["on"] and tile["usable"] and tile["picture"].startswith("data:image/") for tile in content["lights"]
     )
-    assert content["shown"] == "lamp1" and not any(panel.get("map") for panel in content["panels"])
+    assert content["shown"] == "lamp0" and not any(panel.get("map") for panel in content["panels"])
 
 
 def test_maps_are_sent_in_units_of_the_threshold_and_scores_beside_them():
