@@ -10,9 +10,9 @@
 # - the remedy, attention over evidence, which has nothing to learn and nothing to gain from looking away;
 # - what one network can do that six cannot: any subset of the lights, without training anew.
 #
-# **Prerequisites**: [notebook 2](02_reverse_distillation.ipynb). **Time**: 25 minutes to read, about four minutes to
-# run on two cores the first time; rendered data, features and finished runs are kept, so that the second time takes
-# less than one. **Seeds**: data and trainings use seed 0. One category, 40 test parts, 200 steps: read the direction,
+# **Prerequisites**: [notebook 2](02_reverse_distillation.ipynb). **Time**: 25 minutes to read, about six minutes to
+# run on two cores the first time (eleven trainings); rendered data, features and finished runs are kept, so that the
+# second time takes less than one. **Seeds**: data and trainings use seed 0. One category, 40 test parts, 200 steps: read the direction,
 # not the digits.
 #
 # **The code that is explained here**: `afrd/fusion.py`, `afrd/model.py`, `afrd/comparison.py`, `afrd/attribution.py`.
