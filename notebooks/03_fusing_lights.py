@@ -12,8 +12,8 @@
 #
 # **Prerequisites**: [notebook 2](02_reverse_distillation.ipynb). **Time**: 25 minutes to read, about six minutes to
 # run on two cores the first time (eleven trainings); rendered data, features and finished runs are kept, so that the
-# second time takes less than one. **Seeds**: data and trainings use seed 0. One category, 40 test parts, 200 steps: read the direction,
-# not the digits.
+# second time takes less than one. **Seeds**: data and trainings use seed 0. One category, 40 test parts, 200 steps:
+# read the direction, not the digits.
 #
 # **The code that is explained here**: `afrd/fusion.py`, `afrd/model.py`, `afrd/comparison.py`, `afrd/attribution.py`.
 
