@@ -127,16 +127,19 @@ kind = pd.Series("not seen", found.samples.index, name="peak").mask(found.sample
 overview = pd.crosstab(kind[found.bad], pd.Series(found.outcome(), name="verdict")[found.bad])
 print(overview.to_string())
 by_name = found.samples.assign(score=found.scores[found.run], kind=kind).set_index("sample")
+scores = by_name[found.bad.tolist()].groupby("kind").score
+print(scores.describe()[["count", "min", "50%", "max"]].round(2).to_string())
 if not FAST:
-    assert set(by_name.loc[["01", "33", "35"], "kind"]) == {"not seen"}
-    assert set(by_name.loc[["09", "21"], "kind"]) == {"seen"} and by_name.loc[["09", "21"], "score"].min() > 0.9
+    assert set(scores.groups) == {"seen", "not seen"} and scores.median()["not seen"] < scores.median()["seen"] - 0.2
+    assert scores.min()["seen"] > 0.8
 
 # %% [markdown]
-# Samples 01, 33 and 35 were not seen; 09 and 21 were seen and lie within a tenth of the threshold. Look at one of each.
-# The turquoise line is the true defect; the colours reach from 0 to twice the threshold, the same in every figure.
+# A defect that was not seen scores lower as a rule, and what was seen but not called lies within a fifth of the
+# threshold. Look at the lowest of each kind. The turquoise line is the true defect; the colours reach from 0 to twice
+# the threshold, the same in every figure.
 
 # %%
-for name in ("01", "03") if FAST else ("33", "09"):
+for name in scores.idxmin():
     sample = test[test.names.index(name)]
     afrd.figures.overlay(sample, run.predict(sample)).update_layout(width=460, height=480).show()
 
@@ -178,17 +181,14 @@ print(ranks.round(2).to_string())
 faintest = bad.nsmallest(3, "grey_levels")
 print(faintest[["sample", "defects", "grey_levels", "score", "outcome"]].round(2).to_string(index=False))
 if not FAST:
-    assert (
-        faintest.grey_levels.max() < 20
-        and (faintest.outcome == "missed").all()
-        and set(faintest["sample"]) == {"01", "33", "35"}
-    )
+    assert faintest.grey_levels.max() < 20 and (faintest.outcome == "missed").all()
+    assert (by_name.kind[faintest["sample"]] == "not seen").sum() >= 2
     assert abs(ranks["grey_levels"]) < 0.4
     assert bad.grey_levels[bad.defects == "normals"].median() < bad.grey_levels.median()
 
 # %% [markdown]
-# Half a yes. The three faintest defects are missed, all three, and they are exactly the ones that were "not seen":
-# under no lamp do they change the picture by 20 grey levels. A network has little to go by there; another *lamp* might
+# Half a yes. The three faintest defects are missed, all three, and at least two of them were "not seen": under no lamp
+# do they change the picture by 20 grey levels. A network has little to go by there; another *lamp* might
 # help.
 #
 # But over all samples the rank correlation of score and faintness is weak. Changes of the grain are fainter than the
