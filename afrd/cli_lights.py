@@ -118,11 +118,9 @@ def _show(survey: Survey, advice: Advice) -> None:
     name = METRIC_NAMES[advice.metric]
     print(f"\nthe best in {name} for each cost (in {advice.unit}), the smallest rig, and all lights")
     _table(advice.sets[rows].sort_values("cost")[columns].set_index("lights"))
-    print(
-        f"\nfor at most so many {advice.unit}" if advice.unit == UNIT else f"\nfor at most so much ({advice.unit})",
-        end="",
-    )
-    print(": sets chosen on one half, judged on the other; change against all lights, each end at 95 % confidence")
+    budget = f"so many {advice.unit}" if advice.unit == UNIT else f"so much ({advice.unit})"
+    print(f"\nfor at most {budget}: sets chosen on one half, judged on the other; ", end="")
+    print("change against all lights, each end at 95 % confidence")
     _table(advice.budgets.set_index("budget").drop(columns=["size", "cost"]))
     print(f"\nlights: {name} alone, Shapley value, change without it")
     _table(advice.lights)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,20 +145,21 @@ class Preparation:
             progress=lambda done, total: self._set(index, done=done, total=total),
         )
 
-    def _bring(self, index: int, category: str) -> None:
+    @cached_property
+    def _teacher(self) -> Teacher:
         from afrd.teacher import load_teacher
 
-        teacher = load_teacher()
+        return load_teacher()
+
+    def _bring(self, index: int, category: str) -> None:
         for shipped in sorted((self.come_along / category).iterdir()):
-            bring(shipped, self.runs / category / shipped.name, self.data, teacher)
+            bring(shipped, self.runs / category / shipped.name, self.data, self._teacher)
 
     def _train(self, index: int, category: str, lights: str, name: str, method: str = "afrd") -> None:
         from afrd.datasets import open_dataset
-        from afrd.teacher import load_teacher
         from afrd.training import StepReport, fit
 
-        teacher = load_teacher()
-        if bring(self.come_along / category / name, self.runs / category / name, self.data, teacher):
+        if bring(self.come_along / category / name, self.runs / category / name, self.data, self._teacher):
             return
 
         def on_features(done: int, total: int) -> None:
@@ -181,7 +182,7 @@ class Preparation:
             method=method,
             memory=MEMORY if name == "afrd" else None,
             width=WIDTH,
-            teacher=teacher,
+            teacher=self._teacher,
             size=SIZE,
             show_progress=False,
             on_step=on_step,

@@ -28,9 +28,8 @@ def answer(survey: Survey, advice: Advice) -> str:
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     samples, lights, name = good + bad, len(survey.lights), METRIC_NAMES[advice.metric]
     if advice.enough:
-        rows = advice.budgets[
-            advice.budgets.verdict == ENOUGH
-        ]  # where sets were searched, two budgets may name one set
+        # where sets were searched, two budgets may name one set
+        rows = advice.budgets[advice.budgets.verdict == ENOUGH]
         budget = rows[rows.lights == ", ".join(advice.smallest_rig)].iloc[-1]
         count = len(advice.smallest_rig)
         price = ""
