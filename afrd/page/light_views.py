@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,8 @@ def set_rows(survey: Survey, advice: Advice) -> dict[str, Any]:
     return {"headers": headers, "data": values, "metadata": {"display_value": texts, "styling": styles}}
 
 
-def cost_rows(advice_costs: dict[str, float]) -> dict[str, Any]:
-    return {"headers": ["Light", "Cost"], "data": [[light, cost] for light, cost in advice_costs.items()]}
+def cost_rows(costs: Iterable[tuple[str, float]]) -> dict[str, Any]:
+    return {"headers": ["Light", "Cost"], "data": [list(row) for row in costs]}
 
 
 def read_costs(rows: Any, lights: tuple[str, ...]) -> dict[str, float]:

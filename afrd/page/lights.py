@@ -177,11 +177,15 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
         return event(handler, inputs, outputs, api_name=name, **usual | options)
 
-    watched: dict[str | None, int] = {}  # by session, the request that waits; Gradio's own `cancels` logs errors
+    turn = gr.State(0)  # the number of a drawing anew of what the request is about
+    watched: dict[str | None, int] = {}  # by session, the newest number; Gradio's own `cancels` logs errors
 
-    def show(request: tuple[Choice, int], page: gr.Request, *asked: Any) -> Iterator[dict]:
+    def show(request: tuple[Choice, int], turn: int, page: gr.Request, *asked: Any) -> Iterator[dict]:
         """Waits for work that goes on, and shows what there is, until the session asks for something else."""
-        session, number = page.session_hash, request[1]
+        session, number = page.session_hash, max(request[1], turn)
+        yield {parts.status: gr.skip()}  # of a generator that yields nothing Gradio would empty the outputs
+        if watched.get(session, 0) > number:
+            return
         watched[session] = number
         try:
             for values in found_for(request[0], *asked):
@@ -193,7 +197,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
                 del watched[session]
 
     def found_for(choice: Choice, *asked: Any) -> Iterator[dict]:
-        metric = _metric(asked[0])
+        metric, delta, unit, costs, which = _metric(asked[0]), *asked[1:]
         try:
             subject = desk.subject(choice)
             found = desk.survey(subject, metric)
@@ -208,18 +212,22 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
             if found is None:
                 yield {parts.status: views.not_yet(subject.run, subject.dataset)}
                 return
-            values = _drawn(found, *asked)
-            costs = views.read_costs(asked[3], found.lights)
-            values["costs"] = views.cost_rows({light: costs.get(light, 1.0) for light in found.lights})
-            yield parts.filled(values)
         except NothingToShowError as why:
             yield {parts.status: views.message(*why.parts)}
-        except ValueError as error:
-            yield {parts.status: views.message("This cannot be shown", str(error))}
+            return
+        fresh = [row[0] for row in costs or []] != list(found.lights)  # what somebody typed is never written over
+        try:
+            if fresh:
+                costs = [*(dict.fromkeys(found.lights, 1.0) | views.read_costs(costs, found.lights)).items()]
+            values = _drawn(found, metric, delta, unit, costs, which)
+        except ValueError as error:  # what was typed stays there to be mended
+            raise gr.Error(str(error), print_exception=False) from None
+        yield parts.filled(values | ({"costs": views.cost_rows(costs)} if fresh else {}))
 
-    request.change(
+    gr.on(
+        [request.change, turn.change],
         show,
-        [request, *asked],
+        [request, turn, *asked],
         [*drawn, parts.costs],
         api_name="lights_show",
         show_progress="hidden",
@@ -270,7 +278,16 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
 
     on(parts.start.click, begin, [way.choice, parts.metric], [request], "lights_start")
     on(parts.cancel.click, cancel, [way.choice, parts.metric], [], "lights_cancel", concurrency_id="lights-cancel")
-    on(parts.metric.input, lambda choice: (choice, next(_numbers)), [way.choice], [request], "lights_metric", **again)
+    # One way to all that is drawn: were there two, the older drawing could be the last to arrive.
+    for name, event in (
+        ("metric", parts.metric.input),
+        ("delta", parts.delta.change),
+        ("unit", parts.unit.submit),
+        ("unit_left", parts.unit.blur),
+        ("costs", parts.costs.input),
+        ("which", parts.which.input),
+    ):
+        on(event, lambda: next(_numbers), [], [turn], f"lights_{name}", **again)
 
     def kept(choice: Choice, metric: str) -> tuple[Subject, Survey]:
         try:
@@ -282,18 +299,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
             raise gr.Error("The lights of this run have not been judged yet.", print_exception=False)
         return subject, found
 
-    def redraw(choice: Choice, *asked: Any) -> dict:
-        try:
-            return parts.filled(_drawn(kept(choice, asked[0])[1], *asked))
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-
     inputs = [way.choice, *asked]
-    on(parts.delta.change, redraw, inputs, drawn, "lights_delta", trigger_mode="always_last")
-    on(parts.unit.submit, redraw, inputs, drawn, "lights_unit")
-    on(parts.unit.blur, redraw, inputs, drawn, "lights_unit_left")
-    on(parts.costs.input, redraw, inputs, drawn, "lights_costs", trigger_mode="always_last")
-    on(parts.which.input, redraw, inputs, drawn, "lights_which", trigger_mode="always_last")
 
     def open_set(choice: Choice, metric: str, event: gr.SelectData) -> list:
         subject, found = kept(choice, metric)
