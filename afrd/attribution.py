@@ -127,11 +127,23 @@ def estimated_visibility(sample: Sample, seen: Prediction) -> np.ndarray:
     Returns:
         (L, H, W).
     """
-    pictures = 255 * sample.select(seen.lights).images.numpy()  # (L, 3, H, W)
+    return seen.plain_maps * local_contrast(sample.select(seen.lights).images.numpy())
+
+
+def local_contrast(pictures: np.ndarray) -> np.ndarray:
+    """Standard deviation of grey levels around every place, in 0..255; see `estimated_visibility`.
+
+    Args:
+        pictures: (L, 3, H, W) in 0..1.
+
+    Returns:
+        (L, H, W), the root mean square over the channels.
+    """
     sigma = CONTRAST * max(pictures.shape[-2:])
     around = partial(gaussian_filter, sigma=(0, 0, sigma, sigma))
-    variance = around(pictures**2) - around(pictures) ** 2
-    return seen.plain_maps * np.sqrt(variance.clip(0).mean(1))
+    levels = 255 * pictures
+    variance = around(levels**2) - around(levels) ** 2
+    return np.sqrt(variance.clip(0).mean(1))
 
 
 def evidence_inside(sample: Sample, seen: Prediction) -> dict[str, np.ndarray]:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from afrd.evidence import Evidence, Maps, resize, smooth, to_maps
+from afrd.features import Features
 from afrd.fusion import FUSIONS, FeatureFusion
 from afrd.memory import PatchBank
 from afrd.student import NarrowStudent, RD4ADStudent
@@ -21,6 +22,7 @@ from afrd.weights import TORCHVISION
 TARGETS = ("lights", "fused")
 METHODS = ("afrd", "memory")
 VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
+EXCUSED = 0.5  # of the evidence that the most similar good patch raised; see docs/method.md
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,32 @@ class ModelConfig:
             )
         if self.target == "lights" and self.fusion == "concat":
             raise ValueError("fusion 'concat' joins features, so it needs target 'fused' (--target fused)")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the evidence is made of, smoothed, on the grid of the finest scale.
+
+    Attributes:
+        scales: per scale (B, L, h, w), the student's errors e exp(-v / 2); S is their sum.
+        plain: (B, L, h, w), the sum of e over the scales.
+        distance: (B, L, h, w), D to the nearest remembered patch of a good part; None without a memory.
+        usual: (B, L, h, w), U, the evidence which that patch raised in its own part; None without a memory.
+        shares: see `Evidence`.
+    """
+
+    scales: list[Tensor]
+    plain: Tensor
+    distance: Tensor | None
+    usual: Tensor | None
+    shares: Tensor | None
+
+    def evidence(self) -> Tensor:
+        """S, or with a memory max(0, sqrt(S D) - U / 2)."""
+        errors = torch.stack(self.scales).sum(0)
+        if self.distance is None or self.usual is None:
+            return errors
+        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
 
 
 class AFRD(nn.Module):
@@ -117,24 +145,41 @@ class AFRD(nn.Module):
         """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
 
         That is the error in units of its predicted deviation. The exponent lies between that of the plain error (0) and
-        that of the loss (1). With a memory it is sqrt(S D), the geometric mean with the smoothed distance D to the
-        nearest remembered patch of a good part: what the student cannot regress *and* no good part has shown.
-        docs/method.md has the measurements.
+        that of the loss (1). With a memory it is max(0, sqrt(S D) - U / 2): the geometric mean with the distance D to
+        the nearest remembered patch of a good part, which is what the student cannot regress *and* no good part has
+        shown, less half of the evidence U that this patch raised itself when its good part was seen against the others:
+        what always looks unusual, such as an edge or a highlight, is partly excused. docs/method.md has the
+        measurements.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
             present: (B, L) bool. What stands in an absent light's place does not matter.
         """
+        parts = self.parts(features, present)
+        return Evidence(parts.evidence(), parts.shares, present, parts.plain)
+
+    def parts(self, features: Sequence[Tensor], present: Tensor) -> Parts:
+        """What `evidence` is made of; for its arguments see there."""
         inward, shares, _ = self._fuse(features, present)
+        weighted, plain = self._errors(inward)
+        share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
+        distance, usual = (None, None) if self.bank is None else (smooth(found) for found in self.bank(inward))
+        return Parts(weighted, plain, distance, usual, share)
+
+    def _errors(self, inward: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Per scale e exp(-v / 2), and the sum over scales of e; smoothed, on the grid of the finest scale."""
         regressed, log_variance = self.student(inward)
         grid = inward[0].shape[-2:]
         plain = cosine_errors(regressed, inward)
         weighted = [e * torch.exp(-VARIANCE_EXPONENT * v) for e, v in zip(plain, log_variance, strict=True)]
-        share = None if shares is None else torch.stack([resize(s, grid) for s in shares]).mean(0)
-        errors, plain_errors = (smooth(torch.stack([resize(e, grid) for e in es]).sum(0)) for es in (weighted, plain))
+        return [smooth(resize(e, grid)) for e in weighted], smooth(torch.stack([resize(e, grid) for e in plain]).sum(0))
+
+    @torch.no_grad()
+    def remember(self, features: Features, index: Sequence[int], positions: Sequence[int], seed: int) -> None:
+        """Fills the memory, if there is one, once the student is trained; see `PatchBank.fill` for the arguments."""
         if self.bank is not None:
-            errors = (errors * smooth(self.bank(inward))).clamp_min(0.0).sqrt()
-        return Evidence(errors, share, present, plain_errors)
+            self.eval()
+            self.bank.fill(features, index, positions, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
 
     def forward(self, features: Sequence[Tensor], present: Tensor, size: tuple[int, int]) -> Maps:
         """`evidence`, brought to a picture's size (H, W) and fused."""

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from afrd.datasets import MultiLightDataset, Sample
-from afrd.evidence import resize, smooth, to_maps
+from afrd.evidence import Evidence, resize, to_maps
 from afrd.memory import PatchMemory, embed
-from afrd.model import VARIANCE_EXPONENT, cosine_errors
-from afrd.runs import Model, Run
+from afrd.model import Parts
+from afrd.runs import Run
 
 NEIGHBOURS = 3
 SEARCHED = 64  # training samples that are searched, evenly spaced in a larger set
@@ -33,8 +33,12 @@ class LightReason:
         attention: its weight in the anomaly map here, 0..1.
         error: its error here, in the unit of the maps; with target `fused` that of the fused features.
         scales: what each of the teacher's scales, finest first, adds to the student's error; empty for a patch memory.
-        distance: to what the run remembers of good parts; None where it remembers nothing. With both, the error is the
-            root of sum(scales) * distance; with one of them, it is that one.
+        distance: to what the run remembers of good parts; None where it remembers nothing.
+        usual: the evidence which the most similar remembered patch raised in its own good part; None where the run
+            keeps none.
+
+    The error is sum(scales), or `distance` where there are no scales; with both it is that of `Parts.evidence`, to the
+    precision of enlarging the maps.
     """
 
     light: str
@@ -42,6 +46,7 @@ class LightReason:
     error: float
     scales: tuple[float, ...]
     distance: float | None
+    usual: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,41 +115,25 @@ def why(
     used = run.lights_of(sample, lights)
     found = [f.to(run.device).float() for f in (features or run.features_of(sample, used))]
     present = torch.tensor([[light in used for light in run.lights]], device=run.device)
-    maps = to_maps(run.model.evidence(found, present), (height, width), run.model.config.fusion)
-    # each (L,), or (1,) with target `fused`
-    scales = [resize(part, (height, width))[0, :, y, x] for part in scale_errors(run.model, found, present)]
-    alone = not isinstance(run.model, PatchMemory) and run.model.bank is None  # the student, without a memory
+    if isinstance(run.model, PatchMemory):
+        evidence = run.model.evidence(found, present)
+        parts = Parts([], evidence.errors, evidence.errors, None, None)
+    else:
+        parts = run.model.parts(found, present)
+        evidence = Evidence(parts.evidence(), parts.shares, present)
+    maps = to_maps(evidence, (height, width), run.model.config.fusion)
+
+    def here(part: Tensor, light: int) -> float:  # (1, L, h, w), or (1, 1, h, w) with target `fused`
+        return float(resize(part, (height, width))[0, light if part.shape[1] > 1 else 0, y, x])
+
     reasons = []
     for light in used:
         i = run.lights.index(light)
         attention, error = float(maps.attention[0, i, y, x]), float(maps.light_maps[0, i, y, x])
-        parts = tuple(float(scale[i if len(scale) > 1 else 0]) for scale in scales)
-        distance = None if alone else error**2 / max(sum(parts), 1e-12) if parts else error
-        reasons.append(LightReason(light, attention, error, parts, distance))
+        distance, usual = (None if part is None else here(part, i) for part in (parts.distance, parts.usual))
+        scales = tuple(here(part, i) for part in parts.scales)
+        reasons.append(LightReason(light, attention, error, scales, distance, usual))
     return Why(x, y, float(maps.anomaly_map[0, y, x]), run.model.config.strides, tuple(reasons))
-
-
-def scale_errors(model: Model, features: Sequence[Tensor], present: Tensor) -> list[Tensor]:
-    """What each scale of the teacher's features adds to the error of a model's student; see `AFRD.evidence`.
-
-    Args:
-        model: a model in evaluation mode.
-        features: per scale (B, L, C, h, w), finest first.
-        present: (B, L) bool.
-
-    Returns:
-        Per scale (B, L, h, w) on the grid of the finest one, (B, 1, h, w) with target `fused`; nothing for a patch
-        memory, whose distance is over all scales at once.
-    """
-    if isinstance(model, PatchMemory):
-        return []
-    inward, _, _ = model._fuse(features, present)
-    regressed, log_variance = model.student(inward)
-    grid = inward[0].shape[-2:]
-    return [
-        smooth(resize(e * torch.exp(-VARIANCE_EXPONENT * v), grid))
-        for e, v in zip(cosine_errors(regressed, inward), log_variance, strict=True)
-    ]
 
 
 @torch.inference_mode()

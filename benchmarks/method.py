@@ -2,7 +2,7 @@
 
     python benchmarks/method.py data/candies Praline Licorice Peppermint Gumdrop --seeds 0 1 2 --out runs/method
 
-For every category and seed: AFRD by the defaults of `afrd train`, its fusions of the evidence, its student without the
+For every category and seed: AFRD by the defaults of `afrd train`, its fusions of the evidence, without parts of its
 memory, each of its lights alone; the patch memory; a reverse distillation of each light, and these fused late. With
 `--faithful` also attention, mean and max over features, and what attention over features looks at. The number of epochs
 is fixed beforehand; nothing is chosen on the test split. `scores.csv` holds every figure.
@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -43,13 +44,12 @@ def plans(options: argparse.Namespace, lights: tuple[str, ...]) -> dict[str, dic
     return made
 
 
-def train(root: Path, category: str, folder: Path, wanted: dict) -> float:
+def train(data: Category, folder: Path, wanted: dict) -> float:
     """Seconds that training took, from its features to the finished run; 0 if the run was there."""
-    torch.set_num_threads(1)
     if (folder / "model.safetensors").exists():
         return 0.0
     began = time.monotonic()
-    afrd.fit(afrd.open_dataset(root, category), out=folder, show_progress=False, **wanted)
+    afrd.fit(data, out=folder, show_progress=False, **wanted)
     return time.monotonic() - began
 
 
@@ -68,8 +68,12 @@ def judged(folder: Path, data: Category, teacher: Teacher, faithful: bool) -> It
         yield f"AFRD, light {light} alone", run("afrd").evaluate(test, light)
     for how in EVIDENCE_FUSIONS:
         yield f"patch memory, {how}", run("memory").evaluate(test, fusion=how)
+    # the same student with parts of the memory taken away; thresholds are not looked at
+    strict = load_run(folder / "afrd", teacher=teacher)
+    strict.model.bank.usual.zero_()
+    yield "AFRD, nothing excused, attention", strict.evaluate(test)
     alone = load_run(folder / "afrd", teacher=teacher)
-    alone.model.bank = None  # the same student; its threshold is not looked at
+    alone.model.bank = None
     for how in EVIDENCE_FUSIONS:
         yield f"AFRD without memory, {how}", alone.evaluate(test, fusion=how)
     singles = [run(f"single-{light}").evaluate(test) for light in data.lights]
@@ -81,6 +85,37 @@ def judged(folder: Path, data: Category, teacher: Teacher, faithful: bool) -> It
         yield f"{how} over features", run(f"fused-{how}").evaluate(test)
 
 
+@dataclass
+class Found:
+    """What one category and seed gave: a row and `REPEATS` bootstrap draws a method, and what is to be printed."""
+
+    rows: list[dict]
+    draws: dict[str, np.ndarray]
+    said: list[str]
+
+
+def one(options: argparse.Namespace, category: str, seed: int) -> Found:
+    """Trains and judges every method, with one thread."""
+    torch.set_num_threads(1)
+    data, teacher = afrd.open_dataset(options.root, category), load_teacher()
+    folder = options.out / category / f"seed{seed}"
+    seconds = {
+        name: train(data, folder / name, plan | {"seed": seed}) for name, plan in plans(options, data.lights).items()
+    }
+    found = Found([], {}, [f"{category}, seed {seed}: " + ", ".join(f"{n} {s:.0f} s" for n, s in seconds.items())])
+    for label, predictions in judged(folder, data, teacher, options.faithful):
+        found.rows.append({"method": label, "category": category, "seed": seed, **predictions.metrics()})
+        # the same test samples are drawn for all methods and seeds of a category
+        found.draws[label] = predictions.resampler.draw(REPEATS, options.categories.index(category))
+    if "twins" in data:
+        hits = measure(load_run(folder / "afrd", teacher=teacher), data).summary().loc["all"]
+        found.rows[0] |= {f"hit, {kind}": hits[kind, "hit"] for kind in hits.index.get_level_values(0).unique()}
+        found.rows[0]["hit, chance"] = hits["error", "chance"]
+    if options.faithful:
+        found.said.append(sentence(drift(load_run(folder / "fused-attention", teacher=teacher), data["train"])))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
@@ -89,42 +124,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--single-epochs", type=int, help="of each single-light RD; default that of `afrd train`")
     parser.add_argument("--faithful", action="store_true", help="also the fusions of features")
-    parser.add_argument("--jobs", type=int, default=2, help="trainings at once, one thread each")
+    parser.add_argument("--jobs", type=int, default=2, help="categories and seeds at once, one thread each")
     options = parser.parse_args()
     teacher = load_teacher()
+    for category in options.categories:
+        data = afrd.open_dataset(options.root, category)
+        for split in ("train", "val", data.test_split):  # before two processes ask for the same features
+            if split in data:
+                load_features(data[split], teacher, 512)
     rows: list[dict] = []
     draws: dict[str, list[np.ndarray]] = {}
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for number, category in enumerate(options.categories):
-            data = afrd.open_dataset(options.root, category)
-            for split in ("train", "val", data.test_split):  # before two processes ask for the same features
-                if split in data:
-                    load_features(data[split], teacher, 512)
-            for seed in options.seeds:
-                folder = options.out / category / f"seed{seed}"
-                jobs = {
-                    name: pool.submit(train, options.root, category, folder / name, plan | {"seed": seed})
-                    for name, plan in plans(options, data.lights).items()
-                }
-                seconds = {name: job.result() for name, job in jobs.items()}
-                print(
-                    f"{category}, seed {seed}: " + ", ".join(f"{n} {s:.0f} s" for n, s in seconds.items()), flush=True
-                )
-                for label, found in judged(folder, data, teacher, options.faithful):
-                    rows.append({"method": label, "category": category, "seed": seed, **found.metrics()})
-                    # the same test samples are drawn for all methods and seeds of a category
-                    draws.setdefault(label, []).append(found.resampler.draw(REPEATS, number))
-                if "twins" in data:
-                    hits = measure(load_run(folder / "afrd", teacher=teacher), data).summary().loc["all"]
-                    rows[-1] |= {f"hit, {kind}": hits[kind, "hit"] for kind in hits.index.get_level_values(0).unique()}
-                    rows[-1]["hit, chance"] = hits["error", "chance"]
-                if options.faithful:
-                    print(sentence(drift(load_run(folder / "fused-attention", teacher=teacher), data["train"])))
+        tasks = {
+            seed: [pool.submit(one, options, category, seed) for category in options.categories]
+            for seed in options.seeds
+        }
+        for number, of_seed in enumerate(tasks.values(), 1):
+            for task in of_seed:
+                found = task.result()
+                print("\n".join(found.said), flush=True)
+                rows += found.rows
+                for label, drawn in found.draws.items():
+                    draws.setdefault(label, []).append(drawn)
                 pd.DataFrame(rows).to_csv(options.out / "scores.csv", index=False)
-    report(pd.DataFrame(rows), draws, options)
+            report(pd.DataFrame(rows), draws, options.categories, options.seeds[:number])  # of what there is by now
 
 
-def report(scores: pd.DataFrame, draws: dict[str, list[np.ndarray]], options: argparse.Namespace) -> None:
+def report(scores: pd.DataFrame, draws: dict[str, list[np.ndarray]], categories: list[str], seeds: list[int]) -> None:
     """Means over categories and seeds, and AFRD minus each method with 95 % paired bootstrap intervals."""
     means = scores.groupby("method", sort=False)[SHOWN].mean()
     columns = [METRICS.index(metric) for metric in SHOWN]
@@ -138,16 +164,14 @@ def report(scores: pd.DataFrame, draws: dict[str, list[np.ndarray]], options: ar
             low, high = np.quantile(drawn[REFERENCE][:, m] - drawn[label][:, m], [0.025, 0.975])
             changes.append(f"{means[metric][REFERENCE] - means[metric][label]:+.3f} [{low:+.3f}, {high:+.3f}]")
         table[metric], table[f"AFRD minus it, {metric}"] = cells, changes
-    print(
-        f"\n{', '.join(options.categories)}; seeds {options.seeds}; means, [95 % bootstrap interval over the samples]"
-    )
+    print(f"\n{', '.join(categories)}; seeds {seeds}; means, [95 % bootstrap interval over the samples]")
     print(table.to_string())
     print("\nby category, mean over seeds")
     print(scores.pivot_table(index="method", columns="category", values=SHOWN, sort=False).round(3).to_string())
     hits = [column for column in scores if column.startswith("hit")]
     if hits:
         print("\nattribution, top-1 hit rate")
-        print(scores.dropna(subset=hits).groupby("category")[hits].mean().round(3).to_string())
+        print(scores.dropna(subset=hits).groupby("category")[hits].mean().round(3).to_string(), flush=True)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ from afrd.metrics import aupro, image_metrics, pixel_metrics
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps
 HOME = Path(os.environ.get("AFRD_NOTEBOOK_DATA") or Path.home() / ".cache" / "afrd-notebooks")
 SMALL = {"size": 64, "train": 6, "val": 4, "test_good": 4, "test_bad": 4, "workers": 1} if FAST else {}
-EPOCHS = 1 if FAST else 40  # of 5 steps
+EPOCHS = 1 if FAST else 25  # of 5 steps
 DRAWS = 200 if FAST else 2000  # of the simulations
 
 # %% [markdown]

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import afrd
+from afrd.attribution import local_contrast
 from afrd.drift import drift, sentence
 
 
@@ -32,6 +33,19 @@ def test_attention_and_variety_are_those_of_the_run_and_the_features(fused: afrd
     np.testing.assert_allclose(table.variety, torch.stack(naive).mean(0).numpy(), rtol=1e-6)
 
 
+def test_a_dimmed_light_has_less_contrast_in_proportion(candies: Path):
+    pictures = afrd.open_dataset(candies, "Praline")["train"][0].images.numpy()
+    whole, dimmed = local_contrast(pictures), local_contrast(0.25 * pictures)
+    assert whole.shape == (6, 64, 64) and 1 < whole.mean() < 128
+    np.testing.assert_allclose(dimmed, whole / 4, rtol=1e-2, atol=0.05)
+    y, x, sigma = 30, 40, 0.5
+    weights = np.exp(-0.5 * ((np.arange(64)[:, None] - y) ** 2 + (np.arange(64) - x) ** 2) / sigma**2)
+    levels, weights = 255 * pictures[3].astype(float), weights / weights.sum()
+    mean = (weights * levels).sum((1, 2))
+    expected = np.sqrt((weights * (levels - mean[:, None, None]) ** 2).sum((1, 2)).mean())
+    assert whole[3, y, x] == pytest.approx(expected, rel=0.02)
+
+
 def test_attention_that_is_turned_to_one_light_is_reported(fused: afrd.Run, candies: Path):
     train = afrd.open_dataset(candies, "Praline")["train"]
     run = afrd.load_run(fused.folder)
@@ -42,17 +56,20 @@ def test_attention_that_is_turned_to_one_light_is_reported(fused: afrd.Run, cand
             score.light[1] = -3.0
     table = drift(run, train)
     assert table.attention["top"] > 0.95
-    expected = "drifted" if table.variety["top"] < table.variety["box"] else "+1.00."
+    tells = (table.loc["top", ["variety", "contrast"]] > table.loc["box", ["variety", "contrast"]]).all()
+    expected = "with the other +1.00." if tells else "drifted"
     assert "Light top has the most attention" in sentence(table) and expected in sentence(table)
 
 
 def test_the_sentence_tells_even_from_drifted_attention():
-    def told(attention: list[float], variety: list[float]) -> str:
-        return sentence(pd.DataFrame({"attention": attention, "variety": variety}, index=["a", "b", "c"]))
+    def told(attention: list[float], variety: list[float], contrast: list[float]) -> str:
+        columns = {"attention": attention, "variety": variety, "contrast": contrast}
+        return sentence(pd.DataFrame(columns, index=["a", "b", "c"]))
 
-    assert told([0.34, 0.33, 0.33], [1, 2, 3]).startswith("Attention is almost even")
-    assert told([0.6, 0.3, 0.1], [1, 2, 3]).endswith("drifted to lights that are easy to regress.")
-    assert told([0.6, 0.3, 0.1], [3, 2, 1]).endswith("+1.00.")
+    assert told([0.34, 0.33, 0.33], [1, 2, 3], [1, 2, 3]).startswith("Attention is almost even")
+    assert told([0.6, 0.3, 0.1], [1, 2, 3], [3, 2, 1]).endswith("drifted to lights that are easy to regress.")
+    assert told([0.6, 0.3, 0.1], [3, 2, 1], [1, 2, 3]).endswith("drifted to lights that show little.")
+    assert told([0.6, 0.3, 0.1], [3, 2, 1], [9, 5, 4]).endswith("with the other +1.00.")
 
 
 def test_only_attention_over_features_can_drift(tiny_runs: Path, candies: Path):

@@ -222,14 +222,16 @@ def test_the_gradient_of_a_memory_is_that_of_its_distances():
 
     random = torch.Generator().manual_seed(0)
     bank = PatchBank(2, 5, 7)
-    bank.patches = torch.randn(2, 7, 5, generator=random).half()
+    bank.patches, bank.usual = torch.randn(2, 7, 5, generator=random).half(), torch.rand(2, 7, generator=random)
     features = [torch.randn(3, 2, c, 4, 4, generator=random, requires_grad=True) for c in (2, 3)]
-    bank(features).square().sum().backward()
+    distance, usual = bank(features)
+    (distance.square() + 3 * usual).sum().backward()
     found = [f.grad.clone() for f in features]
     for f in features:
         f.grad = None
-    distances = torch.stack([torch.cdist(one, bank.patches.float()).amin(-1) for one in embed(features)])
-    distances.square().sum().backward()
+    apart = torch.cdist(embed(features), bank.patches.float()[None])  # (B, L, places, patches)
+    weights = (-apart.square()).softmax(-1)
+    (apart.amin(-1).square() + 3 * (weights * bank.usual[:, None]).sum(-1)).sum().backward()
     for mine, f in zip(found, features, strict=True):
         torch.testing.assert_close(mine, f.grad, atol=1e-5, rtol=1e-4)
 

@@ -9,7 +9,7 @@ import torch
 import afrd
 from afrd.evidence import smooth
 from afrd.features import Features
-from afrd.memory import PATCHES, PatchMemory, embed
+from afrd.memory import PATCHES, PatchBank, PatchMemory, embed
 from afrd.model import ModelConfig
 
 
@@ -21,6 +21,10 @@ def good_parts(samples: int = 4) -> Features:
     rng = np.random.default_rng(0)
     scales = [rng.standard_normal((samples, 2, c, s, s)).astype(np.float16) for c, s in ((3, 8), (5, 4))]
     return Features(tuple(scales), ("a", "b"))
+
+
+def sample_of(index: int) -> list[torch.Tensor]:
+    return [f.float() for f in good_parts(3).batch([index])]
 
 
 def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
@@ -36,6 +40,31 @@ def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
             distances = [(patches[light, place] - b).norm().item() for b in memory.bank.patches[light].double()]
             naive[0, light, place // 8, place % 8] = min(distances)
     torch.testing.assert_close(found, smooth(naive), rtol=1e-3, atol=1e-4)
+
+
+def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
+    bank = PatchBank(2, 8, 4096)  # more than there are: every place is kept, in an order of its own
+
+    def errors_of(sample: list[torch.Tensor]) -> torch.Tensor:
+        return sample[0].mean(2).abs()  # any error (1, L, h, w)
+
+    bank.fill(good_parts(3), [0, 1, 2], [0, 1], 0, errors_of)
+    assert bank.usual.shape == (2, 3 * 64)
+    patches, usual = bank.patches.double(), bank.usual.double()
+    for light in range(2):
+        for k in (0, 63, 64, 130, 191):
+            others = [(patches[light, k] - patches[light, j]).norm() for j in range(192) if j // 64 != k // 64]
+            mine = [embed([f[:, [light]] for f in features])[0, 0] for features in map(sample_of, range(3))]
+            place = int((mine[k // 64] - patches[light, k]).norm(dim=-1).argmin())
+            error = errors_of(sample_of(k // 64))[0, light].flatten()[place]
+            assert usual[light, k].item() == pytest.approx((error * min(others)).sqrt().item(), rel=1e-3)
+
+
+def test_one_part_alone_tells_nothing_of_what_is_usual():
+    bank = PatchBank(2, 8, 4096)
+    bank.fill(good_parts(1), [0], [0, 1], 0, lambda sample: sample[0].mean(2).abs())
+    assert not bank.usual.any()
+    assert bank([f.float() for f in good_parts(1).batch([0])])[0].isfinite().all()
 
 
 def test_a_remembered_part_has_no_error_and_every_sample_is_remembered():

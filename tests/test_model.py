@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from afrd.evidence import SMOOTHING, resize, smooth
 from afrd.fusion import FUSIONS
 from afrd.memory import embed
-from afrd.model import AFRD, VARIANCE_EXPONENT, ModelConfig, cosine_errors
+from afrd.model import AFRD, EXCUSED, VARIANCE_EXPONENT, ModelConfig, cosine_errors
 from afrd.student import NarrowStudent, RD4ADStudent
 
 LIGHTS = ("a", "b", "c")
@@ -69,6 +69,7 @@ def remembering(seed: int = 0, **changes) -> AFRD:
     m = model(seed, memory=7, **changes)
     patches = torch.randn(len(m.config.lights), 7, 16, generator=torch.Generator().manual_seed(seed))
     m.bank.patches = torch.nn.functional.normalize(patches, dim=-1).half()
+    m.bank.usual = torch.zeros(patches.shape[:2])
     return m
 
 
@@ -76,12 +77,41 @@ def test_with_a_memory_the_evidence_is_the_geometric_mean_of_error_and_distance(
     f = features()
     m = remembering()
     alone = model()  # the same student
-    distance = smooth(m.bank(f))
+    distance = smooth(m.bank(f)[0])
     expected = (alone.evidence(f, everything()).errors * distance).sqrt()
     torch.testing.assert_close(m.evidence(f, everything()).errors, expected)
     place = embed(f)[1, 2].double()[8 * 3 + 5]  # sample 1, light c, row 3, column 5
     naive = min((place - patch.double()).norm().item() for patch in m.bank.patches[2])
-    assert m.bank(f)[1, 2, 3, 5].item() == pytest.approx(naive, rel=1e-5)
+    assert m.bank(f)[0][1, 2, 3, 5].item() == pytest.approx(naive, rel=1e-5)
+
+
+def test_half_of_what_the_most_similar_good_patches_raised_themselves_is_excused():
+    f, m = features(), remembering()
+    strict = m.evidence(f, everything()).errors
+    m.bank.usual = torch.rand(m.bank.usual.shape, generator=torch.Generator().manual_seed(1))
+    m.bank.reach = torch.tensor([0.1, 0.2, 0.3])
+    usual = torch.zeros(2, 3, 64, dtype=torch.float64)
+    for sample, lights in enumerate(embed(f).double()):
+        for light, places in enumerate(lights):
+            for k, place in enumerate(places):
+                apart = [(place - patch.double()).square().sum() for patch in m.bank.patches[light]]
+                weights = [math.exp(-a / m.bank.reach[light]) for a in apart]
+                mean = sum(w * u for w, u in zip(weights, m.bank.usual[light].tolist(), strict=True)) / sum(weights)
+                usual[sample, light, k] = mean
+    usual = usual.view(2, 3, 8, 8).float()
+    expected = (strict - EXCUSED * smooth(usual)).clamp_min(0)
+    torch.testing.assert_close(m.evidence(f, everything()).errors, expected, rtol=1e-4, atol=1e-5)
+    assert (expected > 0).any() and (expected < strict).all()
+
+
+def test_a_file_without_usual_evidence_excuses_nothing():
+    m = remembering()
+    state = {name: value for name, value in m.state_dict().items() if not name.endswith(("usual", "reach"))}
+    read = model(1, memory=7)
+    read.load_state_dict(state)
+    torch.testing.assert_close(
+        read.evidence(features(), everything()).errors, m.evidence(features(), everything()).errors
+    )
 
 
 def test_with_a_memory_a_light_still_says_the_same_whatever_others_are_there():

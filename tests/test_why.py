@@ -13,6 +13,7 @@ import torch.nn.functional as F
 import afrd
 from afrd.datasets import Category, Sample
 from afrd.evidence import resize, smooth
+from afrd.model import EXCUSED
 from afrd.runs import Run, load_run
 from afrd.why import SEARCHED, searched, similar_places, why
 
@@ -59,12 +60,14 @@ def test_with_a_memory_the_scales_are_weighed_by_the_distance_to_good_parts(run:
     x, y = PLACE
     features = [f.float() for f in run.features_of(sample, run.lights)]
     with torch.inference_mode():
-        distance = resize(smooth(run.model.bank(features)), (64, 64))[0, :, y, x]  # (L,)
-    for reason, expected in zip(why(run, sample, PLACE).lights, distance, strict=True):
-        assert reason.distance == pytest.approx(
-            float(expected), rel=0.05
-        )  # the root is taken before the map is enlarged
-        assert (sum(reason.scales) * reason.distance) ** 0.5 == pytest.approx(reason.error, rel=1e-5)
+        distance, usual = (resize(smooth(found), (64, 64))[0, :, y, x] for found in run.model.bank(features))  # (L,)
+    assert usual.min() > 0
+    for light, reason in enumerate(why(run, sample, PLACE).lights):
+        assert reason.distance == pytest.approx(float(distance[light]), rel=1e-5)
+        assert reason.usual == pytest.approx(float(usual[light]), rel=1e-5)
+        # the root is taken before the map is enlarged
+        expected = max(0.0, (sum(reason.scales) * reason.distance) ** 0.5 - EXCUSED * reason.usual)
+        assert expected == pytest.approx(reason.error, rel=0.05)
 
 
 def test_a_light_that_is_hidden_has_nothing_to_say(run: Run, sample: Sample):

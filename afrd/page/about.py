@@ -9,7 +9,10 @@ STEPS = (
     ("Pictures", "one of every light, of one part that does not move"),
     ("Teacher", "frozen; trained on ordinary photographs, it describes every place of every picture"),
     ("Student and memory", "of good parts only: one learns to give the description back, one keeps patches of it"),
-    ("Error of every light", "what the student cannot give back and the memory has not seen is unlike good parts"),
+    (
+        "Error of every light",
+        "what the student cannot give back and the memory has not seen, less what good parts raise too",
+    ),
     ("Attention", "at every place the lights with the largest errors count most"),
     ("Map and score", "the weighted sum of the errors; its highest value is held against the threshold"),
 )

@@ -122,8 +122,11 @@ def _note(found: Why, train: MultiLightDataset | None, similar: bool) -> str:
     scales = ""
     if found.lights[0].scales:
         strides = ", ".join(f"1/{stride}" for stride in found.strides)
-        memory = found.lights[0].distance is not None
-        weighed = ", weighed by the distance to what is remembered of good parts (memory)" if memory else ""
+        weighed = ""
+        if found.lights[0].distance is not None:
+            weighed = ", weighed by the distance to what is remembered of good parts (memory)"
+        if found.lights[0].usual:
+            weighed += ", less half of what the most similar good patch raised itself"
         scales = f"Errors are told apart by the teacher’s scales ({strides} of the resolution){weighed}. "
     if not similar or train is None:
         return scales + "Similar places can be shown once the teacher has read the training set."
