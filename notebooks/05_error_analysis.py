@@ -360,7 +360,8 @@ print(conclusion)
 # found_ranks = [draw[["score", "area"]].corr("spearman").iloc[0, 1] for draw in draws]
 # low, high = np.nanquantile(found_ranks, [0.025, 0.975])
 # print(f"rank correlation of score and area {ranks['area']:.2f}, 95 % interval {low:.2f} to {high:.2f}")
-# assert high - low > 0.3
+# if not FAST:
+#     assert high - low > 0.3
 # ```
 #
 # Larger defects tend to score higher here, but the interval is wide: it reaches from little to a lot. Area and defect
