@@ -73,13 +73,12 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the evidence is made of, smoothed, on the grid of the finest scale.
+    """What the evidence is made of, smoothed, on the grid of the finest scale: (B, L, h, w) each.
 
     Attributes:
-        scales: per scale (B, L, h, w), the student's errors e exp(-v / 2); S is their sum.
-        plain: (B, L, h, w), the sum of e over the scales.
-        distance: (B, L, h, w), D to the nearest remembered patch of a good part; None without a memory.
-        usual: (B, L, h, w), U, the evidence which that patch raised in its own part; None without a memory.
+        scales: per scale the student's errors e exp(-v / 2); S is their sum.
+        plain: the sum of e over the scales.
+        distance, usual: D and U of `afrd.memory`; None without a memory.
         shares: see `Evidence`.
     """
 
@@ -145,11 +144,9 @@ class AFRD(nn.Module):
         """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
 
         That is the error in units of its predicted deviation. The exponent lies between that of the plain error (0) and
-        that of the loss (1). With a memory it is max(0, sqrt(S D) - U / 2): the geometric mean with the distance D to
-        the nearest remembered patch of a good part, which is what the student cannot regress *and* no good part has
-        shown, less half of the evidence U that this patch raised itself when its good part was seen against the others:
-        what always looks unusual, such as an edge or a highlight, is partly excused. docs/method.md has the
-        measurements.
+        that of the loss (1). With a memory it is max(0, sqrt(S D) - U / 2): what the student cannot regress *and* no
+        remembered patch of a good part has shown (distance D), less half of what such patches raised themselves (U).
+        docs/method.md has the measurements.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
@@ -159,7 +156,7 @@ class AFRD(nn.Module):
         return Evidence(parts.evidence(), parts.shares, present, parts.plain)
 
     def parts(self, features: Sequence[Tensor], present: Tensor) -> Parts:
-        """What `evidence` is made of; for its arguments see there."""
+        """What `evidence` is made of; for the arguments see there."""
         inward, shares, _ = self._fuse(features, present)
         weighted, plain = self._errors(inward)
         share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
