@@ -85,9 +85,9 @@ class PatchBank(nn.Module):
         if errors_of is not None and len(kept) > 1:
             owner = torch.arange(len(kept), device=self.patches.device).repeat_interleave(each)
             own = owner[:, None] == owner
-            for light, patches in enumerate(self.patches.float()):
+            for light, (patches, error) in enumerate(zip(self.patches.float(), torch.cat(errors, 1), strict=True)):
                 distance = torch.cdist(patches, patches).masked_fill_(own, torch.inf).amin(-1)
-                self.usual[light] = (torch.cat(errors, 1)[light] * distance).sqrt()
+                self.usual[light] = (error * distance).sqrt()
                 self.reach[light] = REACH * distance.square().mean().clamp_min(1e-6)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -115,6 +115,8 @@ class PatchBank(nn.Module):
             distance = (places - known[light, logits.argmax(-1)]).norm(dim=-1)
         else:
             distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
+        if not self.usual.any():  # a memory alone
+            return distance, torch.zeros_like(distance)
         return distance, (logits.softmax(-1) @ self.usual[..., None])[..., 0]
 
 

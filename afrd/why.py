@@ -123,16 +123,17 @@ def why(
         evidence = Evidence(parts.evidence(), parts.shares, present)
     maps = to_maps(evidence, (height, width), run.model.config.fusion)
 
-    def here(part: Tensor, light: int) -> float:  # (1, L, h, w), or (1, 1, h, w) with target `fused`
-        return float(resize(part, (height, width))[0, light if part.shape[1] > 1 else 0, y, x])
+    def here(part: Tensor) -> list[float]:  # (1, L, h, w), or (1, 1, h, w) with target `fused` -> a value a light
+        return resize(part, (height, width))[0, :, y, x].expand(len(run.lights)).tolist()
 
+    scales = [here(part) for part in parts.scales]
+    distance, usual = (None if part is None else here(part) for part in (parts.distance, parts.usual))
     reasons = []
     for light in used:
         i = run.lights.index(light)
         attention, error = float(maps.attention[0, i, y, x]), float(maps.light_maps[0, i, y, x])
-        distance, usual = (None if part is None else here(part, i) for part in (parts.distance, parts.usual))
-        scales = tuple(here(part, i) for part in parts.scales)
-        reasons.append(LightReason(light, attention, error, scales, distance, usual))
+        known, excuse = (None if part is None else part[i] for part in (distance, usual))
+        reasons.append(LightReason(light, attention, error, tuple(scale[i] for scale in scales), known, excuse))
     return Why(x, y, float(maps.anomaly_map[0, y, x]), run.model.config.strides, tuple(reasons))
 
 

@@ -299,8 +299,6 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
             raise gr.Error("The lights of this run have not been judged yet.", print_exception=False)
         return subject, found
 
-    inputs = [way.choice, *asked]
-
     def open_set(choice: Choice, metric: str, event: gr.SelectData) -> list:
         subject, found = kept(choice, metric)
         row = event.row_value
@@ -325,7 +323,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    on(parts.report.click, make_report, inputs, [parts.report_file], "lights_report").success(
+    on(parts.report.click, make_report, [way.choice, *asked], [parts.report_file], "lights_report").success(
         None, None, None, js=FETCH, api_name="lights_fetch_report"
     )
 
