@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +26,12 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
+def heed_termination() -> None:
+    """SIGTERM, as sent by `docker stop` or a batch system, ends the process like Ctrl-C: tidied up, checkpoint kept."""
+    if threading.current_thread() is threading.main_thread():  # no other thread may say so
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -32,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return app(argv[1:])
     options = parser().parse_args(argv)
+    heed_termination()
     try:
         return options.run(options) or 0
     except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:

@@ -7,8 +7,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from afrd.datasets import MultiLightDataset
 from afrd.teacher import Teacher
 
 Progress = Callable[[int, int], None]
+UNFINISHED = ".unfinished-"  # what the folder of features begins with while they are computed
+UNTOUCHED_SECONDS = 24 * 3600  # after which nobody is believed to compute them any more
 
 
 @dataclass(frozen=True)
@@ -112,31 +116,39 @@ def _compute_all(
     if not len(dataset):
         raise ValueError(f"split {dataset.split!r} of {dataset.category} has no samples, so it has no features")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-    try:
+    _sweep(folder.parent)
+    # A TemporaryDirectory is also removed when the process ends while a background thread is still in this block.
+    with (
+        tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True) as name,
+        ThreadPoolExecutor(1) as reader,  # decodes the next sample while the teacher reads this one
+    ):
+        unfinished = Path(name)
         files: list[np.memmap] = []
-        with ThreadPoolExecutor(1) as reader:  # decodes the next sample while the teacher reads this one
-            ahead = reader.submit(dataset.__getitem__, 0)
-            for i in range(len(dataset)):
-                sample = ahead.result()
-                if i + 1 < len(dataset):
-                    ahead = reader.submit(dataset.__getitem__, i + 1)
-                scales = [f.cpu().numpy() for f in compute_features(teacher, sample.images, size)]
-                if not files:
-                    files = [
-                        np.lib.format.open_memmap(
-                            unfinished / f"scale{s}.npy", "w+", np.float16, (len(dataset), *f.shape)
-                        )
-                        for s, f in enumerate(scales)
-                    ]
-                for file, f in zip(files, scales, strict=True):
-                    file[i] = f
-                if progress:
-                    progress(i + 1, len(dataset))
+        ahead = reader.submit(dataset.__getitem__, 0)
+        for i in range(len(dataset)):
+            sample = ahead.result()
+            if i + 1 < len(dataset):
+                ahead = reader.submit(dataset.__getitem__, i + 1)
+            scales = [f.cpu().numpy() for f in compute_features(teacher, sample.images, size)]
+            if not files:
+                files = [
+                    np.lib.format.open_memmap(unfinished / f"scale{s}.npy", "w+", np.float16, (len(dataset), *f.shape))
+                    for s, f in enumerate(scales)
+                ]
+            for file, f in zip(files, scales, strict=True):
+                file[i] = f
+            if progress:
+                progress(i + 1, len(dataset))
         for file in files:
             file.flush()
         (unfinished / "lights.json").write_text(json.dumps(dataset.lights))
         if not folder.exists():  # another process may have been quicker
             os.replace(unfinished, folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _sweep(store: Path) -> None:
+    """Removes what a process left that was killed on the spot: unfinished features that a day has not touched."""
+    for left in store.glob(UNFINISHED + "*"):
+        with suppress(OSError):  # another process may sweep, too
+            if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > UNTOUCHED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)

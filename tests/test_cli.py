@@ -90,9 +90,14 @@ def test_wrong_input_is_answered_in_one_sentence(capsys, candies, tiny_runs, tmp
     assert not (tmp_path / "r").exists()
 
 
-def test_ctrl_c_keeps_the_checkpoint_and_the_same_command_goes_on(candies, tmp_path: Path):
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_keeps_the_checkpoint_and_the_same_command_goes_on(candies, tmp_path: Path, by):
     train = ["train", str(candies), "Praline", "--out", str(tmp_path / "run"), "--lights", "top", "--size", "64"]
-    start = "import sys, afrd.training as t; t.CHECKPOINT_SECONDS = 0; from afrd.cli import main; sys.exit(main())"
+    start = (
+        "import signal, sys, afrd.training as t; t.CHECKPOINT_SECONDS = 0; from afrd.cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a shell's background job would not heed Ctrl-C
+        "sys.exit(main())"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", start, *train, "--epochs", "100000"], stderr=subprocess.PIPE, text=True
     )
@@ -100,7 +105,7 @@ def test_ctrl_c_keeps_the_checkpoint_and_the_same_command_goes_on(candies, tmp_p
     while not checkpoint.exists():
         assert process.poll() is None
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(by)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and err == "afrd: stopped; the same command goes on from what is done\n"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.safetensors", "config.json"]

@@ -1,6 +1,10 @@
 """Training on real files: it learns, goes on where it stopped, and says what is wrong."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
@@ -14,7 +18,7 @@ from safetensors.torch import load_file
 
 import afrd
 from afrd.devices import autocast, pick_device
-from afrd.features import cache_dir, load_features, teacher_size
+from afrd.features import load_features, teacher_size
 from afrd.folder import read_config
 from afrd.runs import calibration_index
 from afrd.teacher import load_teacher
@@ -81,7 +85,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(data, tea
     assert not all(torch.equal(a[k], c[k]) for k in a)
 
 
-def test_features_are_computed_once_and_again_for_a_changed_picture(candies, teacher, tmp_path: Path):
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch) -> Path:
+    """A feature store that no other test and no page in another process writes to."""
+    monkeypatch.setenv("AFRD_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_features_are_computed_once_and_again_for_a_changed_picture(candies, teacher, tmp_path: Path, own_cache):
     shutil.copytree(candies / "Praline", tmp_path / "Praline")
     dataset = afrd.open_dataset(tmp_path, "Praline")["val"]
     calls: list[int] = []
@@ -97,17 +108,55 @@ def test_features_are_computed_once_and_again_for_a_changed_picture(candies, tea
     picture.write_bytes(dataset.picture(1, "top").read_bytes())
     again = load_features(afrd.open_dataset(tmp_path, "Praline")["val"], teacher, 64)
     assert not np.array_equal(again.scales[0][0, 3], first.scales[0][0, 3])
-    assert not list((cache_dir() / "features").glob(".unfinished*"))
+    assert not list(own_cache.rglob(".unfinished*"))
 
 
-def test_nothing_half_written_is_left_when_a_picture_is_broken(candies, teacher, tmp_path: Path):
+def test_nothing_half_written_is_left_when_a_picture_is_broken(candies, teacher, tmp_path: Path, own_cache):
     shutil.copytree(candies / "Praline", tmp_path / "Praline")
     dataset = afrd.open_dataset(tmp_path, "Praline")["train"]
     dataset.picture(4, "left").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=dataset.picture(4, "left").name):
         afrd.fit(afrd.open_dataset(tmp_path, "Praline"), "all", tmp_path / "run", teacher=teacher, epochs=1, **QUICK)
     assert not (tmp_path / "run").exists()
-    assert not list((cache_dir() / "features").glob(".unfinished*"))
+    assert not list(own_cache.rglob(".unfinished*"))
+
+
+STOPPED = """
+import sys, threading, time, torch
+from afrd.cli import heed_termination
+from afrd.datasets import open_dataset
+from afrd.features import load_features
+from afrd.teacher import load_teacher
+
+heed_termination()
+torch.set_num_threads(1)
+work = open_dataset(sys.argv[1], "Praline")["train"], load_teacher(), 64
+stay = lambda done, total: (print("computing", flush=True), time.sleep(600))
+if sys.argv[2] == "in the background":
+    threading.Thread(target=load_features, args=(*work, stay), daemon=True).start()
+    time.sleep(600)
+load_features(*work, stay)
+"""
+
+
+@pytest.mark.parametrize("where", ["in the background", "in the foreground"])
+def test_no_features_are_left_half_computed_when_the_process_is_told_to_end(candies, own_cache, where):
+    process = subprocess.Popen([sys.executable, "-c", STOPPED, candies, where], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "computing\n" and len(list(own_cache.rglob(".unfinished*"))) == 1
+    process.terminate()
+    process.communicate(timeout=60)
+    assert not list(own_cache.rglob(".unfinished*"))
+
+
+def test_what_a_killed_process_left_is_swept_after_a_day(candies, teacher, own_cache):
+    old, new = (own_cache / "features" / name for name in (".unfinished-old", ".unfinished-new"))
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+        (folder / "scale0.npy").write_bytes(b"half")
+    for path in (old / "scale0.npy", old):
+        os.utime(path, (time.time() - 25 * 3600,) * 2)
+    load_features(afrd.open_dataset(candies, "Praline")["val"], teacher, 64)
+    assert not old.exists() and (new / "scale0.npy").exists()
 
 
 def test_without_a_validation_split_some_training_samples_are_kept_for_the_threshold(candies, teacher, tmp_path: Path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import multiprocessing
 import os
 import sys
 import threading
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afrd.cli import Parser
+from afrd.cli import Parser, heed_termination
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -120,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         port = int(told) if told.isdecimal() else PORT
     if not 1 <= port <= 65535:
         top.error(f"--port {port} is not a port; ports are 1 to 65535")
+    heed_termination()
     preparation = None
     runs, data = options.runs, options.data
     if runs is None and data is None:
@@ -144,4 +147,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{top.prog}: the page does not answer on port {port} ({error}); try again", file=sys.stderr)
         return 1
     page.block_thread()  # until Ctrl-C
+    _end()
     return 0
+
+
+def _end() -> None:
+    """Ends the process at once, tidied up, whatever its background threads do.
+
+    They may be deep in torch, and Python's own way out waits for renderers and aborts when threads come back late.
+    """
+    for renderer in multiprocessing.active_children():
+        renderer.terminate()
+    atexit._run_exitfuncs()  # unfinished features are removed by it
+    sys.stdout.flush()
+    os._exit(0)
