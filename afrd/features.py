@@ -39,6 +39,8 @@ class Features:
 
     def batch(self, index: np.ndarray | slice | list[int], lights: list[int] | None = None) -> list[Tensor]:
         """Chosen samples (and lights, by position) as float16 tensors (B, L, C, h, w)."""
+        if lights == list(range(len(self.lights))):
+            lights = None  # picking twice would copy twice
         picked = [scale[index] if lights is None else scale[index][:, lights] for scale in self.scales]
         return [torch.from_numpy(np.ascontiguousarray(p)) for p in picked]
 

@@ -195,7 +195,8 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
     """1 - cosine over the channels at every place: (B, L, C, h, w) twice -> (B, L, h, w), per scale, in 0..2."""
     errors = []
     for r, f in zip(regressed, features, strict=True):
-        r, f = r.float(), f.float()
+        r = r.float()
+        f = torch.empty_like(r).copy_(f)  # in the layout of r, else each product below would read one of them in jumps
         # Half the memory traffic of F.cosine_similarity, which matters on a CPU.
         lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
         errors.append(1 - (r * f).sum(2) / lengths)

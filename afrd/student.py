@@ -7,6 +7,7 @@ light's own. A light never sees another: any subset gives the same answer for th
 
 from __future__ import annotations
 
+from functools import reduce
 from itertools import pairwise
 
 import torch
@@ -15,6 +16,16 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 
 LOG_VARIANCE = (-8.0, 4.0)  # range of the predicted log-variance; errors lie between 1e-3 and 1
+
+
+def by_light(features: Tensor) -> Tensor:
+    """(B, L, C, h, w) as one batch (L B, C, h, w), in which the samples of a light lie together for its own layers."""
+    return features.transpose(0, 1).flatten(0, 1)
+
+
+def by_sample(x: Tensor, lights: int) -> Tensor:
+    """(L B, C, h, w) back to (B, L, C, h, w)."""
+    return x.unflatten(0, (lights, -1)).transpose(0, 1)
 
 
 class NarrowStudent(nn.Module):
@@ -40,17 +51,16 @@ class NarrowStudent(nn.Module):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Regressed features (B, L, C, h, w) and log-variance (B, L, h, w) per scale, finest first."""
-        batch, lights = features[0].shape[:2]
-        parts = [encode(f.flatten(0, 1)) for encode, f in zip(self.encoders, features, strict=True)]
-        x = torch.stack(parts).sum(0)  # (B L, width, h, w) at the coarsest stride
-        x = self.expand(self.code(F.silu(self.reading(x, batch))))
+        parts = [encode(by_light(f)) for encode, f in zip(self.encoders, features, strict=True)]
+        x = reduce(torch.add, parts)  # (L B, width, h, w) at the coarsest stride
+        x = self.expand(self.code(F.silu(self.reading(x))))
         regressed: list[Tensor] = []
         log_variance: list[Tensor] = []
         for scale in reversed(range(len(features))):
             if x.shape[-2:] != features[scale].shape[-2:]:
                 x = F.interpolate(x, features[scale].shape[-2:], mode="nearest")
-            x = self.blocks[scale](F.silu(self.writing[scale](x, batch)))
-            out = self.heads[scale](x.unflatten(0, (batch, lights)))  # (B, L, C + 1, h, w)
+            x = self.blocks[scale](F.silu(self.writing[scale](x)))
+            out = by_sample(self.heads[scale](x), features[scale].shape[1])  # (B, L, C + 1, h, w)
             mean, spread = out.split([out.shape[2] - 1, 1], 2)
             regressed.insert(0, mean)
             log_variance.insert(0, spread[:, :, 0].float().clamp(*LOG_VARIANCE))
@@ -80,9 +90,9 @@ class LightNorm(nn.Module):
         self.scale = nn.Parameter(torch.ones(lights, width, 1, 1))
         self.shift = nn.Parameter(torch.zeros(lights, width, 1, 1))
 
-    def forward(self, x: Tensor, batch: int) -> Tensor:  # (B L, width, h, w)
-        x = self.norm(x).unflatten(0, (batch, -1))
-        return (x * self.scale + self.shift).flatten(0, 1)
+    def forward(self, x: Tensor) -> Tensor:  # (L B, width, h, w)
+        scale, shift = (p[:, None].to(x.dtype) for p in (self.scale, self.shift))  # else all that follows were float32
+        return torch.addcmul(shift, self.norm(x).unflatten(0, (len(scale), -1)), scale).flatten(0, 1)
 
 
 class ResidualBlock(nn.Module):
@@ -106,8 +116,8 @@ class LightHead(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(width, out, kernel, padding=kernel // 2) for _ in range(lights))
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, L, width, h, w) -> (B, L, out, h, w)
-        return torch.stack([conv(one) for conv, one in zip(self.convs, x.unbind(1), strict=True)], 1)
+    def forward(self, x: Tensor) -> Tensor:  # (L B, width, h, w) -> (L B, out, h, w)
+        return torch.cat([conv(one) for conv, one in zip(self.convs, x.chunk(len(self.convs)), strict=True)])
 
 
 class RD4ADStudent(nn.Module):
@@ -153,17 +163,17 @@ class RD4ADStudent(nn.Module):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Regressed features (B, L, C, h, w) and log-variance zero (B, L, h, w) per scale, finest first."""
-        batch, lights = features[0].shape[:2]
-        x = torch.cat([e(f.flatten(0, 1)) for e, f in zip(self.encoders, features, strict=True)], 1)
+        x = torch.cat([e(by_light(f)) for e, f in zip(self.encoders, features, strict=True)], 1)
         x = self.embedding(x)
         if self.reading is not None:
-            x = self.reading(x, batch)
+            x = self.reading(x)
         regressed: list[Tensor] = []
         for stage in self.decoder:
             x = stage(x)
-            regressed.insert(0, x.unflatten(0, (batch, lights)))
+            regressed.insert(0, x)
         if self.heads is not None:
             regressed = [head(r) for head, r in zip(self.heads, regressed, strict=True)]
+        regressed = [by_sample(r, features[0].shape[1]) for r in regressed]
         return regressed, [torch.zeros_like(r[:, :, 0]) for r in regressed]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ CROP = 0.8  # at most this part of a side: other surroundings every time
 STEPS = 500  # of the narrow student, however many samples there are
 RD4AD_EPOCHS = 200
 CHECKPOINT_SECONDS = 10.0
+
+Maps = TypeVar("Maps", Tensor, np.ndarray)
 
 
 class Cancelled(Exception):
@@ -184,8 +187,8 @@ def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
     return [i for i in everything if i % HELD_OUT != HELD_OUT - 1 or len(everything) < HELD_OUT], None
 
 
-def crop(scales: list[Tensor], largest: int, rng: np.random.Generator) -> list[Tensor]:
-    """A random window, the same place in every scale (B, L, C, h, w), finest first.
+def crop(scales: Sequence[Maps], largest: int, rng: np.random.Generator) -> list[Maps]:
+    """A view of a random window, the same place in every scale (B, L, C, h, w), finest first.
 
     Args:
         scales: features.
@@ -244,12 +247,13 @@ def _train(
         order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
         for start in range(0, len(order), config.batch):
             picked = order[start : start + config.batch]
-            if on_card is not None:
-                chosen = [scale[torch.from_numpy(picked).to(device)] for scale in on_card]
+            rng = np.random.default_rng((config.seed, epoch, start))
+            if on_card is not None:  # cut first in either case: what lies outside the window is not even read
+                window = on_card if rd4ad else crop(on_card, largest, rng)
+                chosen = [scale[torch.from_numpy(picked).to(device)] for scale in window]
             else:
-                chosen = features.batch(np.sort(np.array(train_index)[picked]), positions)
-            if not rd4ad:
-                chosen = crop(chosen, largest, np.random.default_rng((config.seed, epoch, start)))
+                there = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
+                chosen = Features(there, features.lights).batch(np.sort(np.array(train_index)[picked]), positions)
             batch = [scale.to(device).float() for scale in chosen]
             present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
             step = len(history)
