@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Size, Tensor
 from torchvision.transforms.functional import gaussian_blur
@@ -42,6 +44,18 @@ class Maps:
     light_maps: Tensor
     attention: Tensor
     score: Tensor
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of several batches in one piece."""
+    shares = [part.shares for part in parts if part.shares is not None]
+    plain = [part.plain for part in parts if part.plain is not None]
+    return Evidence(
+        torch.cat([part.errors for part in parts]),
+        torch.cat(shares) if shares else None,
+        torch.cat([part.present for part in parts]),
+        torch.cat(plain) if plain else None,
+    )
 
 
 def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:

@@ -16,7 +16,7 @@ from torch import Tensor
 from afrd.datasets import MultiLightDataset, Sample, open_dataset, parse_lights
 from afrd.devices import pick_device
 from afrd.evaluation import ALPHA, Predictions, Threshold, conformal_threshold
-from afrd.evidence import Evidence, Maps, resize, to_maps
+from afrd.evidence import Evidence, Maps, joined, resize, to_maps
 from afrd.features import Features, Progress, compute_features, load_features, stored_under
 from afrd.folder import FitConfig, read_config
 from afrd.memory import PatchMemory
@@ -397,15 +397,3 @@ def calibrate(
     if not len(index):
         return Evidence(torch.zeros(0, 1, *features.scales[0].shape[-2:]), None, present.expand(0, -1))
     return joined(list(evidence_of(model, features, index, positions, present)))
-
-
-def joined(parts: Sequence[Evidence]) -> Evidence:
-    """Evidence of several batches in one piece."""
-    shares = [part.shares for part in parts if part.shares is not None]
-    plain = [part.plain for part in parts if part.plain is not None]
-    return Evidence(
-        torch.cat([part.errors for part in parts]),
-        torch.cat(shares) if shares else None,
-        torch.cat([part.present for part in parts]),
-        torch.cat(plain) if plain else None,
-    )

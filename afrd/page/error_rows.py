@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from afrd.page import error_views as views
 from afrd.page.error_analysis import PROBLEMS, Analysis, Card, Session, View, view_of
+from afrd.page.error_layout import Parts
 from afrd.page.way import Way
-
-if TYPE_CHECKING:
-    from afrd.page.errors import Parts
 
 SELECTED = ("card", "note_box", "number", "note", "tags", "saved")  # what `selected_row` fills
 FETCH = "() => document.querySelector('#errors-{}')?.click()"  # a file that was just made
