@@ -12,14 +12,11 @@ import argparse
 import os
 import platform
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
+
+from afrd.page.apart import apart
 
 ROOT = Path(__file__).parents[1]
 WHAT = {
@@ -82,29 +79,9 @@ def main() -> None:
     parser.add_argument("--data", help="data set to look at; default: where the runs were trained")
     parser.add_argument("--seconds", type=float, default=4)
     options = parser.parse_args()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    command = [sys.executable, str(ROOT / "app.py"), "--runs", options.runs, "--port", str(port)]
-    page = subprocess.Popen(command + (["--data", options.data] if options.data else []))
-    try:
-        wait_for(f"http://127.0.0.1:{port}", page)
-        measure(f"http://127.0.0.1:{port}", options.seconds)
-    finally:
-        page.terminate()
-        page.wait()
-
-
-def wait_for(address: str, process: subprocess.Popen) -> None:
-    for _ in range(300):
-        if process.poll() is not None:
-            sys.exit(process.returncode)
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    sys.exit(f"{address} did not answer")
+    command = [ROOT / "app.py", "--runs", options.runs]
+    with apart(command + (["--data", options.data] if options.data else [])) as (address, _):
+        measure(address, options.seconds)
 
 
 def measure(address: str, seconds: float) -> None:

@@ -11,16 +11,15 @@ import argparse
 import json
 import os
 import platform
-import socket
 import statistics
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+
+from afrd.page.apart import apart
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,22 +64,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/candies"))
     parser.add_argument("--repeat", type=int, default=15)
     options = parser.parse_args()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
     began = time.monotonic()
-    command = [sys.executable, ROOT / "app.py", "--runs", options.runs, "--data", options.data, "--port", str(port)]
-    page = subprocess.Popen([str(part) for part in command])
-    try:
-        measure(page.pid, f"http://127.0.0.1:{port}", began, options.repeat)
-    finally:
-        page.terminate()
-        page.wait()
+    with apart([ROOT / "app.py", "--runs", options.runs, "--data", options.data]) as (address, process):
+        measure(process, address, began, options.repeat)
 
 
 def measure(process: int, address: str, began: float, repeat: int) -> None:
     print(f"machine: {machine()}; load {os.getloadavg()[0]:.1f} when it began")
-    wait_for(address)
     print(f"page up                      {time.monotonic() - began:7.1f} s after its start")
     visitor = Visitor(address)
     visitor.send("open_page")
@@ -136,16 +126,6 @@ def machine() -> str:
         platform.processor(),
     )
     return f"{model}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
-
-
-def wait_for(address: str) -> None:
-    for _ in range(600):
-        try:
-            httpx.get(address, timeout=5)
-            return
-        except httpx.HTTPError:
-            time.sleep(0.1)
-    sys.exit(f"{address} did not answer")
 
 
 if __name__ == "__main__":

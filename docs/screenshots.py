@@ -7,15 +7,12 @@ a Chromium. A tab is opened by a link, as a reader would open it, and taken when
 import argparse
 import io
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
+
+from afrd.page.apart import apart
 
 DOCS = Path(__file__).parent
 TABS = ("explore", "compare", "errors", "lights", "train", "own", "about")
@@ -43,30 +40,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=TABS, default=TABS, help="these tabs only")
     parser.add_argument("--out", type=Path, default=DOCS / "screenshots")
     options = parser.parse_args()
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, str(DOCS.parent / "app.py"), "--runs", options.runs, "--port", str(port)]
-    page = subprocess.Popen(command + (["--data", options.data] if options.data else []))
-    try:
-        wait_for(address, page)
+    command = [DOCS.parent / "app.py", "--runs", options.runs]
+    with apart(command + (["--data", options.data] if options.data else [])) as (address, _):
         take(address, options.out, options.only, options.view)
-    finally:
-        page.terminate()
-        page.wait()
-
-
-def wait_for(address: str, process: subprocess.Popen) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            sys.exit(process.returncode)
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    sys.exit(f"{address} did not answer")
 
 
 def take(address: str, out: Path, tabs: tuple[str, ...], view: str) -> None:

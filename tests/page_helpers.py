@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+
+from afrd.page.apart import apart
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 @contextmanager
-def serving(command: list[str], port: int) -> Iterator[str]:
-    """The address of a page that runs in a process of its own."""
+def serving(command: Sequence[object]) -> Iterator[str]:
+    """The address of a page that runs in a process of its own, and says nothing of an error."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    process = subprocess.Popen(
-        [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, process.communicate()[0]
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield address
-        assert process.poll() is None
-    finally:
-        process.terminate()
-        output = process.communicate(timeout=20)[0]
-        assert "Traceback" not in output, output
+    with TemporaryFile("w+") as output:
+        try:
+            with apart(command, output, environment) as (address, _):
+                yield address
+        finally:
+            output.seek(0)
+            said = output.read()
+            assert "Traceback" not in said, said
+
+
+def app_command(runs: Path, data: Path, *options: str) -> list[object]:
+    """The command of the page as users start it."""
+    return [ROOT / "app.py", "--runs", runs, "--data", data, *options]
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from page_helpers import ROOT, browsing, free_port, serving
+from page_helpers import app_command, browsing, serving
 
 from afrd.page import explore, main, progress
 from afrd.page.choice import Choice
@@ -172,9 +172,7 @@ def test_wrong_options_are_one_sentence_and_exit_2(options: list[str], said: str
 
 @pytest.fixture(scope="module")
 def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(tiny_runs), "--data", str(candies), "--port", str(port)]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(tiny_runs, candies)) as address:
         yield address
 
 
@@ -306,7 +304,7 @@ from pathlib import Path
 from afrd.demo import Step
 from afrd.page import launch
 
-finished_run, runs, data, port, signal = sys.argv[1:]
+finished_run, runs, data, signal, _, port = sys.argv[1:]
 
 class Stub:
     finished = False
@@ -328,11 +326,11 @@ launch(Path(runs), Path(data), Stub(), int(port)).block_thread()
 def test_the_first_run_of_a_preparation_appears_without_reloading(
     tiny_runs: Path, tmp_path: Path, chromium: str | None
 ):
-    port, signal = free_port(), tmp_path / "signal"
+    signal = tmp_path / "signal"
     for name in ("runs", "data"):
         (tmp_path / name).mkdir()
-    arguments = [tiny_runs / "Praline" / "afrd", tmp_path / "runs", tmp_path / "data", port, signal]
-    with serving(["-c", STUB, *map(str, arguments)], port) as address, browsing(chromium, address) as page:
+    arguments = [tiny_runs / "Praline" / "afrd", tmp_path / "runs", tmp_path / "data", signal]
+    with serving(["-c", STUB, *arguments]) as address, browsing(chromium, address) as page:
         page.wait_for_selector("text='The first candies are being made'")
         page.wait_for_selector("text='3 of 10, loss 0.213, 40 s left'")
         page.wait_for_selector("text=no space is left on the disk")

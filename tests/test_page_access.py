@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from page_helpers import ROOT, browsing, free_port, serving, settled
+from page_helpers import app_command, browsing, serving, settled
 
 # Findings in Gradio's own components, which nothing here can mend: rule, part of the markup, and why it is theirs.
 THEIRS = [
@@ -27,9 +27,7 @@ THEIRS = [
 
 @pytest.fixture(scope="module")
 def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(tiny_runs), "--data", str(candies), "--port", str(port)]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(tiny_runs, candies)) as address:
         yield address
 
 

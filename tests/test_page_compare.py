@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from page_helpers import ROOT, browsing, free_port, serving
+from page_helpers import app_command, browsing, serving
 
 import afrd
 from afrd.metrics import METRICS
@@ -192,10 +192,7 @@ def test_scripts_get_the_table_and_one_sentence_where_there_is_none(library: Lib
 
 @pytest.fixture(scope="module")
 def app(runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    with serving(
-        [str(ROOT / "app.py"), "--runs", str(runs), "--data", str(candies), "--port", str(port)], port
-    ) as address:
+    with serving(app_command(runs, candies)) as address:
         yield address
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from page_helpers import ROOT, browsing, free_port, serving
+from page_helpers import app_command, browsing, serving
 
 from afrd.notes import Note, Notes
 from afrd.page import error_rows
@@ -235,9 +235,7 @@ def test_broken_notes_are_told_and_do_not_hide_the_table(runs: Path, candies: Pa
 
 @pytest.fixture(scope="module")
 def app(runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(runs), "--data", str(candies), "--port", str(port)]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(runs, candies)) as address:
         yield address
 
 

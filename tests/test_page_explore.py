@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_helpers import ROOT, browsing, free_port, serving
+from page_helpers import app_command, browsing, serving
 from starlette.datastructures import QueryParams
 
 import afrd
@@ -208,9 +208,7 @@ def test_a_cache_keeps_within_its_size_and_makes_others_wait_for_nothing():
 
 @pytest.fixture(scope="module")
 def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(tiny_runs), "--data", str(candies), "--port", str(port), "--no-train"]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(tiny_runs, candies, "--no-train")) as address:
         yield address
 
 
@@ -346,9 +344,8 @@ sys.exit(main(sys.argv[2:]))
 def test_scores_of_a_large_split_are_worked_out_when_asked_for(
     tiny_runs: Path, candies: Path, tmp_path: Path, chromium: str | None
 ):
-    port = free_port()
-    options = [tmp_path, "--runs", tiny_runs, "--data", candies, "--port", port, "--no-train"]
-    with serving(["-c", READS_LITTLE, *map(str, options)], port) as address, browsing(chromium, address) as page:
+    options = [tmp_path, "--runs", tiny_runs, "--data", candies, "--no-train"]
+    with serving(["-c", READS_LITTLE, *options]) as address, browsing(chromium, address) as page:
         page.wait_for_selector("text='The 4 samples of this split have no scores yet.'")
         assert page.locator(".thumb").count() == 4 and page.locator(".thumb .score").count() == 0
         page.get_by_role("button", name="Work them out").click()

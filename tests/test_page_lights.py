@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from page_helpers import ROOT, browsing, free_port, serving, settled
+from page_helpers import app_command, browsing, serving, settled
 
 import afrd
 from afrd.lighting import survey
@@ -147,9 +147,7 @@ def test_a_sample_is_shown_with_the_parts_of_its_lights(desk: Desk, choice: Choi
 
 @pytest.fixture(scope="module")
 def app(runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(runs), "--data", str(candies), "--port", str(port)]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(runs, candies)) as address:
         yield address
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from page_helpers import ROOT, browsing, free_port, serving
+from page_helpers import app_command, browsing, serving
 from PIL import Image
 
 import afrd
@@ -175,9 +175,7 @@ def test_a_pinned_place_is_explained(desk: Desk, own: Own):
 
 @pytest.fixture(scope="module")
 def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(tiny_runs), "--data", str(candies), "--port", str(port)]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(tiny_runs, candies)) as address:
         yield address
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from page_helpers import ROOT, browsing, free_port, serving, settled
+from page_helpers import ROOT, app_command, browsing, serving, settled
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -223,9 +223,7 @@ def rig(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def app(tiny_runs: Path, rig: Path) -> Iterator[str]:
-    port = free_port()
-    options = ["--runs", str(tiny_runs), "--data", str(rig), "--port", str(port)]
-    with serving([str(ROOT / "app.py"), *options], port) as address:
+    with serving(app_command(tiny_runs, rig)) as address:
         yield address
 
 

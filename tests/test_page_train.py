@@ -12,7 +12,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from page_helpers import ROOT, browsing, free_port, serving
+from page_helpers import app_command, browsing, serving
 
 import afrd
 from afrd.jobs import Job, Order, TrainingQueue
@@ -184,8 +184,7 @@ def test_the_data_folder_to_begin_with_is_that_of_what_one_looks_at(tiny_runs: P
 def app(tiny_runs: Path, candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     runs = tmp_path_factory.mktemp("page") / "runs"
     shutil.copytree(tiny_runs, runs)
-    port = free_port()
-    with serving([str(ROOT / "app.py"), "--runs", str(runs), "--data", str(candies), "--port", str(port)], port) as at:
+    with serving(app_command(runs, candies)) as at:
         yield at, runs
 
 

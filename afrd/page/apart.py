@@ -1,0 +1,66 @@
+"""The page in a process of its own, to be tested, measured, or photographed."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+START_SECONDS = 60.0
+END_SECONDS = 20.0
+
+
+@contextmanager
+def apart(
+    command: Sequence[object], output: IO[str] | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Runs a page while the block runs, and gives its address and the number of its process.
+
+    Args:
+        command: what Python is to run, such as `app.py --runs runs/demo`; `--port` and a free one are added.
+        output: takes what the process says; by default it says it here.
+        environment: of the process; this one's by default.
+
+    Raises:
+        RuntimeError: the process ended, or did not answer within a minute.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, *map(str, command), "--port", str(port)],
+        env=None if environment is None else dict(environment),
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+    )
+    try:
+        _wait_for(address, process)
+        yield address, process.pid
+        if process.poll() is not None:
+            raise RuntimeError(f"the page ended by itself with status {process.returncode}")
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _wait_for(address: str, process: subprocess.Popen) -> None:
+    began = time.monotonic()
+    while time.monotonic() - began < START_SECONDS:
+        if process.poll() is not None:
+            raise RuntimeError(f"the page ended with status {process.returncode} before it answered")
+        try:
+            urllib.request.urlopen(address, timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.2)
+    raise RuntimeError(f"the page did not answer on {address} within {START_SECONDS:.0f} s")
