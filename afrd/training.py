@@ -246,14 +246,14 @@ def _train(
     for epoch in range(first_epoch, config.epochs):
         order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
         for start in range(0, len(order), config.batch):
-            picked = order[start : start + config.batch]
+            picked = np.sort(order[start : start + config.batch])  # read from disk in order, and on a card the same
             rng = np.random.default_rng((config.seed, epoch, start))
             if on_card is not None:  # cut first in either case: what lies outside the window is not even read
                 window = on_card if rd4ad else crop(on_card, largest, rng)
                 chosen = [scale[torch.from_numpy(picked).to(device)] for scale in window]
             else:
                 there = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
-                chosen = Features(there, features.lights).batch(np.sort(np.array(train_index)[picked]), positions)
+                chosen = Features(there, features.lights).batch(np.array(train_index)[picked], positions)
             batch = [scale.to(device).float() for scale in chosen]
             present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
             step = len(history)

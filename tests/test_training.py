@@ -254,6 +254,15 @@ def test_the_step_can_be_compiled_and_computes_the_same(data, teacher, tmp_path:
     assert compiled.history().loss[0] == pytest.approx(plain.history().loss[0], rel=1e-2)
 
 
+def test_features_that_stay_on_the_card_give_the_same_weights(data, teacher, tmp_path: Path, monkeypatch):
+    afrd.fit(data, "all", tmp_path / "disk", teacher=teacher, epochs=2, **QUICK)
+    held = lambda features, index, positions, device: features.batch(index, positions)  # noqa: E731
+    monkeypatch.setattr("afrd.training._resident", held)
+    afrd.fit(data, "all", tmp_path / "card", teacher=teacher, epochs=2, **QUICK)
+    disk, card = (load_file(tmp_path / name / "model.safetensors") for name in ("disk", "card"))
+    assert disk.keys() == card.keys() and all(torch.equal(disk[name], card[name]) for name in disk)
+
+
 def test_auto_is_a_device_that_is_there():
     device = pick_device("auto")
     assert torch.zeros(1, device=device).device.type == device.type
