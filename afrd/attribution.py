@@ -37,8 +37,8 @@ class Attribution:
         samples: a row a sample and kind of evidence (`KINDS`, see `measure`): `sample`, `kind`, `defects`
             (joined by +), `visible` (at least `VISIBLE` grey levels in the best light), `best_light` (the one that
             truly shows the defect best), `chosen_light` (the one with the most evidence; "" where all have the same),
-            `spearman`, and `hit` (1 or 0) and `chance`, which are NaN where the defect is not visible or no light was
-            chosen.
+            `spearman`, and `hit` (1 or 0), `shown` (the chosen light's visibility as a part of the best one's) and
+            `chance`, which are NaN where the defect is not visible or no light was chosen.
     """
 
     samples: pd.DataFrame
@@ -51,8 +51,9 @@ class Attribution:
 
         Returns:
             Rows `all` and each defect type (a sample with several counts for each of them). Columns (kind, figure):
-            `spearman` over the `ranked` samples that have one; `hit` over `n` samples, and `chance`, the rate that a
-            light drawn blindly would reach on these; `low`, `high`, the interval of the hit rate, for `all` only.
+            `spearman` over the `ranked` samples that have one; `hit` and `shown` over `n` samples, and `chance`, the
+            hit rate that a light drawn blindly would reach on these; `low`, `high`, the interval of the hit rate, for
+            `all` only.
         """
         types = sorted({t for defects in self.samples.defects for t in defects.split("+") if t})
         blocks = {}
@@ -70,6 +71,7 @@ def _means(table: pd.DataFrame) -> dict[str, Any]:
         "spearman": table.spearman.mean(),
         "ranked": int(table.spearman.count()),
         "hit": table.hit.mean(),
+        "shown": table.shown.mean(),
         "n": int(table.hit.count()),
         "chance": table.chance.mean(),
     }
@@ -246,6 +248,7 @@ def _rows(sample: Sample, truth: np.ndarray, evidence: dict[str, np.ndarray]) ->
             "chosen_light": sample.lights[values.argmax()] if chooses else "",
             "spearman": float(spearmanr(truth, values).statistic) if ranked else np.nan,
             "hit": float(near[values.argmax()]) if counts else np.nan,
+            "shown": float(truth[values.argmax()] / truth.max()) if counts else np.nan,
             "chance": float(near.mean()) if counts else np.nan,
         }
 

@@ -110,7 +110,7 @@ def one(options: argparse.Namespace, category: str, seed: int) -> Found:
     if "twins" in data:
         hits = measure(load_run(folder / "afrd", teacher=teacher), data).summary().loc["all"]
         found.rows[0] |= {f"hit, {kind}": hits[kind, "hit"] for kind in hits.index.get_level_values(0).unique()}
-        found.rows[0]["hit, chance"] = hits["error", "chance"]
+        found.rows[0] |= {"hit, chance": hits["error", "chance"], "shown, visibility": hits["visibility", "shown"]}
     if options.faithful:
         found.said.append(sentence(drift(load_run(folder / "fused-attention", teacher=teacher), data["train"])))
     return found
@@ -168,9 +168,11 @@ def report(scores: pd.DataFrame, draws: dict[str, list[np.ndarray]], categories:
     print(table.to_string())
     print("\nby category, mean over seeds")
     print(scores.pivot_table(index="method", columns="category", values=SHOWN, sort=False).round(3).to_string())
-    hits = [column for column in scores if column.startswith("hit")]
+    hits = [column for column in scores if column.startswith(("hit", "shown"))]
     if hits:
-        print("\nattribution, top-1 hit rate")
+        print(
+            "\nattribution, top-1 hit rate; and what the light with the most estimated visibility shows, best light 1"
+        )
         print(scores.dropna(subset=hits).groupby("category")[hits].mean().round(3).to_string(), flush=True)
 
 

@@ -315,7 +315,8 @@ if not FAST:
 # ## All samples: do explanations agree with the physics?
 # One candy proves nothing. For each bad test sample the twin says how many grey levels of the defect each lamp truly
 # shows; `attribution.measure` asks whether the evidence ranks the lamps in the same order (Spearman), and how often the
-# lamp with the most evidence is the best one, or nearly (hit). `chance` is the hit rate of a blindly drawn lamp.
+# lamp with the most evidence is the best one, or nearly (hit). `chance` is the hit rate of a blindly drawn lamp, and
+# `shown` how much of the defect the named lamp shows, if the best one shows 1.
 
 # %%
 measured = attribution.measure(run, data)

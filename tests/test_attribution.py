@@ -109,6 +109,8 @@ def test_a_hit_is_the_best_light_or_one_within_ten_percent(truth, evidence, hit,
     row = judged(truth, evidence)
     assert row["hit"] == pytest.approx(hit, nan_ok=True)
     assert row["chance"] == pytest.approx(chance, nan_ok=True)
+    expected = math.nan if math.isnan(hit) else truth[int(np.argmax(evidence))] / max(truth)
+    assert row["shown"] == pytest.approx(expected, nan_ok=True)
     assert row["visible"] == (max(truth) >= 5)
     assert row["best_light"] == LIGHTS[int(np.argmax(truth))]
     assert row["chosen_light"] == ("" if len(set(evidence)) == 1 else LIGHTS[int(np.argmax(evidence))])
@@ -136,7 +138,15 @@ def test_spearman_is_scipys_and_a_blind_choice_hits_as_often_as_chance_says(pair
 
 def made_up(hits: list[float], defects: list[str]) -> Attribution:
     rows = [
-        {"sample": str(i), "kind": kind, "defects": types, "spearman": 0.5, "hit": hit, "chance": 0.25 + 0 * hit}
+        {
+            "sample": str(i),
+            "kind": kind,
+            "defects": types,
+            "spearman": 0.5,
+            "hit": hit,
+            "shown": hit,
+            "chance": 0.25 + 0 * hit,
+        }
         for i, (hit, types) in enumerate(zip(hits, defects, strict=True))
         for kind in KINDS
     ]
@@ -148,7 +158,7 @@ def test_the_summary_averages_over_all_and_over_each_defect_type():
     assert list(found.index) == ["all", "bumps", "dents"]
     for kind in KINDS:
         table = found[kind]
-        assert table.hit.tolist() == pytest.approx([2 / 3, 1, 2 / 3])
+        assert table.hit.tolist() == table.shown.tolist() == pytest.approx([2 / 3, 1, 2 / 3])
         assert table.n.tolist() == [3, 1, 3] and table.ranked.tolist() == [4, 2, 3]
         assert (table.chance == 0.25).all() and (table.spearman == 0.5).all()
         assert 0 <= table.low["all"] < 2 / 3 < table.high["all"] <= 1
@@ -164,7 +174,7 @@ def test_the_interval_is_that_of_the_binomial_law():
 
 def test_without_a_visible_defect_the_summary_says_nothing():
     found = made_up([math.nan] * 2, ["dents"] * 2).summary()["error"].loc["all"]
-    assert found.n == 0 and found[["hit", "chance", "low", "high"]].isna().all()
+    assert found.n == 0 and found[["hit", "shown", "chance", "low", "high"]].isna().all()
 
 
 def test_measuring_pairs_samples_and_twins_by_number(candies: Path, tiny_runs: Path, tmp_path: Path):
