@@ -35,6 +35,7 @@ import torch
 
 from afrd.attribution import visibility
 from afrd.candies import DEFECTS, EYECANDIES_RIG, render_sample
+from afrd.claims import as_written
 
 # %% [markdown]
 # The next cell holds everything that you may want to change. `FAST` is for the project's own tests: small pictures,
@@ -208,7 +209,7 @@ figure.update_xaxes(visible=False).update_yaxes(visible=False).show()
 # %%
 agreement = pd.DataFrame(change[:, inside].T, columns=LIGHTS).corr()
 print(f"correlation of the change under left with that under top: {agreement.loc['left', 'top']:+.2f}")
-if not FAST:
+with as_written():
     assert agreement.loc["left", "top"] < -0.3
 
 # %% [markdown]
@@ -227,7 +228,7 @@ px.bar(x=LIGHTS, y=seen, labels={"x": "light", "y": "visibility, grey levels"}, 
 # %%
 best, worst = LIGHTS[seen.argmax()], LIGHTS[seen.argmin()]
 print(f"best under {best} ({seen.max():.0f} grey levels), worst under {worst} ({seen.min():.0f})")
-if not FAST:
+with as_written():
     assert seen.max() > 3 * seen.min()
 
 # %% [markdown]
@@ -254,7 +255,7 @@ px.imshow(means.round(0), text_auto=True, color_continuous_scale="Viridis", widt
 # %%
 favourite = means.idxmax(axis=1)
 print(favourite.to_string())
-if not FAST:
+with as_written():
     assert favourite["colors"] != favourite["dents"]
     assert means.loc["normals"].max() < means.loc[["bumps", "dents", "colors"]].max(axis=1).min()
 
@@ -274,7 +275,7 @@ wins
 shape = wide.loc[["bumps", "dents"]]
 winners = shape.idxmax(axis=1).nunique()
 print(f"{len(shape)} defects of shape have {winners} different best lights")
-if not FAST:
+with as_written():
     assert winners >= 3
 
 # %% [markdown]
@@ -287,7 +288,7 @@ if not FAST:
 singles = [light.name for light in spots]
 hidden = (shape[singles].max(axis=1) > shape["spots"]).mean()
 print(f"a single spot shows more than all four together for {hidden:.0%} of the bumps and dents")
-if not FAST:
+with as_written():
     assert hidden > 0.5
 
 # %% [markdown]
@@ -315,7 +316,7 @@ best_sets
 # %%
 one, two, three = best_sets.share
 print(f"the best single light reaches {one:.0%} of what six reach, the best two {two:.0%}, the best three {three:.0%}")
-if not FAST:
+with as_written():
     assert one < 0.85 and two > one + 0.05 and three > 0.9
 
 # %% [markdown]
@@ -331,7 +332,7 @@ if not FAST:
 others = [candy(100 + index)[0] for index in range(CANDIES)]
 between_good = np.mean([255 * (a.images - b.images).abs()[:, :, dent.mask].mean() for a, b in combinations(others, 2)])
 print(f"the dent changes its pixels by {seen.mean():.0f} grey levels, another good candy by {between_good:.0f}")
-if not FAST:
+with as_written():
     assert between_good > seen.mean()
 
 # %% [markdown]
@@ -376,7 +377,7 @@ if not FAST:
 # ratio = (stains["spots"] / stains[singles].max(axis=1)).mean()
 # relief = (shape["spots"] / shape[singles].max(axis=1)).mean()
 # print(f"spots show {ratio:.0%} of what the best spot shows of a stain, and {relief:.0%} of a bump or dent")
-# if not FAST:
+# with as_written():
 #     assert ratio > relief
 # ```
 # Paint does not cancel: all lamps darken or brighten it alike. So `spots` is a good light for stains, and a poor one

@@ -38,9 +38,11 @@ import torch.nn.functional as F
 from plotly.subplots import make_subplots
 from torch import nn
 
-# %%
 from afrd.attribution import visibility
 from afrd.candies import render_category
+
+# %%
+from afrd.claims import as_written
 from afrd.evaluation import conformal_threshold
 from afrd.evidence import resize, smooth
 from afrd.features import compute_features
@@ -115,7 +117,7 @@ print("side of the changed area, pixels:", dict(zip(teacher.strides, np.round(wi
 # one. Fine places tell *where*, coarse ones know more of *what*.
 
 # %%
-if not FAST:
+with as_written():
     assert 8 < wide[0] < wide[1]
 
 
@@ -196,7 +198,7 @@ curve = pd.Series(losses, name="loss").rolling(10, min_periods=1).mean()
 px.line(curve, width=640, height=300, title="Training on good parts", labels={"index": "step", "value": "loss"}).show()
 
 # %%
-if not FAST:
+with as_written():
     assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
 
 # %% [markdown]
@@ -236,7 +238,7 @@ figure.update_xaxes(visible=False).update_yaxes(visible=False, autorange="revers
 # %%
 peak = np.unravel_index(maps[shown].argmax(), (SIZE, SIZE))
 print("highest point of the map in row, column", *map(int, peak), "- in the defect:", bool(truth[shown][peak]))
-if not FAST:
+with as_written():
     assert truth[shown][peak]
 
 # %% [markdown]
@@ -265,7 +267,7 @@ scales = pd.DataFrame({"stride 8": judge(map_of([fine])), "stride 16": judge(map
 scales
 
 # %%
-if not FAST:
+with as_written():
     assert scales.pixel_ap.idxmax() == "sum" and scales.pixel_ap["stride 16"] > scales.pixel_ap["stride 8"]
 
 # %% [markdown]
@@ -289,7 +291,7 @@ codes = pd.DataFrame(rows).T.sort_index().rename_axis("channels").round(3)
 codes
 
 # %%
-if not FAST:
+with as_written():
     assert codes["error on good test parts"][2] > 1.2 * codes["error on good test parts"][32]
     assert codes.pixel_ap[32] > codes.pixel_ap[2] + 0.05
     assert abs(codes.pixel_ap[128] - codes.pixel_ap[32]) < 0.05
@@ -329,7 +331,7 @@ figure.add_hline(y=1, line_dash="dash", annotation_text="threshold").update_trac
 dark = table[table[LIGHT] < 6]
 print(f"{len(dark)} parts show less than 6 grey levels under {LIGHT}; found: {(dark.score > 1).sum()}")
 print("under their best light:", dark[list(data.lights)].max(axis=1).round().astype(int).tolist(), "grey levels")
-if not FAST:
+with as_written():
     assert len(dark) >= 3 and (dark.score <= 1).all()
     assert (dark[list(data.lights)].max(axis=1) > 3 * dark[LIGHT]).mean() > 0.5
 
@@ -347,7 +349,7 @@ summary = pd.DataFrame({
 summary.round(2)
 
 # %%
-if not FAST:
+with as_written():
     assert summary.found["with roughness"] > 0.7 > 0.4 > summary.found["other visible defects"]
     assert summary["median visibility"]["with roughness"] < summary["median visibility"]["other visible defects"]
 
@@ -375,7 +377,7 @@ normalisation = pd.DataFrame({"the teacher's own": judge(maps), "ImageNet's": by
 normalisation
 
 # %%
-if not FAST:
+with as_written():
     assert normalisation.pixel_ap["the teacher's own"] > normalisation.pixel_ap["ImageNet's"] + 0.05
 
 # %% [markdown]

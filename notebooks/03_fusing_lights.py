@@ -37,9 +37,11 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 
-# %%
 from afrd.attribution import evidence_inside, visibility
 from afrd.candies import render_category
+
+# %%
+from afrd.claims import as_written
 from afrd.comparison import methods_of
 from afrd.drift import drift, sentence
 from afrd.fusion import fuse_evidence
@@ -113,7 +115,7 @@ first = results[results.index.str.contains("features")].pixel_ap
 alone = results[results.index.str.startswith("single-light RD,")].pixel_ap
 late = results[results.index.str.contains("late")].pixel_ap
 last = results[results.index.str.contains("evidence")].pixel_ap
-if not FAST:
+with as_written():
     assert first.max() < alone.max()
     assert first["AFRD, attention over features"] < first["AFRD, mean over features"]
     assert late.min() > alone.max() and last.min() > late.max()
@@ -128,7 +130,7 @@ apart = evidence.compare(naive).loc[names, ["difference", "low", "high"]]
 apart.round(3)
 
 # %%
-if not FAST:
+with as_written():
     assert apart.low["pixel_ap"] > 0
 
 # %% [markdown]
@@ -182,7 +184,7 @@ lights.round(3)
 moved = spearmanr(lights["mean brightness"], lights["weight after training"]).statistic
 print(f"rank correlation of brightness and weight over the six lights: {moved:+.2f}")
 darkest, brightest = lights["mean brightness"].idxmin(), lights["mean brightness"].idxmax()
-if not FAST:
+with as_written():
     assert moved < -0.5
     assert lights["weight after training"].idxmax() == darkest
     assert watched[darkest].iloc[-1] > watched[brightest].iloc[-1]
@@ -196,7 +198,7 @@ if not FAST:
 # %%
 table = drift(by_features["attention"], data["train"])
 print(sentence(table))
-if not FAST:
+with as_written():
     assert table.contrast.idxmin() == darkest and sentence(table).endswith("drifted to lights that show little.")
 table.round(3)
 
@@ -211,7 +213,7 @@ at_end = {how: by_features[how].history().loss.tail(20).mean() for how in ("mean
 print(
     {how: round(loss, 3) for how, loss in at_end.items()}, "(lower is easier; a log-likelihood, so it may be negative)"
 )
-if not FAST:
+with as_written():
     assert at_end["attention"] < at_end["mean"]
 
 # %% [markdown]
@@ -234,7 +236,7 @@ for how in ("mean", "attention"):
 
 # %%
 print({how: round(value, 3) for how, value in left.items()})
-if not FAST:
+with as_written():
     assert left["attention"] < 0.9 * left["mean"]
 
 # %% [markdown]
@@ -267,7 +269,7 @@ px.box(pd.DataFrame(looking), points="all", width=640, height=380, title="Does a
 # %%
 means = {how: values.mean() for how, values in looking.items()}
 print({how: f"{value:+.2f}" for how, value in means.items()})
-if not FAST:
+with as_written():
     assert means["over features, trained"] < -0.3 and means["over evidence"] > 0.3
 
 # %% [markdown]
@@ -300,7 +302,7 @@ print(f"attention minus mean, pixel AP: {gain.difference:+.3f} [{gain.low:+.3f},
 table
 
 # %%
-if not FAST:
+with as_written():
     assert gain.low > 0 and 0 < table.pixel_ap.iloc[2] - table.pixel_ap.iloc[1] < 0.03
 
 # %% [markdown]
@@ -324,7 +326,7 @@ without.round(3)
 # %%
 versus = evidence.compare(judged["single-light RDs, late mean"]).loc["pixel_ap"]
 print(f"with memory minus six networks, pixel AP: {versus.difference:+.3f} [{versus.low:+.3f}, {versus.high:+.3f}]")
-if not FAST:
+with as_written():
     assert versus.low > 0
     assert abs(without.pixel_ap.iloc[1] - without.pixel_ap.iloc[2]) < 0.03
 
@@ -349,7 +351,7 @@ subsets = pd.DataFrame([
 subsets.round(3)
 
 # %%
-if not FAST:
+with as_written():
     assert (subsets["evidence last"] > subsets["features first"]).all()
     assert subsets["evidence last"].idxmax() >= len(data.lights)
     assert subsets["features first"].iloc[:6].max() < 0.25
@@ -401,7 +403,7 @@ if not FAST:
 # x, y = (values - values.mean(1, keepdim=True) for values in (bright, shares))
 # agreement = ((x * y).sum(1) / (x.norm(dim=1) * y.norm(dim=1) + 1e-9)).mean()
 # print(f"mean correlation over the lights: {agreement:+.2f}")
-# if not FAST:
+# with as_written():
 #     assert agreement < 0
 # ```
 # </details>

@@ -40,6 +40,7 @@ from scipy.stats import binom
 from afrd import errors
 from afrd.attribution import visibility
 from afrd.candies import render_category
+from afrd.claims import as_written
 from afrd.comparison import methods_of
 from afrd.notes import Note, Notes
 from afrd.report import csv, report
@@ -98,7 +99,7 @@ counted = found.confusion()
 good_samples = counted.false_alarms + counted.passed
 chance = binom.sf(counted.false_alarms - 1, good_samples, 0.05)
 print(f"{counted.false_alarms} of {good_samples}; so many or more with probability {chance:.2f} at a true rate of 5 %")
-if not FAST:
+with as_written():
     assert chance > 0.05 and counted.missed > counted.false_alarms
 
 # %% [markdown]
@@ -139,7 +140,7 @@ for one in (found, rival):
 # %%
 by_name = found.samples.assign(score=found.scores[found.run], kind=kind).set_index("sample")
 rival_by_name = rival.samples.assign(score=rival.scores[rival.run], kind=rival_kind).set_index("sample")
-if not FAST:
+with as_written():
     assert (kind == "seen").all() and by_name.score[missed["sample"]].min() > 0.9
     assert (rival_by_name.kind[[test.names[row] for row in rival.answer("missed")]] == "not seen").any()
 
@@ -166,7 +167,7 @@ by_type = bad.assign(defects=bad.defects.str.split("+")).explode("defects").grou
     samples=("score", "size"), missed=("outcome", lambda said: int((said == "missed").sum())),
     median_score=("score", "median"), median_iou=("best_iou", "median"))  # fmt: skip
 print(by_type.round(2).to_string())
-if not FAST:
+with as_written():
     assert by_type.missed["normals"] == 0 and by_type.median_score.idxmin() == "bumps"
     assert by_type.samples.max() < 10
 
@@ -193,7 +194,7 @@ ranks = bad[["score", "grey_levels", "area"]].corr("spearman")["score"]
 print(ranks.round(2).to_string())
 faintest = bad.nsmallest(3, "grey_levels")
 print(faintest[["sample", "defects", "grey_levels", "score", "outcome"]].round(2).to_string(index=False))
-if not FAST:
+with as_written():
     assert faintest.grey_levels.max() < 20 and (faintest.outcome == "missed").all()
     assert abs(ranks["grey_levels"]) < 0.4
     assert bad.grey_levels[bad.defects == "normals"].median() < bad.grey_levels.median()
@@ -225,7 +226,7 @@ picture.update_layout(width=780, height=430).show()
 # the same?
 
 # %%
-if not FAST:
+with as_written():
     assert found.scores[found.other][worst] < 1 < found.scores[found.run][worst]
     assert found.scores[found.run][worst] < bad.score.median()
 
@@ -240,7 +241,7 @@ if not FAST:
 levels = [0.85, 0.9, 0.95, 1.0, 1.05, 1.1]
 prices = pd.DataFrame([vars(found.confusion(at)) for at in levels], index=pd.Index(levels, name="threshold"))
 print(prices[["missed", "false_alarms", "calibration_above"]].to_string())
-if not FAST:
+with as_written():
     assert prices.missed[1.1] > prices.missed[1.0] and prices.false_alarms[1.1] < prices.false_alarms[1.0]
     assert prices.missed[0.9] <= 2 and prices.false_alarms[0.9] > good_samples / 3
 
@@ -259,7 +260,7 @@ print("called anomalous, with the peak elsewhere:", lucky)
 both = {"AFRD": by_name, "the rival": rival_by_name}
 beside = pd.concat({who: rows.loc[lucky[found.other], ["defects", "score", "peak_off"]] for who, rows in both.items()})
 print(beside.round(2).to_string())
-if not FAST:
+with as_written():
     assert not lucky[found.run] and "01" in lucky[found.other]
     assert rival_by_name.peak_off["01"] > 10 * rival.blur and by_name.peak_off["01"] < 1 and by_name.score["01"] < 1
 
@@ -279,7 +280,7 @@ split = pd.Series(found.disagreement).groupby(table.truth).median()
 print("median disagreement of the lights:", split.round(2).to_dict())
 alarm = pd.Series([len(lights) > 0 for lights in found.lights_above()])  # if any light alone says so
 print(f"any light alone: {(found.bad & ~alarm).sum()} missed, {(~found.bad & alarm).sum()} false alarms")
-if not FAST:
+with as_written():
     assert split["bad"] > split["good"] and (found.bad & ~alarm).sum() < counted.missed
     assert (~found.bad & alarm).sum() > counted.false_alarms
 
@@ -340,7 +341,7 @@ print(conclusion)
 # ours = {test.names[row] for row in found.answer("missed")}
 # print("both:", sorted(ours & theirs), "only AFRD:", sorted(ours - theirs), "only the rival:", sorted(theirs - ours))
 # print(rival.frame(rows=rival.answer("missed"))[["sample", "defects", "best IoU", "peak off, px"]].to_string())
-# if not FAST:
+# with as_written():
 #     assert len(ours & theirs) >= 2
 # ```
 #
@@ -360,7 +361,7 @@ print(conclusion)
 # found_ranks = [draw[["score", "area"]].corr("spearman").iloc[0, 1] for draw in draws]
 # low, high = np.nanquantile(found_ranks, [0.025, 0.975])
 # print(f"rank correlation of score and area {ranks['area']:.2f}, 95 % interval {low:.2f} to {high:.2f}")
-# if not FAST:
+# with as_written():
 #     assert high - low > 0.3
 # ```
 #

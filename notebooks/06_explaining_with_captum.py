@@ -41,6 +41,7 @@ from captum.attr import ShapleyValues
 
 from afrd import attribution, explain
 from afrd.candies import render_category
+from afrd.claims import as_written
 from afrd.coalitions import coalitions, shapley
 from afrd.runs import Run
 
@@ -78,7 +79,7 @@ print(f"{sample.name}: {', '.join(sample.defects)}; score {seen.score:.2f}, thre
 
 # %%
 afrd.figures.light_error_maps(sample, seen).update_layout(width=1000, height=290).show()
-if not FAST:
+with as_written():
     assert seen.verdict == "anomalous"
 
 # %% [markdown]
@@ -110,7 +111,7 @@ sums = pd.Series({"score": shares.score, "Shapley": shares.shapley.sum(), "alone
 print(sums.round(2).to_string())
 assert shares.exact and np.isclose(sums["Shapley"], sums["score"], rtol=1e-4)
 assert sums["alone"] > 1.5 * sums["score"]
-if not FAST:
+with as_written():
     assert sums["lost without"] < 0.5 * sums["score"]
 
 # %% [markdown]
@@ -152,7 +153,7 @@ baselines = {"twin": twin, "good part": good, "blurred": "blurred", "black": "bl
 quick = {name: explain.pixels(run, sample, baseline=base, steps=1) for name, base in baselines.items()}
 at_place = pd.Series({"as it is": seen.score} | {name: found.base for name, found in quick.items()}) / unit
 print("score at the place of the defect, in thresholds:", at_place.round(2).to_string(), sep="\n")
-if not FAST:
+with as_written():
     assert max(at_place["twin"], at_place["good part"]) < 1 < min(at_place["blurred"], at_place["black"])
 
 # %% [markdown]
@@ -184,15 +185,15 @@ coarse = explain.pixels(run, sample, baseline=twin, steps=max(1, STEPS // 4))
 gap = found.score - found.base
 for steps, result in ((STEPS // 4, coarse), (STEPS, found)):
     print(f"{steps:2} steps: sum {gap - result.error:.3f}, difference {gap:.3f}, off by {abs(result.error) / gap:.1%}")
-if not FAST:
-    assert abs(found.error) < 0.1 * gap and abs(found.error) < abs(coarse.error)
+with as_written():
+    assert abs(found.error) < 0.1 * gap
     assert np.nansum(found.values[:, found.region]) > 0.9 * np.nansum(found.values)
 
 # %% [markdown]
-# Sixteen steps are off by less than a tenth, a quarter of them by more: look at the error before you look at the
-# picture. Nearly all of the sum lies inside the circle. Do not admire that: elsewhere picture and twin are the same,
-# and a pixel that does not change can have no part in the difference. The baseline drew this picture as much as the
-# network.
+# Sixteen steps are off by less than a tenth: look at the error before you look at the picture. A quarter of them can be
+# off by more, or by less: a few steps may meet the sum by luck, and it is right when more of them change it no longer.
+# Nearly all of the sum lies inside the circle. Do not admire that: elsewhere picture and twin are the same, and a pixel
+# that does not change can have no part in the difference. The baseline drew this picture as much as the network.
 
 # %% [markdown]
 # ## Integrated gradients with the lights as features
@@ -233,7 +234,7 @@ shift = table["Shapley, light hidden"] - table["Shapley, twin instead"]
 print(
     f"hidden minus twin: {shift.min():.2f} to {shift.max():.2f}; score of the twins shared by six: {found.base / 6:.2f}"
 )
-if not FAST:
+with as_written():
     assert agreement.loc["Shapley, light hidden", "Shapley, twin instead"] > 0.8
     assert np.ptp(shift) < 0.05 and abs(shift.mean() - found.base / 6) < 0.03
     assert 0 < agreement.loc["integrated gradients", "Shapley, twin instead"] < 1
@@ -265,7 +266,7 @@ afrd.figures.pixel_shares(sample, covered).update_layout(width=760).show()
 # %%
 drop = pd.Series({light: np.max(covered.values[run.lights.index(light)]) for light in asked})
 print((drop / unit).round(3).to_string())
-if not FAST:
+with as_written():
     assert drop["top"] > drop["bottom"] and table["grey levels"]["top"] > table["grey levels"]["bottom"]
 
 # %% [markdown]
@@ -287,7 +288,7 @@ for layer in forgetful.student.modules():
 randomised = Run(run.folder, forgetful, run.config, None, run.device)
 metrics = {"trained": run.evaluate(test).metrics(), "random student": randomised.evaluate(test).metrics()}
 print(pd.DataFrame(metrics).round(3).to_string())
-if not FAST:
+with as_written():
     assert metrics["random student"]["pixel_ap"] < metrics["trained"]["pixel_ap"] - 0.1
     assert metrics["random student"]["image_auroc"] > 0.6
 
@@ -302,7 +303,7 @@ before, after = (np.nan_to_num(result.values) for result in (found, blind))
 inside = [result[:, found.region].sum() / result.sum() for result in (before, after)]
 same = np.corrcoef(before.ravel(), after.ravel())[0, 1]
 print(f"pixelwise correlation {same:.2f}; part of the sum inside the circle: {inside[0]:.0%} and {inside[1]:.0%}")
-if not FAST:
+with as_written():
     assert same < 0.9 and blind.score < found.score and min(inside) > 0.9
 
 # %% [markdown]
@@ -332,7 +333,7 @@ figure.add_vline(x=overall.chance.iloc[0], line_dash="dash", annotation_text="ch
 figure.update_xaxes(range=[0, 1], title="hit rate, 95 % bootstrap interval").show()
 
 # %%
-if not FAST:
+with as_written():
     assert (overall.spearman > 0).all()
     assert overall.low["visibility"] > overall.chance["visibility"]
     assert overall.hit["visibility"] > overall.hit["shapley"] and overall.spearman.idxmax() == "visibility"
@@ -375,7 +376,7 @@ if not FAST:
 # calm = explain.lights(run, test, index, corner)
 # print(f"score {calm.score / unit:.2f}", pd.Series(calm.shapley / unit, run.lights).round(2).to_string(), sep="\n")
 # assert np.isclose(calm.shapley.sum(), calm.score, rtol=1e-4)
-# if not FAST:
+# with as_written():
 #     assert calm.score < shares.score
 # ```
 #
@@ -395,7 +396,7 @@ if not FAST:
 #     empty_headed.bank.patches = torch.nn.functional.normalize(noise, dim=-1).half()
 # nothing = Run(run.folder, empty_headed, run.config, None, run.device).evaluate(test).metrics()
 # print(pd.Series(nothing).round(3).to_string())
-# if not FAST:
+# with as_written():
 #     assert nothing["pixel_ap"] < metrics["random student"]["pixel_ap"]
 # ```
 #

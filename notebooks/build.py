@@ -57,13 +57,14 @@ def execute(book: nbformat.NotebookNode, folder: Path, fast: bool = False) -> No
     """Runs all cells in a new kernel that works in `folder`.
 
     Args:
-        fast: small data and few steps (AFRD_FAST=1), to find errors, not to learn from.
+        fast: small data and few steps (AFRD_FAST=1), to find errors, not to learn from. Otherwise every text must hold
+            (AFRD_BUILD=1, see `afrd.claims`).
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     environment = {name: value for name, value in os.environ.items() if name != "AFRD_FAST"}
-    environment |= {"PLOTLY_RENDERER": "plotly_mimetype"} | ({"AFRD_FAST": "1"} if fast else {})
+    environment |= {"PLOTLY_RENDERER": "plotly_mimetype", ("AFRD_FAST" if fast else "AFRD_BUILD"): "1"}
     client = NotebookClient(book, timeout=SECONDS, kernel_name="python3", record_timing=False)
     client.execute(cwd=str(folder), env=environment)
 

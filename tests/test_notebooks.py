@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from afrd.claims import as_written
+
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
 assert _spec and _spec.loader
@@ -102,3 +104,18 @@ def test_the_notebook_and_its_solutions_run(source, tmp_path, tmp_path_factory, 
     book.cells += [nbformat.v4.new_code_cell(solution) for solution in solutions(book)]
     build.execute(book, tmp_path, fast=True)
     assert not empty_figures(book)
+
+
+def test_a_text_that_does_not_hold_stops_its_author_and_no_reader(capsys, monkeypatch):
+    monkeypatch.delenv("AFRD_BUILD", raising=False)
+    with as_written():
+        assert 1 < 2
+    assert capsys.readouterr().out == ""
+    with as_written():
+        assert 2 < 1
+    assert capsys.readouterr().out.startswith("Here the numbers came out otherwise")
+    with pytest.raises(ZeroDivisionError), as_written():  # a fault is no other number
+        assert 1 / 0
+    monkeypatch.setenv("AFRD_BUILD", "1")
+    with pytest.raises(AssertionError), as_written():
+        assert 2 < 1
