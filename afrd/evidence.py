@@ -1,4 +1,4 @@
-"""From errors on a grid to maps at a picture's size: what every method here ends with."""
+"""From features to errors on a grid, and on to maps at a picture's size: what every method here ends with."""
 
 from __future__ import annotations
 
@@ -44,6 +44,18 @@ class Maps:
     light_maps: Tensor
     attention: Tensor
     score: Tensor
+
+
+def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> list[Tensor]:
+    """1 - cosine over the channels at every place: (B, L, C, h, w) twice -> (B, L, h, w), per scale, in 0..2."""
+    errors = []
+    for r, f in zip(regressed, features, strict=True):
+        r = r.float()
+        f = torch.empty_like(r).copy_(f)  # in the layout of r, else each product below would read one of them in jumps
+        # Half the memory traffic of F.cosine_similarity, which matters on a CPU.
+        lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
+        errors.append(1 - (r * f).sum(2) / lengths)
+    return errors
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.evidence import Evidence, Maps, resize, smooth, to_maps
+from afrd.evidence import Evidence, Maps, cosine_errors, resize, smooth, to_maps
 from afrd.features import Features
 from afrd.fusion import FUSIONS, FeatureFusion
 from afrd.memory import PatchBank
@@ -189,15 +189,3 @@ class AFRD(nn.Module):
             return [f.masked_fill(~there, 0.0) for f in features], None, present
         fused, shares = self.fusion(list(features), present)
         return [f[:, None] for f in fused], shares, torch.ones_like(present[:, :1])
-
-
-def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> list[Tensor]:
-    """1 - cosine over the channels at every place: (B, L, C, h, w) twice -> (B, L, h, w), per scale, in 0..2."""
-    errors = []
-    for r, f in zip(regressed, features, strict=True):
-        r = r.float()
-        f = torch.empty_like(r).copy_(f)  # in the layout of r, else each product below would read one of them in jumps
-        # Half the memory traffic of F.cosine_similarity, which matters on a CPU.
-        lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
-        errors.append(1 - (r * f).sum(2) / lengths)
-    return errors

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afrd.evidence import SMOOTHING, resize, smooth
+from afrd.evidence import SMOOTHING, cosine_errors, resize, smooth
 from afrd.fusion import FUSIONS
 from afrd.memory import embed
-from afrd.model import AFRD, EXCUSED, VARIANCE_EXPONENT, ModelConfig, cosine_errors
+from afrd.model import AFRD, EXCUSED, VARIANCE_EXPONENT, ModelConfig
 from afrd.student import NarrowStudent, RD4ADStudent
 
 LIGHTS = ("a", "b", "c")
