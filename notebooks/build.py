@@ -63,7 +63,7 @@ def execute(book: nbformat.NotebookNode, folder: Path, fast: bool = False) -> No
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "AFRD_FAST"}
+    environment = {name: value for name, value in os.environ.items() if name not in ("AFRD_FAST", "AFRD_BUILD")}
     environment |= {"PLOTLY_RENDERER": "plotly_mimetype", ("AFRD_FAST" if fast else "AFRD_BUILD"): "1"}
     client = NotebookClient(book, timeout=SECONDS, kernel_name="python3", record_timing=False)
     client.execute(cwd=str(folder), env=environment)

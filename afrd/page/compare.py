@@ -11,6 +11,7 @@ import gradio as gr
 from afrd.page import standings
 from afrd.page.choice import Choice
 from afrd.page.moves import first_choice, known_run, with_run, with_samples
+from afrd.page.parts import ByName
 from afrd.page.standings import Comparison, NotComparableError
 from afrd.page.standings_text import label_in, message
 from afrd.page.way import Way
@@ -35,7 +36,7 @@ class Menus:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class Sheet(ByName):
     """What is shown; `standings` fills the components by these names.
 
     `picked` holds the label of the method whose samples are shown.
@@ -57,9 +58,6 @@ class Sheet:
 
     def all(self) -> list[Any]:
         return list(vars(self).values())
-
-    def filled(self, values: dict[str, Any]) -> dict[Any, Any]:
-        return {getattr(self, name): value for name, value in values.items()}
 
 
 def compare_tab(tab: gr.Tab, way: Way) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
 from afrd.page import error_views as views
+from afrd.page.parts import ByName
 from afrd.page.standings_text import working
 
 CARD_STYLE = Path(__file__).parents[1] / "templates" / "card.css"
 
 
 @dataclass(frozen=True)
-class Parts:
+class Parts(ByName):
     """The tab's components; `shown` and others fill them by these names."""
 
     category: gr.Dropdown
@@ -47,12 +47,6 @@ class Parts:
     tags: gr.Dropdown
     saved: gr.HTML
     open: gr.Button
-
-    def filled(self, values: dict[str, Any]) -> dict[Any, Any]:
-        return {getattr(self, name): value for name, value in values.items()}
-
-    def named(self, *names: str) -> list[Any]:
-        return [getattr(self, name) for name in names]
 
 
 def lay_out() -> Parts:

@@ -18,6 +18,7 @@ from afrd.page.explore import category_choices, run_choices
 from afrd.page.light_desk import Desk, NothingToShowError, Subject
 from afrd.page.light_sample import sample_part
 from afrd.page.moves import first_choice, known_run, with_run, with_samples
+from afrd.page.parts import ByName
 from afrd.page.samples import splits_of
 from afrd.page.way import Way
 
@@ -33,7 +34,7 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Parts:
+class Parts(ByName):
     """The tab's components; `_drawn` and others fill them by these names."""
 
     category: gr.Dropdown
@@ -54,12 +55,6 @@ class Parts:
     which: gr.Radio
     same: gr.Plot
     defects: gr.Plot
-
-    def filled(self, values: dict[str, Any]) -> dict[Any, Any]:
-        return {getattr(self, name): value for name, value in values.items()}
-
-    def named(self, *names: str) -> list[Any]:
-        return [getattr(self, name) for name in names]
 
 
 def lights_tab(tab: gr.Tab, way: Way) -> None:
