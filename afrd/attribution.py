@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 
 from afrd.datasets import Category, MultiLightDataset, Sample, parse_lights
@@ -23,8 +21,7 @@ from afrd.explain import lights as shapley_of
 from afrd.features import Progress
 from afrd.runs import Prediction, Run
 
-KINDS = ("attention", "error", "product", "mean error", "visibility", "shapley")
-CONTRAST = 2 / 256  # sigma of the neighbourhood whose contrast is taken, as a part of the picture's longer side
+KINDS = ("attention", "error", "product", "shapley")
 VISIBLE = 5.0  # grey levels in the best light; no light is to blame for missing a fainter defect
 NEAR = 0.9  # of the best light's visibility: as good a choice as the best light
 
@@ -111,43 +108,6 @@ def visibility(sample: Sample, twin: Sample) -> np.ndarray:
     return 255 * difference.double().mean((1, 2)).numpy()
 
 
-def estimated_visibility(sample: Sample, seen: Prediction) -> np.ndarray:
-    """How plainly each light shows that something is wrong, at every place, estimated without knowing the good part.
-
-    A cosine error says which part of what is seen was not expected, whatever its strength; the contrast of the picture
-    at this place says how strong that is. Their product is the unexpected contrast:
-
-        plain error e_l (`Prediction.plain_maps`) * standard deviation of the picture's grey levels around the place
-
-    with Gaussian weights of sigma 2 pixels in a picture of 256, and the root mean square over the three channels. It is
-    proportional to grey levels, not equal to them: compare lights by it, at one place.
-
-    Args:
-        sample: its lights include those of `seen`.
-        seen: the run's word on it, L lights.
-
-    Returns:
-        (L, H, W).
-    """
-    return seen.plain_maps * local_contrast(sample.select(seen.lights).images.numpy())
-
-
-def local_contrast(pictures: np.ndarray) -> np.ndarray:
-    """Standard deviation of grey levels around every place, in 0..255; see `estimated_visibility`.
-
-    Args:
-        pictures: (L, 3, H, W) in 0..1.
-
-    Returns:
-        (L, H, W), the root mean square over the channels.
-    """
-    sigma = CONTRAST * max(pictures.shape[-2:])
-    around = partial(gaussian_filter, sigma=(0, 0, sigma, sigma))
-    levels = 255 * pictures
-    variance = around(levels**2) - around(levels) ** 2
-    return np.sqrt(variance.clip(0).mean(1))
-
-
 def evidence_inside(sample: Sample, seen: Prediction) -> dict[str, np.ndarray]:
     """What a run had to say about each light inside a sample's mask.
 
@@ -156,20 +116,13 @@ def evidence_inside(sample: Sample, seen: Prediction) -> dict[str, np.ndarray]:
         seen: with attention a_l and error E_l of every light l.
 
     Returns:
-        For each of `KINDS` but the last (L,) values: `attention`, the mean of a_l; `error`, the maximum of E_l;
-        `product`, the maximum of a_l E_l, which is the light's part in the anomaly map; `mean error`, the mean of E_l;
-        `visibility`, the mean of `estimated_visibility`.
+        For each of `KINDS` but the last (L,) means: `attention` of a_l, `error` of E_l, and `product` of a_l E_l, which
+        is the light's part in the anomaly map.
     """
     assert sample.mask is not None
     mask = sample.mask.numpy()
     attention, error = (maps[:, mask].astype(float) for maps in (seen.attention, seen.light_maps))  # (L, pixels)
-    return {
-        "attention": attention.mean(1),
-        "error": error.max(1),
-        "product": (attention * error).max(1),
-        "mean error": error.mean(1),
-        "visibility": estimated_visibility(sample, seen)[:, mask].mean(1),
-    }
+    return {"attention": attention.mean(1), "error": error.mean(1), "product": (attention * error).mean(1)}
 
 
 def measure(

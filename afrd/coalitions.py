@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from afrd.fusion import SHARPNESS
+from afrd.fusion import LEAST
 
 MOST = 10  # lights of which all 2^L sets are looked at
 
@@ -51,14 +51,15 @@ def shapley(values: np.ndarray) -> np.ndarray:
     return values @ shapley_weights(lights).T
 
 
-def coalition_maps(evidence: Tensor, members: Tensor, fusion: str) -> Tensor:
+def coalition_maps(evidence: Tensor, weights: Tensor, members: Tensor, fusion: str) -> Tensor:
     """Anomaly maps of many sets of lights at once; that of the empty set is zero.
 
-    With attention the map of a set is the quotient of two sums over its lights, of E^(q+1) and of E^q, so that all sets
-    are two matrix products; it agrees with `fuse_evidence` up to rounding.
+    With attention the map of a set is the quotient of two sums over its lights, of w E and of w, so that all sets are
+    two matrix products; it agrees with `fuse_evidence` up to rounding.
 
     Args:
-        evidence: (L, ...) not negative, every light's error map.
+        evidence: (L, ...) not negative, every light's error map E.
+        weights: (L, ...) not negative, w; only attention looks at them.
         members: (K, L) bool, the sets.
         fusion: `attention`, `mean` or `max`.
 
@@ -69,10 +70,8 @@ def coalition_maps(evidence: Tensor, members: Tensor, fusion: str) -> Tensor:
     flat = evidence.flatten(1)  # (L, P)
     inside = members.to(flat.dtype)
     if fusion == "attention":
-        flat = flat.clamp_min(1e-12)
-        power = flat**SHARPNESS
-        # where every error is tiny, the sums underflow; the smallest normal number keeps their quotient finite
-        found = (inside @ (power * flat)) / (inside @ power).clamp_min(torch.finfo(flat.dtype).tiny)
+        telling = weights.flatten(1).clamp_min(LEAST)
+        found = (inside @ (telling * flat)) / (inside @ telling).clamp_min(LEAST)  # the empty set has no sum
     elif fusion == "mean":
         found = (inside @ flat) / inside.sum(1, keepdim=True).clamp_min(1)
     elif fusion == "max":

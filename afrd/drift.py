@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from afrd.attribution import local_contrast
 from afrd.datasets import MultiLightDataset
 from afrd.runs import Run
 
@@ -36,7 +35,7 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
         much the teacher's features differ between the parts under this light: 1 - length of the mean over the samples
         of the features at a place, each brought to unit length; the mean over places and scales. 0 where all parts
         look alike, which is easy to regress and has nothing to tell. `contrast` is the mean local contrast of the
-        pictures in grey levels (`afrd.attribution.local_contrast`): features of a dark picture may differ as much as
+        pictures in grey levels (`afrd.features.local_contrast`): features of a dark picture may differ as much as
         others, and still say little of the part.
 
     Raises:
@@ -45,8 +44,7 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
     config = run.model.config
     if (config.target, config.fusion) != ("fused", "attention"):
         raise ValueError(f"run {run.folder} is {run.method()}; only attention over features can drift")
-    shares = run.evidence(good).shares
-    assert shares is not None  # target fused
+    shares = run.evidence(good).weights
     features = run.features(good)
     positions = [good.lights.index(light) for light in run.lights]
     means: list[Tensor] = []
@@ -54,7 +52,7 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
         unit = [F.normalize(scale[0].double(), dim=1) / len(features) for scale in features.batch([i], positions)]
         means = [mean + part for mean, part in zip(means, unit, strict=True)] if means else unit  # each (L, C, h, w)
     variety = torch.stack([1 - mean.norm(dim=1).mean((1, 2)) for mean in means]).mean(0)
-    contrast = np.mean([local_contrast(sample.images[positions].numpy()).mean((1, 2)) for sample in good], 0)
+    contrast = features.contrast.astype(np.float32).mean((0, 2, 3))[positions]
     return pd.DataFrame(
         {"attention": shares.float().mean((0, 2, 3)).cpu().numpy(), "variety": variety.numpy(), "contrast": contrast},
         index=pd.Index(run.lights, name="light"),

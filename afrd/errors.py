@@ -21,13 +21,12 @@ import pandas as pd
 from afrd.comparison import Method
 from afrd.datasets import MultiLightDataset
 from afrd.evaluation import Predictions
-from afrd.evidence import SMOOTHING, resize
+from afrd.evidence import SMOOTHING
 from afrd.localisation import localise
 from afrd.metrics import f1_max
 from afrd.notes import Note
-from afrd.runs import Run
+from afrd.scoring import light_scores
 
-BATCH = 8  # samples whose lights' maps are made at a time
 QUESTIONS = (
     "all",
     "missed",
@@ -356,28 +355,6 @@ def table(
         SMOOTHING * max(seen.maps.shape[1:]),
     )
     return empty.with_scores(judged)
-
-
-def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) -> pd.DataFrame:
-    """What each light says by itself: the score of the run with this light alone, in units of its own threshold.
-
-    Args:
-        run: with target `lights`; with target `fused` there is one error for all lights, and no columns come back.
-        dataset: one split, N samples.
-        lights: of the run's.
-
-    Returns:
-        (N, L), a column a light, in the run's order; raw where the run has no threshold. No columns for a single light.
-    """
-    used = [light for light in run.lights if light in lights]
-    if run.model.config.target == "fused" or len(used) < 2:
-        return pd.DataFrame(index=range(len(dataset)))
-    errors = run.evidence(dataset).errors[:, [run.lights.index(light) for light in used]]  # (N, L, h, w)
-    peaks = [resize(part, dataset.image_size).clamp_min(0).amax((2, 3)) for part in errors.split(BATCH)]  # (B, L)
-    thresholds = [run.threshold([light]) for light in used]
-    units = np.array([found.value if found else 1.0 for found in thresholds])
-    values = np.concatenate([part.cpu().numpy() for part in peaks]) if peaks else np.empty((0, len(used)))
-    return pd.DataFrame(values / units, columns=used)
 
 
 def short_name(label: str) -> str:

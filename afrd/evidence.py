@@ -12,6 +12,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from afrd.fusion import fuse_evidence
 
+EXCUSED = 0.5  # of the evidence that the most similar good patches raised; see docs/method.md
 SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
 
 
@@ -20,16 +21,58 @@ class Evidence:
     """What a model found, on the grid of the finest scale, before it is brought to a picture's size.
 
     Attributes:
-        errors: (B, L, h, w) with target `lights`; (B, 1, h, w) with target `fused`.
-        shares: (B, L, h, w), the lights' shares in the fused features; None with target `lights`.
+        errors: (B, L, h, w); with target `fused` (B, 1, h, w), one for all lights.
+        weights: (B, L, h, w), not negative; attention is a light's part in their sum over the lights present. With
+            target `lights` how plainly each shows that something is wrong, with target `fused` its share in the fused
+            features.
         present: (B, L) bool.
-        plain: the errors before the student's uncertainty weighs them, of the same shape; None where nobody asked.
     """
 
     errors: Tensor
-    shares: Tensor | None
+    weights: Tensor
     present: Tensor
-    plain: Tensor | None = None
+
+    @property
+    def fused(self) -> bool:
+        return self.errors.shape[1] < self.weights.shape[1]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the evidence is made of, smoothed, on the grid of the finest scale: (B, L, h, w) each.
+
+    Attributes:
+        scales: per scale the student's errors e exp(-v / 2); S is their sum.
+        plain: the sum of e over the scales.
+        contrast: of the pictures (`afrd.features.local_contrast`).
+        distance, usual: D and U of `afrd.memory`; None without a memory.
+        shares: of the lights in the fused features; None with target `lights`.
+    """
+
+    scales: list[Tensor]
+    plain: Tensor
+    contrast: Tensor
+    distance: Tensor | None
+    usual: Tensor | None
+    shares: Tensor | None
+
+    def errors(self) -> Tensor:
+        """E: S, the sum of the scales, or with a memory max(0, sqrt(S D) - U / 2)."""
+        errors = torch.stack(self.scales).sum(0)
+        if self.distance is None or self.usual is None:
+            return errors
+        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
+
+    def weights(self) -> Tensor:
+        """How plainly each light shows that something is wrong: E times plain error times contrast.
+
+        A cosine error says which part of what is seen was not expected, whatever its strength; the contrast says how
+        strong that is: their product estimates the difference to a good part. With target `fused` the lights' shares.
+        """
+        return self.errors() * self.plain * self.contrast if self.shares is None else self.shares
+
+    def evidence(self, present: Tensor) -> Evidence:
+        return Evidence(self.errors(), self.weights(), present)
 
 
 @dataclass(frozen=True)
@@ -60,25 +103,28 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
     """Evidence of several batches in one piece."""
-    shares = [part.shares for part in parts if part.shares is not None]
-    plain = [part.plain for part in parts if part.plain is not None]
     return Evidence(
         torch.cat([part.errors for part in parts]),
-        torch.cat(shares) if shares else None,
+        torch.cat([part.weights for part in parts]),
         torch.cat([part.present for part in parts]),
-        torch.cat(plain) if plain else None,
     )
 
 
 def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
     """Maps at a picture's size (H, W); `fusion` says how evidence is put together where there is one error a light."""
-    light_maps = resize(evidence.errors, size).clamp_min(0.0)
-    if evidence.shares is None:
-        anomaly_map, attention = fuse_evidence(light_maps, evidence.present, fusion)
-    else:
-        anomaly_map, attention = light_maps[:, 0], resize(evidence.shares, size)
+    weights = resize(evidence.weights, size).clamp_min(0.0)
+    light_maps = resize(evidence.errors, size).clamp_min(0.0).expand_as(weights)
+    how = "attention" if evidence.fused else fusion
+    anomaly_map, attention = fuse_evidence(light_maps, weights, evidence.present, how)
     light_maps = light_maps * evidence.present[:, :, None, None]
     return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
+
+
+def light_by_light(evidence: Evidence, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """One sample's error maps and weights (L, H, W) at a picture's size: what any set of its lights is fused of."""
+    row = slice(index, index + 1)
+    light_maps, weights = (resize(part[row], size)[0].clamp_min(0.0) for part in (evidence.errors, evidence.weights))
+    return light_maps, weights
 
 
 def resize(maps: Tensor, size: tuple[int, int] | Size) -> Tensor:

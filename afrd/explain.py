@@ -21,8 +21,8 @@ from torchvision.transforms.functional import gaussian_blur
 
 from afrd.coalitions import MOST, coalition_maps, coalitions, shapley
 from afrd.datasets import MultiLightDataset, Sample, parse_lights
-from afrd.evidence import resize, to_maps
-from afrd.features import Progress, teacher_size
+from afrd.evidence import light_by_light, to_maps
+from afrd.features import Progress, local_contrast, teacher_size
 from afrd.runs import BATCH, Run
 
 METHODS = ("integrated gradients", "occlusion", "ablation")
@@ -143,7 +143,8 @@ def _value_of_sets(
 
     @torch.inference_mode()
     def of_evidence(members: np.ndarray) -> np.ndarray:
-        found = best(coalition_maps(light_maps, torch.from_numpy(members).to(light_maps.device), fusion))
+        sets = torch.from_numpy(members).to(light_maps.device)
+        found = best(coalition_maps(light_maps, weights, sets, fusion))
         return np.where(members.any(1), found.double().cpu().numpy(), empty)
 
     @torch.inference_mode()
@@ -155,15 +156,18 @@ def _value_of_sets(
         for start in range(0, len(some), BATCH):
             rows = some[start : start + BATCH]
             batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
-            maps = to_maps(run.model.evidence(batch, present[rows]), size, fusion).anomaly_map
+            there = contrast.expand(len(rows), *contrast.shape[1:])
+            maps = to_maps(run.model.evidence(batch, there, present[rows]), size, fusion).anomaly_map
             values[rows] = best(maps).double().cpu().numpy()
         return values
 
     if run.model.config.target == "lights":
-        light_maps = resize(run.evidence(dataset).errors[index : index + 1, positions], size)[0].clamp_min(0.0)
+        light_maps, weights = (part[positions] for part in light_by_light(run.evidence(dataset), index, size))
         return of_evidence
     all_lights = [dataset.lights.index(light) for light in run.lights]
-    features = [f.to(run.device).float() for f in run.features(dataset).batch([index], all_lights)]
+    stored = run.features(dataset)
+    features = [f.to(run.device).float() for f in stored.batch([index], all_lights)]
+    contrast = stored.contrasts([index], all_lights).to(run.device).float()
     return of_features
 
 
@@ -282,24 +286,27 @@ class _Score:
         self.positions = [run.lights.index(light) for light in used]
         self.present = torch.tensor([[light in used for light in run.lights]], device=run.device)
         with torch.no_grad():
-            self.features = self._read(images)  # per scale (L, C, h, w)
+            self.known = self._read(images)
 
     def _read(self, pictures: Tensor) -> list[Tensor]:
-        wanted = teacher_size(self.size, self.run.config.size)
+        """Features per scale (B, C, h, w), and last the contrast (B, h, w)."""
+        x, wanted = pictures, teacher_size(self.size, self.run.config.size)
         if wanted != self.size:
-            pictures = F.interpolate(pictures, wanted, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-        return self.run.teacher.read(pictures)
+            x = F.interpolate(x, wanted, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+        features = self.run.teacher.read(x)
+        return [*features, local_contrast(pictures, features[0].shape[-2:])]
 
     def __call__(self, pictures: Tensor, rows: list[int]) -> Tensor:
         """Scores (B,) with pictures (B, len(rows), 3, H, W) in place of those of the lights at `rows`."""
         batch = len(pictures)
-        features = []
-        for known, new in zip(self.features, self._read(pictures.flatten(0, 1)), strict=True):
+        parts = []
+        for known, new in zip(self.known, self._read(pictures.flatten(0, 1)), strict=True):
             whole = known.new_zeros(batch, len(self.run.lights), *known.shape[1:])
             whole[:, self.positions] = known
             at = [self.positions[row] for row in rows]
-            features.append(whole.index_copy(1, torch.tensor(at, device=whole.device), new.unflatten(0, (batch, -1))))
-        evidence = self.run.model.evidence(features, self.present.expand(batch, -1))
+            parts.append(whole.index_copy(1, torch.tensor(at, device=whole.device), new.unflatten(0, (batch, -1))))
+        *features, contrast = parts
+        evidence = self.run.model.evidence(features, contrast, self.present.expand(batch, -1))
         maps = to_maps(evidence, self.size, self.run.model.config.fusion).anomaly_map
         return maps[:, self.region].amax(1)
 

@@ -23,26 +23,40 @@ from afrd.datasets import MultiLightDataset
 from afrd.teacher import Teacher
 
 Progress = Callable[[int, int], None]
+Index = np.ndarray | slice | list[int]
 UNFINISHED = ".unfinished-"  # what the folder of features begins with while they are computed
 UNTOUCHED_SECONDS = 24 * 3600  # after which nobody is believed to compute them any more
 
 
 @dataclass(frozen=True)
 class Features:
-    """Teacher features of the samples of one split, (N, L, C, h, w) float16 per scale, finest first, read from disk."""
+    """What is known of the pictures of one split, float16, read from disk.
+
+    Attributes:
+        scales: the teacher's features, (N, L, C, h, w) per scale, finest first.
+        contrast: (N, L, h, w) on the finest grid, see `local_contrast`.
+        lights: names, in the order of L.
+    """
 
     scales: tuple[np.ndarray, ...]
+    contrast: np.ndarray
     lights: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.scales[0])
 
-    def batch(self, index: np.ndarray | slice | list[int], lights: list[int] | None = None) -> list[Tensor]:
-        """Chosen samples (and lights, by position) as float16 tensors (B, L, C, h, w)."""
+    def batch(self, index: Index, lights: list[int] | None = None) -> list[Tensor]:
+        """Features of chosen samples (and lights, by position): (B, L, C, h, w) per scale."""
+        return [self._picked(scale, index, lights) for scale in self.scales]
+
+    def contrasts(self, index: Index, lights: list[int] | None = None) -> Tensor:
+        """The contrast of the same: (B, L, h, w)."""
+        return self._picked(self.contrast, index, lights)
+
+    def _picked(self, of: np.ndarray, index: Index, lights: list[int] | None) -> Tensor:
         if lights == list(range(len(self.lights))):
             lights = None  # picking twice would copy twice
-        picked = [scale[index] if lights is None else scale[index][:, lights] for scale in self.scales]
-        return [torch.from_numpy(np.ascontiguousarray(p)) for p in picked]
+        return torch.from_numpy(np.ascontiguousarray(of[index] if lights is None else of[index][:, lights]))
 
 
 def cache_dir() -> Path:
@@ -66,6 +80,28 @@ def compute_features(teacher: Teacher, pictures: Tensor, size: int) -> list[Tens
     return [f.half() for f in teacher(x)]
 
 
+def local_contrast(pictures: Tensor, grid: tuple[int, int] | torch.Size) -> Tensor:
+    """How strong the structure of the pictures is around every place of a grid.
+
+    It is the standard deviation of the grey levels in the place's cell and the eight around it, the root mean square
+    over the three channels.
+
+    Args:
+        pictures: (B, 3, H, W) in 0..1.
+        grid: rows and columns, those of the teacher's finest scale.
+
+    Returns:
+        (B, rows, columns) in grey levels, 0..127.5.
+    """
+
+    def around(levels: Tensor) -> Tensor:
+        cells = F.adaptive_avg_pool2d(levels, (grid[0], grid[1]))
+        return F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
+
+    levels = 255 * pictures - 127.5  # about zero, where squares lose the fewest digits
+    return (around(levels.square()) - around(levels).square()).mean(1).clamp_min(1e-4).sqrt()
+
+
 def load_features(
     dataset: MultiLightDataset, teacher: Teacher, size: int, progress: Progress | None = None
 ) -> Features:
@@ -81,20 +117,24 @@ def load_features(
         progress: called with (samples done, samples in all).
     """
     folder = stored_under(dataset, teacher, size)
-    if not _is_whole(folder):
+    if not _is_whole(folder, teacher):
         _compute_all(dataset, teacher, size, folder, progress)
     lights = tuple(json.loads((folder / "lights.json").read_text()))
-    scales = [np.load(folder / f"scale{s}.npy", mmap_mode="r", allow_pickle=False) for s in range(len(teacher.strides))]
-    return Features(tuple(scales), lights)
+    *scales, contrast = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _files(teacher))
+    return Features(tuple(scales), contrast, lights)
 
 
 def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
     """Whether `load_features` will find them, rather than compute them."""
-    return _is_whole(stored_under(dataset, teacher, size))
+    return _is_whole(stored_under(dataset, teacher, size), teacher)
 
 
-def _is_whole(folder: Path) -> bool:
-    return (folder / "lights.json").is_file()
+def _files(teacher: Teacher) -> list[str]:
+    return [*(f"scale{s}.npy" for s in range(len(teacher.strides))), "contrast.npy"]
+
+
+def _is_whole(folder: Path, teacher: Teacher) -> bool:
+    return all((folder / name).is_file() for name in (*_files(teacher), "lights.json"))
 
 
 def stored_under(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
@@ -131,20 +171,22 @@ def _compute_all(
             sample = ahead.result()
             if i + 1 < len(dataset):
                 ahead = reader.submit(dataset.__getitem__, i + 1)
-            scales = [f.cpu().numpy() for f in compute_features(teacher, sample.images, size)]
+            found = compute_features(teacher, sample.images, size)
+            found.append(local_contrast(sample.images, found[0].shape[-2:]))
             if not files:
                 files = [
-                    np.lib.format.open_memmap(unfinished / f"scale{s}.npy", "w+", np.float16, (len(dataset), *f.shape))
-                    for s, f in enumerate(scales)
+                    np.lib.format.open_memmap(unfinished / name, "w+", np.float16, (len(dataset), *f.shape))
+                    for name, f in zip(_files(teacher), found, strict=True)
                 ]
-            for file, f in zip(files, scales, strict=True):
-                file[i] = f
+            for file, f in zip(files, found, strict=True):
+                file[i] = f.cpu().numpy()
             if progress:
                 progress(i + 1, len(dataset))
         for file in files:
             file.flush()
         (unfinished / "lights.json").write_text(json.dumps(dataset.lights))
-        if not folder.exists():  # another process may have been quicker
+        if not _is_whole(folder, teacher):  # another process may have been quicker
+            shutil.rmtree(folder, ignore_errors=True)  # of an older version, or somebody deleted a file
             os.replace(unfinished, folder)
 
 

@@ -13,7 +13,7 @@ from afrd.evidence import Evidence
 from afrd.model import ModelConfig
 from afrd.storage import load_json, load_tensors, replacing, save_json, save_tensors
 
-FORMAT = 1
+FORMAT = 2
 T = TypeVar("T")
 
 
@@ -45,7 +45,7 @@ def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
     content = load_json(folder / "config.json")
     try:
         if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']} is not {FORMAT}")
+            raise ValueError(f"format {content['format']}, where this version reads {FORMAT}: train the run anew")
         return _read(ModelConfig, content["model"]), _read(FitConfig, content["fit"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the config of a run ({error})") from error
@@ -96,9 +96,7 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
     with replacing(folder / "history.csv") as path:
         pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
     if len(calibration.errors):
-        tensors = {"errors": calibration.errors}
-        if calibration.shares is not None:
-            tensors["shares"] = calibration.shares
+        tensors = {"errors": calibration.errors, "weights": calibration.weights}
         save_tensors(folder / "calibration.safetensors", tensors)
     save_tensors(folder / "model.safetensors", model.state_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 FUSIONS = ("attention", "mean", "max", "concat")
-SHARPNESS = 2.0  # see docs/method.md
+LEAST = 1e-12  # weight of a light that tells nothing: where none does, all count alike
 
 
-def fuse_evidence(evidence: Tensor, present: Tensor, how: str = "attention", sharpness: float = SHARPNESS):
+def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str = "attention") -> tuple[Tensor, Tensor]:
     """One map out of the lights' error maps, and how much each light had to say at each place.
 
     With E_l the error of light l and a_l its weight, the anomaly map is sum_l a_l E_l, where
 
-        attention   a_l = E_l^q / sum_k E_k^q, the softmax of q log E_l: a soft maximum (a Lehmer mean) that does not
-                    depend on the unit of E; q = `sharpness`, 0 gives the mean, infinity the maximum
+        attention   a_l = w_l / sum_k w_k, with w_l how plainly light l shows that something is wrong; the unit of w
+                    does not matter
         mean        a_l = 1 / number of lights present
         max         a_l = 1 where E_l is largest, else 0
 
@@ -26,9 +26,9 @@ def fuse_evidence(evidence: Tensor, present: Tensor, how: str = "attention", sha
 
     Args:
         evidence: (B, L, H, W), not negative.
+        weights: (B, L, H, W), not negative, w above; only attention looks at them.
         present: (B, L) bool, at least one light a sample.
         how: `attention`, `mean` or `max`.
-        sharpness: q above.
 
     Returns:
         The anomaly map (B, H, W) and the weights (B, L, H, W), which sum to 1 over the lights.
@@ -36,8 +36,8 @@ def fuse_evidence(evidence: Tensor, present: Tensor, how: str = "attention", sha
     there = present[:, :, None, None]
     evidence = evidence.masked_fill(~there, 0.0)
     if how == "attention":
-        logits = sharpness * evidence.clamp_min(1e-12).log()
-        weights = logits.masked_fill(~there, -torch.inf).softmax(1)
+        weights = weights.clamp_min(LEAST).masked_fill(~there, 0.0)
+        weights = weights / weights.sum(1, keepdim=True)
     elif how == "mean":
         weights = (there / there.sum(1, keepdim=True)).expand_as(evidence).to(evidence.dtype)
     elif how == "max":

@@ -12,7 +12,7 @@ import torch
 
 from afrd.coalitions import coalition_maps
 from afrd.datasets import MultiLightDataset
-from afrd.evidence import resize
+from afrd.evidence import light_by_light
 from afrd.light_search import orders, prefixes, search
 from afrd.metrics import METRICS, image_metrics, pixel_metrics
 from afrd.resampling import Resampler
@@ -64,7 +64,7 @@ class Look:
         self.masks = np.stack([np.zeros(dataset.image_size, bool) if m is None else m.numpy() for m in masks])
         self.counts = drawn_halves(self.anomalous, self.defects, repeats)
         if run.model.config.target == "lights":  # any set follows from the evidence of all lights
-            self.errors = run.evidence(dataset, progress=partial(report, "samples read")).errors
+            self.evidence = run.evidence(dataset, progress=partial(report, "samples read"))
         self.seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # set -> scores (N,), metrics (M,)
 
     def search(self, metric: str) -> tuple[np.ndarray, int, np.ndarray]:
@@ -139,11 +139,11 @@ class Look:
         size, fusion = self.dataset.image_size, self.run.model.config.fusion
         step = max(1, ROOM // (4 * self.masks.size))
         for start in range(0, len(members), step):
-            rows = torch.from_numpy(members[start : start + step]).to(self.errors.device)
+            rows = torch.from_numpy(members[start : start + step]).to(self.run.device)
             maps = np.empty((len(rows), *self.masks.shape), np.float32)
             for n, i in enumerate(self.wanted):
-                light_maps = resize(self.errors[i : i + 1], size)[0].clamp_min(0.0)  # (L, H, W)
-                maps[:, n] = coalition_maps(light_maps, rows, fusion).cpu().numpy()
+                light_maps, weights = light_by_light(self.evidence, i, size)
+                maps[:, n] = coalition_maps(light_maps, weights, rows, fusion).cpu().numpy()
             yield list(maps)
 
     def _measure(self, maps: np.ndarray, draw: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ from afrd.metrics import METRICS
 from afrd.runs import Run
 from afrd.storage import load_tensors, save_tensors
 
-FORMAT = 1
+FORMAT = 2
 REPEATS = 300  # bootstrap draws, each parted in two halves
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.evidence import Evidence, Maps, resize, smooth, to_maps
+from afrd.evidence import Evidence, Maps, Parts, resize, smooth, to_maps
 from afrd.features import Features
 
 if TYPE_CHECKING:
@@ -138,19 +138,24 @@ class PatchMemory(nn.Module):
         self.config = config
         self.bank = PatchBank(len(config.lights), sum(config.channels), PATCHES)
 
-    def evidence(self, features: Sequence[Tensor], present: Tensor) -> Evidence:
-        """Smoothed distances; see `PatchBank` and `Evidence`.
+    def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
+        """Smoothed distances D in the place of AFRD's errors, so that attention goes with D^2 times the contrast.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
+            contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool.
         """
+        return self.parts(features, contrast, present).evidence(present)
+
+    def parts(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Parts:
+        """What `evidence` is made of; for the arguments see there."""
         there = present[:, :, None, None, None]
         errors = smooth(self.bank([f.masked_fill(~there, 0.0) for f in features])[0])
-        return Evidence(errors, None, present, errors)
+        return Parts([errors], errors, smooth(contrast), errors, None, None)
 
-    def forward(self, features: Sequence[Tensor], present: Tensor, size: tuple[int, int]) -> Maps:
-        return to_maps(self.evidence(features, present), size, self.config.fusion)
+    def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
+        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
 
 
 def embed(features: Sequence[Tensor]) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.evidence import Evidence, Maps, cosine_errors, resize, smooth, to_maps
+from afrd.evidence import Evidence, Maps, Parts, cosine_errors, resize, smooth, to_maps
 from afrd.features import Features
 from afrd.fusion import FUSIONS, FeatureFusion
 from afrd.memory import PatchBank
@@ -22,7 +22,6 @@ from afrd.weights import TORCHVISION
 TARGETS = ("lights", "fused")
 METHODS = ("afrd", "memory")
 VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
-EXCUSED = 0.5  # of the evidence that the most similar good patch raised; see docs/method.md
 
 
 @dataclass(frozen=True)
@@ -71,31 +70,6 @@ class ModelConfig:
             raise ValueError("fusion 'concat' joins features, so it needs target 'fused' (--target fused)")
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What the evidence is made of, smoothed, on the grid of the finest scale: (B, L, h, w) each.
-
-    Attributes:
-        scales: per scale the student's errors e exp(-v / 2); S is their sum.
-        plain: the sum of e over the scales.
-        distance, usual: D and U of `afrd.memory`; None without a memory.
-        shares: see `Evidence`.
-    """
-
-    scales: list[Tensor]
-    plain: Tensor
-    distance: Tensor | None
-    usual: Tensor | None
-    shares: Tensor | None
-
-    def evidence(self) -> Tensor:
-        """S, or with a memory max(0, sqrt(S D) - U / 2)."""
-        errors = torch.stack(self.scales).sum(0)
-        if self.distance is None or self.usual is None:
-            return errors
-        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
-
-
 class AFRD(nn.Module):
     """Fusion and student over cached teacher features."""
 
@@ -140,28 +114,28 @@ class AFRD(nn.Module):
             ]
         return torch.stack([loss.mean() for loss in losses]).sum()
 
-    def evidence(self, features: Sequence[Tensor], present: Tensor) -> Evidence:
+    def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
         """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
 
         That is the error in units of its predicted deviation. The exponent lies between that of the plain error (0) and
         that of the loss (1). With a memory it is max(0, sqrt(S D) - U / 2): what the student cannot regress *and* no
         remembered patch of a good part has shown (distance D), less half of what such patches raised themselves (U).
-        docs/method.md has the measurements.
+        By what attention weighs the lights, `Parts.weights` says; docs/method.md has the measurements.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
+            contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool. What stands in an absent light's place does not matter.
         """
-        parts = self.parts(features, present)
-        return Evidence(parts.evidence(), parts.shares, present, parts.plain)
+        return self.parts(features, contrast, present).evidence(present)
 
-    def parts(self, features: Sequence[Tensor], present: Tensor) -> Parts:
+    def parts(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Parts:
         """What `evidence` is made of; for the arguments see there."""
         inward, shares, _ = self._fuse(features, present)
         weighted, plain = self._errors(inward)
         share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
         distance, usual = (None, None) if self.bank is None else (smooth(found) for found in self.bank(inward))
-        return Parts(weighted, plain, distance, usual, share)
+        return Parts(weighted, plain, smooth(contrast), distance, usual, share)
 
     def _errors(self, inward: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Per scale e exp(-v / 2), and the sum over scales of e; smoothed, on the grid of the finest scale."""
@@ -178,9 +152,9 @@ class AFRD(nn.Module):
             self.eval()
             self.bank.fill(features, index, positions, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
 
-    def forward(self, features: Sequence[Tensor], present: Tensor, size: tuple[int, int]) -> Maps:
+    def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         """`evidence`, brought to a picture's size (H, W) and fused."""
-        return to_maps(self.evidence(features, present), size, self.config.fusion)
+        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
 
     def _fuse(self, features: Sequence[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor] | None, Tensor]:
         """What the student reads, the lights' shares in it, and which of its L (or 1) entries are there."""

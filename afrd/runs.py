@@ -16,8 +16,8 @@ from torch import Tensor
 from afrd.datasets import MultiLightDataset, Sample, open_dataset, parse_lights
 from afrd.devices import pick_device
 from afrd.evaluation import ALPHA, Predictions, Threshold, conformal_threshold
-from afrd.evidence import Evidence, Maps, joined, resize, to_maps
-from afrd.features import Features, Progress, compute_features, load_features, stored_under
+from afrd.evidence import Evidence, Maps, joined, to_maps
+from afrd.features import Features, Progress, compute_features, load_features, local_contrast, stored_under
 from afrd.folder import FitConfig, read_config
 from afrd.memory import PatchMemory
 from afrd.model import AFRD, ModelConfig
@@ -37,7 +37,6 @@ class Prediction:
     Attributes:
         anomaly_map: (H, W) float32 at the pictures' size, the sum over lights of `attention` * `light_maps`.
         light_maps, attention: (L, H, W) float32; attention sums to 1 over the lights at every place.
-        plain_maps: (L, H, W) float32, each light's errors before the student's uncertainty weighs them.
         score: the map's maximum.
         lights: the L lights that were used, in the run's order.
         threshold: of this run and these lights; None for a run without calibration samples.
@@ -47,7 +46,6 @@ class Prediction:
     anomaly_map: np.ndarray
     light_maps: np.ndarray
     attention: np.ndarray
-    plain_maps: np.ndarray
     score: float
     lights: tuple[str, ...]
     threshold: Threshold | None
@@ -143,9 +141,10 @@ class Run:
             ValueError: the sample has none of the run's lights, or not those asked for.
         """
         used = self.lights_of(sample, lights)
-        found = self.features_of(sample, used) if features is None else features
+        found = [f.to(self.device).float() for f in (features or self.features_of(sample, used))]
         with torch.inference_mode():
-            evidence = self.model.evidence([f.to(self.device).float() for f in found], self._present(used))
+            contrast = self.contrast_of(sample, used, found[0].shape[-2:])
+            evidence = self.model.evidence(found, contrast, self._present(used))
         return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
 
     def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
@@ -162,11 +161,17 @@ class Run:
         """The teacher's features of one sample under these lights: per scale (1, L, C, h, w) with all the run's lights,
         zero where one is not asked for."""
         found = compute_features(self.teacher, sample.select(lights).images, self.config.size)
-        features = [f.new_zeros(1, len(self.lights), *f.shape[1:]) for f in found]
-        positions = [self.lights.index(light) for light in lights]
-        for whole, part in zip(features, found, strict=True):
-            whole[0, positions] = part
-        return features
+        return [self._among_all(f, lights) for f in found]
+
+    def contrast_of(self, sample: Sample, lights: Sequence[str], grid: tuple[int, int] | torch.Size) -> Tensor:
+        """The contrast of one sample's pictures in the same way: (1, L, h, w) on the teacher's finest grid."""
+        pictures = sample.select(lights).images.to(self.device)
+        return self._among_all(local_contrast(pictures, grid), lights)
+
+    def _among_all(self, found: Tensor, lights: Sequence[str]) -> Tensor:
+        whole = found.new_zeros(1, len(self.lights), *found.shape[1:])
+        whole[0, [self.lights.index(light) for light in lights]] = found
+        return whole
 
     def predict_stored(
         self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
@@ -273,9 +278,8 @@ class Run:
 
     def _rows(self, evidence: Evidence, lights: tuple[str, ...], rows: slice) -> Evidence:
         """Some samples' evidence, with these lights present."""
-        errors = evidence.errors[rows]
-        shares, plain = (None if found is None else found[rows] for found in (evidence.shares, evidence.plain))
-        return Evidence(errors, shares, self._present(lights).expand(len(errors), -1), plain)
+        errors, weights = evidence.errors[rows], evidence.weights[rows]
+        return Evidence(errors, weights, self._present(lights).expand(len(errors), -1))
 
     def _all_maps(
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
@@ -291,14 +295,11 @@ class Run:
 
     def _seen(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
         maps = self._maps(evidence, size)
-        assert evidence.plain is not None  # every model gives it
-        plain = resize(evidence.plain, size).expand_as(maps.light_maps)
         rows = [self.lights.index(light) for light in used]
         return Prediction(
             maps.anomaly_map[0].cpu().numpy(),
             maps.light_maps[0, rows].cpu().numpy(),
             maps.attention[0, rows].cpu().numpy(),
-            plain[0, rows].clamp_min(0.0).cpu().numpy(),
             float(maps.score[0]),
             used,
             self.threshold(used),
@@ -355,9 +356,8 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     calibration = None
     if (folder / "calibration.safetensors").is_file():
         found, _ = load_tensors(folder / "calibration.safetensors")
-        errors, shares = found["errors"].to(where).float(), found.get("shares")
-        present = torch.ones(len(errors), len(model_config.lights), dtype=torch.bool, device=where)
-        calibration = Evidence(errors, None if shares is None else shares.to(where).float(), present)
+        errors, weights = (found[name].to(where).float() for name in ("errors", "weights"))
+        calibration = Evidence(errors, weights, torch.ones(weights.shape[:2], dtype=torch.bool, device=where))
     run = Run(folder, model, config, calibration, where)
     if teacher is not None:
         run.use_teacher(teacher)
@@ -383,7 +383,8 @@ def evidence_of(
     for start in range(0, len(index), BATCH):
         chosen = list(index[start : start + BATCH])
         batch = [f.to(present.device).float() for f in features.batch(chosen, positions)]
-        yield model.evidence(batch, present.expand(len(chosen), -1))
+        contrast = features.contrasts(chosen, positions).to(present.device).float()
+        yield model.evidence(batch, contrast, present.expand(len(chosen), -1))
 
 
 def calibrate(
@@ -395,5 +396,6 @@ def calibrate(
         device = next(chain(model.parameters(), model.buffers())).device
         present = torch.ones(1, len(positions), dtype=torch.bool, device=device)
     if not len(index):
-        return Evidence(torch.zeros(0, 1, *features.scales[0].shape[-2:]), None, present.expand(0, -1))
+        grid = features.contrast.shape[-2:]
+        return Evidence(torch.zeros(0, 1, *grid), torch.zeros(0, len(positions), *grid), present.expand(0, -1))
     return joined(list(evidence_of(model, features, index, positions, present)))

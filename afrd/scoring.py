@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import torch
 
 from afrd.datasets import MultiLightDataset, parse_lights
 from afrd.evaluation import Threshold
-from afrd.evidence import Evidence, to_maps
+from afrd.evidence import Evidence, resize, to_maps
 from afrd.metrics import image_metrics
 from afrd.runs import BATCH, Run
 
@@ -63,16 +64,38 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     """
     used = parse_lights(lights, run.lights)
     found = run.evidence(dataset, used)
-    errors, present = found.errors, torch.ones(1, len(used), dtype=torch.bool, device=found.errors.device)
-    if found.shares is None:  # an absent light has no weight, so that only those present are brought to size
-        errors = errors[:, [run.lights.index(light) for light in used]]
-    shares = found.errors.new_zeros(len(errors), 1, 1, 1) if found.shares is not None else None
+    rows = [run.lights.index(light) for light in used]  # an absent light has no weight and need not be brought to size
+    errors, weights = found.errors if found.fused else found.errors[:, rows], found.weights[:, rows]
+    present = torch.ones(1, len(used), dtype=torch.bool, device=errors.device)
     values = np.empty(len(errors))
     for start in range(0, len(values), BATCH):
-        rows = slice(start, start + BATCH)
-        part = Evidence(errors[rows], None if shares is None else shares[rows], present.expand(len(errors[rows]), -1))
-        values[rows] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
+        some = slice(start, start + BATCH)
+        part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1))
+        values[some] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
     return Scores(values, run.threshold(used))
+
+
+@torch.inference_mode()
+def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) -> pd.DataFrame:
+    """What each light says by itself: the score of the run with this light alone, in units of its own threshold.
+
+    Args:
+        run: with target `lights`; with target `fused` there is one error for all lights, and no columns come back.
+        dataset: one split, N samples.
+        lights: of the run's.
+
+    Returns:
+        (N, L), a column a light, in the run's order; raw where the run has no threshold. No columns for a single light.
+    """
+    used = [light for light in run.lights if light in lights]
+    if run.model.config.target == "fused" or len(used) < 2:
+        return pd.DataFrame(index=range(len(dataset)))
+    errors = run.evidence(dataset).errors[:, [run.lights.index(light) for light in used]]  # (N, L, h, w)
+    peaks = [resize(part, dataset.image_size).clamp_min(0).amax((2, 3)) for part in errors.split(BATCH)]  # (B, L)
+    thresholds = [run.threshold([light]) for light in used]
+    units = np.array([found.value if found else 1.0 for found in thresholds])
+    values = np.concatenate([part.cpu().numpy() for part in peaks]) if peaks else np.empty((0, len(used)))
+    return pd.DataFrame(values / units, columns=used)
 
 
 def best_pair(run: Run, dataset: MultiLightDataset) -> Pair | None:

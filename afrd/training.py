@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -253,7 +253,7 @@ def _train(
                 chosen = [scale[torch.from_numpy(picked).to(device)] for scale in window]
             else:
                 there = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
-                chosen = Features(there, features.lights).batch(np.array(train_index)[picked], positions)
+                chosen = replace(features, scales=there).batch(np.array(train_index)[picked], positions)
             batch = [scale.to(device).float() for scale in chosen]
             present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
             step = len(history)

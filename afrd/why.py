@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from afrd.datasets import MultiLightDataset, Sample
-from afrd.evidence import Evidence, resize, to_maps
+from afrd.evidence import resize, to_maps
 from afrd.memory import PatchMemory, embed
-from afrd.model import Parts
 from afrd.runs import Run
 
 NEIGHBOURS = 3
@@ -32,18 +31,22 @@ class LightReason:
         light: its name.
         attention: its weight in the anomaly map here, 0..1.
         error: its error here, in the unit of the maps; with target `fused` that of the fused features.
+        plain: the error before anything weighs or excuses it.
+        contrast: of its picture here, in grey levels (`afrd.features.local_contrast`).
         scales: what each of the teacher's scales, finest first, adds to the student's error; empty for a patch memory.
         distance: to what the run remembers of good parts; None where it remembers nothing.
         usual: the evidence which the most similar remembered patch raised in its own good part; None where the run
             keeps none.
 
-    The error is sum(scales), or `distance` where there are no scales; with both it is that of `Parts.evidence`, to the
-    precision of enlarging the maps.
+    The error is sum(scales), or `distance` where there are no scales; with both it is that of `Parts.errors`, and
+    attention over evidence goes with error * plain * contrast, to the precision of enlarging the maps.
     """
 
     light: str
     attention: float
     error: float
+    plain: float
+    contrast: float
     scales: tuple[float, ...]
     distance: float | None
     usual: float | None = None
@@ -115,25 +118,23 @@ def why(
     used = run.lights_of(sample, lights)
     found = [f.to(run.device).float() for f in (features or run.features_of(sample, used))]
     present = torch.tensor([[light in used for light in run.lights]], device=run.device)
-    if isinstance(run.model, PatchMemory):
-        evidence = run.model.evidence(found, present)
-        parts = Parts([], evidence.errors, evidence.errors, None, None)
-    else:
-        parts = run.model.parts(found, present)
-        evidence = Evidence(parts.evidence(), parts.shares, present)
-    maps = to_maps(evidence, (height, width), run.model.config.fusion)
+    contrast = run.contrast_of(sample, used, found[0].shape[-2:])
+    parts = run.model.parts(found, contrast, present)
+    maps = to_maps(parts.evidence(present), (height, width), run.model.config.fusion)
 
     def here(part: Tensor) -> list[float]:  # (1, L, h, w), or (1, 1, h, w) with target `fused` -> a value a light
         return resize(part, (height, width))[0, :, y, x].expand(len(run.lights)).tolist()
 
-    scales = [here(part) for part in parts.scales]
+    scales = [] if isinstance(run.model, PatchMemory) else [here(part) for part in parts.scales]
+    plain, strength = here(parts.plain), here(parts.contrast)
     distance, usual = (None if part is None else here(part) for part in (parts.distance, parts.usual))
     reasons = []
     for light in used:
         i = run.lights.index(light)
         attention, error = float(maps.attention[0, i, y, x]), float(maps.light_maps[0, i, y, x])
+        of_scales = tuple(scale[i] for scale in scales)
         known, excuse = (None if part is None else part[i] for part in (distance, usual))
-        reasons.append(LightReason(light, attention, error, tuple(scale[i] for scale in scales), known, excuse))
+        reasons.append(LightReason(light, attention, error, plain[i], strength[i], of_scales, known, excuse))
     return Why(x, y, float(maps.anomaly_map[0, y, x]), run.model.config.strides, tuple(reasons))
 
 

@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from afrd.comparison import EVIDENCE_FUSIONS, LATE_FUSIONS, late_fusion
 from afrd.datasets import Category
 from afrd.drift import drift, sentence
 from afrd.evaluation import Predictions
+from afrd.evidence import Evidence
 from afrd.features import load_features
 from afrd.metrics import METRICS
 from afrd.runs import Run, load_run
@@ -72,6 +73,7 @@ def judged(folder: Path, data: Category, teacher: Teacher, faithful: bool) -> It
     strict = load_run(folder / "afrd", teacher=teacher)
     strict.model.bank.usual.zero_()
     yield "AFRD, nothing excused, attention", strict.evaluate(test)
+    yield "AFRD, attention by the error alone", by_error_alone(folder, teacher).evaluate(test)
     alone = load_run(folder / "afrd", teacher=teacher)
     alone.model.bank = None
     for how in EVIDENCE_FUSIONS:
@@ -83,6 +85,19 @@ def judged(folder: Path, data: Category, teacher: Teacher, faithful: bool) -> It
         yield f"single-light RDs, late {how}", late_fusion(singles, how)
     for how in EVIDENCE_FUSIONS if faithful else ():
         yield f"{how} over features", run(f"fused-{how}").evaluate(test)
+
+
+def by_error_alone(folder: Path, teacher: Teacher) -> Run:
+    """AFRD whose attention is a soft maximum over the errors, E^2 in the place of the weights: contrast has no say."""
+    run = load_run(folder / "afrd", teacher=teacher)
+    whole = run.model.evidence
+
+    def squared(*seen: torch.Tensor) -> Evidence:
+        found = whole(*seen)
+        return replace(found, weights=found.errors.square())
+
+    run.model.evidence = squared
+    return run
 
 
 @dataclass
@@ -110,7 +125,9 @@ def one(options: argparse.Namespace, category: str, seed: int) -> Found:
     if "twins" in data:
         hits = measure(load_run(folder / "afrd", teacher=teacher), data).summary().loc["all"]
         found.rows[0] |= {f"hit, {kind}": hits[kind, "hit"] for kind in hits.index.get_level_values(0).unique()}
-        found.rows[0] |= {"hit, chance": hits["error", "chance"], "shown, visibility": hits["visibility", "shown"]}
+        alone = measure(by_error_alone(folder, teacher), data).summary().loc["all"]
+        found.rows[0] |= {"hit, attention by the error alone": alone["attention", "hit"]}
+        found.rows[0] |= {"hit, chance": hits["error", "chance"], "shown, attention": hits["attention", "shown"]}
     if options.faithful:
         found.said.append(sentence(drift(load_run(folder / "fused-attention", teacher=teacher), data["train"])))
     return found
@@ -170,9 +187,7 @@ def report(scores: pd.DataFrame, draws: dict[str, list[np.ndarray]], categories:
     print(scores.pivot_table(index="method", columns="category", values=SHOWN, sort=False).round(3).to_string())
     hits = [column for column in scores if column.startswith(("hit", "shown"))]
     if hits:
-        print(
-            "\nattribution, top-1 hit rate; and what the light with the most estimated visibility shows, best light 1"
-        )
+        print("\nattribution, top-1 hit rate; and what the light with the most attention shows, best light 1")
         print(scores.dropna(subset=hits).groupby("category")[hits].mean().round(3).to_string(), flush=True)
 
 

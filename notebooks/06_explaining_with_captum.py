@@ -199,16 +199,17 @@ with as_written():
 # ## Integrated gradients with the lights as features
 # The sums above the pictures *are* an attribution to lights: each light's picture is one feature, replaced by its
 # twin's. To compare it with Shapley values fairly, those must play **the same game**: an absent light is not hidden
-# from the run, but its picture shows the part without the defect. Every set needs one look at mixed features.
+# from the run, but its picture shows the part without the defect. Every set needs one look at mixed pictures.
 
 # %%
 own, clean = (run.features_of(pictures, run.lights) for pictures in (sample, twin))
 
 
 def worth(members):  # (L,) bool: these lights show the part, the others its twin
-    mixed = [torch.where(torch.from_numpy(members)[:, None, None, None], a, b)
-             for a, b in zip(own, clean, strict=True)]  # fmt: skip
-    return run.predict(sample, features=mixed).anomaly_map[found.region].max()
+    there = torch.from_numpy(members)[:, None, None, None]
+    pictures = replace(sample, images=torch.where(there, sample.images, twin.images))
+    features = [torch.where(there, a, b) for a, b in zip(own, clean, strict=True)]  # computed before
+    return run.predict(pictures, features=features).anomaly_map[found.region].max()
 
 
 values = np.array([worth(members) for members in coalitions(len(run.lights))])  # (64,)
@@ -335,15 +336,15 @@ figure.update_xaxes(range=[0, 1], title="hit rate, 95 % bootstrap interval").sho
 # %%
 with as_written():
     assert (overall.spearman > 0).all()
-    assert overall.low["visibility"] > overall.chance["visibility"]
-    assert overall.hit["visibility"] > overall.hit["shapley"] and overall.spearman.idxmax() == "visibility"
+    assert overall.low["attention"] > overall.chance["attention"]
+    assert overall.hit["attention"] > overall.hit["shapley"] and overall.spearman.idxmax() == "attention"
 
 # %% [markdown]
 # Every kind of evidence ranks the lamps better than blindly (all rank correlations are positive). But only look at the
 # intervals: with 20 samples they are wide. Shapley values explain *the score*, perfectly, and say less about *the
-# part*: an error that counts how unexpected something is need not grow with its grey levels. The kind called
-# `visibility` (error times the picture's contrast, see [afrd/attribution.py](../afrd/attribution.py)) is made for the
-# question "which lamp shows it?", and answers it best here; its interval lies above chance.
+# part*: an error that counts how unexpected something is need not grow with its grey levels. Attention weighs it by
+# the picture's contrast (`Parts.weights` in [afrd/evidence.py](../afrd/evidence.py)), which is made for the question
+# "which lamp shows it?", and answers it best here; its interval lies above chance.
 #
 # Take away: say which question, say what "absent" means, score the baseline, check completeness, randomise the model,
 # and where you can, compare with a part that has no defect.

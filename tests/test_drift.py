@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import afrd
-from afrd.attribution import local_contrast
 from afrd.drift import drift, sentence
 
 
@@ -31,19 +30,8 @@ def test_attention_and_variety_are_those_of_the_run_and_the_features(fused: afrd
         unit = torch.nn.functional.normalize(scale.double(), dim=2)  # (N, L, C, h, w)
         naive.append(1 - unit.mean(0).norm(dim=1).mean((1, 2)))
     np.testing.assert_allclose(table.variety, torch.stack(naive).mean(0).numpy(), rtol=1e-6)
-
-
-def test_a_dimmed_light_has_less_contrast_in_proportion(candies: Path):
-    pictures = afrd.open_dataset(candies, "Praline")["train"][0].images.numpy()
-    whole, dimmed = local_contrast(pictures), local_contrast(0.25 * pictures)
-    assert whole.shape == (6, 64, 64) and 1 < whole.mean() < 128
-    np.testing.assert_allclose(dimmed, whole / 4, rtol=1e-2, atol=0.05)
-    y, x, sigma = 30, 40, 0.5
-    weights = np.exp(-0.5 * ((np.arange(64)[:, None] - y) ** 2 + (np.arange(64) - x) ** 2) / sigma**2)
-    levels, weights = 255 * pictures[3].astype(float), weights / weights.sum()
-    mean = (weights * levels).sum((1, 2))
-    expected = np.sqrt((weights * (levels - mean[:, None, None]) ** 2).sum((1, 2)).mean())
-    assert whole[3, y, x] == pytest.approx(expected, rel=0.02)
+    contrast = fused.features(train).contrasts(list(range(len(train))), [3, 5]).double()
+    np.testing.assert_allclose(table.contrast, contrast.mean((0, 2, 3)).numpy(), rtol=1e-4)
 
 
 def test_attention_that_is_turned_to_one_light_is_reported(fused: afrd.Run, candies: Path):

@@ -17,6 +17,7 @@ from afrd.comparison import Method, methods_of
 from afrd.errors import ErrorTable
 from afrd.localisation import localise
 from afrd.notes import Note
+from afrd.scoring import light_scores
 
 RUN, OTHER = "AFRD, attention over evidence", "single-light RD, top"
 
@@ -265,9 +266,9 @@ def test_a_light_s_score_is_that_of_the_run_with_this_light_alone(found: ErrorTa
         assert found.light_scores[light].to_numpy() == pytest.approx(
             alone.table.score / alone.threshold.value, rel=1e-5
         )
-    few = errors.light_scores(run, dataset, ["top", "box"])
+    few = light_scores(run, dataset, ["top", "box"])
     assert list(few) == ["top", "box"] and (few.top == found.light_scores.top).all()
-    assert errors.light_scores(methods[-1].runs[0], dataset, ["top"]).shape == (len(dataset), 0)
+    assert light_scores(methods[-1].runs[0], dataset, ["top"]).shape == (len(dataset), 0)
 
 
 def test_the_defect_found_is_what_passes_the_threshold_inside_the_mask(found: ErrorTable, methods, dataset):

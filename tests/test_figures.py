@@ -38,7 +38,7 @@ def make_prediction(
     attention = np.full(light_maps.shape, 1 / len(lights), np.float32)
     anomaly_map = (attention * light_maps).sum(0)
     limit = None if threshold is None else Threshold(threshold, 0.05, 20, 0.05)
-    return Prediction(anomaly_map, light_maps, attention, light_maps, float(anomaly_map.max()), lights, limit)
+    return Prediction(anomaly_map, light_maps, attention, float(anomaly_map.max()), lights, limit)
 
 
 def decode(uri: str) -> Image.Image:

@@ -14,19 +14,19 @@ def present(*rows: tuple[int, ...]) -> torch.Tensor:
 
 
 def test_fusion_by_hand():
-    evidence = torch.tensor([1.0, 3.0]).view(1, 2, 1, 1)
+    evidence, telling = (torch.tensor(values).view(1, 2, 1, 1) for values in ([1.0, 3.0], [6.0, 2.0]))
     both = present((1, 1))
-    assert fuse_evidence(evidence, both, "mean")[0].item() == 2
-    assert fuse_evidence(evidence, both, "max")[0].item() == 3
-    fused, weights = fuse_evidence(evidence, both, "attention", sharpness=1.0)
-    np.testing.assert_allclose(weights.flatten(), [1 / 4, 3 / 4], rtol=1e-6)
-    np.testing.assert_allclose(fused.item(), (1 * 1 + 3 * 3) / (1 + 3), rtol=1e-6)
+    assert fuse_evidence(evidence, telling, both, "mean")[0].item() == 2
+    assert fuse_evidence(evidence, telling, both, "max")[0].item() == 3
+    fused, weights = fuse_evidence(evidence, telling, both, "attention")
+    np.testing.assert_allclose(weights.flatten(), [6 / 8, 2 / 8], rtol=1e-6)
+    np.testing.assert_allclose(fused.item(), 1 * 6 / 8 + 3 * 2 / 8, rtol=1e-6)
+    torch.testing.assert_close(fuse_evidence(evidence, 1000 * telling, both)[0], fused)  # the unit does not matter
 
 
-def test_sharpness_goes_from_the_mean_to_the_maximum():
-    evidence, both = torch.rand(2, 5, 4, 4) + 0.1, torch.ones(2, 5, dtype=torch.bool)
-    torch.testing.assert_close(fuse_evidence(evidence, both, sharpness=0.0)[0], evidence.mean(1))
-    torch.testing.assert_close(fuse_evidence(evidence, both, sharpness=1e4)[0], evidence.amax(1), rtol=1e-3, atol=0)
+def test_lights_that_tell_nothing_count_alike():
+    fused, weights = fuse_evidence(torch.tensor([1.0, 3.0]).view(1, 2, 1, 1), torch.zeros(1, 2, 1, 1), present((1, 1)))
+    assert weights.flatten().tolist() == [0.5, 0.5] and fused.item() == 2
 
 
 @settings(deadline=None, max_examples=40)
@@ -37,8 +37,8 @@ def test_evidence_fusion_is_a_weighted_mean_blind_to_order_and_to_absent_lights(
     there = torch.tensor([data.draw(st.lists(st.booleans(), min_size=lights, max_size=lights).filter(any))])
     how = data.draw(st.sampled_from(["attention", "mean", "max"]))
     generator = torch.Generator().manual_seed(seed)
-    evidence = torch.rand(1, lights, 3, 3, generator=generator)
-    fused, weights = fuse_evidence(evidence, there, how)
+    evidence, telling = torch.rand(2, 1, lights, 3, 3, generator=generator)
+    fused, weights = fuse_evidence(evidence, telling, there, how)
 
     torch.testing.assert_close(weights.sum(1), torch.ones(1, 3, 3))
     assert (weights[:, ~there[0]] == 0).all()
@@ -46,12 +46,12 @@ def test_evidence_fusion_is_a_weighted_mean_blind_to_order_and_to_absent_lights(
     assert (fused <= evidence[:, there[0]].amax(1) + 1e-6).all()
     assert (fused >= evidence[:, there[0]].amin(1) - 1e-6).all()
 
-    garbage = torch.where(there[:, :, None, None], evidence, torch.tensor(float("nan")))
-    torch.testing.assert_close(fuse_evidence(garbage, there, how)[0], fused)
-    alone, _ = fuse_evidence(evidence[:, there[0]], there[:, there[0]], how)
+    garbage = [torch.where(there[:, :, None, None], part, torch.tensor(float("nan"))) for part in (evidence, telling)]
+    torch.testing.assert_close(fuse_evidence(*garbage, there, how)[0], fused)
+    alone, _ = fuse_evidence(evidence[:, there[0]], telling[:, there[0]], there[:, there[0]], how)
     torch.testing.assert_close(alone, fused)
     order = torch.randperm(lights, generator=generator)
-    turned, turned_weights = fuse_evidence(evidence[:, order], there[:, order], how)
+    turned, turned_weights = fuse_evidence(evidence[:, order], telling[:, order], there[:, order], how)
     torch.testing.assert_close(turned, fused)
     torch.testing.assert_close(turned_weights, weights[:, order])
 
@@ -59,7 +59,7 @@ def test_evidence_fusion_is_a_weighted_mean_blind_to_order_and_to_absent_lights(
 def test_one_light_has_all_the_weight():
     evidence = torch.rand(1, 3, 2, 2)
     for how in ("attention", "mean", "max"):
-        fused, weights = fuse_evidence(evidence, present((0, 1, 0)), how)
+        fused, weights = fuse_evidence(evidence, torch.rand(1, 3, 2, 2), present((0, 1, 0)), how)
         torch.testing.assert_close(fused, evidence[:, 1])
         assert (weights[:, 1] == 1).all()
 
@@ -97,6 +97,6 @@ def test_attention_over_features_begins_as_their_mean():
 
 def test_an_unknown_way_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="'sum'; choose attention, mean or max"):
-        fuse_evidence(torch.rand(1, 1, 1, 1), present((1,)), "sum")
+        fuse_evidence(torch.rand(1, 1, 1, 1), torch.rand(1, 1, 1, 1), present((1,)), "sum")
     with pytest.raises(ValueError, match="fusion 'sum' is not known"):
         FeatureFusion((4,), 1, "sum")

@@ -32,15 +32,16 @@ SIX = ("spots", "bottom", "right", "top", "left", "box")
 
 @pytest.mark.parametrize("fusion", ["attention", "mean", "max"])
 def test_all_sets_at_once_give_the_maps_that_each_gives_alone(fusion: str):
-    evidence = torch.rand(4, 5, 7, generator=torch.Generator().manual_seed(0)) * 3
-    evidence[:, 0, 0] = 0.0
+    evidence, weights = torch.rand(2, 4, 5, 7, generator=torch.Generator().manual_seed(0)) * 3
+    evidence[:, 0, 0] = weights[:, 1, 1] = 0.0
     members = torch.from_numpy(coalitions(4))
-    found = coalition_maps(evidence, members, fusion)
+    found = coalition_maps(evidence, weights, members, fusion)
     assert found[0].abs().max() == 0
     for k in range(1, 16):
-        torch.testing.assert_close(found[k], fuse_evidence(evidence[None], members[k : k + 1], fusion)[0][0])
+        alone, _ = fuse_evidence(evidence[None], weights[None], members[k : k + 1], fusion)
+        torch.testing.assert_close(found[k], alone[0])
     with pytest.raises(ValueError, match="'concat'"):
-        coalition_maps(evidence, members, "concat")
+        coalition_maps(evidence, weights, members, "concat")
 
 
 def by_permutations(values: np.ndarray, lights: int) -> np.ndarray:

@@ -20,7 +20,7 @@ def config(**changes) -> ModelConfig:
 def good_parts(samples: int = 4) -> Features:
     rng = np.random.default_rng(0)
     scales = [rng.standard_normal((samples, 2, c, s, s)).astype(np.float16) for c, s in ((3, 8), (5, 4))]
-    return Features(tuple(scales), ("a", "b"))
+    return Features(tuple(scales), np.ones((samples, 2, 8, 8), np.float16), ("a", "b"))
 
 
 def sample_of(index: int) -> list[torch.Tensor]:
@@ -32,7 +32,9 @@ def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
     memory.bank.fill(good_parts(), [0, 2], [0, 1], seed=0)
     assert memory.bank.patches.shape == (2, 2 * 64, 8)
     asked = [f.float() for f in good_parts().batch([1])]
-    found = memory.evidence(asked, torch.ones(1, 2, dtype=torch.bool)).errors
+    contrast = 1 + torch.rand(1, 2, 8, 8)
+    seen = memory.evidence(asked, contrast, torch.ones(1, 2, dtype=torch.bool))
+    found = seen.errors
     patches = embed(asked)[0].double()
     naive = torch.zeros(1, 2, 8, 8)
     for light in range(2):
@@ -40,6 +42,7 @@ def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
             distances = [(patches[light, place] - b).norm().item() for b in memory.bank.patches[light].double()]
             naive[0, light, place // 8, place % 8] = min(distances)
     torch.testing.assert_close(found, smooth(naive), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(seen.weights, found**2 * smooth(contrast))
 
 
 def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
@@ -71,11 +74,14 @@ def test_a_remembered_part_has_no_error_and_every_sample_is_remembered():
     memory = PatchMemory(config())
     memory.bank.fill(good_parts(), range(4), [0, 1], seed=0)
     known = [f.float() for f in good_parts().batch([3])]
-    assert memory.evidence(known, torch.ones(1, 2, dtype=torch.bool)).errors.max() < 2e-3
+    there = torch.ones(1, 2, dtype=torch.bool)
+    assert memory.evidence(known, torch.ones(1, 2, 8, 8), there).errors.max() < 2e-3
 
 
 def test_a_large_set_is_thinned_out_evenly_and_the_same_way_for_a_seed():
-    many = Features((np.ones((3, 2, 3, 64, 64), np.float16), np.ones((3, 2, 5, 32, 32), np.float16)), ("a", "b"))
+    shapes = ((3, 2, 3, 64, 64), (3, 2, 5, 32, 32), (3, 2, 64, 64))
+    *scales, contrast = (np.ones(shape, np.float16) for shape in shapes)
+    many = Features(tuple(scales), contrast, ("a", "b"))
     first, second = PatchMemory(config()), PatchMemory(config())
     for memory in (first, second):
         memory.bank.fill(many, range(3), [0, 1], seed=1)

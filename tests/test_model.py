@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afrd.evidence import SMOOTHING, cosine_errors, resize, smooth
+from afrd.evidence import EXCUSED, SMOOTHING, cosine_errors, resize, smooth
 from afrd.fusion import FUSIONS
 from afrd.memory import embed
-from afrd.model import AFRD, EXCUSED, VARIANCE_EXPONENT, ModelConfig
+from afrd.model import AFRD, VARIANCE_EXPONENT, ModelConfig
 from afrd.student import NarrowStudent, RD4ADStudent
 
 LIGHTS = ("a", "b", "c")
@@ -23,6 +23,10 @@ def config(lights=LIGHTS, **changes) -> ModelConfig:
 def features(batch: int = 2, lights: int = 3, seed: int = 0) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(batch, lights, c, s, s, generator=generator) for c, s in ((6, 8), (10, 4))]
+
+
+def contrast(batch: int = 2, lights: int = 3) -> torch.Tensor:
+    return 20 * torch.rand(batch, lights, 8, 8, generator=torch.Generator().manual_seed(9)) + 1
 
 
 def everything(batch: int = 2, lights: int = 3) -> torch.Tensor:
@@ -61,7 +65,7 @@ def test_the_evidence_is_the_smoothed_sum_over_scales():
     fine, coarse = (
         e * torch.exp(-VARIANCE_EXPONENT * v) for e, v in zip(cosine_errors(regressed, f), log_variance, strict=True)
     )
-    torch.testing.assert_close(m.evidence(f, everything()).errors, smooth(fine + resize(coarse, (8, 8))))
+    torch.testing.assert_close(m.evidence(f, contrast(), everything()).errors, smooth(fine + resize(coarse, (8, 8))))
 
 
 def remembering(seed: int = 0, **changes) -> AFRD:
@@ -78,8 +82,8 @@ def test_with_a_memory_the_evidence_is_the_geometric_mean_of_error_and_distance(
     m = remembering()
     alone = model()  # the same student
     distance = smooth(m.bank(f)[0])
-    expected = (alone.evidence(f, everything()).errors * distance).sqrt()
-    torch.testing.assert_close(m.evidence(f, everything()).errors, expected)
+    expected = (alone.evidence(f, contrast(), everything()).errors * distance).sqrt()
+    torch.testing.assert_close(m.evidence(f, contrast(), everything()).errors, expected)
     place = embed(f)[1, 2].double()[8 * 3 + 5]  # sample 1, light c, row 3, column 5
     naive = min((place - patch.double()).norm().item() for patch in m.bank.patches[2])
     assert m.bank(f)[0][1, 2, 3, 5].item() == pytest.approx(naive, rel=1e-5)
@@ -87,7 +91,7 @@ def test_with_a_memory_the_evidence_is_the_geometric_mean_of_error_and_distance(
 
 def test_half_of_what_the_most_similar_good_patches_raised_themselves_is_excused():
     f, m = features(), remembering()
-    strict = m.evidence(f, everything()).errors
+    strict = m.evidence(f, contrast(), everything()).errors
     m.bank.usual = torch.rand(m.bank.usual.shape, generator=torch.Generator().manual_seed(1))
     m.bank.reach = torch.tensor([0.1, 0.2, 0.3])
     usual = torch.zeros(2, 3, 64, dtype=torch.float64)
@@ -100,8 +104,22 @@ def test_half_of_what_the_most_similar_good_patches_raised_themselves_is_excused
                 usual[sample, light, k] = mean
     usual = usual.view(2, 3, 8, 8).float()
     expected = (strict - EXCUSED * smooth(usual)).clamp_min(0)
-    torch.testing.assert_close(m.evidence(f, everything()).errors, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(m.evidence(f, contrast(), everything()).errors, expected, rtol=1e-4, atol=1e-5)
     assert (expected > 0).any() and (expected < strict).all()
+
+
+def test_attention_is_the_product_of_what_is_not_expected_and_how_strong_it_is():
+    f, m, c = features(), remembering(), contrast()
+    m.bank.usual = torch.full(m.bank.usual.shape, 0.2)
+    regressed, log_variance = m.student(f)
+    errors = cosine_errors(regressed, f)
+    plain = smooth(sum(resize(e, (8, 8)) for e in errors))
+    weighed = smooth(sum(resize(e * torch.exp(-v / 2), (8, 8)) for e, v in zip(errors, log_variance, strict=True)))
+    evidence = (weighed * smooth(m.bank(f)[0])).sqrt() - 0.2 / 2
+    telling = evidence * plain * smooth(c)
+    assert evidence.min() > 0
+    expected = telling / telling.sum(1, keepdim=True)
+    torch.testing.assert_close(m(f, c, everything(), (8, 8)).attention, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_file_without_usual_evidence_excuses_nothing():
@@ -110,16 +128,17 @@ def test_a_file_without_usual_evidence_excuses_nothing():
     read = model(1, memory=7)
     read.load_state_dict(state)
     torch.testing.assert_close(
-        read.evidence(features(), everything()).errors, m.evidence(features(), everything()).errors
+        read.evidence(features(), contrast(), everything()).errors,
+        m.evidence(features(), contrast(), everything()).errors,
     )
 
 
 def test_with_a_memory_a_light_still_says_the_same_whatever_others_are_there():
     m, f = remembering(), features(1)
-    whole = m(f, everything(1), (16, 16))
+    whole = m(f, contrast(1), everything(1), (16, 16))
     present = torch.tensor([[False, True, False]])
     f[0][:, 0], f[1][:, 2] = torch.nan, 1e9
-    torch.testing.assert_close(m(f, present, (16, 16)).anomaly_map, whole.light_maps[:, 1])
+    torch.testing.assert_close(m(f, contrast(1), present, (16, 16)).anomaly_map, whole.light_maps[:, 1])
 
 
 def test_a_memory_belongs_to_the_lights_own_features():
@@ -134,7 +153,7 @@ KINDS = [("lights", f) for f in ("attention", "mean", "max")] + [("fused", f) fo
 
 @pytest.mark.parametrize(("target", "fusion"), KINDS)
 def test_the_map_is_the_attended_sum_of_the_light_maps(target, fusion):
-    maps = model(target=target, fusion=fusion)(features(), everything(), (20, 24))
+    maps = model(target=target, fusion=fusion)(features(), contrast(), everything(), (20, 24))
     assert maps.anomaly_map.shape == (2, 20, 24)
     assert maps.light_maps.shape == maps.attention.shape == (2, 3, 20, 24)
     torch.testing.assert_close(maps.attention.sum(1), torch.ones(2, 20, 24))
@@ -148,13 +167,13 @@ def test_the_map_is_the_attended_sum_of_the_light_maps(target, fusion):
     st.sampled_from([("lights", "attention"), ("lights", "max"), ("fused", "attention"), ("fused", "concat")]),
 )
 def test_an_absent_light_cannot_change_the_map(there, kind):
-    m, f = model(target=kind[0], fusion=kind[1]), features(1)
+    m, f, c = model(target=kind[0], fusion=kind[1]), features(1), contrast(1)
     present = torch.tensor([there])
-    maps = m(f, present, (16, 16))
+    maps = m(f, c, present, (16, 16))
     for light in (i for i in range(3) if not there[i]):
-        for scale in f:
-            scale[:, light] = torch.randn_like(scale[:, light]) * 50
-    again = m(f, present, (16, 16))
+        for part in (*f, c):
+            part[:, light] = torch.randn_like(part[:, light]) * 50
+    again = m(f, c, present, (16, 16))
     torch.testing.assert_close(again.anomaly_map, maps.anomaly_map)
     torch.testing.assert_close(again.attention, maps.attention)
     assert (maps.attention[0, ~present[0]] == 0).all() and (maps.light_maps[0, ~present[0]] == 0).all()
@@ -162,10 +181,10 @@ def test_an_absent_light_cannot_change_the_map(there, kind):
 
 def test_a_light_says_the_same_whatever_others_are_there():
     m, f = model(), features(1)
-    whole = m(f, everything(1), (16, 16))
+    whole = m(f, contrast(1), everything(1), (16, 16))
     for light in range(3):
         present = torch.tensor([[i == light for i in range(3)]])
-        alone = m(f, present, (16, 16))
+        alone = m(f, contrast(1), present, (16, 16))
         torch.testing.assert_close(alone.anomaly_map, whole.light_maps[:, light])
 
 
@@ -183,8 +202,8 @@ def test_a_subset_of_one_is_single_light_rd_with_the_same_weights():
         state[name] = value
     single.load_state_dict(state)
     f = features(2)
-    alone = single([s[:, 1:2] for s in f], everything(2, 1), (16, 16))
-    subset = m(f, torch.tensor([[False, True, False]] * 2), (16, 16))
+    alone = single([s[:, 1:2] for s in f], contrast()[:, 1:2], everything(2, 1), (16, 16))
+    subset = m(f, contrast(), torch.tensor([[False, True, False]] * 2), (16, 16))
     torch.testing.assert_close(alone.anomaly_map, subset.anomaly_map)
 
 
@@ -207,7 +226,8 @@ def test_training_lowers_the_loss_and_finds_a_changed_place(target):
     odd[0][:, :, :, 5:7, 1:3] *= -1
     odd[1][:, :, :, 2:4, 0:2] *= -1
     with torch.no_grad():
-        before, after = (m.eval()(f, everything(1), (64, 64)) for f in ([g[:1] for g in good], odd))
+        m.eval()
+        before, after = (m(f, contrast(1), everything(1), (64, 64)) for f in ([g[:1] for g in good], odd))
     assert after.score > 1.2 * before.score
     y, x = divmod(int((after.anomaly_map - before.anomaly_map).flatten().argmax()), 64)
     assert 24 <= y <= 63 and 0 <= x <= 39

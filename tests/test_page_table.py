@@ -45,9 +45,7 @@ def prediction(sample: Sample, threshold: Threshold | None) -> Prediction:
     light_maps = np.stack([np.broadcast_to(rows * (i + 1), (height, width)) for i in range(lights)])
     attention = np.full_like(light_maps, 1 / lights)
     anomaly_map = (attention * light_maps).sum(0)
-    return Prediction(
-        anomaly_map, light_maps, attention, light_maps, float(anomaly_map.max()), sample.lights, threshold
-    )
+    return Prediction(anomaly_map, light_maps, attention, float(anomaly_map.max()), sample.lights, threshold)
 
 
 def test_a_sample_from_nowhere_lies_on_the_table_too():

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 import afrd
 from afrd.devices import autocast, pick_device
-from afrd.features import load_features, teacher_size
+from afrd.features import load_features, local_contrast, teacher_size
 from afrd.folder import read_config
 from afrd.runs import calibration_index
 from afrd.teacher import load_teacher
@@ -104,11 +104,33 @@ def test_features_are_computed_once_and_again_for_a_changed_picture(candies, tea
     sample = dataset[1]
     expected = teacher(sample.images)[0].half().numpy()
     np.testing.assert_allclose(first.scales[0][1], expected, rtol=2e-2, atol=2e-2)
+    np.testing.assert_allclose(first.contrast[1], local_contrast(sample.images, (8, 8)), rtol=1e-3)
     picture = dataset.picture(0, "top")
     picture.write_bytes(dataset.picture(1, "top").read_bytes())
     again = load_features(afrd.open_dataset(tmp_path, "Praline")["val"], teacher, 64)
     assert not np.array_equal(again.scales[0][0, 3], first.scales[0][0, 3])
     assert not list(own_cache.rglob(".unfinished*"))
+
+
+def test_features_with_a_missing_file_are_computed_anew(candies, teacher, own_cache):
+    dataset = afrd.open_dataset(candies, "Praline")["val"]
+    whole = load_features(dataset, teacher, 64)
+    (file,) = own_cache.rglob("contrast.npy")
+    file.unlink()  # as an older version left them
+    again = load_features(dataset, teacher, 64)
+    assert np.array_equal(again.contrast, whole.contrast) and np.array_equal(again.scales[1], whole.scales[1])
+
+
+def test_the_contrast_is_the_deviation_of_the_grey_levels_around(candies):
+    pictures = afrd.open_dataset(candies, "Praline")["train"][0].images  # 64 pixels: a cell of the grid has 8
+    found = local_contrast(pictures, (8, 8))
+    levels = 255 * pictures.double().numpy()
+    for light, row, column in ((0, 4, 4), (3, 2, 5), (5, 7, 0)):
+        rows, columns = (slice(8 * max(0, k - 1), 8 * min(8, k + 2)) for k in (row, column))
+        around = levels[light, :, rows, columns].reshape(3, -1)
+        assert found[light, row, column].item() == pytest.approx(around.var(1).mean() ** 0.5, rel=1e-3)
+    torch.testing.assert_close(local_contrast(0.25 * pictures, (8, 8)), found / 4, rtol=1e-3, atol=0.02)
+    assert local_contrast(torch.full((1, 3, 64, 48), 0.9), (8, 6)).max() < 0.1  # nothing to be seen
 
 
 def test_nothing_half_written_is_left_when_a_picture_is_broken(candies, teacher, tmp_path: Path, own_cache):

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 
 import afrd
 from afrd.datasets import Category, Sample
-from afrd.evidence import resize, smooth
-from afrd.model import EXCUSED
+from afrd.evidence import EXCUSED, resize, smooth
 from afrd.runs import Run, load_run
 from afrd.why import SEARCHED, searched, similar_places, why
 
@@ -45,6 +44,8 @@ def test_the_evidence_is_the_maps_value_and_the_sum_of_what_the_lights_add(run: 
     for reason, light_map, attention in zip(found.lights, seen.light_maps, seen.attention, strict=True):
         assert reason.error == pytest.approx(light_map[y, x], rel=1e-5)
         assert reason.attention == pytest.approx(attention[y, x], rel=1e-5)
+    telling = [r.error * r.plain * r.contrast for r in found.lights]  # products of maps that were enlarged before
+    assert [part / sum(telling) for part in telling] == pytest.approx([r.attention for r in found.lights], abs=0.05)
 
 
 def test_without_a_memory_an_error_is_the_sum_over_the_scales(data: Category, sample: Sample, tmp_path: Path):

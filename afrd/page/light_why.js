@@ -19,7 +19,7 @@ function reasonTable(why) {
   const most = Math.max(...why.lights.map(light => light.error), 1e-9);
   const similar = why.lights.some(light => light.neighbours.length);
   const heads = [['light'], ['here', 'the place under this light, enlarged'],
-    ['attention', 'its weight in the map here; over the lights the weights sum to 1'],
+    ['attention', 'its weight in the map here; over the lights the weights sum to 1. Below: the contrast of its picture here, in grey levels'],
     [`error${why.unit}`, 'the light’s error here, and how much of it is of each of the teacher’s scales'],
     ['of the map', 'attention × error: what the light adds to the map here'],
     ...(similar ? [['most similar places of good parts', 'under the same light, with their distance; beside it how far they are from each other']] : [])];
@@ -28,7 +28,8 @@ function reasonTable(why) {
       make('th', { scope: 'row' }, light.name),
       make('td', { class: 'here' }, make('img', { src: light.patch, alt: `the place under ${light.name}`, width: 44, height: 44 }),
         make('small', {}, light.colour.join(' '))),
-      make('td', { class: 'number' }, light.attention.toFixed(2), bars([light.attention])),
+      make('td', { class: 'number' }, light.attention.toFixed(2), bars([light.attention]),
+        make('small', {}, `contrast ${light.contrast.toFixed(0)}`)),
       make('td', { class: 'number' }, light.error.toFixed(2), bars((light.scales.length ? light.scales : [light.error]).map(s => s / most)),
         light.scales.length ? make('small', {}, light.scales.map((s, i) => `1/${why.strides[i]} ${s.toFixed(2)}`).join(' + ')) : null,
         light.scales.length && light.distance ? make('small', {}, `, memory ${light.distance.toFixed(2)}`) : null),

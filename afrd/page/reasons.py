@@ -78,6 +78,7 @@ def answer(
                 "colour": [round(255 * float(c)) for c in picture[:, found.y, found.x]],
                 "attention": round(reason.attention, 4),
                 "error": round(reason.error / unit, 4),
+                "contrast": round(reason.contrast, 1),
                 "scales": [round(reason.error * part / sum(reason.scales) / unit, 4) for part in reason.scales],
                 "distance": None if reason.distance is None else round(reason.distance, 3),
                 "part": round(reason.attention * reason.error / max(found.evidence, 1e-9), 4),
