@@ -273,11 +273,14 @@ def predict(options: argparse.Namespace) -> None:
     if seen.threshold:
         print(f"threshold {seen.threshold}")
     attention = dict(zip(seen.lights, seen.attention.mean((1, 2)).tolist(), strict=True))
+    peak = dict(zip(seen.lights, seen.peak_attention.tolist(), strict=True))
     errors = dict(zip(seen.lights, seen.light_maps.max((1, 2)).tolist(), strict=True))
+    print("light by light: attention where the map is highest, its mean, and the largest error")
     for light in seen.lights:
-        print(f"  {light:12} mean attention {attention[light]:.2f}, largest error {errors[light]:.4g}")
+        print(f"  {light:12} {peak[light]:.2f}  {attention[light]:.2f}  {errors[light]:.4g}")
     about: dict[str, Any] = {"score": seen.score, "verdict": seen.verdict, "lights": list(seen.lights)}
-    about |= {"threshold": seen.threshold.value if seen.threshold else None, "attention": attention, "errors": errors}
+    about |= {"threshold": seen.threshold.value if seen.threshold else None}
+    about |= {"attention": attention, "peak_attention": peak, "errors": errors}
     _write_json(options.json, about)
     if options.figure:
         from afrd.figures import overlay

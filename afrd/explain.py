@@ -19,11 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
+from afrd.calibration import BATCH
 from afrd.coalitions import MOST, coalition_maps, coalitions, shapley
 from afrd.datasets import MultiLightDataset, Sample, parse_lights
 from afrd.evidence import light_by_light, to_maps
 from afrd.features import Progress, local_contrast, teacher_size
-from afrd.runs import BATCH, Run
+from afrd.runs import Run
 
 METHODS = ("integrated gradients", "occlusion", "ablation")
 BASELINES = ("blurred", "black")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +12,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from afrd.calibration import BATCH, Model, calibrate, calibration_index, evidence_of, make_model
 from afrd.datasets import MultiLightDataset, Sample, open_dataset, parse_lights
 from afrd.devices import pick_device
 from afrd.evaluation import ALPHA, Predictions, Threshold, conformal_threshold
 from afrd.evidence import Evidence, Maps, joined, to_maps
 from afrd.features import Features, Progress, compute_features, load_features, local_contrast, stored_under
 from afrd.folder import FitConfig, read_config
-from afrd.memory import PatchMemory
-from afrd.model import AFRD, ModelConfig
 from afrd.storage import load_tensors
 from afrd.teacher import Teacher, load_teacher
 
-BATCH = 8  # samples at a time when maps are made
 KEPT = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
-Model = AFRD | PatchMemory
-HELD_OUT = 5  # without a validation split every fifth training sample is kept for the threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +48,12 @@ class Prediction:
     @property
     def verdict(self) -> str | None:
         return self.threshold.verdict(self.score) if self.threshold else None
+
+    @property
+    def peak_attention(self) -> np.ndarray:
+        """(L,) attention where the map is highest: the lights that show this place most plainly have the most."""
+        row, column = np.unravel_index(int(self.anomaly_map.argmax()), self.anomaly_map.shape)
+        return self.attention[:, row, column]
 
 
 class Run:
@@ -356,46 +357,11 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     calibration = None
     if (folder / "calibration.safetensors").is_file():
         found, _ = load_tensors(folder / "calibration.safetensors")
+        if not {"errors", "weights"} <= set(found):
+            raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
         errors, weights = (found[name].to(where).float() for name in ("errors", "weights"))
         calibration = Evidence(errors, weights, torch.ones(weights.shape[:2], dtype=torch.bool, device=where))
     run = Run(folder, model, config, calibration, where)
     if teacher is not None:
         run.use_teacher(teacher)
     return run
-
-
-def make_model(config: ModelConfig) -> Model:
-    return PatchMemory(config) if config.method == "memory" else AFRD(config)
-
-
-def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
-    """Which samples of a split calibrate: its good ones, or those of train that training kept back."""
-    if held_out:
-        return [i for i in range(len(dataset)) if i % HELD_OUT == HELD_OUT - 1]
-    return [i for i, label in enumerate(dataset.anomalous) if label is False]
-
-
-@torch.inference_mode()
-def evidence_of(
-    model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
-) -> Iterator[Evidence]:
-    """Evidence of the samples at `index`, a few at a time, with the lights that are `present` (1, L)."""
-    for start in range(0, len(index), BATCH):
-        chosen = list(index[start : start + BATCH])
-        batch = [f.to(present.device).float() for f in features.batch(chosen, positions)]
-        contrast = features.contrasts(chosen, positions).to(present.device).float()
-        yield model.evidence(batch, contrast, present.expand(len(chosen), -1))
-
-
-def calibrate(
-    model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor | None = None
-) -> Evidence:
-    """Evidence of the calibration samples in one piece; that under all lights gives a threshold for any of them."""
-    model.eval()
-    if present is None:
-        device = next(chain(model.parameters(), model.buffers())).device
-        present = torch.ones(1, len(positions), dtype=torch.bool, device=device)
-    if not len(index):
-        grid = features.contrast.shape[-2:]
-        return Evidence(torch.zeros(0, 1, *grid), torch.zeros(0, len(positions), *grid), present.expand(0, -1))
-    return joined(list(evidence_of(model, features, index, positions, present)))

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from afrd.calibration import BATCH
 from afrd.datasets import MultiLightDataset, parse_lights
 from afrd.evaluation import Threshold
 from afrd.evidence import Evidence, resize, to_maps
 from afrd.metrics import image_metrics
-from afrd.runs import BATCH, Run
+from afrd.runs import Run
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from afrd.calibration import HELD_OUT, calibrate, make_model
 from afrd.datasets import Category, MultiLightDataset, parse_lights
 from afrd.devices import autocast, pick_device
 from afrd.features import Features, load_features
 from afrd.folder import FitConfig, finish_run, is_finished, start_run
 from afrd.memory import PatchMemory
 from afrd.model import AFRD, ModelConfig
-from afrd.runs import HELD_OUT, Run, calibrate, load_run, make_model
+from afrd.runs import Run, load_run
 from afrd.storage import load_tensors, save_tensors
 from afrd.student import RD4ADStudent
 from afrd.teacher import Teacher, load_teacher

@@ -4,8 +4,8 @@
 
 For every category and seed: AFRD by the defaults of `afrd train`, its fusions of the evidence, without parts of its
 memory, each of its lights alone; the patch memory; a reverse distillation of each light, and these fused late. With
-`--faithful` also attention, mean and max over features, and what attention over features looks at. The number of epochs
-is fixed beforehand; nothing is chosen on the test split. `scores.csv` holds every figure.
+`--faithful` also attention, mean, max and concatenation of features, and what attention over features looks at. The
+number of epochs is fixed beforehand; nothing is chosen on the test split. `scores.csv` holds every figure.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from afrd.drift import drift, sentence
 from afrd.evaluation import Predictions
 from afrd.evidence import Evidence
 from afrd.features import load_features
+from afrd.fusion import FUSIONS
 from afrd.metrics import METRICS
 from afrd.runs import Run, load_run
 from afrd.teacher import Teacher, load_teacher
@@ -41,7 +42,7 @@ def plans(options: argparse.Namespace, lights: tuple[str, ...]) -> dict[str, dic
     made: dict[str, dict] = {"afrd": {"lights": "all"}, "memory": {"lights": "all", "method": "memory"}}
     made |= {f"single-{light}": {"lights": light, "epochs": options.single_epochs} for light in lights}
     if options.faithful:
-        made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in EVIDENCE_FUSIONS}
+        made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FUSIONS}
     return made
 
 
@@ -83,7 +84,7 @@ def judged(folder: Path, data: Category, teacher: Teacher, faithful: bool) -> It
         yield f"single-light RD, {light}", one
     for how in LATE_FUSIONS:
         yield f"single-light RDs, late {how}", late_fusion(singles, how)
-    for how in EVIDENCE_FUSIONS if faithful else ():
+    for how in FUSIONS if faithful else ():
         yield f"{how} over features", run(f"fused-{how}").evaluate(test)
 
 

@@ -47,6 +47,7 @@ def test_from_rendering_to_a_verdict(capsys, tmp_path: Path):
     seen = json.loads(table.read_text())
     assert code == 0 and seen["verdict"] in ("good", "anomalous") and f"score {seen['score']:.4g}" in out
     assert sum(seen["attention"].values()) == pytest.approx(1, abs=1e-4)
+    assert sum(seen["peak_attention"].values()) == pytest.approx(1, abs=1e-4)
     assert run(capsys, "predict", folder, f"box={pictures[2]}", f"bottom={pictures[0]}")[0] == 0
 
 

@@ -17,10 +17,10 @@ import torchvision
 from safetensors.torch import load_file
 
 import afrd
+from afrd.calibration import calibration_index
 from afrd.devices import autocast, pick_device
 from afrd.features import load_features, local_contrast, teacher_size
 from afrd.folder import read_config
-from afrd.runs import calibration_index
 from afrd.teacher import load_teacher
 from afrd.training import Cancelled, crop, learning_rate, split_train
 

@@ -101,8 +101,7 @@ def attention_maps(sample: Sample, prediction: Prediction) -> go.Figure:
 
 def attention_weights(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
     """Each light's attention, mean over the picture and at the anomaly map's maximum: twice (L,)."""
-    row, column = np.unravel_index(int(prediction.anomaly_map.argmax()), prediction.anomaly_map.shape)
-    return prediction.attention.mean((1, 2)), prediction.attention[:, row, column]
+    return prediction.attention.mean((1, 2)), prediction.peak_attention
 
 
 def _place(i: int, count: int, columns: int = 6) -> tuple[int, int]:
