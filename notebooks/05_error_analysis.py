@@ -100,11 +100,12 @@ good_samples = counted.false_alarms + counted.passed
 chance = binom.sf(counted.false_alarms - 1, good_samples, 0.05)
 print(f"{counted.false_alarms} of {good_samples}; so many or more with probability {chance:.2f} at a true rate of 5 %")
 with as_written():
-    assert chance > 0.05 and counted.missed > counted.false_alarms
+    assert chance > 0.05 and 0 < counted.missed < counted.false_alarms
 
 # %% [markdown]
-# So few good samples cannot refute the promise: a count like this would be no surprise. And the run misses more defects
-# than it raises false alarms. Misses first, then.
+# So few good samples cannot refute the promise: a count like this would be no great surprise. The run raises more false
+# alarms than it misses defects. But a false alarm is looked at once more, and a missed defect leaves the factory, so
+# misses come first.
 
 # %% [markdown]
 # ## Question 1: what is missed?
@@ -195,13 +196,15 @@ print(ranks.round(2).to_string())
 faintest = bad.nsmallest(3, "grey_levels")
 print(faintest[["sample", "defects", "grey_levels", "score", "outcome"]].round(2).to_string(index=False))
 with as_written():
-    assert faintest.grey_levels.max() < 20 and (faintest.outcome == "missed").all()
+    assert faintest.grey_levels.max() < 20 and faintest.score.between(0.9, 1.1).all()
+    assert "missed" in set(faintest.outcome)
     assert abs(ranks["grey_levels"]) < 0.4
     assert bad.grey_levels[bad.defects == "normals"].median() < bad.grey_levels.median()
 
 # %% [markdown]
-# Half a yes. The three faintest defects are missed, all three: under no lamp do they change the picture by 20 grey
-# levels. Their places were seen, but what is seen there is not more than good parts raise; another *lamp* might help.
+# Half a yes. The three faintest defects change the picture by less than 20 grey levels under every lamp, and all three
+# have scores within a tenth of the threshold, one of them below. Their places were seen, but what is seen there is
+# hardly more than good parts raise; another *lamp* might help.
 #
 # But over all samples the rank correlation of score and faintness is weak. Changes of the grain are fainter than the
 # median defect and yet score highest: the network judges texture, not grey levels. "It misses the faint ones" is true
@@ -281,14 +284,14 @@ print("median disagreement of the lights:", split.round(2).to_dict())
 alarm = pd.Series([len(lights) > 0 for lights in found.lights_above()])  # if any light alone says so
 print(f"any light alone: {(found.bad & ~alarm).sum()} missed, {(~found.bad & alarm).sum()} false alarms")
 with as_written():
-    assert split["bad"] > split["good"] and (found.bad & ~alarm).sum() < counted.missed
-    assert (~found.bad & alarm).sum() > counted.false_alarms
+    assert split["bad"] > split["good"] and (found.bad & ~alarm).sum() == counted.missed
+    assert (~found.bad & alarm).sum() > 2 * counted.false_alarms
 
 # %% [markdown]
 # On defects the lights contradict each other more than on good parts, which is what makes several lights worth their
 # money: a defect is seldom as plain under all of them. `lights above` names the lights that alone would have raised the
-# alarm. Why not raise it whenever *any* of them does? It would find nearly all, and accuse more good parts: six lights
-# have six chances to be wrong, each with a promise of its own.
+# alarm. Why not raise it whenever *any* of them does? Here it would find not one defect more, and accuse more than
+# twice as many good parts: six lights have six chances to be wrong, each with a promise of its own.
 
 # %% [markdown]
 # ## Leave a trace
@@ -332,7 +335,7 @@ print(conclusion)
 
 # %% [markdown]
 # ## Exercises
-# **1.** Which defects do both methods miss? Where would you look for the reason?
+# **1.** Which defects do both methods miss? Where would you look for the reason, if there were any?
 #
 # <details><summary>Solution</summary>
 #
@@ -342,10 +345,11 @@ print(conclusion)
 # print("both:", sorted(ours & theirs), "only AFRD:", sorted(ours - theirs), "only the rival:", sorted(theirs - ours))
 # print(rival.frame(rows=rival.answer("missed"))[["sample", "defects", "best IoU", "peak off, px"]].to_string())
 # with as_written():
-#     assert len(ours & theirs) >= 2
+#     assert not ours & theirs and len(theirs) > len(ours)
 # ```
 #
-# At least two misses are common to both: look for the reason in the part and its lamps, not in the method.
+# None: each finds what the other misses, AFRD far more. Had both missed a defect, you would look for the reason in the
+# part and its lamps, not in the method.
 # </details>
 #
 # **2.** Suppose that only area matters: do small defects score low? Use the numbers of question 3, and say how sure you
