@@ -50,10 +50,10 @@ World</i>, 2005.</p></section>
 <li><b>An independent re-implementation.</b> The paper's code was not available to us. Its abstract fuses the lights'
 features before the student (<code>--target fused</code>); by default every light's own features are regressed here and
 the errors are fused, which found more defective pixels where both were measured (docs/method.md).</li>
-<li><b>Attention proves no light needed.</b> It is made of the errors and of the contrast, and says whose error
-went into the map. On rendered parts, where the truth is known, it names the light that shows the defect best in about
-four of five (docs/method.md has the figures). Whether a light is needed is seen by leaving it out: the Lights tab does
-that.</li>
+<li><b>Attention proves no light needed.</b> It is made of the errors and of the contrast, and says whose error went
+into the map. On rendered parts, where the truth is known, it names the light that shows the defect best, or nearly, in
+about three of four (docs/method.md has the figures). Whether a light is needed is seen by leaving it out: the Lights
+tab does that.</li>
 <li><b>Few samples.</b> With some 20 good and 20 bad test parts an image AUROC has a standard error near 0.05, and five
 parts with one type of defect are a hint, no result. Read the intervals, not the third digit.</li>
 <li><b>The threshold's promise holds for parts photographed like those that set it.</b> A part that moved, or was lit or
