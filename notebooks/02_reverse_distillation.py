@@ -440,8 +440,9 @@ with as_written():
 #     optimiser.step()
 # model.eval()
 # present = torch.ones(len(test[0]), 1, dtype=torch.bool)
+# contrast = torch.ones(len(test[0]), 1, *test[0].shape[-2:])  # of the pictures; it weighs lights, and here is one
 # with torch.no_grad():
-#     theirs = model([scale[:, None] for scale in test], present, (SIZE, SIZE)).anomaly_map
+#     theirs = model([scale[:, None] for scale in test], contrast, present, (SIZE, SIZE)).anomaly_map
 # print("library", judge(theirs), "this notebook", judge(maps))
 # ```
 # `afrd.fit(data, LIGHT, "runs/right")` does all of this, with a threshold and a run folder, in one call.
