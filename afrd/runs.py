@@ -142,10 +142,8 @@ class Run:
             ValueError: the sample has none of the run's lights, or not those asked for.
         """
         used = self.lights_of(sample, lights)
-        found = [f.to(self.device).float() for f in (features or self.features_of(sample, used))]
         with torch.inference_mode():
-            contrast = self.contrast_of(sample, used, found[0].shape[-2:])
-            evidence = self.model.evidence(found, contrast, self._present(used))
+            evidence = self.model.evidence(*self.inputs(sample, used, features))
         return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
 
     def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
@@ -164,10 +162,14 @@ class Run:
         found = compute_features(self.teacher, sample.select(lights).images, self.config.size)
         return [self._among_all(f, lights) for f in found]
 
-    def contrast_of(self, sample: Sample, lights: Sequence[str], grid: tuple[int, int] | torch.Size) -> Tensor:
-        """The contrast of one sample's pictures in the same way: (1, L, h, w) on the teacher's finest grid."""
-        pictures = sample.select(lights).images.to(self.device)
-        return self._among_all(local_contrast(pictures, grid), lights)
+    def inputs(
+        self, sample: Sample, lights: Sequence[str], features: Sequence[Tensor] | None = None
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """What the model is asked with for one sample: its features, the contrast of its pictures in the same way
+        (1, L, h, w), and which lights are present (1, L); `features` where they are at hand."""
+        found = [f.to(self.device).float() for f in (features or self.features_of(sample, lights))]
+        contrast = local_contrast(sample.select(lights).images.to(self.device), found[0].shape[-2:])
+        return found, self._among_all(contrast, lights), self._present(lights)
 
     def _among_all(self, found: Tensor, lights: Sequence[str]) -> Tensor:
         whole = found.new_zeros(1, len(self.lights), *found.shape[1:])

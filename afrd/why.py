@@ -116,9 +116,7 @@ def why(
     height, width = _within(sample, place)
     x, y = place
     used = run.lights_of(sample, lights)
-    found = [f.to(run.device).float() for f in (features or run.features_of(sample, used))]
-    present = torch.tensor([[light in used for light in run.lights]], device=run.device)
-    contrast = run.contrast_of(sample, used, found[0].shape[-2:])
+    found, contrast, present = run.inputs(sample, used, features)
     parts = run.model.parts(found, contrast, present)
     maps = to_maps(parts.evidence(present), (height, width), run.model.config.fusion)
 
