@@ -3,6 +3,6 @@
 import sys
 
 if __name__ == "__main__":
-    from afrd.page import main
+    from afrd.cli.app import main
 
     sys.exit(main())

@@ -18,12 +18,12 @@ import pandas as pd
 import torch
 
 import afrd
-from afrd.comparison import methods_of
-from afrd.evaluation import Predictions
-from afrd.features import load_features
-from afrd.fusion import FUSIONS
-from afrd.runs import load_run
-from afrd.teacher import load_teacher
+from afrd.analysis.comparison.methods import methods_of
+from afrd.metrics.predictions import Predictions
+from afrd.model.fusion import FUSIONS
+from afrd.model.teacher import load_teacher
+from afrd.runs.feature_store import load_features
+from afrd.runs.run import load_run
 
 
 def plans(lights: tuple[str, ...]) -> dict[str, dict]:

@@ -9,8 +9,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from afrd import demo
-from afrd.folder import copy_run, find_runs, read_config
+from afrd.demo import prepare as demo
+from afrd.runs.run_folder import copy_run, find_runs, read_config
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
-from afrd.page.apart import apart
+from afrd.page.testing import apart
 
 ROOT = Path(__file__).parents[1]
 WHAT = {

@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 import afrd
-from afrd import explain
-from afrd.advice import DELTA, advise, aurocs
-from afrd.coalitions import coalitions
-from afrd.light_sets import drawn_halves
-from afrd.lighting import Survey, redundancy, survey
-from afrd.metrics import METRICS
+from afrd.analysis.explain import score as explain
+from afrd.analysis.explain.shapley import coalitions
+from afrd.analysis.lights.advisor import DELTA, advise, aurocs
+from afrd.analysis.lights.subsets import drawn_halves
+from afrd.analysis.lights.survey import Survey, redundancy, survey
+from afrd.metrics.ranking import METRICS
 
 RIGS = [  # shares of the defects that each light alone shows
     (0.25, 0.25, 0.25, 0.25),

@@ -21,17 +21,17 @@ import pandas as pd
 import torch
 
 import afrd
-from afrd.attribution import measure
-from afrd.comparison import EVIDENCE_FUSIONS, LATE_FUSIONS, late_fusion
-from afrd.datasets import Category
-from afrd.drift import drift, sentence
-from afrd.evaluation import Predictions
-from afrd.evidence import Evidence
-from afrd.features import load_features
-from afrd.fusion import FUSIONS
-from afrd.metrics import METRICS
-from afrd.runs import Run, load_run
-from afrd.teacher import Teacher, load_teacher
+from afrd.analysis.comparison.methods import EVIDENCE_FUSIONS, LATE_FUSIONS, late_fusion
+from afrd.analysis.explain.attention_drift import drift, sentence
+from afrd.analysis.explain.visibility import measure
+from afrd.data.dataset import Category
+from afrd.metrics.predictions import Predictions
+from afrd.metrics.ranking import METRICS
+from afrd.model.evidence import Evidence
+from afrd.model.fusion import FUSIONS
+from afrd.model.teacher import Teacher, load_teacher
+from afrd.runs.feature_store import load_features
+from afrd.runs.run import Run, load_run
 
 SHOWN = ["image_auroc", "pixel_ap", "aupro"]
 REFERENCE = "AFRD, attention"

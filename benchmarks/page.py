@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from afrd.page.apart import apart
+from afrd.page.testing import apart
 
 ROOT = Path(__file__).parents[1]
 

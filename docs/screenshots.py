@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from afrd.page.apart import apart
+from afrd.page.testing import apart
 
 DOCS = Path(__file__).parent
 TABS = ("explore", "compare", "errors", "lights", "train", "own", "about")

@@ -33,9 +33,9 @@ import pandas as pd
 import plotly.express as px
 import torch
 
-from afrd.attribution import visibility
-from afrd.candies import DEFECTS, EYECANDIES_RIG, render_sample
-from afrd.claims import as_written
+from afrd.analysis.explain.visibility import visibility
+from afrd.candies.render import DEFECTS, EYECANDIES_RIG, render_sample
+from afrd.notebook_checks import as_written
 
 # %% [markdown]
 # The next cell holds everything that you may want to change. `FAST` is for the project's own tests: small pictures,

@@ -38,16 +38,16 @@ import torch.nn.functional as F
 from plotly.subplots import make_subplots
 from torch import nn
 
-from afrd.attribution import visibility
-from afrd.candies import render_category
+from afrd.analysis.explain.visibility import visibility
+from afrd.candies.render import render_category
 
 # %%
-from afrd.claims import as_written
-from afrd.evaluation import conformal_threshold
-from afrd.evidence import resize, smooth
-from afrd.features import compute_features
-from afrd.metrics import image_metrics, pixel_metrics
-from afrd.teacher import IMAGENET, Teacher, load_teacher
+from afrd.notebook_checks import as_written
+from afrd.metrics.threshold import conformal_threshold
+from afrd.model.evidence import resize, smooth
+from afrd.model.inputs import compute_features
+from afrd.metrics.ranking import image_metrics, pixel_metrics
+from afrd.model.teacher import IMAGENET, Teacher, load_teacher
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps

@@ -37,16 +37,16 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 
-from afrd.attribution import evidence_inside, visibility
-from afrd.candies import render_category
+from afrd.analysis.explain.visibility import evidence_inside, visibility
+from afrd.candies.render import render_category
 
 # %%
-from afrd.claims import as_written
-from afrd.comparison import methods_of
-from afrd.drift import drift, sentence
-from afrd.fusion import fuse_evidence
-from afrd.model import AFRD
-from afrd.training import crop, learning_rate
+from afrd.notebook_checks import as_written
+from afrd.analysis.comparison.methods import methods_of
+from afrd.analysis.explain.attention_drift import drift, sentence
+from afrd.model.fusion import fuse_evidence
+from afrd.model.afrd import AFRD
+from afrd.runs.training import crop, learning_rate
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps

@@ -35,10 +35,10 @@ import plotly.express as px
 from scipy.ndimage import label
 from scipy.stats import norm
 
-from afrd.candies import render_category
-from afrd.claims import as_written
-from afrd.evaluation import conformal_threshold
-from afrd.metrics import aupro, image_metrics, pixel_metrics
+from afrd.candies.render import render_category
+from afrd.notebook_checks import as_written
+from afrd.metrics.threshold import conformal_threshold
+from afrd.metrics.ranking import aupro, image_metrics, pixel_metrics
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps

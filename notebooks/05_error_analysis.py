@@ -38,12 +38,12 @@ import plotly.express as px
 from scipy.stats import binom
 
 from afrd import errors
-from afrd.attribution import visibility
-from afrd.candies import render_category
-from afrd.claims import as_written
-from afrd.comparison import methods_of
-from afrd.notes import Note, Notes
-from afrd.report import csv, report
+from afrd.analysis.explain.visibility import visibility
+from afrd.candies.render import render_category
+from afrd.notebook_checks import as_written
+from afrd.analysis.comparison.methods import methods_of
+from afrd.analysis.errors.notes import Note, Notes
+from afrd.analysis.reports.errors import csv, report
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

@@ -40,10 +40,10 @@ import torch
 from captum.attr import ShapleyValues
 
 from afrd import attribution, explain
-from afrd.candies import render_category
-from afrd.claims import as_written
-from afrd.coalitions import coalitions, shapley
-from afrd.runs import Run
+from afrd.candies.render import render_category
+from afrd.notebook_checks import as_written
+from afrd.analysis.explain.shapley import coalitions, shapley
+from afrd.runs.run import Run
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

@@ -34,10 +34,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from afrd.candies import render_category, spot_ring
-from afrd.claims import as_written
-from afrd.report import csv
-from afrd.training import split_train
+from afrd.candies.render import render_category, spot_ring
+from afrd.notebook_checks import as_written
+from afrd.analysis.reports.errors import csv
+from afrd.runs.training import split_train
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

@@ -45,10 +45,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from afrd.candies import is_complete, render_category
-from afrd.claims import as_written
-from afrd.datasets import EYECANDIES_LIGHTS
-from afrd.metrics import METRICS
+from afrd.candies.render import is_complete, render_category
+from afrd.notebook_checks import as_written
+from afrd.data.dataset import EYECANDIES_LIGHTS
+from afrd.metrics.ranking import METRICS
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

@@ -30,7 +30,7 @@ def feature_cache(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="session")
 def candies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Root of a tiny data set with the category Praline: six lights, 64x64, 6 train, 3 val, 2 good and 2 bad test."""
-    from afrd.candies import render_category
+    from afrd.candies.render import render_category
 
     root = tmp_path_factory.mktemp("candies")
     render_category(root, "Praline", size=64, train=6, val=3, test_good=2, test_bad=2, twins=True, workers=1)

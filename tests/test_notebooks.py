@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from afrd.claims import as_written
+from afrd.notebook_checks import as_written
 
 ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")

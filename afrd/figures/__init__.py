@@ -33,7 +33,7 @@ from afrd.figures.drawing import (
     unit_name,
     unit_of,
 )
-from afrd.figures.errors import covered_uri, score_histogram, svg_path
+from afrd.figures.errors import score_histogram
 from afrd.figures.lighting import (
     defect_lights,
     light_shares,
@@ -42,7 +42,7 @@ from afrd.figures.lighting import (
     pixel_shares,
     redundancy_map,
 )
-from afrd.figures.painting import painted
+from afrd.figures.painting import covered_uri, painted, svg_path
 from afrd.figures.pictures import (
     attention_maps,
     attention_weights,

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
 
 if TYPE_CHECKING:
-    from afrd.standing import Curves
+    from afrd.analysis.comparison.differences import Curves
 
 # Okabe & Ito's colours for lines on light and dark ground, each with a dash and a mark of its own
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#808890")
@@ -31,7 +31,7 @@ def difference_forest(differences: pd.DataFrame, quantity: str, reference: str) 
     """The reference minus every other method, dot and paired interval, with the line of no difference.
 
     Args:
-        differences: as `afrd.standing.differences` gives it.
+        differences: as `afrd.analysis.comparison.differences.differences` gives it.
         quantity: the metric, to be read.
         reference: its method.
     """
@@ -105,7 +105,7 @@ def defect_bars(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
     """Methods by defect type: image AUROC of its samples against all good ones, pixel AP over its samples.
 
     Args:
-        tables: by method, as `afrd.standing.by_defect` gives them.
+        tables: by method, as `afrd.analysis.comparison.differences.by_defect` gives them.
     """
     panels = {"image_auroc": "image AUROC, against all good samples", "pixel_ap": "pixel AP, over its samples"}
     figure = make_subplots(1, 2, subplot_titles=list(panels.values()), horizontal_spacing=0.07)

@@ -16,8 +16,8 @@ from plotly.colors import hex_to_rgb, sample_colorscale
 if TYPE_CHECKING:  # the page draws its first screen before torch is loaded
     from torch import Tensor
 
-    from afrd.datasets import Sample
-    from afrd.runs import Prediction
+    from afrd.data.dataset import Sample
+    from afrd.runs.run import Prediction
 
 LIMIT = 2.0  # maps are drawn from 0 to this many thresholds
 CLEAR, FULL = 0.45, 1.1  # below the first, a map over a picture is transparent; from the second on it covers

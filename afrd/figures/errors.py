@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import plotly.graph_objects as go
-from PIL import Image
-from plotly.colors import hex_to_rgb
 
 from afrd.figures.drawing import (
     ANOMALOUS_COLOUR,
-    ERROR_COLOURS,
     GOOD_COLOUR,
     LIMIT,
     NEUTRAL_COLOUR,
-    _uri,
-    colours,
-    coverage,
     finish,
-    shrink,
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from afrd.errors import ErrorTable
+    from afrd.analysis.errors.table import ErrorTable
 
 BINS = 36  # about so many across the scores
 
@@ -71,31 +61,6 @@ def score_histogram(found: ErrorTable, at: float | None = 1.0) -> go.Figure:
     figure.update_layout(barmode="overlay", bargap=0.06, height=222, margin={"l": 8, "r": 8, "b": 64, "t": 44})
     clear = {"bgcolor": "rgba(0,0,0,0)", "font": {"color": NEUTRAL_COLOUR}, "x": 0}
     return figure.update_layout(legend=clear | {"yref": "container", "y": 0.01, "yanchor": "bottom"})
-
-
-def covered_uri(picture: Tensor, values: np.ndarray | None, side: int = 320) -> str:
-    """A picture under its map, as the data URI of one WebP.
-
-    Args:
-        picture: (3, H, W) in 0..1.
-        values: map (H, W) in units of the threshold; calm places show the picture. None: the picture alone.
-        side: pixels of the longer side at most.
-    """
-    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
-    image = Image.fromarray(array)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    if values is not None:
-        small = np.asarray(Image.fromarray(shrink(values, side).astype(np.float32)).resize(image.size))  # (h, w)
-        table = np.array([hex_to_rgb(colour) for colour in colours(ERROR_COLOURS)], dtype=np.float32)
-        over = table[np.clip(small / LIMIT * 255, 0, 255).round().astype(int)]  # (h, w, 3)
-        share = (coverage(small) * 0.9)[:, :, None]
-        image = Image.fromarray(((1 - share) * np.asarray(image) + share * over).round().astype(np.uint8))
-    return _uri(image, "webp", quality=82, method=3)
-
-
-def svg_path(lines: Sequence[np.ndarray]) -> str:
-    """Closed lines of (x, y) points as the `d` of an SVG path."""
-    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "Z" for line in lines)
 
 
 def _bins(values: np.ndarray) -> tuple[float, float, float]:

@@ -10,15 +10,15 @@ from PIL import Image
 from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
+from afrd.analysis.lights.sentences import COST, UNIT
 from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
-from afrd.metrics import METRIC_NAMES
-from afrd.wording import COST, UNIT
+from afrd.metrics.ranking import METRIC_NAMES
 
 if TYPE_CHECKING:
-    from afrd.advice import Advice
-    from afrd.datasets import Sample
-    from afrd.explain import LightAttribution, PixelAttribution
-    from afrd.lighting import Redundancy
+    from afrd.analysis.explain.score import LightAttribution, PixelAttribution
+    from afrd.analysis.lights.advice import Advice
+    from afrd.analysis.lights.survey import Redundancy
+    from afrd.data.dataset import Sample
 
 RIG_COLOUR = "#009e73"  # Okabe & Ito's green: what is recommended
 # from what lowers a number (blue) over nothing (a grey on which dark figures are read) to what raises it (vermilion)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from afrd.figures.drawing import (
     LIMIT,
     THRESHOLD_COLOUR,
     TRUTH_COLOUR,
+    _uri,
     colours,
     contour_lines,
     coverage,
@@ -23,8 +25,11 @@ from afrd.figures.drawing import (
 )
 
 if TYPE_CHECKING:
-    from afrd.datasets import Sample
-    from afrd.runs import Prediction
+    from torch import Tensor
+
+if TYPE_CHECKING:
+    from afrd.data.dataset import Sample
+    from afrd.runs.run import Prediction
 
 EDGE = (0, 0, 0, 140)
 
@@ -86,3 +91,28 @@ def _dashed(pen: ImageDraw.ImageDraw, points: np.ndarray, dash: float = 6.0) -> 
         places = np.linspace(start, min(start + dash, along[-1]), 4)
         x, y = np.interp(places, along, points[:, 0]), np.interp(places, along, points[:, 1])
         pen.line([(float(a), float(b)) for a, b in zip(x, y, strict=True)], fill=THRESHOLD_COLOUR, width=2)
+
+
+def covered_uri(picture: Tensor, values: np.ndarray | None, side: int = 320) -> str:
+    """A picture under its map, as the data URI of one WebP.
+
+    Args:
+        picture: (3, H, W) in 0..1.
+        values: map (H, W) in units of the threshold; calm places show the picture. None: the picture alone.
+        side: pixels of the longer side at most.
+    """
+    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
+    image = Image.fromarray(array)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    if values is not None:
+        small = np.asarray(Image.fromarray(shrink(values, side).astype(np.float32)).resize(image.size))  # (h, w)
+        table = np.array([hex_to_rgb(colour) for colour in colours(ERROR_COLOURS)], dtype=np.float32)
+        over = table[np.clip(small / LIMIT * 255, 0, 255).round().astype(int)]  # (h, w, 3)
+        share = (coverage(small) * 0.9)[:, :, None]
+        image = Image.fromarray(((1 - share) * np.asarray(image) + share * over).round().astype(np.uint8))
+    return _uri(image, "webp", quality=82, method=3)
+
+
+def svg_path(lines: Sequence[np.ndarray]) -> str:
+    """Closed lines of (x, y) points as the `d` of an SVG path."""
+    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "Z" for line in lines)

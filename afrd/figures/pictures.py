@@ -27,8 +27,8 @@ from afrd.figures.drawing import (
 )
 
 if TYPE_CHECKING:
-    from afrd.datasets import Sample
-    from afrd.runs import Prediction
+    from afrd.data.dataset import Sample
+    from afrd.runs.run import Prediction
 
 
 def overlay(sample: Sample, prediction: Prediction, light: str | None = None, title: str | None = None) -> go.Figure:

@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from afrd.page import compare, errors, explore, lights, links, own, progress, train
+import afrd.figures
+from afrd.page import demo_panel as progress
 from afrd.page.about import about_tab
-from afrd.page.choice import FIRST_TAB, Choice, from_query
-from afrd.page.library import Library
-from afrd.page.way import Way
+from afrd.page.common import link as links
+from afrd.page.common.library import Library
+from afrd.page.common.link import from_query
+from afrd.page.common.open_in_explore import Way
+from afrd.page.common.selection import FIRST_TAB, Choice
+from afrd.page.compare import tab as compare
+from afrd.page.errors import tab as errors
+from afrd.page.explore import tab as explore
+from afrd.page.lights import tab as lights
+from afrd.page.train import tab as train
+from afrd.page.upload import tab as own
 
 if TYPE_CHECKING:
-    from afrd.demo import Preparation
+    from afrd.demo.prepare import Preparation
 
 QUICK, SLOW = 1.0, 10.0  # seconds between looks for progress and for new runs
 
@@ -130,13 +139,18 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None,
 
 def colours() -> dict[str, Any]:
     """What the page draws with, from `afrd.figures`."""
-    from afrd import figures
 
-    error, share = figures.colours(figures.ERROR_COLOURS), figures.colours(figures.SHARE_COLOURS)
-    names = {"COLOURS": error, "SHARES": share, "LIMIT": figures.LIMIT, "CLEAR": figures.CLEAR, "FULL": figures.FULL}
+    error, share = afrd.figures.colours(afrd.figures.ERROR_COLOURS), afrd.figures.colours(afrd.figures.SHARE_COLOURS)
+    names = {
+        "COLOURS": error,
+        "SHARES": share,
+        "LIMIT": afrd.figures.LIMIT,
+        "CLEAR": afrd.figures.CLEAR,
+        "FULL": afrd.figures.FULL,
+    }
     return {
         "error": error,
         "script": "".join(f"const {name} = {json.dumps(value)};\n" for name, value in names.items()),
-        "css": f".light-table {{ --truth-line: {figures.TRUTH_COLOUR}; --truth-key: #0fb5a6; "
-        f"--threshold-line: {figures.THRESHOLD_COLOUR}; }}\n",
+        "css": f".light-table {{ --truth-line: {afrd.figures.TRUTH_COLOUR}; --truth-key: #0fb5a6; "
+        f"--threshold-line: {afrd.figures.THRESHOLD_COLOUR}; }}\n",
     }

@@ -1,0 +1,3 @@
+from . import comparison, errors, explain, lights, reports
+
+__all__ = ["comparison", "errors", "explain", "lights", "reports"]

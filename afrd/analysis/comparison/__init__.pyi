@@ -1,0 +1,27 @@
+from .differences import (
+    beaten_by,
+    by_defect,
+    curves,
+    standing,
+    standings_table,
+    summary,
+    telling_samples,
+    worth_drawing,
+)
+from .methods import methods_of, reference_of
+from .scores import best_pair, split_scores
+
+__all__ = [
+    "beaten_by",
+    "best_pair",
+    "by_defect",
+    "curves",
+    "methods_of",
+    "reference_of",
+    "split_scores",
+    "standing",
+    "standings_table",
+    "summary",
+    "telling_samples",
+    "worth_drawing",
+]

@@ -1,0 +1,244 @@
+"""How a method stands beside a reference on the same split: figures with intervals, words, curves, defects, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_curve
+
+from afrd.analysis.comparison.methods import Method
+from afrd.metrics.bootstrap import Resampler
+from afrd.metrics.predictions import Predictions
+from afrd.metrics.ranking import FPR_LIMIT, METRIC_NAMES, METRICS, image_metrics, pixel_metrics, pro_curve
+
+POINTS = 240  # of a drawn curve
+DEFECT_METRICS = ("image_auroc", "pixel_ap")
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """One method's figures, without its maps.
+
+    Attributes:
+        method: whose.
+        intervals: index metric; columns `value`, `low`, `high`: see `Predictions.intervals`.
+        difference: the reference minus this method, see `Predictions.compare`; None for the reference itself.
+    """
+
+    method: Method
+    intervals: pd.DataFrame
+    difference: pd.DataFrame | None = None
+
+    def verdict(self, metric: str) -> str:
+        """`better` or `worse` than the reference where the paired interval leaves out zero, else `even`."""
+        if self.difference is None:
+            return "even"
+        row = self.difference.loc[metric]
+        return "better" if row.high < 0 else "worse" if row.low > 0 else "even"
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """One method's curves.
+
+    Attributes:
+        image: columns `fpr`, `tpr` (scikit-learn's ROC curve of the image scores); empty where it is not defined.
+        regions: columns `fpr`, `pro`: per-region overlap up to a false-positive rate of 0.3, thinned to be drawn; empty
+            without defective pixels.
+        at: (fpr, tpr) at the method's own threshold; None without one.
+    """
+
+    image: pd.DataFrame
+    regions: pd.DataFrame
+    at: tuple[float, float] | None
+
+
+def standing(method: Method, predictions: Predictions, reference: Predictions) -> Standing:
+    """How `predictions` of `method` stand beside the reference's, which may be the same."""
+    same = predictions is reference
+    return Standing(method, predictions.intervals(), None if same else reference.compare(predictions))
+
+
+def standings_table(standings: Sequence[Standing]) -> pd.DataFrame:
+    """Everything, unrounded, a row a method: `method`, `lights` (joined by +), `reference`, and for every metric m the
+    columns m, m_low, m_high, and of the reference minus the method m_difference, m_difference_low, m_difference_high.
+    """
+    rows = []
+    for one in standings:
+        row: dict[str, object] = {
+            "method": one.method.label,
+            "lights": "+".join(one.method.lights),
+            "reference": one.difference is None,
+        }
+        for metric in METRICS:
+            value, low, high = one.intervals.loc[metric, ["value", "low", "high"]]
+            row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+        for metric in METRICS if one.difference is not None else ():
+            apart = one.difference.loc[metric]  # type: ignore[union-attr]
+            row |= {
+                f"{metric}_difference": apart.difference,
+                f"{metric}_difference_low": apart.low,
+                f"{metric}_difference_high": apart.high,
+            }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def differences(standings: Sequence[Standing], metric: str) -> pd.DataFrame:
+    """The reference minus every other method: columns `method`, `lights`, `difference`, `low`, `high`, `verdict`."""
+    rows = [
+        {
+            "method": one.method.label,
+            "lights": one.method.lights,
+            **one.difference.loc[metric, ["difference", "low", "high"]],
+            "verdict": one.verdict(metric),
+        }
+        for one in standings
+        if one.difference is not None
+    ]
+    return pd.DataFrame(rows, columns=["method", "lights", "difference", "low", "high", "verdict"])
+
+
+def summary(standings: Sequence[Standing], metric: str) -> str:
+    """One sentence: how many of the others the reference beats in this metric, and how many beat it."""
+    reference = next(one for one in standings if one.difference is None)
+    said = [one.verdict(metric) for one in standings if one.difference is not None]
+    if not said:
+        return ""
+    counts = {kind: said.count(kind) or "none" for kind in ("worse", "better", "even")}
+    others = "the one other method" if len(said) == 1 else f"the {len(said)} other methods"
+    return (
+        f"In {METRIC_NAMES[metric]}, {reference.method.label} is better than {counts['worse']} of {others}, worse than "
+        f"{counts['better']} and not told apart from {counts['even']}, by the paired 95 % interval."
+    )
+
+
+def beaten_by(standings: Sequence[Standing]) -> list[str]:
+    """A sentence for every method that is better than the reference beyond the paired interval, in any metric."""
+    sentences = []
+    for one in standings:
+        wins = [
+            f"{METRIC_NAMES[m]} by {-row.difference:.3f} [{-row.high:.3f}, {-row.low:.3f}]"
+            for m in METRICS
+            if one.difference is not None and one.verdict(m) == "better" and (row := one.difference.loc[m]) is not None
+        ]
+        if wins:
+            label = one.method.label
+            sentences.append(f"{label[:1].upper()}{label[1:]} is better in {_listed(wins)}.")
+    return sentences
+
+
+def worth_drawing(standings: Sequence[Standing], metric: str) -> list[str]:
+    """Labels of the methods to draw at first: the reference, the best single light, late mean, the memory's maximum."""
+    if not standings:
+        return []
+    value = {one.method.label: one.intervals.value[metric] for one in standings}
+    singles = [one.method.label for one in standings if one.method.single and not one.method.memory]
+    picked = [one.method.label for one in standings if one.difference is None]
+    picked += sorted(singles, key=lambda label: -np.nan_to_num(value[label]))[:1]
+    picked += [one.method.label for one in standings if one.method.late and one.method.fusion == "mean"][:1]
+    memories = [one.method for one in standings if one.method.memory and not one.method.single]
+    picked += [m.label for m in sorted(memories, key=lambda m: m.fusion != "max")[:1]]
+    return list(dict.fromkeys(picked))
+
+
+def curves(predictions: Predictions) -> Curves:
+    """ROC of the image scores and PRO of the maps, over the samples with known truth."""
+    known, bad = _truth(predictions)
+    image, at = pd.DataFrame(columns=["fpr", "tpr"]), None
+    if bad[known].any() and not bad[known].all():
+        fpr, tpr, _ = roc_curve(bad[known], predictions.table.score.to_numpy()[known])
+        image = pd.DataFrame({"fpr": fpr, "tpr": tpr})
+        if predictions.threshold is not None:
+            called = (predictions.table.verdict == "anomalous").to_numpy()
+            at = (float(called[known & ~bad].mean()), float(called[known & bad].mean()))
+    regions = pd.DataFrame(columns=["fpr", "pro"])
+    if predictions.masks[predictions.masked].any():
+        fpr, pro = pro_curve(predictions.masks[predictions.masked], predictions.maps[predictions.masked], FPR_LIMIT)
+        drawn = FPR_LIMIT * np.linspace(0, 1, POINTS) ** 2  # dense near zero, where the curve rises
+        regions = pd.DataFrame({"fpr": drawn, "pro": np.interp(drawn, fpr, pro)})
+    return Curves(image, regions, at)
+
+
+def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """Each defect type by itself: its samples against all good ones.
+
+    A sample with several defects counts for each of them, and its whole mask with it.
+
+    Returns:
+        A row a type: `defect`, `samples`, and `image_auroc` (of its samples and all good ones), `pixel_ap` (over the
+        pixels of its samples only), each with `_low` and `_high` of the bootstrap over these samples.
+    """
+    known, bad = _truth(predictions)
+    kinds = [set(str(defects).split("+")) - {""} for defects in predictions.table.defects]
+    scores, rows = predictions.table.score.to_numpy(), []
+    for kind in sorted(set().union(*kinds)) if (known & ~bad).any() else []:
+        mine = known & bad & np.array([kind in one for one in kinds])
+        if not mine.any():
+            continue
+        there, masked = mine | (known & ~bad), mine & predictions.masked
+        values = image_metrics(bad[there], scores[there])
+        if masked.any():
+            values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked])
+        resampler = Resampler(
+            bad[there], scores[there], predictions.masks[there], predictions.maps[there], masked[there]
+        )
+        draws = pd.DataFrame(resampler.draw(repeats, seed), columns=list(METRICS))
+        row: dict[str, object] = {"defect": kind, "samples": int(mine.sum())}
+        for metric in DEFECT_METRICS:
+            row[metric] = values.get(metric, np.nan)
+            row |= {f"{metric}_low": draws[metric].quantile((1 - level) / 2)}
+            row |= {f"{metric}_high": draws[metric].quantile((1 + level) / 2)}
+        rows.append(row)
+    columns = ["defect", "samples", *(f"{m}{end}" for m in DEFECT_METRICS for end in ("", "_low", "_high"))]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def telling_samples(reference: Predictions, other: Predictions, metric: str) -> pd.DataFrame:
+    """The samples of known truth, those that make the difference between two methods first.
+
+    What a sample does to the difference is found by leaving it out (jackknife): the difference in `metric` over all
+    samples minus that without it. Positive speaks for the reference. Pixel metrics are those of the bootstrap's
+    histograms, see `Predictions.compare`.
+
+    Returns:
+        Columns `sample`, `anomalous`, `defects`; for `this` (the reference) and `other` each `_score` (in units of
+        its threshold, where it has one), `_verdict`, `_rank` (1 is the highest score), `_pixel_ap` (over the sample's
+        own pixels; NaN without defective ones); `effect`, by whose size they are sorted.
+    """
+    known, bad = _truth(reference)
+    table = reference.table.loc[known, ["sample"]].assign(anomalous=bad[known], defects=reference.table.defects[known])
+    for name, said in (("this", reference), ("other", other)):
+        score = said.table.score[known]
+        table[f"{name}_score"] = score / (said.threshold.value if said.threshold else 1.0)
+        table[f"{name}_verdict"] = said.table.verdict[known]
+        table[f"{name}_rank"] = score.rank(ascending=False, method="min").astype(int)
+        table[f"{name}_pixel_ap"] = [_own_pixel_ap(said, i) for i in np.flatnonzero(known).tolist()]
+    n = int(known.sum())
+    counts = np.concatenate([np.ones((1, n), int), np.ones((n, n), int) - np.eye(n, dtype=int)])
+    column = METRICS.index(metric)
+    found = (reference.resampler.metrics(counts) - other.resampler.metrics(counts))[:, column]  # (1 + n,)
+    table["effect"] = found[0] - found[1:]
+    by_score = (table.this_score - table.other_score).abs()
+    order = pd.DataFrame({"effect": -table.effect.abs().fillna(0.0), "score": -by_score})
+    return table.loc[order.sort_values(["effect", "score"], kind="stable").index]
+
+
+def _truth(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples have a known truth, and which are known to be anomalous: twice (N,) bool."""
+    labels = list(predictions.table.anomalous)
+    return np.array([label is not None for label in labels]), np.array([label is True for label in labels])
+
+
+def _own_pixel_ap(predictions: Predictions, index: int) -> float:
+    mask = predictions.masks[index]
+    if not predictions.masked[index] or not mask.any():
+        return np.nan
+    return pixel_metrics(mask[None], predictions.maps[index][None])["pixel_ap"]
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

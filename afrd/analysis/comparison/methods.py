@@ -1,0 +1,190 @@
+"""Every way to judge one split, side by side: runs with their fusions, single lights, and single lights fused late.
+
+methods = methods_of(runs, lights=["top", "box"])
+judged = {method.label: method.judge(dataset) for method in methods}
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from afrd.data.dataset import MultiLightDataset, parse_lights
+from afrd.metrics.predictions import Predictions
+from afrd.metrics.threshold import Threshold, conformal_threshold
+from afrd.runs.run import Run
+
+EVIDENCE_FUSIONS = ("attention", "mean", "max")
+LATE_FUSIONS = ("mean", "max")
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to judge a split.
+
+    Attributes:
+        label: unique among those of `methods_of`, without the lights.
+        runs: one run, or the single-light runs whose maps are put together at the end ("late").
+        lights: those that are used.
+        fusion: of the run's evidence, or of the runs' maps; None where there is nothing to fuse or the run's features
+            are fused.
+    """
+
+    label: str
+    runs: tuple[Run, ...]
+    lights: tuple[str, ...]
+    fusion: str | None
+
+    @property
+    def late(self) -> bool:
+        """Whether several networks are put together."""
+        return len(self.runs) > 1
+
+    @property
+    def single(self) -> bool:
+        """Whether it is a network for one light, and not a run of several lights that is shown only one."""
+        return not self.late and len(self.runs[0].lights) == 1
+
+    @property
+    def memory(self) -> bool:
+        return self.runs[0].model.config.method == "memory"
+
+    def judge(self, dataset: MultiLightDataset) -> Predictions:
+        """Scores, maps, verdicts; `method` of the result is this label.
+
+        Raises:
+            ValueError: a run does not fit the data.
+        """
+        if not self.late:
+            return replace(self.runs[0].evaluate(dataset, self.lights, self.fusion), method=self.label)
+        singles = [run.evaluate(dataset) for run in self.runs]
+        kept = {(run.config.category, run.config.calibration, run.config.picture_size) for run in self.runs}
+        calibration = [run.calibration_maps() for run in self.runs] if len(kept) == 1 else []
+        return late_fusion(singles, self.fusion or "mean", calibration, self.label)
+
+
+def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = None) -> list[Method]:
+    """All methods that these runs of one category allow with these lights.
+
+    A run of several lights takes part with those of the lights that it knows (in each fusion of its evidence, where
+    they are two or more), a single-light run where its light is among them, and the single-light RDs together, fused
+    late, where they are of two lights or more; a light with several such runs is represented by the first of them.
+
+    Args:
+        runs: of one category.
+        lights: of those that any run knows; all by default.
+
+    Raises:
+        ValueError: a light that no run knows, or none at all.
+    """
+    known = list(dict.fromkeys(light for run in sorted(runs, key=lambda r: -len(r.lights)) for light in run.lights))
+    if not known:
+        return []
+    used = parse_lights(lights, known)
+    found: list[Method] = []
+    for run in (run for run in runs if len(run.lights) > 1):
+        mine = tuple(light for light in run.lights if light in used)
+        if not mine:
+            continue
+        config = run.model.config
+        what = "patch memory" if config.method == "memory" else "AFRD"
+        if config.target == "fused":
+            found.append(Method(f"{what}, {config.fusion} over features", (run,), mine, None))
+            continue
+        # the run's own fusion first: it is the one whose verdicts the page shows; one light needs no other
+        fusions = sorted(EVIDENCE_FUSIONS, key=lambda how: how != config.fusion)[: None if len(mine) > 1 else 1]
+        found += [Method(f"{what}, {how} over evidence", (run,), mine, how) for how in fusions]
+    singles = [run for run in runs if len(run.lights) == 1 and run.lights[0] in used]
+    singles.sort(key=lambda run: known.index(run.lights[0]))
+    for run in singles:
+        kind = "memory" if run.model.config.method == "memory" else "RD"
+        found.append(Method(f"single-light {kind}, {run.lights[0]}", (run,), run.lights, None))
+    rds: dict[str, Run] = {}
+    for run in singles:
+        if run.model.config.method == "afrd":
+            rds.setdefault(run.lights[0], run)
+    if len(rds) > 1:
+        found += [Method(f"single-light RDs, late {how}", tuple(rds.values()), tuple(rds), how) for how in LATE_FUSIONS]
+    return _told_apart(found)
+
+
+def reference_of(methods: Sequence[Method], folder: Path | None = None) -> Method:
+    """The method that the others are measured by: that of the run in this folder in its own fusion, else the first.
+
+    Raises:
+        ValueError: there is no method.
+    """
+    if not methods:
+        raise ValueError("there is no run to judge with these lights")
+    return next((m for m in methods if not m.late and m.runs[0].folder == folder), methods[0])
+
+
+def late_fusion(
+    singles: Sequence[Predictions],
+    how: str,
+    calibration: Sequence[np.ndarray] = (),
+    label: str | None = None,
+) -> Predictions:
+    """Separate networks, whose maps are put together at the end: their mean or maximum at every pixel.
+
+    The threshold is the conformal one of the calibration maps, put together in the same way; without calibration maps
+    of every network there is none, and no verdicts.
+
+    Args:
+        singles: of the same split, one a network.
+        how: `mean` or `max`.
+        calibration: per network the maps (n, H, W) of the same n good samples.
+        label: the method's name in the result.
+
+    Raises:
+        ValueError: another `how`, or predictions of different samples.
+    """
+    if how not in LATE_FUSIONS:
+        raise ValueError(f"maps cannot be fused late by {how!r}; choose one of {', '.join(LATE_FUSIONS)}")
+    for other in singles[1:]:
+        if list(other.table["sample"]) != list(singles[0].table["sample"]) or other.maps.shape != singles[0].maps.shape:
+            raise ValueError(f"{other.method} and {singles[0].method} are about different samples and cannot be fused")
+    maps = _together([p.maps for p in singles], how)
+    scores = maps.max((1, 2)).astype(float)
+    threshold: Threshold | None = None
+    if len(calibration) == len(singles) and len({c.shape for c in calibration}) == 1 and len(calibration[0]):
+        threshold = conformal_threshold(_together(calibration, how).max((1, 2)))
+    verdicts = [threshold.verdict(s) if threshold else "" for s in scores]
+    return replace(
+        singles[0],
+        table=singles[0].table.assign(score=scores, verdict=verdicts),
+        maps=maps,
+        method=label or f"single-light RDs, late {how}",
+        lights=tuple(light for p in singles for light in p.lights),
+        threshold=threshold,
+    )
+
+
+def _together(maps: Sequence[np.ndarray], how: str) -> np.ndarray:
+    """Maps (N, H, W) of several networks as one, without stacking them all: large splits do not fit twice."""
+    total = maps[0].astype(np.float32)  # a copy
+    for one in maps[1:]:
+        if how == "mean":
+            total += one
+        else:
+            np.maximum(total, one, out=total)
+    return total / np.float32(len(maps)) if how == "mean" else total
+
+
+def _told_apart(methods: list[Method]) -> list[Method]:
+    """Methods of the same label are told apart by the parts of their folders that differ."""
+    folders: dict[str, list[str]] = {}
+    for method in methods:
+        folders.setdefault(method.label, []).append(str(method.runs[0].folder))
+    told = []
+    for method in methods:
+        same = folders[method.label]
+        if len(same) > 1:
+            which = os.path.relpath(method.runs[0].folder, os.path.commonpath(same))
+            method = replace(method, label=f"{method.label} ({which})")
+        told.append(method)
+    return told

@@ -1,0 +1,4 @@
+from . import table
+from .notes import Note, Notes, cleaned
+
+__all__ = ["Note", "Notes", "cleaned", "table"]

@@ -1,0 +1,79 @@
+"""Has attention over features drifted? Which lights get the weight, against how much each has to tell.
+
+Attention over features is trained by the regression loss alone, and the fused features are both what the student reads
+and what it is to regress. So it can make its task easier by looking at lights under which all parts look alike, or
+under which there is little to be seen at all:
+
+    table = drift(run, data["train"])
+    print(sentence(table))
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from afrd.data.dataset import MultiLightDataset
+from afrd.runs.run import Run
+
+UNEVEN = 1.25  # times an even share: below that nobody is favoured
+
+
+def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
+    """Attention, variety and contrast of each light.
+
+    Args:
+        run: with target `fused` and fusion `attention`.
+        good: samples without defects, such as the training split.
+
+    Returns:
+        Index light; columns `attention`, its mean share over samples and places (they sum to 1), and `variety`, how
+        much the teacher's features differ between the parts under this light: 1 - length of the mean over the samples
+        of the features at a place, each brought to unit length; the mean over places and scales. 0 where all parts
+        look alike, which is easy to regress and has nothing to tell. `contrast` is the mean local contrast of the
+        pictures in grey levels (`afrd.model.inputs.local_contrast`): features of a dark picture may differ as much as
+        others, and still say little of the part.
+
+    Raises:
+        ValueError: the run has no attention over features.
+    """
+    config = run.model.config
+    if (config.target, config.fusion) != ("fused", "attention"):
+        raise ValueError(f"run {run.folder} is {run.method()}; only attention over features can drift")
+    shares = run.evidence(good).weights
+    features = run.features(good)
+    positions = [good.lights.index(light) for light in run.lights]
+    means: list[Tensor] = []
+    for i in range(len(features)):
+        unit = [F.normalize(scale[0].double(), dim=1) / len(features) for scale in features.batch([i], positions)]
+        means = [mean + part for mean, part in zip(means, unit, strict=True)] if means else unit  # each (L, C, h, w)
+    variety = torch.stack([1 - mean.norm(dim=1).mean((1, 2)) for mean in means]).mean(0)
+    contrast = features.contrast.astype(np.float32).mean((0, 2, 3))[positions]
+    return pd.DataFrame(
+        {"attention": shares.float().mean((0, 2, 3)).cpu().numpy(), "variety": variety.numpy(), "contrast": contrast},
+        index=pd.Index(run.lights, name="light"),
+    )
+
+
+def sentence(table: pd.DataFrame) -> str:
+    """What a `drift` table says, in one sentence."""
+    most = str(table.attention.idxmax())
+    share, even = float(table.attention.loc[most]), 1 / len(table)
+    if share < UNEVEN * even:
+        return (
+            f"Attention is almost even: the light with the most, {most}, has {share:.2f} of it, and even is {even:.2f}."
+        )
+    variety, contrast = (int(table[kind].rank(ascending=False).loc[most]) for kind in ("variety", "contrast"))
+    alike, dark = (float(spearmanr(table.attention, table[kind]).statistic) for kind in ("variety", "contrast"))
+    head = (
+        f"Light {most} has the most attention, {share:.2f} (even: {even:.2f}); of {len(table)} lights it is number "
+        f"{variety} in how much the parts differ under it and number {contrast} in contrast; rank correlation of "
+        f"attention with the one over the lights {alike:+.2f}, with the other {dark:+.2f}"
+    )
+    if alike < 0:
+        return head + ": attention has drifted to lights that are easy to regress."
+    return head + (": attention has drifted to lights that show little." if dark < 0 else ".")

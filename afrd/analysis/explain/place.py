@@ -1,0 +1,219 @@
+"""Why a run says what it says of one place: every light's attention and error, scale by scale, and what good parts
+look like where they are most like it.
+
+    reason = why(run, sample, place=(120, 88))              # reason.lights[0].attention, .error, .scales
+    similar_places(run, sample, (120, 88), data["train"])   # light -> the most similar places of good parts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from afrd.data.dataset import MultiLightDataset, Sample
+from afrd.model.evidence import resize, to_maps
+from afrd.model.patch_memory import PatchMemory, embed
+from afrd.runs.run import Run
+
+NEIGHBOURS = 3
+SEARCHED = 64  # training samples that are searched, evenly spaced in a larger set
+CHUNK = 8  # of them at a time
+
+
+@dataclass(frozen=True)
+class LightReason:
+    """What one light has to say of a place.
+
+    Attributes:
+        light: its name.
+        attention: its weight in the anomaly map here, 0..1.
+        error: its error here, in the unit of the maps; with target `fused` that of the fused features.
+        plain: the error before anything weighs or excuses it.
+        contrast: of its picture here, in grey levels (`afrd.model.inputs.local_contrast`).
+        scales: what each of the teacher's scales, finest first, adds to the student's error; empty for a patch memory.
+        distance: to what the run remembers of good parts; None where it remembers nothing.
+        usual: the evidence which the most similar remembered patch raised in its own good part; None where the run
+            keeps none.
+
+    The error is sum(scales), or `distance` where there are no scales; with both it is that of `Parts.errors`, and
+    attention over evidence goes with error * plain * contrast, to the precision of enlarging the maps.
+    """
+
+    light: str
+    attention: float
+    error: float
+    plain: float
+    contrast: float
+    scales: tuple[float, ...]
+    distance: float | None
+    usual: float | None = None
+
+
+@dataclass(frozen=True)
+class Why:
+    """The anomaly map at pixel (x, y) taken apart: `evidence` is the sum over `lights` of attention * error.
+
+    `strides` are those of the teacher's scales.
+    """
+
+    x: int
+    y: int
+    evidence: float
+    strides: tuple[int, ...]
+    lights: tuple[LightReason, ...]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A place of a good part: pixel (x, y) of training sample `index`, and how far it is from the place in question.
+
+    The distance is Euclidean between the patches of `afrd.model.patch_memory.embed`, 0..2 for each scale (root of the sum of
+    squares).
+    """
+
+    index: int
+    x: int
+    y: int
+    distance: float
+
+
+@dataclass(frozen=True)
+class Similar:
+    """The most similar places of good parts under one light, each of another sample, nearest first.
+
+    `spread` is the mean distance between these places themselves (0 for fewer than two): a place whose distance to
+    them is much larger is unlike them.
+    """
+
+    neighbours: tuple[Neighbour, ...]
+    spread: float
+
+
+@torch.inference_mode()
+def why(
+    run: Run,
+    sample: Sample,
+    place: tuple[int, int],
+    lights: str | Sequence[str | int] | None = None,
+    features: Sequence[Tensor] | None = None,
+) -> Why:
+    """Takes a run's answer at one place apart.
+
+    Args:
+        run: any run.
+        sample: what it looks at.
+        place: (x, y) in pixels of the sample's pictures.
+        lights: use these of the sample's lights only.
+        features: the teacher's features of the sample, per scale (1, L, C, h, w) with the run's lights, where they are
+            at hand (`Run.features_of`).
+
+    Raises:
+        ValueError: the place is not in the picture, or the sample has none of the run's lights.
+    """
+    height, width = _within(sample, place)
+    x, y = place
+    used = run.lights_of(sample, lights)
+    found, contrast, present = run.inputs(sample, used, features)
+    parts = run.model.parts(found, contrast, present)
+    maps = to_maps(parts.evidence(present), (height, width), run.model.config.fusion)
+
+    def here(part: Tensor) -> list[float]:  # (1, L, h, w), or (1, 1, h, w) with target `fused` -> a value a light
+        return resize(part, (height, width))[0, :, y, x].expand(len(run.lights)).tolist()
+
+    scales = [] if isinstance(run.model, PatchMemory) else [here(part) for part in parts.scales]
+    plain, strength = here(parts.plain), here(parts.contrast)
+    distance, usual = (None if part is None else here(part) for part in (parts.distance, parts.usual))
+    reasons = []
+    for light in used:
+        i = run.lights.index(light)
+        attention, error = float(maps.attention[0, i, y, x]), float(maps.light_maps[0, i, y, x])
+        of_scales = tuple(scale[i] for scale in scales)
+        known, excuse = (None if part is None else part[i] for part in (distance, usual))
+        reasons.append(LightReason(light, attention, error, plain[i], strength[i], of_scales, known, excuse))
+    return Why(x, y, float(maps.anomaly_map[0, y, x]), run.model.config.strides, tuple(reasons))
+
+
+@torch.inference_mode()
+def similar_places(
+    run: Run,
+    sample: Sample,
+    place: tuple[int, int],
+    train: MultiLightDataset,
+    lights: str | Sequence[str | int] | None = None,
+    itself: int | None = None,
+    features: Sequence[Tensor] | None = None,
+) -> dict[str, Similar]:
+    """Where good parts are most like this place, light by light, in the eyes of the patch memory.
+
+    Args:
+        run: tells the teacher and the lights.
+        sample, place, lights, features: see `why`.
+        train: the split of good parts; its teacher features are computed where the store has none. Of a split with more
+            than `SEARCHED` samples, evenly spaced ones are searched.
+        itself: the sample's own index in `train`, if it is one of them: it is not its own neighbour.
+
+    Raises:
+        ValueError: see `why`.
+    """
+    height, width = _within(sample, place)
+    used = run.lights_of(sample, lights)
+    found = [f.to(run.device).float() for f in (features or run.features_of(sample, used))]
+    stored = run.features(train)
+    rows, columns = found[0].shape[-2:]
+    asked = place[1] * rows // height * columns + place[0] * columns // width
+    index = [i for i in searched(len(train)) if i != itself]
+    similar: dict[str, Similar] = {}
+    for light in used:
+        wanted = embed([f[:, [run.lights.index(light)]] for f in found])[0, 0, asked]  # (C,)
+        patches, cells = [], []  # the nearest of every training sample
+        for start in range(0, len(index), CHUNK):
+            batch = stored.batch(index[start : start + CHUNK], [stored.lights.index(light)])
+            there = embed([f.to(run.device).float() for f in batch])[:, 0]  # (chunk, places, C)
+            cell = (there - wanted).square().sum(-1).argmin(1)
+            cells += cell.tolist()
+            patches += list(there[torch.arange(len(there)), cell])
+        similar[light] = _nearest(train, index, wanted, patches, cells, (found[0].shape[-2], found[0].shape[-1]))
+    return similar
+
+
+def searched(count: int) -> range:
+    """Which of `count` training samples `similar_places` looks at."""
+    return range(0, count, max(1, -(-count // SEARCHED)))
+
+
+def _nearest(
+    train: MultiLightDataset,
+    index: list[int],
+    wanted: Tensor,
+    patches: list[Tensor],
+    cells: list[int],
+    grid: tuple[int, int],
+) -> Similar:
+    if not index:
+        return Similar((), 0.0)
+    (rows, columns), (height, width) = grid, train.image_size
+    distances = torch.stack([(patch - wanted).norm() for patch in patches])
+    best = distances.argsort()[:NEIGHBOURS].tolist()
+    neighbours = tuple(
+        Neighbour(
+            index[i],
+            int((cells[i] % columns + 0.5) * width / columns),
+            int((cells[i] // columns + 0.5) * height / rows),
+            float(distances[i]),
+        )
+        for i in best
+    )
+    between = torch.pdist(torch.stack([patches[i] for i in best]))
+    return Similar(neighbours, float(between.mean()) if len(between) else 0.0)
+
+
+def _within(sample: Sample, place: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) of the pictures, if the place is in them."""
+    height, width = sample.images.shape[-2], sample.images.shape[-1]
+    x, y = place
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"place x {x}, y {y} is not in the picture, which has {width}x{height} pixels")
+    return height, width

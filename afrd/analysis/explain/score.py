@@ -1,0 +1,407 @@
+"""Which light, and which pixels, made this score.
+
+found = lights(run, data["test_public"], 25)                 # exact Shapley values of the lights, from cached features
+found = lights(run, dataset, 25, region=around((120, 88), (256, 256)))
+found = pixels(run, dataset[25], baseline=alike(dataset[25], data["train"]))    # Captum, through the teacher; seconds
+
+docs/lights.md says what stands for an absent light and for an absent pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from afrd.analysis.explain.shapley import MOST, coalitions, shapley
+from afrd.data.dataset import MultiLightDataset, Sample, parse_lights
+from afrd.model.evidence import light_by_light, to_maps
+from afrd.model.fusion import coalition_maps
+from afrd.model.inputs import local_contrast, teacher_size
+from afrd.runs.calibration import BATCH
+from afrd.runs.feature_store import Progress
+from afrd.runs.run import Run
+
+METHODS = ("integrated gradients", "occlusion", "ablation")
+BASELINES = ("blurred", "black")
+CANDIDATES = 60  # good samples among which the most alike one is looked for
+RADIUS = 1 / 16  # of a clicked region, as a part of the picture's longer side
+WINDOW = 1 / 6  # of occlusion and ablation, likewise
+SAMPLED_ORDERS = 100  # of the lights, where all sets are too many
+STEPS = 16  # of integrated gradients
+
+
+@dataclass(frozen=True, eq=False)
+class LightAttribution:
+    """What each light did for one score.
+
+    Attributes:
+        lights: L names.
+        score: of all these lights together, in the unit of the anomaly map; `empty` is that of no light.
+        shapley: (L,), sums to `score` - `empty`.
+        alone: (L,) the score under each light only.
+        without: (L,) what the score loses when the light alone is left out; it need not sum to anything.
+        exact: over all sets of the lights; False where random orders of them were drawn.
+    """
+
+    lights: tuple[str, ...]
+    score: float
+    empty: float
+    shapley: np.ndarray
+    alone: np.ndarray
+    without: np.ndarray
+    exact: bool
+
+
+@dataclass(frozen=True, eq=False)
+class PixelAttribution:
+    """What each pixel did for one score.
+
+    Attributes:
+        values: (L, H, W) float32 in the unit of the anomaly map per pixel, summed over the colours; NaN for lights that
+            were not asked about. Positive pixels raise the score.
+        lights: L names.
+        method: one of `METHODS`.
+        baseline: what stood for an absent pixel, to be read by people.
+        region: (H, W) bool, where the map's maximum is explained.
+        score, base: that maximum for the pictures, and for the baseline in their place (only the pixels of the lights
+            asked about are replaced).
+        error: `score` - `base` - sum of `values` with integrated gradients, which ought to be 0; NaN for the others,
+            whose values say what the score loses when a window is replaced and need not sum to anything.
+    """
+
+    values: np.ndarray
+    lights: tuple[str, ...]
+    method: str
+    baseline: str
+    region: np.ndarray
+    score: float
+    base: float
+    error: float
+
+
+def around(place: tuple[float, float], size: tuple[int, int], radius: float | None = None) -> np.ndarray:
+    """(H, W) bool, the disc around a place (x, y) in pixels; the radius is 1/16 of the longer side by default."""
+    height, width = size
+    reach = max(1.0, RADIUS * max(size) if radius is None else radius)
+    y, x = np.ogrid[:height, :width]
+    return (x + 0.5 - place[0]) ** 2 + (y + 0.5 - place[1]) ** 2 <= reach**2
+
+
+def lights(
+    run: Run,
+    dataset: MultiLightDataset,
+    index: int,
+    region: np.ndarray | None = None,
+    lights: str | Sequence[str | int] | None = None,
+    empty: float = 0.0,
+) -> LightAttribution:
+    """Shapley values of the lights for one sample's score, from what is known of its split.
+
+    The game: the value of a set of lights is the maximum of the map that these lights give, over the whole picture or
+    over a region. An absent light is hidden from the run, as it is when a user switches it off. No light at all is
+    worth `empty`; another number there shifts all values by the same.
+
+    Up to `MOST` lights all 2^L sets are fused at once and weighted exactly; Captum's `ShapleyValues` gives the same
+    numbers by walking through all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws orders.
+
+    Args:
+        run: of any target.
+        dataset, index: the sample.
+        region: (H, W) bool, not empty; the whole picture by default.
+        lights: a subset of the run's that are there; all by default.
+        empty: in the unit of the anomaly map.
+
+    Raises:
+        ValueError: a light that is not there, or a region of another size or empty.
+    """
+    used = parse_lights(lights, run.lights)
+    value = _value_of_sets(
+        run, dataset, range(len(dataset))[index], checked_region(region, dataset.image_size), used, empty
+    )
+    count = len(used)
+    everything = np.ones((1, count), bool)
+    score = float(value(everything)[0])
+    alone, without = value(np.eye(count, dtype=bool)), score - value(~np.eye(count, dtype=bool))
+    exact = count <= MOST
+    worth = shapley(value(coalitions(count))) if exact else _sampled(value, count)
+    return LightAttribution(used, score, empty, worth, alone, without, exact)
+
+
+def _value_of_sets(
+    run: Run, dataset: MultiLightDataset, index: int, region: Tensor, used: tuple[str, ...], empty: float
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from sets (K, L) bool to their values (K,)."""
+    positions = [run.lights.index(light) for light in used]
+    fusion, size = run.model.config.fusion, dataset.image_size
+
+    def best(maps: Tensor) -> Tensor:  # (K, H, W) -> (K,)
+        return maps[:, region.to(maps.device)].amax(1)
+
+    @torch.inference_mode()
+    def of_evidence(members: np.ndarray) -> np.ndarray:
+        sets = torch.from_numpy(members).to(light_maps.device)
+        found = best(coalition_maps(light_maps, weights, sets, fusion))
+        return np.where(members.any(1), found.double().cpu().numpy(), empty)
+
+    @torch.inference_mode()
+    def of_features(members: np.ndarray) -> np.ndarray:
+        present = torch.zeros(len(members), len(run.lights), dtype=torch.bool, device=run.device)
+        present[:, positions] = torch.from_numpy(members).to(run.device)
+        values = np.full(len(members), empty)
+        some = np.flatnonzero(members.any(1))
+        for start in range(0, len(some), BATCH):
+            rows = some[start : start + BATCH]
+            batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
+            there = contrast.expand(len(rows), *contrast.shape[1:])
+            maps = to_maps(run.model.evidence(batch, there, present[rows]), size, fusion).anomaly_map
+            values[rows] = best(maps).double().cpu().numpy()
+        return values
+
+    if run.model.config.target == "lights":
+        light_maps, weights = (part[positions] for part in light_by_light(run.evidence(dataset), index, size))
+        return of_evidence
+    all_lights = [dataset.lights.index(light) for light in run.lights]
+    stored = run.features(dataset)
+    features = [f.to(run.device).float() for f in stored.batch([index], all_lights)]
+    contrast = stored.contrasts([index], all_lights).to(run.device).float()
+    return of_features
+
+
+def _sampled(value: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
+    from captum.attr import ShapleyValueSampling
+
+    def forward(present: Tensor) -> Tensor:  # (B, L) of 0 and 1
+        return torch.from_numpy(value(present.numpy() > 0.5))
+
+    with torch.random.fork_rng(devices=[]):  # the orders are the same every time
+        torch.manual_seed(0)
+        found = ShapleyValueSampling(forward).attribute(
+            torch.ones(1, count, dtype=torch.double), n_samples=SAMPLED_ORDERS, perturbations_per_eval=64
+        )
+    return found[0].numpy()
+
+
+def alike(sample: Sample, good: MultiLightDataset) -> Sample:
+    """The good sample whose pictures differ least from these, by their mean square over all lights.
+
+    Looked for among at most `CANDIDATES` samples, evenly spread over the split. It is the best stand-in for a part
+    without its defect where parts lie alike; where they do not, all else that differs is attributed too.
+
+    Args:
+        sample: as it is.
+        good: a split whose samples are good, such as train, with the sample's lights.
+
+    Raises:
+        ValueError: the lights or the sizes of the pictures differ, or a file cannot be read.
+    """
+    pictures = good.select(sample.lights)
+    places = np.unique(np.linspace(0, len(good) - 1, min(CANDIDATES, len(good))).round().astype(int))
+    best, least = None, float("inf")
+    for i in places:
+        other = pictures[int(i)]
+        if other.images.shape != sample.images.shape:
+            raise ValueError(
+                f"sample {sample.name} has pictures of another size than {good.category}/{good.split}, so no sample "
+                "there can stand for its good parts"
+            )
+        distance = float((other.images - sample.images).square().mean())
+        if distance < least:
+            best, least = other, distance
+    assert best is not None  # a split has samples
+    return best
+
+
+def pixels(
+    run: Run,
+    sample: Sample,
+    method: str = METHODS[0],
+    baseline: str | Sample = BASELINES[0],
+    region: np.ndarray | None = None,
+    lights: str | Sequence[str | int] | None = None,
+    of: Sequence[str] | None = None,
+    steps: int = STEPS,
+    progress: Progress | None = None,
+) -> PixelAttribution:
+    """Which pixels of which picture made the score, by Captum, through the frozen teacher.
+
+    What is explained is the map's maximum near one place: everywhere else, a replaced pixel may well be an anomaly of
+    its own, and the image's maximum would jump to it.
+
+    Args:
+        run, sample: as in `Run.predict`.
+        method: `integrated gradients` (Sundararajan, Taly & Yan, ICML 2017): gradients along the straight way from the
+            baseline; `occlusion`: windows that overlap by half are replaced by the baseline, one light at a time;
+            `ablation`: the same with a grid of squares.
+        baseline: what stands for an absent pixel: the pictures of a good sample, such as that of `alike`, which is
+            best; `blurred`, the picture itself without its detail (a Gaussian of 1/64 of the longer side); `black`, the
+            lamp switched off. The last two are themselves anomalous to the run, more than most defects.
+        region: (H, W) bool, where the map's maximum is explained; by default the disc (`around`) about the place of the
+            image score.
+        lights: those of the sample that are used; all by default.
+        of: of these lights only the pixels are replaced; all by default.
+        steps: of integrated gradients; the more, the smaller its error.
+        progress: called with (evaluations done, in all); what it raises ends the work.
+
+    Raises:
+        ValueError: a method, baseline, light or region that cannot be used.
+        WeightsUnavailable: see `Run.teacher`.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
+    used = run.lights_of(sample, lights)
+    asked = used if of is None else parse_lights(list(of), used)
+    positions = [sample.lights.index(light) for light in used]
+    images = sample.images[positions].to(run.device)  # (L, 3, H, W)
+    absent, said = _absent(sample, used, baseline)
+    replaced = [used.index(light) for light in asked]
+    size = (images.shape[-2], images.shape[-1])
+    if region is None:
+        peak = np.unravel_index(int(run.predict(sample, used).anomaly_map.argmax()), size)
+        region = around((float(peak[1]), float(peak[0])), size)
+    score_of = _Score(run, used, images, checked_region(region, size))
+    base = images.clone()
+    base[replaced] = absent.to(run.device)[replaced]
+    values = np.full((len(used), *size), np.nan, np.float32)
+    if method == METHODS[0]:
+        found = _gradients(score_of, images, base, replaced, steps, progress)
+    else:
+        found = _windows(score_of, images, base, replaced, method, progress)
+    values[replaced] = found.cpu().numpy()
+    with torch.no_grad():
+        score, bottom = (float(score_of(pictures[None], list(range(len(used))))[0]) for pictures in (images, base))
+    error = score - bottom - float(np.nansum(values, dtype=float)) if method == METHODS[0] else float("nan")
+    return PixelAttribution(values, used, method, said, region, score, bottom, error)
+
+
+class _Score:
+    """The score as a function of pictures, with gradients."""
+
+    def __init__(self, run: Run, used: tuple[str, ...], images: Tensor, region: Tensor) -> None:
+        self.run, self.region = run, region.to(run.device)
+        self.size = (images.shape[-2], images.shape[-1])
+        self.positions = [run.lights.index(light) for light in used]
+        self.present = torch.tensor([[light in used for light in run.lights]], device=run.device)
+        with torch.no_grad():
+            self.known = self._read(images)
+
+    def _read(self, pictures: Tensor) -> list[Tensor]:
+        """Features per scale (B, C, h, w), and last the contrast (B, h, w)."""
+        x, wanted = pictures, teacher_size(self.size, self.run.config.size)
+        if wanted != self.size:
+            x = F.interpolate(x, wanted, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+        features = self.run.teacher.read(x)
+        return [*features, local_contrast(pictures, features[0].shape[-2:])]
+
+    def __call__(self, pictures: Tensor, rows: list[int]) -> Tensor:
+        """Scores (B,) with pictures (B, len(rows), 3, H, W) in place of those of the lights at `rows`."""
+        batch = len(pictures)
+        parts = []
+        for known, new in zip(self.known, self._read(pictures.flatten(0, 1)), strict=True):
+            whole = known.new_zeros(batch, len(self.run.lights), *known.shape[1:])
+            whole[:, self.positions] = known
+            at = [self.positions[row] for row in rows]
+            parts.append(whole.index_copy(1, torch.tensor(at, device=whole.device), new.unflatten(0, (batch, -1))))
+        *features, contrast = parts
+        evidence = self.run.model.evidence(features, contrast, self.present.expand(batch, -1))
+        maps = to_maps(evidence, self.size, self.run.model.config.fusion).anomaly_map
+        return maps[:, self.region].amax(1)
+
+
+def _gradients(
+    score_of: _Score, images: Tensor, base: Tensor, rows: list[int], steps: int, progress: Progress | None
+) -> Tensor:
+    from captum.attr import IntegratedGradients
+
+    counted = _counted(lambda pictures: score_of(pictures, rows), steps, progress)
+    found = IntegratedGradients(counted).attribute(
+        images[None, rows], base[None, rows], n_steps=steps, internal_batch_size=1
+    )
+    return found[0].sum(1).detach().float()  # (L, H, W)
+
+
+def _windows(
+    score_of: _Score, images: Tensor, base: Tensor, rows: list[int], method: str, progress: Progress | None
+) -> Tensor:
+    from captum.attr import FeatureAblation, Occlusion
+
+    height, width = images.shape[-2:]
+    side = min(max(2, round(WINDOW * max(height, width))), height, width)
+    step = max(1, side // 2)
+    squares = torch.arange(height)[:, None] // side * -(-width // side) + torch.arange(width) // side  # (H, W)
+    slid = (1 + -(-(height - side) // step)) * (1 + -(-(width - side) // step))
+    each = 1 + (slid if method == "occlusion" else int(squares.max()) + 1)
+    maps = []
+    for n, row in enumerate(rows):
+        counted = _counted(partial(_one, score_of, row), each * len(rows), progress, each * n)
+        picture, absent = images[row][None], base[row][None]
+        with torch.no_grad():
+            if method == "occlusion":
+                found = Occlusion(counted).attribute(
+                    picture, (3, side, side), (3, step, step), absent, perturbations_per_eval=4
+                )
+            else:
+                mask = squares.expand(1, 3, -1, -1).to(picture.device)
+                found = FeatureAblation(counted).attribute(picture, absent, feature_mask=mask, perturbations_per_eval=4)
+        maps.append(found[0].mean(0).float())  # each colour of a window has the window's value
+    return torch.stack(maps)
+
+
+def _one(score_of: _Score, row: int, pictures: Tensor) -> Tensor:
+    """Scores (B,) with pictures (B, 3, H, W) in place of that of one light."""
+    return score_of(pictures[:, None], [row])
+
+
+def _counted(
+    forward: Callable[[Tensor], Tensor], total: int, progress: Progress | None, before: int = 0
+) -> Callable[[Tensor], Tensor]:
+    done = before
+
+    def counting(pictures: Tensor) -> Tensor:
+        nonlocal done
+        found = forward(pictures)
+        done += len(pictures)
+        if progress:
+            progress(min(done, total), total)
+        return found
+
+    return counting
+
+
+def _absent(sample: Sample, used: tuple[str, ...], baseline: str | Sample) -> tuple[Tensor, str]:
+    """What stands for an absent pixel, (L, 3, H, W), and what that is."""
+    images = sample.select(used).images
+    if isinstance(baseline, Sample):
+        absent = baseline.select(used).images
+        if absent.shape != images.shape:
+            raise ValueError(f"baseline {baseline.name} has pictures of another size than sample {sample.name}")
+        return absent, f"the pictures of {baseline.name}"
+    if baseline == "black":
+        return torch.zeros_like(images), "black, as with the lamp off"
+    if baseline != "blurred":
+        raise ValueError(f"baseline {baseline!r} is not known; choose one of {', '.join(BASELINES)}, or give a sample")
+    sigma = max(1.0, max(images.shape[-2:]) / 64)
+    radius = min(round(3 * sigma), min(images.shape[-2:]) - 1)
+    return gaussian_blur(images, [2 * radius + 1] * 2, [sigma] * 2), f"the picture blurred by {sigma:.0f} pixels"
+
+
+def checked_region(region: np.ndarray | None, size: tuple[int, int]) -> Tensor:
+    """(H, W) bool; all of the picture without a region.
+
+    Raises:
+        ValueError: it is of another size, or empty.
+    """
+    if region is None:
+        return torch.ones(size, dtype=torch.bool)
+    if region.shape != size or not region.any():
+        raise ValueError(
+            f"a region of {'x'.join(map(str, region.shape[::-1]))} with {int(region.sum())} pixels inside does not fit "
+            f"pictures of {size[1]}x{size[0]}"
+        )
+    return torch.from_numpy(np.ascontiguousarray(region, dtype=bool))

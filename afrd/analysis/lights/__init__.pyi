@@ -1,0 +1,5 @@
+from .advisor import DELTA, advise, checked_costs, checked_delta
+from .sentences import UNIT
+from .survey import load_survey, redundancy, with_truth
+
+__all__ = ["DELTA", "UNIT", "advise", "checked_costs", "checked_delta", "load_survey", "redundancy", "with_truth"]

@@ -1,0 +1,285 @@
+"""Which lights are needed? What follows from the survey of all sets of lights, in words that a rig can be built by.
+
+advice = advise(survey(run, data["test_public"]), delta=0.05, costs={"box": 3})
+advice.sentence        # "3 of the 6 lights are enough: spots, bottom, right. ..."
+advice.smallest_rig    # ("spots", "bottom", "right")
+
+docs/lights.md says how it comes to its answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from afrd.analysis.lights.advice import Advice
+from afrd.analysis.lights.sentences import (
+    COST,
+    ENOUGH,
+    FEW_SAMPLES,
+    KEPT,
+    LOSES,
+    LOST,
+    NEEDED,
+    NOT_MISSED,
+    UNIT,
+    UNKNOWN,
+    answer,
+    notes,
+)
+from afrd.analysis.lights.subsets import rank
+from afrd.analysis.lights.survey import Survey
+from afrd.metrics.ranking import METRIC_NAMES, METRICS
+
+DELTA = 0.05  # of a metric, what a rig may lose: one more anomalous part of twenty
+LEVEL = 0.95
+FEW = 5  # samples of a defect type, below which nothing is said about it
+STEPS = 16  # budgets that are looked at, at most
+
+
+def advise(
+    survey: Survey,
+    metric: str = "image_auroc",
+    delta: float = DELTA,
+    costs: Mapping[str, float] | None = None,
+    unit: str | None = None,
+) -> Advice:
+    """Weighs up what the sets of lights are worth and what they cost.
+
+    Args:
+        survey: of at least two lights.
+        metric: one of `METRICS`, the quality.
+        delta: how much of it a smaller rig may lose, above 0.
+        costs: of single lights, in any additive unit such as euros or milliseconds of exposure; those not named cost 1.
+        unit: what the costs are counted in; the number of lights where all cost 1.
+
+    Raises:
+        ValueError: a metric that is not known or not defined here, a delta or a cost out of range, or an unknown light.
+    """
+    prices = checked_costs(costs or {}, survey.lights)
+    if metric not in METRICS:
+        raise ValueError(f"metric {metric!r} is not known; choose one of {', '.join(METRICS)}")
+    delta = checked_delta(delta)
+    m = METRICS.index(metric)
+    if np.isnan(survey.metrics[:, m]).any():
+        raise ValueError(
+            f"{METRIC_NAMES[metric]} is not defined on {survey.category}/{survey.split}, which has no masks of "
+            "defects; choose one of the image metrics"
+        )
+    cost = survey.members @ np.array(list(prices.values()))
+    sets = _sets(survey, m, cost)
+    budgets, choices = _budgets(survey, m, delta, cost)
+    passed = [row.verdict == ENOUGH for row in budgets.itertuples()]
+    # From the dearest budget down until one fails: tested in a fixed order, no level has to be divided among them.
+    steps = passed.index(False) if False in passed else len(passed)
+    rig = survey.row(budgets.lights[steps - 1].split(", ")) if steps else survey.whole
+    chosen = choices[steps - 1] if steps else np.full(survey.halves.shape[1:3], survey.whole)
+    lights = _lights(survey, m, delta, prices)
+    defects, without, without_high = _defects(survey, rig, chosen, delta)
+    advice = Advice(
+        metric=metric,
+        delta=delta,
+        costs=prices,
+        unit=unit or (UNIT if all(price == 1 for price in prices.values()) else COST),
+        sentence="",
+        notes=(),
+        smallest_rig=survey.named(rig),
+        enough=bool(steps),
+        sets=sets,
+        budgets=budgets,
+        lights=lights,
+        defects=defects,
+        without=without,
+        without_high=without_high,
+    )
+    return replace(advice, sentence=answer(survey, advice), notes=tuple(notes(survey, advice)))
+
+
+def checked_delta(delta: float) -> float:
+    """The same number.
+
+    Raises:
+        ValueError: it does not lie between 0 and 1.
+    """
+    if not 0 < delta < 1:
+        raise ValueError(f"delta is {delta:g}; what a rig may lose lies between 0 and 1")
+    return delta
+
+
+def checked_costs(costs: Mapping[str, float], lights: Sequence[str]) -> dict[str, float]:
+    """A cost for every light, 1 where none is named.
+
+    Raises:
+        ValueError: a light that is not known, a cost that is negative or not a number, or costs that are all zero.
+    """
+    for light, cost in costs.items():
+        if light not in lights:
+            raise ValueError(f"light {light!r} has a cost but is not in this run; its lights are {', '.join(lights)}")
+        if not (isinstance(cost, int | float) and math.isfinite(cost) and cost >= 0):
+            raise ValueError(f"the cost of light {light!r} is {cost!r}; it must be a number, 0 or more")
+    found = {light: float(costs.get(light, 1.0)) for light in lights}
+    if not any(found.values()):
+        raise ValueError("all lights cost nothing, so there is nothing to save; give at least one a cost")
+    return found
+
+
+def _sets(survey: Survey, m: int, cost: np.ndarray) -> pd.DataFrame:
+    draws = survey.draws[:, :, m].astype(float)  # (K, R)
+    table = survey.table()
+    table["cost"] = cost
+    table["value"] = survey.metrics[:, m]
+    table["low"], table["high"] = _interval(draws)
+    table["difference"] = table.value - table.value[survey.whole]
+    table["difference_low"], table["difference_high"] = _interval(draws - draws[survey.whole])
+    order = np.lexsort((-rank(survey.metrics, m), cost))  # cheapest first, best first
+    best = np.maximum.accumulate(table.value.to_numpy()[order])
+    front = np.append(True, best[1:] > best[:-1])
+    table["front"] = front[np.argsort(order)]
+    return table
+
+
+def _budgets(survey: Survey, m: int, delta: float, cost: np.ndarray) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """The table of budgets, and for each of them the sets (R, 2) that the halves of the draws chose."""
+    ranks, halves = rank(survey.halves, m), survey.halves[..., m].astype(float)  # (K, R, 2)
+    within = survey.members[:, None] & ~survey.members[None]  # (K, K, L)
+    part = ~within.any(2) & ~np.eye(len(cost), dtype=bool)  # set k is a part of another
+    draws = np.arange(halves.shape[1])
+    enough_samples = min(survey.anomalous.sum(), (~survey.anomalous).sum()) >= FEW_SAMPLES
+    rows, choices, known = [], [], set()
+    for budget in _levels(cost):
+        cheap = cost <= budget + 1e-9
+        # Sets that fill the budget: with few samples, "at most so much" would often choose a poor small one by luck.
+        full = np.flatnonzero(cheap & ~(part & cheap).any(1))
+        if tuple(full) in known:
+            continue
+        known.add(tuple(full))
+        chosen = full[ranks[full].argmax(0)]  # (R, 2)
+        choices.append(chosen)
+        changes = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
+        change = np.mean(changes, 0)  # each half was judged by the other's choice
+        low, high = np.nanquantile(change, [1 - LEVEL, LEVEL])
+        best = full[rank(survey.metrics[full], m).argmax()]
+        verdict = LOSES if high < -delta else ENOUGH if low >= -delta and enough_samples else UNKNOWN
+        rows.append(
+            {
+                "budget": budget,
+                "lights": ", ".join(survey.named(best)),
+                "size": int(survey.members[best].sum()),
+                "cost": cost[best],
+                "change": float(np.nanmean(change)),
+                "at_least": float(low),
+                "at_most": float(high),
+                "same": float((chosen == best).mean()),
+                "verdict": verdict,
+            }
+        )
+    return pd.DataFrame(rows), choices
+
+
+def _levels(cost: np.ndarray) -> np.ndarray:
+    """Budgets below the cost of all lights, the dearest first."""
+    levels = np.unique(np.round(cost, 9))[::-1]
+    levels = levels[levels < cost[-1] - 1e-9]
+    if len(levels) > STEPS:
+        levels = levels[np.unique(np.linspace(0, len(levels) - 1, STEPS).round().astype(int))]
+    return levels
+
+
+def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd.DataFrame:
+    value, draws = survey.metrics[:, m], survey.draws[:, :, m].astype(float)
+    worth = survey.shapley(METRICS[m])
+    rows = {}
+    for light, cost in costs.items():
+        alone, without = survey.row([light]), survey.row([other for other in survey.lights if other != light])
+        change = draws[without] - draws[survey.whole]
+        low, high = _interval(change[None])
+        rows[light] = {
+            "cost": cost,
+            "alone": value[alone],
+            "shapley": worth.value[light],
+            "shapley_low": worth.low[light],
+            "shapley_high": worth.high[light],
+            "without": value[without] - value[survey.whole],
+            "without_low": low[0],
+            "without_high": high[0],
+            "verdict": NEEDED if high[0] < 0 else NOT_MISSED if low[0] >= -delta else UNKNOWN,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _defects(
+    survey: Survey, rig: int, chosen: np.ndarray, delta: float
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    kinds = sorted({kind for defects in survey.defects for kind in defects.split("+") if kind})
+    good = ~survey.anomalous
+    but_one = [survey.row([other for other in survey.lights if other != light]) for light in survey.lights]
+    counts, draws = survey.counts.astype(np.float32), np.arange(len(survey.counts))
+    rows, without, without_high = {}, {}, {}
+    for kind in kinds:
+        bad = np.array([kind in defects.split("+") for defects in survey.defects]) & survey.anomalous
+        exact = aurocs(survey.scores, bad, good, np.ones((1, len(good))))[:, 0]  # (K,)
+        in_draws = aurocs(survey.scores[[*but_one, survey.whole]], bad, good, counts.sum(1))
+        change = in_draws[:-1] - in_draws[-1]  # (L, R)
+        without[kind] = dict(zip(survey.lights, exact[but_one] - exact[survey.whole], strict=True))
+        without_high[kind] = dict(zip(survey.lights, _interval(change)[1], strict=True))
+        halves = np.stack([aurocs(survey.scores, bad, good, counts[:, half]) for half in (0, 1)], 2)  # (K, R, 2)
+        judged = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
+        low, high = _interval(_mean(np.array(judged))[None])
+        few, many = bad.sum() < FEW, bad.sum() >= FEW_SAMPLES
+        rows[kind] = {
+            "samples": int(bad.sum()),
+            "all_lights": exact[survey.whole],
+            "rig": exact[rig],
+            "change": float(_mean(_mean(np.array(judged)))),
+            "change_low": low[0],
+            "change_high": high[0],
+            "verdict": LOST if high[0] < 0 and not few else KEPT if low[0] >= -delta and many else UNKNOWN,
+            "lost_without": [light for light in survey.lights if not few and without_high[kind][light] < 0],
+        }
+    return (
+        pd.DataFrame.from_dict(rows, orient="index"),
+        pd.DataFrame.from_dict(without, orient="index", columns=list(survey.lights)),
+        pd.DataFrame.from_dict(without_high, orient="index", columns=list(survey.lights)),
+    )
+
+
+def aurocs(scores: np.ndarray, bad: np.ndarray, good: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Image AUROC of many methods in many draws.
+
+    Args:
+        scores: (K, N).
+        bad, good: (N,) bool, the samples that count.
+        counts: (R, N) how often each sample was drawn.
+
+    Returns:
+        (K, R); NaN where a draw has no bad or no good sample.
+    """
+    above = scores[:, bad, None] - scores[:, None, good]  # (K, bad, good)
+    wins = ((above > 0) + 0.5 * (above == 0)).astype(np.float32)
+    mine, others = counts[:, bad].astype(np.float32), counts[:, good].astype(np.float32)
+    pairs = (mine.sum(1) * others.sum(1)).astype(float)  # (R,)
+    won = np.stack([((mine @ one) * others).sum(1) for one in wins])  # (K, R)
+    return np.divide(won, pairs, out=np.full(won.shape, np.nan), where=pairs > 0)
+
+
+def _interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % interval of each row; NaN where no draw has a value."""
+    if not draws.size:
+        return np.full(len(draws), np.nan), np.full(len(draws), np.nan)
+    some = np.isfinite(draws).any(1)
+    edges = np.full((2, len(draws)), np.nan)
+    if some.any():
+        edges[:, some] = np.nanquantile(draws[some], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    return edges[0], edges[1]
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Along the first axis, of what is defined."""
+    known = np.isfinite(values)
+    return np.divide(
+        np.where(known, values, 0).sum(0), known.sum(0), out=np.full(values.shape[1:], np.nan), where=known.sum(0) > 0
+    )

@@ -1,0 +1,166 @@
+"""The advice about lights in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from afrd.metrics.ranking import METRIC_NAMES, METRICS
+
+if TYPE_CHECKING:
+    from afrd.analysis.lights.advice import Advice
+    from afrd.analysis.lights.survey import Survey
+
+ENOUGH, UNKNOWN, LOSES = "enough", "cannot tell", "loses"  # of a budget
+NEEDED, NOT_MISSED = "needed", "not missed"  # of a light
+KEPT, LOST = "kept", "lost"  # of a defect type
+FEW_SAMPLES = 8  # good or anomalous ones, below which no rig is called enough
+UNIT, COST = "lights", "cost"  # what costs are counted in: where all are 1, and where nobody named a unit
+SHOWN = 3  # of many sentences of one kind
+
+
+def answer(survey: Survey, advice: Advice) -> str:
+    """What to do, and how sure that is."""
+    good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
+    samples, lights, name = good + bad, len(survey.lights), METRIC_NAMES[advice.metric]
+    if advice.enough:
+        # where sets were searched, two budgets may name one set
+        rows = advice.budgets[advice.budgets.verdict == ENOUGH]
+        budget = rows[rows.lights == ", ".join(advice.smallest_rig)].iloc[-1]
+        count = len(advice.smallest_rig)
+        price = ""
+        if advice.unit != UNIT:
+            spent = f"{budget.cost:g} of {sum(advice.costs.values()):g}"
+            price = f" (cost {spent})" if advice.unit == COST else f" ({spent} {advice.unit})"
+        loses = f"no more than {-budget.at_least:.3f}" if budget.at_least < -5e-4 else "nothing"
+        value = float(advice.sets.value.iloc[survey.whole])
+        return (
+            f"{count} of the {lights} lights {'is' if count == 1 else 'are'} enough: {listed(advice.smallest_rig)}"
+            f"{price}. At 95 % confidence, a rig {'at this cost' if price else 'of this size'} loses {loses} in {name} "
+            f"against all lights ({value:.3f}). It was chosen on one half of the {samples} samples and judged on the "
+            f"other, {len(survey.counts)} times; {_percent(budget.same)} of the choices were this very set."
+        )
+    if min(good, bad) < FEW_SAMPLES:
+        return (
+            f"It cannot be told which lights are needed: {good} good and {bad} anomalous samples are too few. "
+            f"At least {FEW_SAMPLES} of each are needed for an answer, and some dozens for a sharp one."
+        )
+    first = advice.budgets.iloc[0]
+    span = f"{first.at_least:+.3f} to {first.at_most:+.3f}"
+    if first.verdict == LOSES:
+        return (
+            f"All {lights} lights are needed: the best cheaper rigs, chosen on one half of the {samples} samples and "
+            f"judged on the other, change the {name} by {span}, and {advice.delta:g} may be lost."
+        )
+    return (
+        f"It cannot be told from {good} good and {bad} anomalous samples whether any light can be spared: cheaper "
+        f"rigs, chosen on one half and judged on the other, change the {name} by {span} (each end at 95 % confidence), "
+        f"and {advice.delta:g} may be lost.{_samples_needed(first, samples, advice.delta)}"
+    )
+
+
+def _samples_needed(budget: pd.Series, samples: int, delta: float) -> str:
+    """How many would make the interval short enough, as intervals shrink with the root of their number."""
+    margin = budget.change + delta
+    if margin <= 0.1 * delta:
+        return ""
+    needed = samples * ((budget.change - budget.at_least) / margin) ** 2
+    unit = 10 ** max(1, math.floor(math.log10(needed)) - 1)
+    return f" About {math.ceil(needed / unit) * unit} samples would tell, if the mean of {budget.change:+.3f} holds."
+
+
+def notes(survey: Survey, advice: Advice) -> list[str]:
+    """What else is to be known."""
+    return [
+        *_about_lights(advice),
+        *_about_defects(advice),
+        *(_other_quality(survey, advice) if advice.enough else []),
+        *([_escaped(int(survey.anomalous.sum()))] if advice.enough else []),
+        *([_searched(survey)] if survey.searched else []),
+    ]
+
+
+def _about_lights(advice: Advice) -> list[str]:
+    said, name = [], METRIC_NAMES[advice.metric]
+    free = advice.lights[advice.lights.verdict == NOT_MISSED].assign(worst=lambda t: t.without_low.round(3))
+    free = free.sort_values(["worst", "shapley"], ascending=[False, True])
+    if len(free):
+        others = (
+            f"; {listed(free.index[1:], 'or')}, in its place, would also stay within the tolerance"
+            if len(free) > 1
+            else ""
+        )
+        said.append(f"Left out alone, {free.index[0]} is missed least: {name} {_change(free.iloc[0])}{others}.")
+    needed = advice.lights[advice.lights.verdict == NEEDED].sort_values("without")
+    return said + [f"Without {light} the {name} falls: {_change(row)}." for light, row in needed.iterrows()]
+
+
+def _change(light: pd.Series) -> str:
+    return f"{light.without:+.3f} [{light.without_low:+.3f}, {light.without_high:+.3f}]"
+
+
+def _about_defects(advice: Advice) -> list[str]:
+    said = []
+    rows: dict[str, Any] = {str(row.Index): row for row in advice.defects.itertuples()}
+    lost = [(advice.without[light][kind], light, kind) for kind, row in rows.items() for light in row.lost_without]
+    for change, light, kind in sorted(lost)[:SHOWN]:
+        said.append(
+            f"Without {light} you lose {kind}: their image AUROC falls from {rows[kind].all_lights:.2f} to "
+            f"{rows[kind].all_lights + change:.2f} ({rows[kind].samples} samples)."
+        )
+    if not advice.enough:
+        return said
+    for verdict, text in (
+        (LOST, "The smaller rig loses"),
+        (UNKNOWN, "It cannot be told whether the smaller rig keeps"),
+    ):
+        kinds = [f"{kind} ({row.samples} samples)" for kind, row in rows.items() if row.verdict == verdict]
+        if kinds:
+            said.append(f"{text} {listed(kinds)}.")
+    return said
+
+
+def _other_quality(survey: Survey, advice: Advice) -> list[str]:
+    """A rig that decides as well may show the place less well, and the other way round."""
+    other = "pixel_ap" if advice.metric.startswith("image") else "image_auroc"
+    m, rig = METRICS.index(other), survey.row(advice.smallest_rig)
+    if np.isnan(survey.metrics[[rig, survey.whole], m]).any():
+        return []
+    change = survey.draws[rig, :, m].astype(float) - survey.draws[survey.whole, :, m]
+    low, high = np.nanquantile(change, [0.025, 0.975])
+    verb = "falls" if high < 0 else "rises" if low > 0 else "may or may not change"
+    exact = survey.metrics[rig, m] - survey.metrics[survey.whole, m]
+    return [
+        f"The {METRIC_NAMES[other]} of this rig, by which it was not chosen, {verb}: {exact:+.3f} "
+        f"[{low:+.3f}, {high:+.3f}] against all lights ({survey.metrics[survey.whole, m]:.3f})."
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _escaped(bad: int) -> str:
+    """The rule of three: what is in a share p of the parts is missing from n of them with probability (1 - p)^n."""
+    share = 1 - 0.05 ** (1 / bad)
+    return (
+        f"{bad} anomalous samples cannot rule out a kind of defect that only the other lights show, if fewer than "
+        f"{_percent(share)} of the anomalous parts have it."
+    )
+
+
+def _searched(survey: Survey) -> str:
+    return (
+        f"All {2 ** len(survey.lights) - 1} sets of lights are too many: {survey.searched} of them were looked at, "
+        "forward and backward with exchanges, on all samples, so the halves could only choose from what this had found."
+    )
+
+
+def listed(words: Sequence[str] | pd.Index, last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    words = [str(word) for word in words]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {last} {words[-1]}"

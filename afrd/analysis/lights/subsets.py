@@ -1,0 +1,165 @@
+"""One run, one split, any sets of its lights: scores, exact metrics, and those of bootstrap draws and their halves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import torch
+
+from afrd.analysis.lights.search import orders, prefixes, search
+from afrd.data.dataset import MultiLightDataset
+from afrd.metrics.bootstrap import Resampler
+from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
+from afrd.model.evidence import light_by_light
+from afrd.model.fusion import coalition_maps
+from afrd.runs.run import Run
+
+ROOM = 256 * 2**20  # bytes of maps that are held at once
+ORDERS = 24  # orders of the lights from which Shapley values are estimated where all sets are too many
+KEPT = 5  # sets of each size that a search keeps
+Report = Callable[[str, int, int], None]  # what is counted, done, in all; what it raises ends the work
+
+
+def drawn_halves(anomalous: np.ndarray, defects: Sequence[str], repeats: int, seed: int = 0) -> np.ndarray:
+    """Bootstrap draws out of random halves.
+
+    Each draw parts the samples in two halves that have their share of good samples and of every defect type, and draws
+    from each half as many good and as many anomalous samples as it has, with replacement.
+
+    Args:
+        anomalous: (N,) bool.
+        defects: N texts, what to part evenly.
+
+    Returns:
+        (repeats, 2, N) uint8, how often each sample was drawn in each half; none is in both.
+    """
+    random = np.random.default_rng(seed)
+    kinds = [f"{bad:d} {kind}" for bad, kind in zip(anomalous, defects, strict=True)]
+    strata = np.unique(kinds, return_inverse=True)[1]
+    counts = np.zeros((repeats, 2, len(anomalous)), np.uint8)
+    for r in range(repeats):
+        mixed = random.permutation(len(anomalous))
+        dealt = np.roll(mixed[np.argsort(strata[mixed], kind="stable")], random.integers(2))  # to the halves in turn
+        for half in (0, 1):
+            mine = dealt[half::2]
+            for group in (mine[anomalous[mine]], mine[~anomalous[mine]]):
+                if len(group):
+                    counts[r, half, group] = random.multinomial(len(group), [1 / len(group)] * len(group))
+    return counts
+
+
+class Look:
+    """One run's evidence on one split, and what follows from it for any set of lights."""
+
+    def __init__(self, run: Run, dataset: MultiLightDataset, wanted: np.ndarray, repeats: int, report: Report) -> None:
+        self.run, self.dataset, self.wanted, self.report = run, dataset, wanted, report
+        self.anomalous = np.array([dataset.anomalous[i] is True for i in wanted])
+        self.defects = tuple("+".join(dataset.defects[i]) for i in wanted)
+        masks = [dataset.mask(int(i)) for i in wanted]
+        self.masked = np.array([mask is not None for mask in masks])
+        self.masks = np.stack([np.zeros(dataset.image_size, bool) if m is None else m.numpy() for m in masks])
+        self.counts = drawn_halves(self.anomalous, self.defects, repeats)
+        if run.model.config.target == "lights":  # any set follows from the evidence of all lights
+            self.evidence = run.evidence(dataset, progress=partial(report, "samples read"))
+        self.seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # set -> scores (N,), metrics (M,)
+
+    def search(self, metric: str) -> tuple[np.ndarray, int, np.ndarray]:
+        """The best sets (K, L) of each size, how many were looked at, and what the lights add in random orders
+        (orders, L, M)."""
+        m, lights = METRICS.index(metric), len(self.run.lights)
+
+        def look(sets: Sequence[int]) -> None:
+            new = [s for s in dict.fromkeys(sets) if s not in self.seen]
+            members = np.array([[s >> light & 1 for light in range(lights)] for s in new], bool).reshape(-1, lights)
+            for s, (scores, metrics, _) in zip(new, self._measured(members, draw=False), strict=True):
+                self.seen[s] = scores, metrics
+                self.report("sets of lights searched", len(self.seen), 0)
+
+        def quality(sets: Sequence[int]) -> list[float]:
+            look(sets)
+            return [float(rank(self.seen[s][1], m)) for s in sets]
+
+        found = search(lights, quality)
+        walked = []
+        for order in orders(lights, ORDERS):
+            grown = prefixes(order)
+            look(grown)
+            gains = np.diff([self.empty(), *(self.seen[s][1] for s in grown)], axis=0)  # (L, M), in this order
+            walked.append(gains[np.argsort(order)])
+        single, but_one = [1 << k for k in range(lights)], [(1 << lights) - 1 ^ 1 << k for k in range(lights)]
+        kept = {*single, *but_one, (1 << lights) - 1}
+        for size in range(2, lights - 1):
+            same = sorted((s for s in found if s.bit_count() == size), key=lambda s: (-found[s], s))
+            kept |= set(same[:KEPT])
+        members = np.array([[s >> light & 1 for light in range(lights)] for s in kept], bool)
+        return members, len(self.seen), np.array(walked)
+
+    def empty(self) -> np.ndarray:
+        """The metrics of a constant map: without light there is nothing to tell samples or places apart."""
+        flat = image_metrics(self.anomalous, np.zeros(len(self.anomalous)))
+        if self.masked.any():  # 0.5, the share of defective pixels, and half of AUPRO's limit, without sorting pixels
+            flat |= pixel_metrics(self.masks[self.masked], np.zeros(self.masks[self.masked].shape, np.float32))
+        return np.array([flat.get(metric, np.nan) for metric in METRICS])
+
+    def judge(self, members: np.ndarray) -> dict[str, np.ndarray]:
+        """Of K sets: `scores` (K, N), `metrics` (K, M), `draws` (K, R, M), `halves` (K, R, 2, M), `thresholds` (K,)."""
+        found = []
+        for one in self._measured(members, draw=True):
+            found.append(one)
+            self.report("sets of lights judged", len(found), len(members))
+        thresholds = [self.run.threshold(self._named(row)) for row in members]
+        parts = np.array([drawn for _, _, drawn in found], np.float32)  # (K, R, 3, M)
+        return {
+            "scores": np.array([scores for scores, _, _ in found]),
+            "metrics": np.array([metrics for _, metrics, _ in found]),
+            "draws": parts[:, :, 2],
+            "halves": parts[:, :, :2],
+            "thresholds": np.array([t.value if t else np.nan for t in thresholds]),
+        }
+
+    def _named(self, row: np.ndarray) -> list[str]:
+        return [light for light, there in zip(self.run.lights, row, strict=True) if there]
+
+    def _measured(self, members: np.ndarray, draw: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each set its scores (N,), metrics (M,) and, where wanted, those of the draws (R, 3, M): halves, whole."""
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # sorting lets other threads run
+            for chunk in self._chunks(members):
+                yield from pool.map(partial(self._measure, draw=draw), chunk)
+
+    def _chunks(self, members: np.ndarray) -> Iterator[list[np.ndarray]]:
+        """Maps (N, H, W) of the sets, a few sets at a time."""
+        if self.run.model.config.target == "fused":  # other lights are other features: the student looks again
+            for row in members:
+                yield [self.run.evaluate(self.dataset, self._named(row)).maps[self.wanted]]
+            return
+        size, fusion = self.dataset.image_size, self.run.model.config.fusion
+        step = max(1, ROOM // (4 * self.masks.size))
+        for start in range(0, len(members), step):
+            rows = torch.from_numpy(members[start : start + step]).to(self.run.device)
+            maps = np.empty((len(rows), *self.masks.shape), np.float32)
+            for n, i in enumerate(self.wanted):
+                light_maps, weights = light_by_light(self.evidence, i, size)
+                maps[:, n] = coalition_maps(light_maps, weights, rows, fusion).cpu().numpy()
+            yield list(maps)
+
+    def _measure(self, maps: np.ndarray, draw: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scores = maps.max((1, 2)).astype(float)
+        found = image_metrics(self.anomalous, scores)
+        if self.masked.any():
+            found |= pixel_metrics(self.masks[self.masked], maps[self.masked])
+        drawn = np.empty((0, 3, len(METRICS)))
+        if draw:
+            sampler = Resampler(self.anomalous, scores, self.masks, maps, self.masked)
+            counts = np.concatenate([self.counts, self.counts.sum(1, keepdims=True)], 1)  # (R, 3, N)
+            parts = [sampler.metrics(part) for part in np.array_split(counts.reshape(-1, counts.shape[-1]), 12)]
+            drawn = np.concatenate(parts).reshape(len(counts), 3, len(METRICS))
+        return scores, np.array([found.get(metric, np.nan) for metric in METRICS]), drawn
+
+
+def rank(metrics: np.ndarray, m: int) -> np.ndarray:
+    """Metrics (..., M) as one number to choose by: metric m, and of equal ones the better localisation."""
+    return metrics[..., m] + 1e-6 * np.nan_to_num(metrics[..., METRICS.index("pixel_ap")])

@@ -1,0 +1,342 @@
+"""Every set of a run's lights on one split: metrics of each, what each light is worth, which lights say the same.
+
+found = survey(run, data["test_public"])   # all 2^L - 1 sets, kept in the run folder
+found.table()                              # a row a set
+found.shapley("image_auroc")               # a row a light
+redundancy(found)                          # rank correlations of the lights, clustered
+
+Beyond `MOST` lights the sets are searched for instead; docs/lights.md says how, and what the figures mean. What follows
+from them, `afrd.analysis.lights.advisor` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+
+from afrd.analysis.explain.shapley import MOST, coalitions, shapley
+from afrd.analysis.lights.subsets import Look, Report
+from afrd.data.dataset import MultiLightDataset
+from afrd.files import load_tensors, save_tensors
+from afrd.metrics.ranking import METRICS
+from afrd.runs.run import Run
+
+FORMAT = 2
+REPEATS = 300  # bootstrap draws, each parted in two halves
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What one run says of one split under many sets of its lights.
+
+    K sets, L lights, N samples of known truth, M metrics (those of `METRICS`), R bootstrap draws. A draw takes N
+    samples with replacement, good and anomalous ones separately, out of two random halves of the split; the same draws
+    serve all sets, so that sets can be compared in pairs.
+
+    Attributes:
+        category, split, method: what was looked at, and by what.
+        lights: the run's.
+        members: (K, L) bool, by size; the last row holds all lights.
+        metrics: (K, M), exact.
+        scores: (K, N) image scores.
+        thresholds: (K,) each set's own; NaN for a run without calibration samples.
+        names, anomalous, defects: of the N samples; defect types are joined by +.
+        counts: (R, 2, N) how often a sample was drawn in each half.
+        draws: (K, R, M) metrics of the draws; pixel metrics from histograms, which agree to about 1e-3.
+        halves: (K, R, 2, M) metrics of the draws' halves.
+        empty: (M,) what no light is worth: the metrics of a constant map, 0.5 for the image AUROC.
+        searched: how many sets were looked at to find these; 0 where these are all there are.
+        walks: (orders, L, M) what each light added when the lights came one by one in random orders, where searched.
+    """
+
+    category: str
+    split: str
+    method: str
+    lights: tuple[str, ...]
+    members: np.ndarray
+    metrics: np.ndarray
+    scores: np.ndarray
+    thresholds: np.ndarray
+    names: tuple[str, ...]
+    anomalous: np.ndarray
+    defects: tuple[str, ...]
+    counts: np.ndarray
+    draws: np.ndarray
+    halves: np.ndarray
+    empty: np.ndarray
+    searched: int
+    walks: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def whole(self) -> int:
+        """Row of all lights."""
+        return len(self.members) - 1
+
+    def row(self, lights: Sequence[str]) -> int:
+        """Row of a set.
+
+        Raises:
+            ValueError: it was not looked at.
+        """
+        wanted = np.array([light in lights for light in self.lights])
+        rows = np.flatnonzero((self.members == wanted).all(1))
+        if not len(rows) or not set(lights) <= set(self.lights):
+            raise ValueError(f"the lights {', '.join(lights) or '(none)'} were not looked at together")
+        return int(rows[0])
+
+    def named(self, row: int) -> tuple[str, ...]:
+        """The lights of a set."""
+        return tuple(light for light, there in zip(self.lights, self.members[row], strict=True) if there)
+
+    def table(self) -> pd.DataFrame:
+        """A row a set, in the order of `members`: `lights` (comma-separated), `size`, the metrics, `missed` and
+        `false_alarms` at the set's own threshold (NaN without one)."""
+        called = self.scores > self.thresholds[:, None]  # (K, N)
+        unknown = np.isnan(self.thresholds)
+        return pd.DataFrame(
+            {
+                "lights": [", ".join(self.named(k)) for k in range(len(self))],
+                "size": self.members.sum(1),
+                **{metric: self.metrics[:, m] for m, metric in enumerate(METRICS)},
+                "missed": np.where(unknown, np.nan, (~called & self.anomalous).sum(1)),
+                "false_alarms": np.where(unknown, np.nan, (called & ~self.anomalous).sum(1)),
+            }
+        )
+
+    def shapley(self, metric: str = "image_auroc", level: float = 0.95) -> pd.DataFrame:
+        """What each light is worth in a metric: its Shapley value, over all sets of the lights.
+
+        The values sum to the metric of all lights minus `empty`. Where the sets were searched for, they are means over
+        random orders of the lights, and the interval is that of these orders only.
+
+        Returns:
+            Index light; columns `value`, `low`, `high`: a bootstrap interval over the samples.
+        """
+        m = METRICS.index(metric)
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        if self.searched:
+            pairs = self.walks[:, :, m].reshape(-1, 2, len(self.lights)).mean(1)  # an order and its reverse
+            value = pairs.mean(0)
+            spread = 1.96 * pairs.std(0, ddof=1) / np.sqrt(len(pairs))
+            return pd.DataFrame(
+                {"value": value, "low": value - spread, "high": value + spread}, index=list(self.lights)
+            )
+        places = self.members @ (1 << np.arange(len(self.lights)))
+        values = np.full((1 + self.draws.shape[1], 2 ** len(self.lights)), self.empty[m])
+        values[0, places], values[1:, places] = self.metrics[:, m], self.draws[:, :, m].T
+        found = shapley(values)  # (1 + R, L)
+        low, high = np.nanquantile(found[1:], tails, axis=0) if np.isfinite(found[1:]).any() else found[:2] * np.nan
+        return pd.DataFrame({"value": found[0], "low": low, "high": high}, index=list(self.lights))
+
+
+@dataclass(frozen=True, eq=False)
+class Redundancy:
+    """Which lights say the same.
+
+    Attributes:
+        table: (L, L) rank correlation of the scores that two lights alone give, rows and columns in clustered order.
+        tree: linkage of `scipy.cluster.hierarchy`, average distance 1 - correlation, leaves in the order of the run.
+        samples: how many, and `which`: `all`, `good` or `anomalous`.
+    """
+
+    table: pd.DataFrame
+    tree: np.ndarray
+    samples: int
+    which: str
+
+
+def redundancy(survey: Survey, which: str = "all") -> Redundancy:
+    """Spearman's correlation of the lights' own image scores over the samples, ordered by hierarchical clustering.
+
+    Lights that tell anomalous from good samples agree on that alone; within `good` or `anomalous` samples one sees
+    whether they agree in more.
+
+    Raises:
+        ValueError: `which` is not known, there is one light only, or there are fewer than three such samples.
+    """
+    chosen = {"all": np.ones_like(survey.anomalous), "good": ~survey.anomalous, "anomalous": survey.anomalous}
+    if which not in chosen:
+        raise ValueError(f"samples {which!r} are not known; choose all, good or anomalous")
+    if len(survey.lights) < 2:
+        raise ValueError(f"one light ({survey.lights[0]}) cannot be redundant")
+    if chosen[which].sum() < 3:
+        raise ValueError(f"{int(chosen[which].sum())} samples are too few for a correlation; three are needed")
+    alone = [survey.row([light]) for light in survey.lights]
+    scores = pd.DataFrame(survey.scores[alone][:, chosen[which]].T, columns=list(survey.lights))
+    table = scores.corr("spearman").fillna(0.0).to_numpy().copy()
+    np.fill_diagonal(table, 1.0)
+    tree = linkage(squareform(1 - table, checks=False), "average", optimal_ordering=True)
+    order = [survey.lights[i] for i in leaves_list(tree)]
+    frame = pd.DataFrame(table, index=list(survey.lights), columns=list(survey.lights))
+    return Redundancy(frame.loc[order, order], tree, len(scores), which)
+
+
+def survey(
+    run: Run,
+    dataset: MultiLightDataset,
+    metric: str = "image_auroc",
+    report: Report | None = None,
+    repeats: int = REPEATS,
+) -> Survey:
+    """Looks at every set of the run's lights, or beyond `MOST` lights searches for the best ones of each size.
+
+    What was found is kept in the run folder and read from there the next time, as long as the weights, the pictures,
+    the masks and the labels are what they were.
+
+    Args:
+        run: with at least two lights.
+        dataset: a split with good and anomalous samples.
+        metric: what a search looks for (one of `METRICS`); of no importance up to `MOST` lights.
+        report: called with (what is counted, done, in all); what it raises ends the work, and nothing is kept.
+        repeats: bootstrap draws.
+
+    Raises:
+        ValueError: one light, no known truth, or a metric that is not known.
+    """
+    wanted = _wanted(run, dataset, metric)
+    kept = load_survey(run, dataset, metric)
+    if kept is not None and kept.draws.shape[1] >= repeats:
+        return kept
+    look = Look(run, dataset, wanted, repeats, report or (lambda *_: None))
+    if len(run.lights) <= MOST:
+        members, searched, walks = coalitions(len(run.lights))[1:], 0, np.empty((0, len(run.lights), len(METRICS)))
+    else:
+        members, searched, walks = look.search(metric)
+    members = members[sorted(range(len(members)), key=lambda k: (members[k].sum(), (~members[k]).tolist()))]
+    found = Survey(
+        category=dataset.category,
+        split=dataset.split,
+        method=run.method(),
+        lights=run.lights,
+        members=members,
+        names=tuple(dataset.names[i] for i in wanted),
+        anomalous=look.anomalous,
+        defects=look.defects,
+        counts=look.counts,
+        empty=look.empty(),
+        searched=searched,
+        walks=walks,
+        **look.judge(members),
+    )
+    _save(found, _file(run, dataset, metric), _key(run, dataset))
+    return found
+
+
+def load_survey(run: Run, dataset: MultiLightDataset, metric: str = "image_auroc") -> Survey | None:
+    """What `survey` has kept; None where there is nothing, or it is about other weights, pictures, masks or labels."""
+    file = _file(run, dataset, metric)
+    try:
+        return _load(file, _key(run, dataset)) if file.is_file() else None
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return None  # broken, and made anew
+
+
+def with_truth(dataset: MultiLightDataset) -> np.ndarray:
+    """Positions of the samples of known truth.
+
+    Raises:
+        ValueError: there are no good or no anomalous ones among them.
+    """
+    truths = dataset.anomalous
+    if not {True, False} <= set(truths):
+        raise ValueError(
+            f"{dataset.category}/{dataset.split} has {truths.count(True)} anomalous and {truths.count(False)} good "
+            "samples of known truth; lights can be judged only where there are both"
+        )
+    return np.array([i for i, truth in enumerate(truths) if truth is not None])
+
+
+def _wanted(run: Run, dataset: MultiLightDataset, metric: str) -> np.ndarray:
+    """Positions of the samples of known truth."""
+    if metric not in METRICS:
+        raise ValueError(f"metric {metric!r} is not known; choose one of {', '.join(METRICS)}")
+    if len(run.lights) < 2:
+        raise ValueError(
+            f"run {run.folder} knows one light only ({run.lights[0]}), so there is nothing to choose from; train one "
+            "on several lights (`afrd train --lights all`)"
+        )
+    return with_truth(dataset)
+
+
+def _file(run: Run, dataset: MultiLightDataset, metric: str) -> Path:
+    found_for = f"-{metric}" if len(run.lights) > MOST else ""
+    return run.folder / "lights" / f"{dataset.split}{found_for}.safetensors"
+
+
+def _key(run: Run, dataset: MultiLightDataset) -> str:
+    """Changes with whatever a survey depends on; the data set's place is no part of it."""
+    sha = hashlib.sha256(f"{FORMAT} {run.lights} {run.model.config} {run.config.size} {dataset.lights}".encode())
+    for name in ("model.safetensors", "calibration.safetensors"):
+        if (run.folder / name).is_file():
+            with (run.folder / name).open("rb") as file:
+                sha.update(hashlib.file_digest(file, "sha256").digest())
+    for i, name in enumerate(dataset.names):
+        sha.update(f"{name} {dataset.anomalous[i]} {dataset.defects[i]}".encode())
+        for light in run.lights:
+            path = dataset.picture(i, light)
+            state = path.stat() if path.exists() else None
+            sha.update(f"{light} {state and (state.st_size, state.st_mtime_ns)}".encode())
+        mask = dataset.mask(i) if dataset.anomalous[i] else None
+        sha.update(b"" if mask is None else np.packbits(mask.numpy()).tobytes())
+    return sha.hexdigest()
+
+
+_ARRAYS = {
+    "members": np.uint8,
+    "metrics": np.float64,
+    "scores": np.float64,
+    "thresholds": np.float64,
+    "anomalous": np.uint8,
+    "counts": np.uint8,
+    "draws": np.float32,
+    "halves": np.float32,
+    "empty": np.float64,
+    "walks": np.float64,
+}
+_TEXTS = ("category", "split", "method", "lights", "names", "defects", "searched")
+
+
+def _save(found: Survey, file: Path, key: str) -> None:
+    tensors = {name: torch.from_numpy(getattr(found, name).astype(kind)) for name, kind in _ARRAYS.items()}
+    about = {"key": key, **{name: getattr(found, name) for name in _TEXTS}}
+    save_tensors(file, tensors, {"about": json.dumps(about)})
+
+
+def _load(file: Path, key: str) -> Survey | None:
+    """Raises ValueError, KeyError, TypeError where the file is broken; None where it is about something else."""
+    tensors, texts = load_tensors(file)
+    about: dict[str, Any] = json.loads(texts["about"])
+    if about.pop("key") != key:
+        return None
+    arrays = {name: tensors[name].numpy() for name in _ARRAYS}
+    arrays |= {name: arrays[name].astype(bool) for name in ("members", "anomalous")}
+    plain = {name: tuple(about[name]) if isinstance(about[name], list) else about[name] for name in _TEXTS}
+    content: dict[str, Any] = arrays | plain
+    found = Survey(**content)
+    k, lights, n, m = len(found.members), len(found.lights), len(found.names), len(METRICS)
+    r = len(found.counts)
+    shapes = [
+        (found.members, (k, lights)),
+        (found.metrics, (k, m)),
+        (found.scores, (k, n)),
+        (found.thresholds, (k,)),
+        (found.anomalous, (n,)),
+        (found.counts, (r, 2, n)),
+        (found.draws, (k, r, m)),
+        (found.halves, (k, r, 2, m)),
+        (found.empty, (m,)),
+    ]
+    return found if all(array.shape == shape for array, shape in shapes) else None

@@ -1,0 +1,3 @@
+from . import errors, lights
+
+__all__ = ["errors", "lights"]

@@ -1,0 +1,396 @@
+"""Trainings in the background: one at a time in this process, the others wait in a queue.
+
+queue = TrainingQueue("runs")
+job = queue.add(Order("data/candies", "Praline", "Praline/night", lights=("top", "box")))
+queue.job(job.number)      # how far it is
+queue.cancel(job.number)   # leaves its checkpoint; queue.again(job.number) goes on from there
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import afrd.data
+import afrd.runs
+from afrd.background.turns import TURN, Turn
+
+if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the queue is up before
+    import pandas as pd
+
+    from afrd.data.dataset import Category
+    from afrd.runs.run import Run
+    from afrd.runs.training import StepReport
+
+WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
+FIT_OPTIONS = ("method", "target", "fusion", "memory", "teacher", "weights", "size", "epochs", "batch", "seed")
+LONGEST_NAME = 100  # characters of a run's name, so that paths stay within what file systems take
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be trained: `afrd.fit`'s options with its defaults, and the run's `name` below the queue's root."""
+
+    root: str | Path
+    category: str
+    name: str
+    lights: tuple[str, ...]
+    method: str = "afrd"
+    target: str = "lights"
+    fusion: str = "attention"
+    memory: int | None = None
+    teacher: str = "efficientnet_lite0"
+    weights: str | Path | None = None
+    size: int = 512
+    epochs: int | None = None
+    batch: int = 8
+    seed: int = 0
+
+    def command(self, runs: Path) -> str:
+        """The same training on the command line."""
+        words = ["afrd", "train", str(self.root), self.category, "--out", str(runs / self.name)]
+        words += ["--lights", ",".join(self.lights)]
+        usual = {field.name: field.default for field in fields(Order)}
+        for name in FIT_OPTIONS:
+            value = getattr(self, name)
+            if value != usual[name] and not (name == "epochs" and self.method == "memory"):
+                words += [f"--{name}", str(value)]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training as it stands now.
+
+    Attributes:
+        number: unique in the queue, in the order of arrival.
+        order, folder: what is trained, and where to.
+        state: `waiting`, `running`, `done`, `cancelled` or `failed`.
+        note: a sentence: what it is doing or waiting for, how to go on, why it failed.
+        step, steps: training steps done and in all; `steps` is 0 where there are none or they are not known yet.
+        seconds_left: of the training steps, None while it is not known.
+        stopping: it was asked to stop and will do so after the present step.
+    """
+
+    number: int
+    order: Order
+    folder: Path
+    state: str = WAITING
+    note: str = ""
+    step: int = 0
+    steps: int = 0
+    seconds_left: float | None = None
+    stopping: bool = False
+
+    @property
+    def ended(self) -> bool:
+        return self.state in (DONE, CANCELLED, FAILED)
+
+
+class TrainingQueue:
+    """Trains in a background thread, one run after the other; safe to be used by many threads at once.
+
+    Args:
+        runs: all runs are made below this folder.
+        turn: what trainings share with other heavy work.
+    """
+
+    def __init__(self, runs: str | Path, turn: Turn = TURN) -> None:
+        self.runs = Path(runs)
+        self._turn = turn
+        self._lock = threading.RLock()
+        self._jobs: dict[int, Job] = {}
+        self._losses: dict[int, list[tuple[int, int, float]]] = {}  # of a job: step, epoch, loss
+        self._next = 1
+        self._version = 0
+        self._thread: threading.Thread | None = None
+
+    @property
+    def version(self) -> int:
+        """Another number whenever anything about the jobs has changed."""
+        with self._lock:
+            return self._version
+
+    @property
+    def busy(self) -> bool:
+        """Whether a training runs or waits."""
+        return any(not job.ended for job in self.jobs())
+
+    def jobs(self) -> list[Job]:
+        """All jobs that were not removed, in the order of arrival."""
+        with self._lock:
+            return list(self._jobs.values())
+
+    def job(self, number: int | None) -> Job | None:
+        """One of them; None where it was removed."""
+        with self._lock:
+            return self._jobs.get(number) if number is not None else None
+
+    def place(self, number: int) -> int:
+        """Which of the waiting jobs this one is, counted from 1."""
+        return 1 + sum(job.number < number and job.state == WAITING for job in self.jobs())
+
+    def history(self, number: int) -> pd.DataFrame:
+        """A job's losses as far as they were seen here: columns step (from 1), epoch (from 0), loss."""
+        import pandas as pd
+
+        with self._lock:
+            return pd.DataFrame(self._losses.get(number, []), columns=["step", "epoch", "loss"])
+
+    def add(self, order: Order) -> Job:
+        """Checks everything that can be checked before, and puts the training into the queue.
+
+        Raises:
+            FileNotFoundError, ValueError: the data, an option or the name cannot be used, in one sentence.
+            WeightsUnavailable: see `load_teacher`.
+        """
+        folder = run_folder(self.runs, order.name)
+        order = checked(order, folder)
+        with self._lock:
+            for job in self._jobs.values():
+                if job.folder == folder and not job.ended:
+                    raise ValueError(f"{order.name} is being trained or waits already; choose another name")
+            job = Job(self._next, order, folder)
+            self._next += 1
+            self._jobs[job.number] = job
+            self._version += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="trainings", daemon=True)
+                self._thread.start()
+        return job
+
+    def cancel(self, number: int) -> None:
+        """Stops a running job after its present step, and takes a waiting one out of the queue."""
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is not None and job.state == WAITING:
+                self._drop(number)
+            elif job is not None and job.state == RUNNING:
+                self._set(number, stopping=True)
+
+    def remove(self, number: int) -> None:
+        """Forgets a job that has ended or waits; its run folder stays as it is."""
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is not None and job.state != RUNNING:
+                self._drop(number)
+
+    def again(self, number: int) -> Job:
+        """Puts a cancelled or failed job at the end of the queue; it goes on from its checkpoint.
+
+        Raises:
+            as `add`, and ValueError where there is no such job.
+        """
+        job = self.job(number)
+        if job is None or job.state not in (CANCELLED, FAILED):
+            raise ValueError("this training is not there any more, or has nothing to go on with")
+        new = self.add(job.order)
+        with self._lock:  # its curve begins where the old one began
+            losses = self._losses.setdefault(new.number, [])
+            begun = losses[0][0] if losses else job.steps + 1
+            losses[:0] = [row for row in self._losses.get(number, []) if row[0] < begun]
+            self.remove(number)
+        return new
+
+    def _drop(self, number: int) -> None:
+        del self._jobs[number]
+        self._losses.pop(number, None)
+        self._version += 1
+
+    def _set(self, number: int, **changes: Any) -> None:
+        with self._lock:
+            if number in self._jobs:
+                self._jobs[number] = replace(self._jobs[number], **changes)
+                self._version += 1
+
+    def _first_waiting(self) -> Job | None:
+        """The job whose turn it is; without one the thread ends, and `add` starts another."""
+        with self._lock:
+            job = next((job for job in self._jobs.values() if job.state == WAITING), None)
+            if job is None:
+                self._thread = None
+            return job
+
+    def _work(self) -> None:
+        while (job := self._first_waiting()) is not None:
+            if (holder := self._turn.holder) is not None:
+                self._set(job.number, note=f"waits for {holder}")
+            with self._turn.taken(f"the training of {job.order.name}", partial(self._there, job.number)):
+                with self._lock:  # nobody removes it between this look and the start
+                    if not self._there(job.number):
+                        continue
+                    self._set(job.number, state=RUNNING, note="opens the data set and the teacher")
+                self._train(job)
+
+    def _there(self, number: int) -> bool:
+        return self.job(number) is not None
+
+    def _train(self, job: Job) -> None:
+        """Trains, and writes down how that ended."""
+
+        made = [path for path in (job.folder, *job.folder.parents) if not path.exists()]
+        try:
+            self._fit(job)
+            state, note = DONE, ""
+        except afrd.runs.Cancelled:
+            state, note = CANCELLED, how_to_go_on(self.job(job.number) or job)
+        except Exception as error:  # whatever it is, the queue says it and goes on with the next
+            state, note = FAILED, sentence(error)
+        if state != DONE:
+            _tidy(job.folder, made)
+        self._set(job.number, state=state, note=note, seconds_left=None, stopping=False)
+
+    def _fit(self, job: Job) -> None:
+        """Trains, keeps the job's progress up to date, and reads the test split for a first look without waiting."""
+
+        number, order = job.number, job.order
+        reported = 0.0
+
+        def stopping() -> bool:
+            now = self.job(number)
+            return now is None or now.stopping
+
+        def on_features(done: int, total: int) -> None:
+            self._set(number, note=f"the teacher reads sample {done} of {total}")
+            if stopping():
+                raise afrd.runs.Cancelled("stopped while the teacher was reading")
+
+        def on_step(report: StepReport) -> bool:
+            nonlocal reported
+            with self._lock:
+                epoch = (report.step - 1) * (order.epochs or 1) // report.steps
+                losses = self._losses.setdefault(number, [])
+                while losses and losses[-1][0] >= report.step:  # were seen after the checkpoint
+                    losses.pop()
+                losses.append((report.step, epoch, report.loss))
+            if time.monotonic() - reported > 0.25 or report.step == report.steps:
+                reported = time.monotonic()
+                last = report.step == report.steps
+                note = "sets the threshold" if last else ""
+                left = report.seconds_left
+                self._set(number, step=report.step, steps=report.steps, seconds_left=left, note=note)
+            if stopping():
+                self._set(number, step=report.step, steps=report.steps)
+                return True
+            return False
+
+        run, data = _fit(order, job.folder, on_step=on_step, on_features=on_features)
+        with suppress(
+            afrd.runs.Cancelled, ValueError, OSError
+        ):  # the run is whole; without this, its first look takes longer
+            run.features(data[data.test_split], on_features)
+
+
+def run_folder(runs: Path, name: str) -> Path:
+    """The folder of a run of this name.
+
+    Args:
+        runs: root of all runs.
+        name: relative, such as `Praline/night`.
+
+    Raises:
+        ValueError: the name is empty or too long, leaves the root, or lies inside another run.
+    """
+    parts = name.strip().split("/")
+    if not name.strip():
+        raise ValueError("the run has no name; give one, such as Praline/night")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"the run's name has {len(name)} characters, but must have at most {LONGEST_NAME}")
+    odd = next((part for part in parts if not part or part.startswith((".", " ")) or part.endswith((".", " "))), None)
+    if odd is not None or set(name) & set('\\:*?"<>|') or not name.isprintable():
+        raise ValueError(f"{name!r} cannot be the name of a run in {runs}; use letters, digits, - and _, and / between")
+    folder = runs.joinpath(*parts)
+    if not folder.resolve().is_relative_to(runs.resolve()):
+        raise ValueError(f"{name!r} leads out of {runs}, and runs are made there only; choose another name")
+    above = next((p for p in folder.parents if p.is_relative_to(runs) and (p / "config.json").exists()), None)
+    if above is not None:
+        raise ValueError(f"{folder} would lie inside the run {above}; choose another name")
+    return folder
+
+
+def free_name(runs: Path, category: str, kind: str, taken: set[Path] = frozenset()) -> str:  # type: ignore[assignment]
+    """`<category>/<kind>`, with a number behind it where that is taken or there is something in its folder."""
+    for number in range(1, 10_000):
+        name = f"{category}/{kind}" + (f"-{number}" if number > 1 else "")
+        folder = runs / name
+        if folder not in taken and not (folder.is_dir() and any(folder.iterdir())):
+            return name
+    raise ValueError(f"there are too many runs in {runs / category}; choose a name by hand")
+
+
+class _Checked(Exception):
+    """Ends a call of `fit` that only was to check, with the number of epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(epochs)
+        self.epochs = epochs
+
+
+def checked(order: Order, folder: Path) -> Order:
+    """The order with its number of epochs, if it can be trained into the folder; no picture is decoded.
+
+    Raises:
+        as `TrainingQueue.add`.
+    """
+
+    def enough(config: afrd.runs.FitConfig) -> None:
+        raise _Checked(config.epochs)
+
+    try:
+        _fit(order, folder, on_start=enough)
+    except _Checked as found:
+        return replace(order, root=Path(order.root).resolve(), epochs=found.epochs or None)
+    raise ValueError(f"{order.name} holds this very training, finished already; look at it in Explore")
+
+
+def _fit(order: Order, folder: Path, **callbacks: Callable) -> tuple[Run, Category]:
+
+    data = afrd.data.open_dataset(order.root, order.category)
+    options: dict[str, Any] = {name: getattr(order, name) for name in FIT_OPTIONS} | callbacks
+    return afrd.runs.fit(data, order.lights, folder, show_progress=False, **options), data
+
+
+def how_to_go_on(job: Job) -> str:
+    """A sentence about a job that was stopped."""
+    if not job.step:
+        return "stopped before its first step; started again, it begins anew"
+    epoch = _whole_epochs(job.folder)
+    then = f"goes on after epoch {epoch} of {job.order.epochs}" if epoch else "begins anew"
+    return f"stopped after step {job.step} of {job.steps}; started again, it {then}"
+
+
+def sentence(error: Exception) -> str:
+    """What went wrong, in one line."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; choose a smaller size, fewer lights or a smaller teacher"
+    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    known = isinstance(error, (ValueError, OSError, RuntimeError, ArithmeticError)) and first
+    return first if known else f"something went wrong that should not ({type(error).__name__}: {first or 'no text'})"
+
+
+def _whole_epochs(folder: Path) -> int:
+    """Epochs in the folder's checkpoint, 0 without one."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / "checkpoint.safetensors", "pt") as file:
+            return int((file.metadata() or {})["epoch"])
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return 0
+
+
+def _tidy(folder: Path, made: list[Path]) -> None:
+    """Takes away a run folder that was made just now and has nothing to go on from, so that its name is free."""
+    if folder not in made or not folder.is_dir() or {path.name for path in folder.iterdir()} != {"config.json"}:
+        return
+    with suppress(OSError):  # somebody has put something there
+        (folder / "config.json").unlink()
+        for path in made:
+            path.rmdir()

@@ -1,0 +1,3 @@
+from .render import CATEGORIES, render_category
+
+__all__ = ["CATEGORIES", "render_category"]

@@ -1,0 +1,305 @@
+"""The candy factory: renders a small multi-light data set, so that everything here runs without a download.
+
+The files lie as in Eyecandies (Bonfiglioli et al., ACCV 2022): `<out>/<Category>/<split>/data/<index>_<item>.<ext>`,
+with the same items, index widths and light order. A defect changes height, paint or grain of a candy before any light
+falls on it, so which lights show it is left to physics: `candy_shapes` makes the candies, `candy_defects` spoils them,
+`candy_light` lights them. Everything depends on (seed, category, split, index) alone.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from afrd.candies.defects import DEFECTS
+from afrd.candies.lamps import EYECANDIES_RIG, Light, spot_ring
+from afrd.candies.sample import Rendered, check_arguments, planned_defects, render_sample
+from afrd.candies.shapes import CATEGORIES
+
+__all__ = [
+    "CATEGORIES",
+    "DEFECTS",
+    "EYECANDIES_RIG",
+    "Light",
+    "Rendered",
+    "is_complete",
+    "planned_defects",
+    "render_category",
+    "render_sample",
+    "spot_ring",
+]
+
+_WIDTHS = {"train": 3, "val": 2, "test_public": 2}  # digits of the index in file names, as in Eyecandies
+_SETTINGS = "render.yaml"  # in the category's folder: what it was rendered with, so that two renderings never mix
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One sample to render into a category's folder, and its twin with it."""
+
+    folder: Path
+    category: str
+    size: int
+    seed: int
+    split: str
+    index: int
+    defects: tuple[str, ...]
+    twin: bool
+    lights: tuple[Light, ...]
+
+    @property
+    def prefix(self) -> Path:
+        return self.folder / self.split / "data" / f"{self.index:0{_WIDTHS[self.split]}d}"
+
+    @property
+    def twin_prefix(self) -> Path:
+        return self.folder / "twins" / "data" / self.prefix.name
+
+    def files(self) -> list[Path]:
+        """Its files, metadata last."""
+        masks = [f"{kind}_mask.png" for kind in DEFECTS]
+        items = [*_pictures(self.lights), "depth.png", "info_depth.yaml", "normals.png", "pose.txt", "mask.png", *masks]
+        return [Path(f"{self.prefix}_{item}") for item in (*items, "metadata.yaml")]
+
+    def twin_files(self) -> list[Path]:
+        return [Path(f"{self.twin_prefix}_{item}") for item in _pictures(self.lights)] if self.twin else []
+
+    def missing(self) -> bool:
+        return not all(file.is_file() for file in (*self.files(), *self.twin_files()))
+
+
+def _pictures(lights: Sequence[Light]) -> list[str]:
+    return [f"image_{k}.png" for k in range(len(lights))]
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Writes a file in one go: a reader, or the next rendering after an interruption, never sees half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+
+
+def _png(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(
+        buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE
+    )  # smaller and faster: noise
+    return buffer.getvalue()
+
+
+def _do(job: _Job) -> None:
+    """Renders and writes what a sample lacks; files that exist already stay untouched."""
+
+    def sample(defects: tuple[str, ...]) -> Rendered:
+        return render_sample(
+            job.category,
+            size=job.size,
+            seed=job.seed,
+            split=job.split,
+            index=job.index,
+            defect=defects,
+            lights=job.lights,
+        )
+
+    if any(not file.is_file() for file in job.files()):
+        shot = sample(job.defects)
+        low, high = float(shot.depth.min()), float(shot.depth.max())
+        depth = np.round((shot.depth.astype(np.float64) - low) / (high - low) * 65535).astype(np.uint16)
+        pose = io.StringIO()
+        np.savetxt(pose, shot.pose, fmt="%.9f")
+        contents = [_png(picture) for picture in shot.images]
+        contents += [_png(depth), yaml.safe_dump({"normalization": {"max": high, "min": low}}).encode()]
+        contents += [_png(np.round((shot.normals + 1) * 127.5).astype(np.uint8)), pose.getvalue().encode()]
+        contents += [_png(np.uint8(255) * mask) for mask in (shot.mask, *(shot.masks[kind] for kind in DEFECTS))]
+        contents += [yaml.safe_dump(shot.metadata).encode()]
+        for file, content in zip(job.files(), contents, strict=True):
+            if not file.is_file():
+                _write(file, content)
+    if any(not file.is_file() for file in job.twin_files()):
+        for file, picture in zip(job.twin_files(), sample(()).images, strict=True):
+            if not file.is_file():
+                _write(file, _png(picture))
+
+
+# ---------------------------------------------------------------- a whole category
+
+
+def _jobs(
+    folder: Path, settings: dict[str, Any], train: int, val: int, twins: bool, lights: tuple[Light, ...]
+) -> Iterator[_Job]:
+    good, bad = settings["test_good"], settings["test_bad"]
+    for split, count in (("train", train), ("val", val), ("test_public", good + bad)):
+        for index in range(count):
+            flaws = planned_defects(index, good, bad) if split == "test_public" else ()
+            fixed = (settings["category"], settings["size"], settings["seed"], split, index)
+            yield _Job(folder, *fixed, flaws, twins and bool(flaws), lights)
+
+
+def _settings(
+    category: str, size: int, seed: int, test_good: int, test_bad: int, lights: Sequence[Light]
+) -> dict[str, Any]:
+    rig = [list(astuple(light)) for light in lights]
+    fixed = {"category": category, "size": size, "seed": seed, "test_good": test_good, "test_bad": test_bad}
+    return {**fixed, "lights": rig}
+
+
+def _load_settings(folder: Path) -> dict[str, Any] | None:
+    file = folder / _SETTINGS
+    if not file.is_file():
+        return None
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} cannot be read; delete {folder} and render it again")
+    return found
+
+
+def is_complete(
+    folder: Path | str,
+    *,
+    train: int = 40,
+    val: int = 20,
+    test_good: int = 20,
+    test_bad: int = 20,
+    twins: bool = False,
+    size: int | None = None,
+    seed: int | None = None,
+    lights: Sequence[Light] = EYECANDIES_RIG,
+) -> bool:
+    """Whether a category's folder (`<out>/<Category>`) holds every file of a rendering with these arguments.
+
+    Args:
+        folder: `<out>/<Category>`.
+        train, val, test_good, test_bad: numbers of samples; more train and val samples than these are fine.
+        twins: whether the good twins of the bad test samples must be there.
+        size, seed: what it must be rendered with; None: with any.
+        lights: the rig it must be rendered with.
+    """
+    folder = Path(folder)
+    found = _load_settings(folder)
+    if found is None:
+        return False
+    wanted = _settings(folder.name, size or found.get("size", 0), found.get("seed", 0), test_good, test_bad, lights)
+    if found != wanted or (seed is not None and seed != found.get("seed")):
+        return False
+    return not any(job.missing() for job in _jobs(folder, wanted, train, val, twins, tuple(lights)))
+
+
+def render_category(
+    out: Path | str,
+    category: str,
+    *,
+    size: int = 256,
+    seed: int = 0,
+    train: int = 40,
+    val: int = 20,
+    test_good: int = 20,
+    test_bad: int = 20,
+    twins: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    lights: Sequence[Light] = EYECANDIES_RIG,
+) -> Path:
+    """Renders a category in the Eyecandies layout; one that was interrupted goes on where it stopped.
+
+    Args:
+        out: the data set's folder; the category becomes a folder in it.
+        category: one of CATEGORIES.
+        size: side of the pictures in pixels.
+        seed: 0 or more; other seeds give other candies.
+        train: number of samples in `train`, all good, 1 to 1000 (three digits in the file names).
+        val: number in `val`, all good, 1 to 100.
+        test_good: number of good samples in `test_public`.
+        test_bad: number of bad samples in `test_public`; good and bad ones together at most 100.
+        twins: also write `twins/data/<index>_image_<k>.png`: the bad test samples without their defects.
+        workers: number of processes; None: one for each processor; 1: no other process than this one.
+        progress: is called with (samples done, samples in all), also once before the first one.
+        lights: the rig, one picture a light.
+
+    Returns:
+        The category's folder.
+
+    Raises:
+        ValueError: when an argument is not one of those allowed, or the folder holds a rendering with other settings.
+    """
+    lights = tuple(lights)
+    check_arguments(category, size, seed, lights)
+    for name, count in (("train", train), ("val", val), ("test_good", test_good), ("test_bad", test_bad)):
+        if count < 1:
+            raise ValueError(f"{name} is {count}; every part of the data set needs at least one sample")
+    for name, count, most in (("train", train, 1000), ("val", val, 100), ("the test set", test_good + test_bad, 100)):
+        if count > most:
+            raise ValueError(f"{count} samples in {name} are too many; the file names of the layout allow {most}")
+    if workers is not None and workers < 1:
+        raise ValueError(f"workers is {workers}; choose 1 or more, or None for one for each processor")
+
+    folder = Path(out) / category
+    settings = _settings(category, size, seed, test_good, test_bad, lights)
+    found = _load_settings(folder)
+    if found is not None and found != settings:
+        other = [f"{key} {found.get(key)}" for key in settings if key != "lights" and found.get(key) != settings[key]]
+        what = ", ".join(other) or "other lights"
+        raise ValueError(f"{folder} holds a rendering with {what}; choose another folder or delete this one")
+    if found is None and folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
+        raise ValueError(f"{folder} holds files that were not rendered here; choose another folder for the rendering")
+    jobs = list(_jobs(folder, settings, train, val, twins, lights))
+    folder.mkdir(parents=True, exist_ok=True)
+    if found is None:
+        _write(folder / _SETTINGS, yaml.safe_dump(settings, default_flow_style=None).encode())
+    for parent in {file.parent for job in jobs for file in (*job.files()[:1], *job.twin_files()[:1])}:
+        parent.mkdir(parents=True, exist_ok=True)
+        for part in parent.glob(".*.part"):  # left over from an interruption, unless somebody is writing it now
+            if time.time() - part.stat().st_mtime > 600:
+                part.unlink(missing_ok=True)
+
+    todo = [job for job in jobs if job.missing()]
+    done = len(jobs) - len(todo)
+    if progress:
+        progress(done, len(jobs))
+    with closing(_work(todo, min(workers or os.cpu_count() or 1, len(todo)))) as steps:
+        for _ in steps:
+            done += 1
+            if progress:
+                progress(done, len(jobs))
+    return folder
+
+
+def _work(jobs: list[_Job], workers: int) -> Generator[None, None, None]:
+    """Does the jobs, here or in processes of their own, and yields after each."""
+    if workers < 2:
+        for job in jobs:
+            _do(job)
+            yield
+        return
+    # spawned, not forked: the caller may be a server with threads
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(_do, job): job for job in jobs}
+        try:
+            for future in as_completed(list(waiting)):
+                future.result()
+                del waiting[future]
+                yield
+        except BrokenProcessPool:  # a process was killed, or could not start: a script without a __main__ guard
+            for job in waiting.values():
+                _do(job)
+                yield
+        finally:
+            for future in waiting:  # after an error, or when the caller stops
+                future.cancel()

@@ -1,0 +1,3 @@
+from . import app, commands, lights
+
+__all__ = ["app", "commands", "lights"]

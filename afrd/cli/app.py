@@ -1,0 +1,77 @@
+"""The command `afrd app`, which is also `python app.py`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import afrd.demo
+from afrd.cli.common import Parser, heed_termination
+from afrd.page.server import DEMO_DATA, DEMO_RUNS, PORT, _end, launch
+
+if TYPE_CHECKING:
+    pass
+
+
+def parser() -> Parser:
+    name = "afrd app" if Path(sys.argv[0]).stem == "afrd" else "app.py"
+    top = Parser(prog=name, description="The AFRD explorer in the browser. Without options it prepares a demo.")
+    top.add_argument("--runs", type=Path, metavar="DIR", help=f"folder with runs anywhere below ({DEMO_RUNS})")
+    top.add_argument("--data", type=Path, metavar="DIR", help="data set to look at; default: where a run was trained")
+    top.add_argument("--port", type=int, help=f"({PORT})")
+    top.add_argument("--share", action="store_true", help="also reachable by a public link for a week")
+    top.add_argument(
+        "--train",
+        action=argparse.BooleanOptionalAction,
+        help="whether there is a tab to train in; by default there is, except in a Hugging Face Space",
+    )
+    return top
+
+
+def in_a_space() -> bool:
+    """Whether this is a Hugging Face Space, where everybody who comes by is a user."""
+    return bool(os.environ.get("SPACE_ID"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Starts the page and stays; returns the exit status."""
+    top = parser()
+    options = top.parse_args(argv)
+    for option, folder in (("--runs", options.runs), ("--data", options.data)):
+        if folder is not None and not folder.is_dir():
+            top.error(f"{option} {folder} is not a folder")
+    port = options.port
+    if port is None:
+        told = os.environ.get("GRADIO_SERVER_PORT", "") if in_a_space() else ""
+        port = int(told) if told.isdecimal() else PORT
+    if not 1 <= port <= 65535:
+        top.error(f"--port {port} is not a port; ports are 1 to 65535")
+    heed_termination()
+    preparation = None
+    runs, data = options.runs, options.data
+    if runs is None and data is None:
+        runs, data = DEMO_RUNS, DEMO_DATA
+        preparation = afrd.demo.Preparation(data, runs)
+    try:
+        page = launch(
+            runs or DEMO_RUNS.parent,
+            data,
+            preparation,
+            port,
+            options.share,
+            training=not in_a_space() if options.train is None else options.train,
+            host="0.0.0.0" if in_a_space() else "127.0.0.1",
+        )
+    except OSError as error:
+        print(f"{top.prog}: port {port} cannot be used ({error}); choose another with --port", file=sys.stderr)
+        return 1
+    except ValueError as error:  # Gradio's own check whether the page answers, as on a machine that is too busy
+        print(f"{top.prog}: the page does not answer on port {port} ({error}); try again", file=sys.stderr)
+        return 1
+    page.block_thread()  # until Ctrl-C
+    _end()
+    return 0

@@ -1,0 +1,297 @@
+"""The command `afrd`. Exit 0 done, 2 wrong input (one sentence on stderr), 1 anything else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import afrd.analysis.explain
+import afrd.candies
+import afrd.data
+import afrd.figures
+import afrd.files
+import afrd.runs
+from afrd import cli
+from afrd.cli.common import Bar, Parser, _write_json, heed_termination
+from afrd.cli.lights import add_command as add_lights
+from afrd.version import __version__
+
+if TYPE_CHECKING:
+    from afrd.analysis.explain.visibility import Attribution
+    from afrd.data.dataset import Category
+    from afrd.runs.run import Run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["app"]:  # has options of its own
+        return cli.app.main(argv[1:])
+    options = parser().parse_args(argv)
+    heed_termination()
+    try:
+        return options.run(options) or 0
+    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        print(f"afrd: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("afrd: stopped; the same command goes on from what is done", file=sys.stderr)
+        return 1
+    except (RuntimeError, OSError, ArithmeticError) as error:  # no weights, no memory, no space, a loss that is NaN
+        print(f"afrd: {error}", file=sys.stderr)
+        return 1
+
+
+def parser() -> Parser:
+    top = Parser(prog="afrd", description="Multi-lighting anomaly detection by attention fusion reverse distillation.")
+    top.add_argument("--version", action="version", version=f"afrd {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    p = commands.add_parser("render", help="make the demo data: candies under six lights, in the Eyecandies layout")
+    p.add_argument("out", type=Path, help="folder of the data set")
+    p.add_argument("--category", action="append", metavar="C", help="one of the factory's; again for more; default all")
+    p.add_argument("--size", type=int, default=256, help="side of the pictures in pixels (256)")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--twins", action="store_true", help="also every bad test sample without its defect, in twins/")
+    p.add_argument("--train", type=int, default=40, metavar="N", help="good samples to train on (40)")
+    p.add_argument("--val", type=int, default=20, metavar="N", help="good samples for the threshold (20)")
+    p.add_argument("--test", type=int, default=40, metavar="N", help="test samples, half of them bad (40)")
+    p.set_defaults(run=render)
+
+    p = commands.add_parser("check", help="list what is wrong with a data set")
+    p.add_argument("root", type=Path)
+    p.set_defaults(run=check)
+
+    p = commands.add_parser("train", help="train AFRD on one category; again: goes on where it was stopped")
+    p.add_argument("root", type=Path, help="folder of the data set")
+    p.add_argument("category")
+    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
+    p.add_argument("--lights", default="all", help="names or numbers, comma-separated; one light: single-light RD")
+    p.add_argument("--method", default="afrd", help="afrd (default), or memory: nearest patches, no training")
+    p.add_argument("--fusion", default="attention", help="attention (default), mean, max; concat with --target fused")
+    p.add_argument("--target", default="lights", help="regress every light's own features (lights) or the fused ones")
+    p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (2048); 0: none")
+    p.add_argument("--teacher", default="efficientnet_lite0", help="or wide_resnet50_2, resnet18, timm:NAME")
+    p.add_argument("--weights", type=Path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
+    p.add_argument("--size", type=int, default=512, help="longer side of the teacher's input in pixels (512)")
+    p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 500 steps")
+    p.add_argument("--batch", type=int, default=8)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
+    p.add_argument("--compile", action="store_true", help="run training steps through torch.compile")
+    p.set_defaults(run=train)
+
+    p = commands.add_parser("evaluate", help="metrics of a run on a test split; predictions are kept with the run")
+    p.add_argument("run_folder", type=Path, metavar="RUN")
+    p.add_argument("--data", type=Path, metavar="ROOT", help="data set to use instead of the one it was trained on")
+    p.add_argument("--split", help="default test_public, or test in the folder layout")
+    p.add_argument("--lights", default="all")
+    p.add_argument("--attribution", action="store_true", help="also how well evidence ranks the lights; needs twins")
+    p.add_argument("--json", type=Path, metavar="FILE")
+    p.add_argument("--device", default="auto")
+    p.set_defaults(run=evaluate)
+
+    p = commands.add_parser("predict", help="score and verdict of one sample")
+    p.add_argument("run_folder", type=Path, metavar="RUN")
+    p.add_argument("pictures", nargs="+", metavar="PICTURE", help="in the run's order of lights, or LIGHT=PICTURE")
+    p.add_argument("--json", type=Path, metavar="FILE")
+    p.add_argument("--figure", type=Path, metavar="HTML", help="also write the map over the picture as a page")
+    p.add_argument("--device", default="auto")
+    p.set_defaults(run=predict)
+
+    add_lights(commands)
+    commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
+    return top
+
+
+def render(options: argparse.Namespace) -> None:
+
+    for name in options.category or afrd.candies.CATEGORIES:
+        if name not in afrd.candies.CATEGORIES:
+            raise ValueError(f"the candy factory has no {name!r}; choose from {', '.join(afrd.candies.CATEGORIES)}")
+    for name in dict.fromkeys(options.category or afrd.candies.CATEGORIES):
+        with Bar(f"render {name}") as bar:
+            folder = afrd.candies.render_category(
+                options.out,
+                name,
+                size=options.size,
+                seed=options.seed,
+                train=options.train,
+                val=options.val,
+                test_good=options.test - options.test // 2,
+                test_bad=options.test // 2,
+                twins=options.twins,
+                progress=bar,
+            )
+        print(folder)
+
+
+def check(options: argparse.Namespace) -> int:
+
+    problems = afrd.data.dataset.check(options.root)
+    for name in afrd.data.list_categories(options.root):
+        data = afrd.data.open_dataset(options.root, name)
+        splits = ", ".join(f"{split} {len(dataset)}" for split, dataset in data.items())
+        print(f"{name}: {splits}; {len(data.lights)} lights: {', '.join(data.lights)}")
+    for problem in problems:
+        print(f"{problem.file}: {problem.what}")
+    if problems:
+        print(f"afrd: {options.root} has {len(problems)} problems", file=sys.stderr)
+        return 2
+    print("no problems")
+    return 0
+
+
+def train(options: argparse.Namespace) -> None:
+
+    data = afrd.data.open_dataset(options.root, options.category)
+    run = afrd.runs.fit(
+        data,
+        options.lights,
+        options.out,
+        method=options.method,
+        target=options.target,
+        fusion=options.fusion,
+        memory=options.memory,
+        teacher=options.teacher,
+        weights=options.weights,
+        size=options.size,
+        epochs=options.epochs,
+        batch=options.batch,
+        seed=options.seed,
+        device=options.device,
+        compiled=options.compile,
+    )
+    how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
+    print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")
+    print(f"threshold {run.threshold() or 'none: no good samples were left for one'}")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    import pandas as pd
+
+    run = afrd.runs.load_run(options.run_folder, options.device)
+    lights = afrd.data.parse_lights(options.lights, run.lights)
+    data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category)
+    dataset = data[options.split or data.test_split]
+    attribution = attribute(run, data, lights) if options.attribution else None  # first, it may refuse
+    with Bar(f"evaluate {dataset.split}") as bar:
+        found = run.evaluate(dataset, lights, progress=bar)
+    found.save(run.predictions_folder(dataset.split, lights))
+    metrics = found.metrics()
+    table = pd.DataFrame([metrics], index=[run.config.category])
+    print(f"{found.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous")
+    print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
+    if found.threshold:
+        truth = found.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
+        said = pd.crosstab(truth, found.table.verdict)
+        print(f"threshold {found.threshold}")
+        print(said.rename_axis(index="truth", columns="verdict").to_string())
+    about = {
+        "run": str(options.run_folder),
+        "category": run.config.category,
+        "split": dataset.split,
+        "lights": list(lights),
+        "samples": len(dataset),
+        "method": found.method,
+        "threshold": found.threshold.value if found.threshold else None,
+    }
+    about |= {k: None if v != v else v for k, v in metrics.items()}
+    if (run.model.config.target, run.model.config.fusion) == ("fused", "attention") and "train" in data:
+        about["drift"] = show_drift(run, data)
+    if attribution:
+        about["attribution"] = show_attribution(attribution, data.test_split)
+    _write_json(options.json, about)
+
+
+def show_drift(run: Run, data: Category) -> dict[str, dict[str, float]]:
+    """Prints which lights have the attention over features, against how much each tells; light -> column -> figure."""
+
+    table = afrd.analysis.explain.drift(run, data["train"])
+    print(f"attention over features, on the {len(data['train'])} training samples")
+    print(table.to_string(float_format="{:.3f}".format))
+    print(afrd.analysis.explain.sentence(table))
+    return {str(light): dict(row) for light, row in table.iterrows()}
+
+
+def attribute(run: Run, data: Category, lights: Sequence[str]) -> Attribution:
+
+    with Bar("attribution") as bar:
+        return afrd.analysis.explain.measure(run, data, bar, lights)
+
+
+def show_attribution(found: Attribution, split: str) -> dict[str, Any]:
+    """Prints the table, and gives its figures as kind of evidence -> defect type (or all) -> figure."""
+    import pandas as pd
+
+    summary = found.summary()
+    table = pd.DataFrame(summary.stack(level=0, future_stack=True)).rename_axis(["defects", "evidence"])
+    print(
+        f"attribution; {split}: {found.samples['sample'].nunique()} samples with twins; a hit has at least {afrd.analysis.explain.NEAR:.0%} "
+        f"of the best light's visibility, where that is {afrd.analysis.explain.VISIBLE:g} grey levels or more"
+    )
+    counts = {"n": "{:.0f}".format, "ranked": "{:.0f}".format}
+    print(table.to_string(float_format="{:.3f}".format, formatters=counts, na_rep="-"))
+
+    def plain(name: object, value: float) -> float | int | None:
+        return None if value != value else int(value) if name in counts else float(value)
+
+    return {
+        k: {d: {n: plain(n, v) for n, v in row.items()} for d, row in summary[k].iterrows()}
+        for k in afrd.analysis.explain.KINDS
+    }
+
+
+def predict(options: argparse.Namespace) -> None:
+
+    run = afrd.runs.load_run(options.run_folder, options.device)
+    sample = afrd.data.read_sample(match_pictures(options.pictures, run.lights), name=Path(options.pictures[0]).stem)
+    seen = run.predict(sample)
+    print(f"score {seen.score:.4g}: {seen.verdict or 'no verdict, the run has no threshold'}")
+    if seen.threshold:
+        print(f"threshold {seen.threshold}")
+    attention = dict(zip(seen.lights, seen.attention.mean((1, 2)).tolist(), strict=True))
+    peak = dict(zip(seen.lights, seen.peak_attention.tolist(), strict=True))
+    errors = dict(zip(seen.lights, seen.light_maps.max((1, 2)).tolist(), strict=True))
+    print("light by light: attention where the map is highest, its mean, and the largest error")
+    for light in seen.lights:
+        print(f"  {light:12} {peak[light]:.2f}  {attention[light]:.2f}  {errors[light]:.4g}")
+    about: dict[str, Any] = {"score": seen.score, "verdict": seen.verdict, "lights": list(seen.lights)}
+    about |= {"threshold": seen.threshold.value if seen.threshold else None}
+    about |= {"attention": attention, "peak_attention": peak, "errors": errors}
+    _write_json(options.json, about)
+    if options.figure:
+        with afrd.files.replacing(options.figure) as path:
+            afrd.figures.overlay(sample, seen).write_html(path)
+
+
+def match_pictures(pictures: Sequence[str], lights: Sequence[str]) -> dict[str, str]:
+    """Which picture belongs to which light: LIGHT=PICTURE, else files named after lights, else the run's order.
+
+    Raises:
+        ValueError: a light that is not in the run or given twice, or another number of pictures than lights.
+    """
+    pairs = [picture.partition("=")[::2] if "=" in picture else (Path(picture).stem, picture) for picture in pictures]
+    named = any("=" in picture for picture in pictures) or all(name in lights for name, _ in pairs)
+    if not named:
+        if len(pictures) != len(lights):
+            raise ValueError(
+                f"{len(pictures)} pictures do not fit the run's {len(lights)} lights ({', '.join(lights)}); "
+                "give one each in this order, or LIGHT=PICTURE for those you have"
+            )
+        return dict(zip(lights, pictures, strict=True))
+    matched: dict[str, str] = {}
+    for name, picture in pairs:
+        if name not in lights:
+            raise ValueError(f"light {name!r} is not in this run; it was trained on {', '.join(lights)}")
+        if name in matched:
+            raise ValueError(f"light {name!r} is given twice: {matched[name]} and {picture}")
+        matched[name] = picture
+    return matched
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,5 @@
+"""Pictures on disk become samples: layouts, checks, uploads."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

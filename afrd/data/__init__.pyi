@@ -1,0 +1,30 @@
+from .dataset import (
+    EYECANDIES_LIGHTS,
+    MultiLightDataset,
+    Sample,
+    list_categories,
+    open_dataset,
+    parse_lights,
+    read_sample,
+)
+from .images import decode, read_picture
+from .layouts import why_no_categories
+from .uploads import SIDE, Upload, added, read_upload, read_uploads
+
+__all__ = [
+    "EYECANDIES_LIGHTS",
+    "SIDE",
+    "MultiLightDataset",
+    "Sample",
+    "Upload",
+    "added",
+    "decode",
+    "list_categories",
+    "open_dataset",
+    "parse_lights",
+    "read_picture",
+    "read_sample",
+    "read_upload",
+    "read_uploads",
+    "why_no_categories",
+]

@@ -1,0 +1,368 @@
+"""Multi-light data sets: samples, splits and categories, in the Eyecandies layout or folders of one's own rig.
+
+    data = open_dataset("data/candies", "Praline")
+    sample = data["test_public"][25]      # Sample: images (L, 3, H, W), lights, anomalous, defects, mask
+
+The two layouts are described in `afrd/layouts.py`; `check` lists what is wrong with a data set.
+"""
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import SupportsIndex
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from afrd.data.check import Problem, check
+from afrd.data.images import PictureError, picture_size, read_mask, read_picture
+from afrd.data.layouts import (
+    EXPECTED,
+    EYECANDIES_LIGHTS,
+    Layout,
+    Record,
+    existing_root,
+    list_categories,
+    read_layout,
+    truth,
+    why_no_categories,
+)
+
+__all__ = [
+    "EYECANDIES_LIGHTS",
+    "Category",
+    "MultiLightDataset",
+    "Problem",
+    "Sample",
+    "check",
+    "list_categories",
+    "open_dataset",
+    "parse_lights",
+    "read_sample",
+]
+
+
+@dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
+class Sample:
+    """All pictures of one object, and what is known about it.
+
+    Attributes:
+        name: Unique in its split: the index as padded on disk ("25"), or defect and folder ("scratch/007").
+        images: (L, 3, H, W) float32 in 0..1, sRGB as stored; grey repeated to three channels.
+        lights: The L light names, in the order of `images`.
+        anomalous: None where the truth is not known.
+        defects: Defect types; empty for a good sample and where they are not known.
+        mask: (H, W) bool, all False for a good sample; None where the defective pixels are not known.
+    """
+
+    name: str
+    images: Tensor
+    lights: tuple[str, ...]
+    anomalous: bool | None = None
+    defects: tuple[str, ...] = ()
+    mask: Tensor | None = None
+
+    def select(self, lights: Sequence[str]) -> "Sample":
+        """The same sample with these lights only, in this order.
+
+        Raises:
+            ValueError: A light that the sample does not have, one named twice, or none at all.
+        """
+        chosen = _known_lights(lights, self.lights, f"sample {self.name}")
+        return replace(self, images=self.images[[self.lights.index(light) for light in chosen]], lights=chosen)
+
+
+def _known_lights(wanted: Sequence[str], available: Sequence[str], whose: str) -> tuple[str, ...]:
+    chosen = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    for light in chosen:
+        if light not in available:
+            raise ValueError(f"light {light!r} is not in {whose}; its lights are {', '.join(available)}")
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(f"{list(chosen)} must name at least one light of {', '.join(available)}, each of them once")
+    return chosen
+
+
+def read_sample(pictures: Mapping[str, str | Path], name: str = "sample") -> Sample:
+    """Read the pictures of one object, of which nothing else is known.
+
+    Args:
+        pictures: Light name -> picture file, in the wanted order of lights.
+        name: What to call it.
+
+    Returns:
+        A `Sample` without label and mask.
+
+    Raises:
+        FileNotFoundError: A file does not exist.
+        ValueError: No picture, a file that is not a readable picture, or pictures of different sizes.
+    """
+    if not pictures:
+        raise ValueError(f"sample {name} has no picture; pass one picture a light")
+    images = [read_picture(path) for path in pictures.values()]  # each (3, H, W)
+    for path, image in zip(pictures.values(), images, strict=True):
+        if image.shape != images[0].shape:
+            first = next(iter(pictures.values()))
+            raise PictureError(
+                Path(path),
+                f"is {_size_text(image)} pixels, but {first} is {_size_text(images[0])}; "
+                "all pictures of a sample must have one size",
+            )
+    return Sample(name, torch.stack(images), tuple(pictures))  # (L, 3, H, W)
+
+
+def _size_text(image: Tensor | tuple[int, int]) -> str:
+    height, width = image.shape[-2:] if isinstance(image, Tensor) else image
+    return f"{width}x{height}"
+
+
+class MultiLightDataset(Dataset[Sample]):
+    """One split of one category; made by `open_dataset`. No picture is read before a sample is asked for.
+
+    Attributes:
+        root, category, split: Where it lies.
+        lights: Light names, the same in every split of the category.
+        names: Sample names, in the order of the samples.
+    """
+
+    def __init__(self, layout: Layout, split: str, lights: Sequence[str] | None = None) -> None:
+        self.root = layout.folder.parent
+        self.category = layout.folder.name
+        self.split = split
+        self.lights = tuple(layout.lights) if lights is None else tuple(lights)
+        self._layout = layout
+        self._records = layout.splits[split]
+        self.names = [record.name for record in self._records]
+        self._truths: dict[int, tuple[bool | None, tuple[str, ...]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"MultiLightDataset({self.category}/{self.split}, {len(self)} samples, lights {', '.join(self.lights)})"
+
+    def __getitem__(self, index: SupportsIndex) -> Sample:
+        """Read one sample.
+
+        Raises:
+            IndexError: There are fewer samples.
+            FileNotFoundError: The picture of a light is missing.
+            ValueError: A file cannot be read, or is not of the category's size.
+        """
+        i = self._position(index)
+        record = self._records[i]
+        paths = {light: self.picture(i, light) for light in self.lights}
+        for light, path in paths.items():
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path} does not exist: sample {record.name} of {self.category}/{self.split} has no picture "
+                    f"under light {light!r}; `afrd check {self.root}` lists all that is missing"
+                )
+        sample = read_sample(paths, record.name)
+        size = (sample.images.shape[2], sample.images.shape[3])
+        if size != self.image_size:
+            raise PictureError(
+                next(iter(paths.values())),
+                f"is {_size_text(size)} pixels, but the category's first picture is {_size_text(self.image_size)}; all "
+                f"pictures of a category must have one size, and `afrd check {self.root}` finds the odd ones",
+            )
+        anomalous, defects = self._truth(i)
+        return replace(sample, anomalous=anomalous, defects=defects, mask=self._mask(record, anomalous, size))
+
+    def _position(self, index: SupportsIndex) -> int:
+        i = operator.index(index)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sample {i} is not in {self.category}/{self.split}, which has {len(self)} samples")
+        return i % len(self)
+
+    def _truth(self, i: int) -> tuple[bool | None, tuple[str, ...]]:
+        if i not in self._truths:
+            self._truths[i] = truth(self._records[i])
+        return self._truths[i]
+
+    def mask(self, index: int) -> Tensor | None:
+        """(H, W) bool, the defective pixels of one sample, without reading its pictures; see `Sample.mask`."""
+        i = self._position(index)
+        return self._mask(self._records[i], self._truth(i)[0], self.image_size)
+
+    def _mask(self, record: Record, anomalous: bool | None, size: tuple[int, int]) -> Tensor | None:
+        if anomalous is False:
+            return torch.zeros(size, dtype=torch.bool)  # (H, W)
+        paths = [record.mask] if record.mask is not None else list((record.defect_masks or {}).values())
+        if anomalous is None or not paths:
+            return None
+        mask = torch.zeros(size, dtype=torch.bool)
+        for path in paths:
+            part = read_mask(path)  # (H, W)
+            if part.shape != mask.shape:
+                raise PictureError(
+                    path,
+                    f"is {_size_text(part)} pixels, but the pictures of its sample are {_size_text(size)}; "
+                    "a mask must have the size of the pictures",
+                )
+            mask |= part
+        return mask
+
+    def picture(self, index: SupportsIndex, light: str) -> Path:
+        """File of one light of one sample; it may not exist, then that light is missing.
+
+        Raises:
+            IndexError, ValueError: There is no such sample, or no such light.
+        """
+        _known_lights([light], self.lights, f"{self.category}/{self.split}")
+        return self._records[self._position(index)].picture(self._layout.lights[light])
+
+    def select(self, lights: Sequence[str]) -> "MultiLightDataset":
+        """The same split with these lights only, in this order: the other pictures are not even opened.
+
+        Raises:
+            ValueError: A light that the category does not have, one named twice, or none at all.
+        """
+        return MultiLightDataset(self._layout, self.split, _known_lights(lights, self.lights, self.category))
+
+    @cached_property
+    def anomalous(self) -> list[bool | None]:
+        """Label of every sample, None where it is not known; reads metadata, and masks only where there is none."""
+        return [self._truth(i)[0] for i in range(len(self))]
+
+    @cached_property
+    def defects(self) -> list[tuple[str, ...]]:
+        """Defect types of every sample."""
+        return [self._truth(i)[1] for i in range(len(self))]
+
+    @cached_property
+    def image_size(self) -> tuple[int, int]:
+        """(H, W) of the category's pictures, from the header of the first one that can be read."""
+        broken: Exception = ValueError(f"{self.category} has no picture")
+        for records in self._layout.splits.values():
+            for path in (path for record in records for path in record.pictures.values()):
+                try:
+                    return picture_size(path)
+                except (FileNotFoundError, PictureError) as error:
+                    broken = error
+        raise broken
+
+
+class UnknownSplitError(KeyError, ValueError):
+    """A split that a category does not have: a KeyError, as a Mapping promises, that reads as a sentence."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class Category(Mapping[str, MultiLightDataset]):
+    """The splits of one category by name; made by `open_dataset`.
+
+    Attributes:
+        root, name: Where it lies: `root`/`name`.
+        layout: "eyecandies" or "folders".
+        lights: Light names, the union over all samples.
+        splits: Names of the splits that have samples.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.root = layout.folder.parent
+        self.name = layout.folder.name
+        self.layout = layout.kind
+        self.lights = tuple(layout.lights)
+        self.splits = tuple(layout.splits)
+        self._datasets = {split: MultiLightDataset(layout, split) for split in self.splits}
+
+    def __getitem__(self, split: str) -> MultiLightDataset:
+        if split not in self._datasets:
+            raise UnknownSplitError(f"{self.name} has no split {split!r}; its splits are {', '.join(self.splits)}")
+        return self._datasets[split]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._datasets)
+
+    def __len__(self) -> int:
+        return len(self._datasets)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{split} {len(dataset)}" for split, dataset in self.items())
+        return f"Category({self.name}: {sizes}; lights {', '.join(self.lights)})"
+
+    @property
+    def test_split(self) -> str:
+        """Name of the split with known truth: "test_public" or "test".
+
+        Raises:
+            ValueError: The category has neither.
+        """
+        for split in ("test_public", "test"):
+            if split in self._datasets:
+                return split
+        raise ValueError(
+            f"{self.name} has no test split (test_public or test); its splits are {', '.join(self.splits)}"
+        )
+
+
+def open_dataset(root: str | Path, category: str) -> Category:
+    """Open one category of a data set; lists files, reads none.
+
+    Args:
+        root: Folder that holds one folder a category.
+        category: Name of one of them.
+
+    Returns:
+        The category: `data["train"]`, `data.splits`, `data.lights`.
+
+    Raises:
+        FileNotFoundError: The root or the category does not exist.
+        ValueError: The folder follows neither layout, or the root is itself a category.
+    """
+    root = existing_root(root)
+    name = str(category).rstrip("/\\")
+    plain = bool(name) and name not in (".", "..") and not set(name) & {"/", "\\"}
+    layout = read_layout(root / name) if plain and (root / name).is_dir() else None
+    if layout is not None:
+        return Category(layout)
+    known = list_categories(root)
+    if not known:
+        raise ValueError(f"data set {root} {why_no_categories(root)}; `afrd check {root}` says more")
+    there = f"categories of {root}: {', '.join(known)}; `afrd check {root}` lists what is wrong with it"
+    if plain and (root / name).is_dir():
+        raise ValueError(f"{root / name} is not a category: expected {EXPECTED}; {there}")
+    raise FileNotFoundError(f"there is no category {category!r} in {root}; {there}")
+
+
+def parse_lights(wanted: str | Sequence[str | int] | None, available: Sequence[str]) -> tuple[str, ...]:
+    """The lights that somebody asked for, in the order of `available`.
+
+    Args:
+        wanted: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
+            `available`, counted from 0; text that is itself a light's name is that light. Repeated lights count once.
+        available: The light names there are.
+
+    Returns:
+        At least one of the names.
+
+    Raises:
+        ValueError: A light that is not there, or none at all.
+    """
+    if wanted is None or (isinstance(wanted, str) and wanted.strip().lower() == "all"):
+        return tuple(available)
+    parts = [part.strip() for part in wanted.split(",") if part.strip()] if isinstance(wanted, str) else list(wanted)
+    allowed = f"allowed are all, {', '.join(available)}, or their numbers 0 to {len(available) - 1}"
+    chosen = {_light_named(part, available, allowed) for part in parts}
+    if not chosen:
+        raise ValueError(f"no light is named in {wanted!r}; {allowed}")
+    return tuple(light for light in available if light in chosen)
+
+
+def _light_named(part: str | int, available: Sequence[str], allowed: str) -> str:
+    if isinstance(part, str) and part.strip() in available:
+        return part.strip()
+    digits = isinstance(part, str) and part.strip().isascii() and part.strip().isdigit()
+    number: object = int(part) if digits else part
+    if isinstance(number, SupportsIndex) and not isinstance(number, bool):
+        position = operator.index(number)
+        if 0 <= position < len(available):
+            return available[position]
+    raise ValueError(f"light {part!r} is not known; {allowed}")

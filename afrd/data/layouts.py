@@ -1,0 +1,263 @@
+"""Where the files of a multi-light data set lie: two folder layouts, recognised by looking, and what they say.
+
+Eyecandies (Bonfiglioli et al., ACCV 2022):
+    <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
+Folders, for one's own rig:
+    <root>/<category>/{train,val,test}/{good,<defect>}/<sample>/<light>.<ext>
+    <root>/<category>/ground_truth/<defect>/<sample>.png
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from afrd.data.images import is_picture, read_mask
+
+EYECANDIES_LIGHTS = ("spots", "bottom", "right", "top", "left", "box")  # image_0 .. image_5
+EYECANDIES_DEFECTS = ("bumps", "colors", "dents", "normals")
+SPLITS = {
+    "eyecandies": ("train", "val", "test_public", "test_private", "twins"),
+    "folders": ("train", "val", "test"),
+}
+EXPECTED = (
+    "<category>/train/data/<index>_image_<n>.png (Eyecandies) or "
+    "<category>/train/good/<sample>/<light>.png (folders of your own)"
+)
+
+_FILE = re.compile(r"([0-9]+)_(.+)\.[^.]+")
+_LIGHT_ITEM = re.compile(r"image_([0-9]+)")
+_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where the C library was built in
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files of one sample, found but not read. Pictures go by item: `image_5`, or the light's name in folders."""
+
+    name: str
+    folder: Path
+    prefix: str  # of the file names in `folder`: "25_", or nothing
+    pictures: Mapping[str, Path]
+    doubles: tuple[Path, ...] = ()  # files left aside because another one already is that item
+    mask: Path | None = None
+    defect_masks: Mapping[str, Path] | None = None  # defect type -> its own mask (Eyecandies)
+    metadata: Path | None = None
+    anomalous: bool | None = None  # what the place of the sample says
+    defects: tuple[str, ...] = ()
+    settled: bool = False  # True where the place decides and no file is asked
+
+    def picture(self, item: str) -> Path:
+        """File of an item; where there is none, the file that is missing."""
+        usual = next(iter(self.pictures.values()), Path("any.png")).suffix
+        return self.pictures.get(item, self.folder / f"{self.prefix}{item}{usual}")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One category on disk: which layout it follows, its lights (name -> item) and the records of its splits."""
+
+    kind: str
+    folder: Path
+    lights: Mapping[str, str]
+    splits: Mapping[str, tuple[Record, ...]]
+
+
+def natural(text: str) -> tuple:
+    """Sort key that puts image2 before image10."""
+    parts = re.split(r"([0-9]+)", text)  # text and digits take turns, so equal places compare alike
+    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), text
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """Folders in a folder, links followed, hidden ones left out, in natural order."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / name for name in sorted(names, key=natural)]
+
+
+def files(folder: Path) -> list[str]:
+    """Names of the files in a folder, links followed, hidden ones left out, sorted."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def layout_of(folder: Path) -> str | None:
+    """`eyecandies`, `folders`, or None where the folder is not a category."""
+    if any(_eyecandies_pictures(folder / split / "data") for split in SPLITS["eyecandies"]):
+        return "eyecandies"
+    samples = (s for split in SPLITS["folders"] for kind in subfolders(folder / split) for s in subfolders(kind))
+    return "folders" if any(any(map(is_picture, files(sample))) for sample in samples) else None
+
+
+def _eyecandies_pictures(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    with os.scandir(folder) as entries:
+        return any(_light_number(entry.name) is not None for entry in entries)
+
+
+def _light_number(name: str) -> int | None:
+    parts = _FILE.fullmatch(name)
+    item = _LIGHT_ITEM.fullmatch(parts[2]) if parts and is_picture(name) else None
+    return int(item[1]) if item else None
+
+
+def list_categories(root: str | Path) -> list[str]:
+    """Names of the categories in a data set's root folder.
+
+    Args:
+        root: Folder that holds one folder a category, in either layout.
+
+    Returns:
+        The names in natural order; empty where no folder follows a known layout.
+
+    Raises:
+        FileNotFoundError: `root` is not a folder.
+    """
+    root = existing_root(root)
+    return [folder.name for folder in subfolders(root) if layout_of(folder)]
+
+
+def existing_root(root: str | Path) -> Path:
+    """`root` as a Path; FileNotFoundError where it is not a folder."""
+    root = Path(root)
+    if not root.is_dir():
+        what = "is a file" if root.exists() else "does not exist"
+        raise FileNotFoundError(f"data set {root} {what}; expected a folder with {EXPECTED}")
+    return root
+
+
+def why_no_categories(root: Path) -> str:
+    """The rest of the sentence about a root that holds no category, with what to pass instead where that is plain."""
+    if layout_of(root):
+        whole = root.resolve()
+        return f"is itself one category; pass its parent folder {whole.parent} and the category {whole.name}"
+    for inner in subfolders(root):
+        if any(layout_of(folder) for folder in subfolders(inner)):
+            return f"holds no category, but its folder {inner.name} does; pass {inner} instead"
+    return f"holds no category; expected {EXPECTED}"
+
+
+def read_layout(folder: Path) -> Layout | None:
+    """Find every sample of a category; None where the folder follows neither layout. Opens no file."""
+    kind = layout_of(folder)
+    if kind is None:
+        return None
+    find = _eyecandies_records if kind == "eyecandies" else _folder_records
+    found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
+    splits = {split: records for split, records in found.items() if records}
+    items = sorted({item for records in splits.values() for record in records for item in record.pictures}, key=natural)
+    names = items if kind == "folders" else [item.replace("image_", "light") for item in items]
+    if kind == "eyecandies" and items == [f"image_{n}" for n in range(len(EYECANDIES_LIGHTS))]:
+        names = list(EYECANDIES_LIGHTS)
+    return Layout(kind, folder, dict(zip(names, items, strict=True)), splits)
+
+
+def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
+    folder = category / split / "data"
+    pictures: dict[str, dict[str, Path]] = {}
+    extras: dict[str, dict[str, Path]] = {}
+    doubles: dict[str, list[Path]] = {}
+    for name in files(folder):
+        parts = _FILE.fullmatch(name)
+        if parts is None:
+            continue
+        index, item = parts[1], parts[2]
+        if (number := _light_number(name)) is not None:
+            known = pictures.setdefault(index, {})
+            if known.setdefault(f"image_{number}", folder / name) != folder / name:
+                doubles.setdefault(index, []).append(folder / name)
+        elif item == "metadata" and name.lower().endswith((".yaml", ".yml")):
+            extras.setdefault(index, {})["metadata"] = folder / name
+        elif (item == "mask" or item.endswith("_mask")) and is_picture(name):
+            extras.setdefault(index, {})[item] = folder / name
+    # the padding differs from split to split, so the number decides the order; an index without a picture but with
+    # other files is a sample whose pictures are all missing
+    for index in sorted(pictures.keys() | extras.keys(), key=lambda text: (int(text), text)):
+        own = extras.get(index, {}) if split != "twins" else {}
+        yield Record(
+            name=index,
+            folder=folder,
+            prefix=f"{index}_",
+            pictures=pictures.get(index, {}),
+            doubles=tuple(doubles.get(index, ())),
+            mask=own.get("mask"),
+            defect_masks={item[: -len("_mask")]: path for item, path in own.items() if item.endswith("_mask")},
+            metadata=own.get("metadata"),
+            anomalous=None if split.startswith("test") else False,
+            settled=split == "twins",
+        )
+
+
+def _folder_records(category: Path, split: str) -> Iterator[Record]:
+    kinds = sorted(subfolders(category / split), key=lambda kind: kind.name != "good")  # good first, then as they were
+    for kind in kinds:
+        truth = category / "ground_truth" / kind.name
+        masks = {Path(name).stem: truth / name for name in reversed(files(truth)) if is_picture(name)}
+        good = kind.name == "good"
+        for sample in subfolders(kind):
+            pictures: dict[str, Path] = {}
+            doubles = []
+            for name in filter(is_picture, files(sample)):
+                if pictures.setdefault(Path(name).stem, sample / name) != sample / name:
+                    doubles.append(sample / name)
+            yield Record(
+                name=f"{kind.name}/{sample.name}",
+                folder=sample,
+                prefix="",
+                pictures=pictures,
+                doubles=tuple(doubles),
+                mask=masks.get(sample.name),
+                anomalous=not good,
+                defects=() if good else (kind.name,),
+                settled=True,
+            )
+
+
+def read_metadata(path: Path) -> dict[str, bool]:
+    """The flags of a `metadata.yaml`: every key whose value is 0 or 1.
+
+    Raises:
+        ValueError: It is not YAML with named values, or `anomalous` or a defect type is something else than 0 or 1.
+    """
+    try:
+        values = yaml.load(path.read_bytes(), Loader=_YamlLoader)
+    except (yaml.YAMLError, UnicodeError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} holds no 'name: value' lines; expected anomalous: 0 or 1")
+    for key in ("anomalous", *EYECANDIES_DEFECTS):
+        if key in values and values[key] not in (0, 1):
+            raise ValueError(f"{path} says {key}: {values[key]!r}; expected 0 or 1")
+    return {str(key): bool(value) for key, value in values.items() if value in (0, 1)}
+
+
+def truth(record: Record) -> tuple[bool | None, tuple[str, ...]]:
+    """Whether a sample is anomalous (None: not known) and its defect types.
+
+    Asked in this order: the place of the sample where that decides, its metadata, any nonzero pixel of its masks, and
+    last what its split promises.
+    """
+    if record.settled:
+        return record.anomalous, record.defects
+    masks = record.defect_masks or {}
+    if record.metadata is not None:
+        flags = read_metadata(record.metadata)
+        types = tuple(sorted(key for key in flags if flags[key] and (key in EYECANDIES_DEFECTS or key in masks)))
+        if "anomalous" in flags or any(key in flags for key in EYECANDIES_DEFECTS):
+            anomalous = flags.get("anomalous", bool(types))
+            return anomalous, types if anomalous else ()
+    if record.mask is not None or masks:
+        types = tuple(sorted(key for key, path in masks.items() if bool(read_mask(path).any())))
+        anomalous = bool(read_mask(record.mask).any()) if record.mask is not None else bool(types)
+        return anomalous, types if anomalous else ()
+    return record.anomalous, record.defects

@@ -1,0 +1,225 @@
+"""The pictures of one sample as somebody brings them: matched to a run's lights, read, and made one size.
+
+lights = match_lights(["part_left.png", "part_top.png"], run.lights)        # ["left", "top"]
+uploads = [Upload(path, path.name, light) for path, light in zip(paths, lights)]
+sample, notes = read_uploads(uploads, run.lights)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from afrd.data.dataset import Sample
+from afrd.data.images import PictureError, decode, is_picture
+from afrd.data.layouts import natural
+
+LARGEST = 60_000_000  # pixels of a picture that is still decoded
+SIDE = 1024  # pixels; larger pictures are shrunk: no teacher here reads more
+PROPORTION = 0.01  # relative difference of proportions that is taken for the same
+_EYECANDIES = re.compile(r"(?:.*_)?image_([0-9]+)")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One picture: where it lies, what its owner calls it, and the light it is of (None: it is left out)."""
+
+    path: Path
+    name: str
+    light: str | None = None
+
+
+def match_lights(names: Sequence[str], lights: Sequence[str]) -> list[str | None]:
+    """Which light each file is of, as far as the names tell; a guess, to be shown and corrected.
+
+    A file whose name is a light's, or holds one as a word (`part-07_left.png`), is of this light. Files named as in
+    Eyecandies (`25_image_3.png`) go by number. Where no name tells anything, the files are taken in the order of their
+    names for the lights in the run's order.
+
+    Args:
+        names: file names.
+        lights: of the run.
+
+    Returns:
+        A light or None for each name, in the same order; two files can have the same light.
+    """
+    found = [named_light(name, lights) for name in names]
+    if any(light is not None for light in found):
+        return found
+    numbers = [_EYECANDIES.fullmatch(Path(name).stem) for name in names]
+    if all(numbers) and all(number is not None and int(number[1]) < len(lights) for number in numbers):
+        return [lights[int(number[1])] for number in numbers if number is not None]
+    places = sorted(range(len(names)), key=lambda i: (natural(names[i]), i))
+    found = [None] * len(names)
+    for place, light in zip(places, lights, strict=False):
+        found[place] = light
+    return found
+
+
+def added(before: Sequence[Upload], new: Sequence[Upload], lights: Sequence[str]) -> tuple[Upload, ...]:
+    """The pictures there were, and new ones with their lights; a new one takes the place of the old one of its light.
+
+    So a missing picture can be brought later, and the pictures of the next part replace those of this one.
+
+    Args:
+        before: pictures with their lights.
+        new: pictures whose lights are to be guessed, see `match_lights`; names that tell nothing are of the lights that
+            have no picture yet, where there are enough.
+        lights: of the run.
+    """
+    names = [upload.name for upload in new]
+    candidates = [i for i, name in enumerate(names) if is_picture(name)] or list(range(len(names)))
+    taken = {upload.light for upload in before}
+    free = [light for light in lights if light not in taken]
+    told = any(named_light(name, lights) for name in names)
+    among = lights if told or len(candidates) > len(free) else free
+    guessed = dict(zip(candidates, match_lights([names[i] for i in candidates], among), strict=True))
+    brought = [replace(upload, light=guessed.get(i)) for i, upload in enumerate(new)]
+    replaced = {upload.light for upload in brought if upload.light is not None}
+    return (*(upload for upload in before if upload.light not in replaced), *brought)
+
+
+def named_light(name: str, lights: Sequence[str]) -> str | None:
+    """The one light that a file name names; None where it names none, or several."""
+    stem = Path(name).stem
+    same = [light for light in lights if light.casefold() == stem.casefold()]
+    if same:
+        return stem if stem in same else same[0] if len(same) == 1 else None
+    words = _words(stem)
+    held = {light: _words(light) for light in lights if _holds(words, _words(light))}
+    # `top` says nothing in a name that holds `top left`, which is a light too
+    longest = [light for light in held if not any(_holds(o, held[light]) and o != held[light] for o in held.values())]
+    return longest[0] if len(longest) == 1 else None
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W_]+", text.casefold())
+
+
+def _holds(words: list[str], part: list[str]) -> bool:
+    return bool(part) and any(words[i : i + len(part)] == part for i in range(len(words) - len(part) + 1))
+
+
+def read_uploads(
+    uploads: Sequence[Upload], lights: Sequence[str], name: str = "your sample", side: int = SIDE
+) -> tuple[Sample, list[str]]:
+    """The sample that these pictures show, and what was done to them.
+
+    Colour, grey, palettes, CMYK, 8 and 16 bit are read, and pictures are turned upright as their EXIF says. Pictures of
+    the same proportions are brought to the size of the smallest.
+
+    Args:
+        uploads: at most one a light; those without a light are left out.
+        lights: that there may be, in the order that the sample gets.
+        name: of the sample.
+        side: longer side in pixels to which larger pictures are shrunk.
+
+    Returns:
+        A `Sample` without label and mask, and sentences for its owner, such as that pictures were resized.
+
+    Raises:
+        ValueError: No picture, an unknown light, two pictures for one light, pictures of different proportions, or a
+            file that is no picture, is damaged, too large or has several frames; in one sentence, with its name.
+    """
+    chosen = [upload for upload in uploads if upload.light is not None]
+    if not chosen:
+        raise ValueError(f"no picture has a light; choose for at least one which of {', '.join(lights)} it is")
+    owner: dict[str, Upload] = {}
+    for upload in chosen:
+        assert upload.light is not None
+        if upload.light not in lights:
+            raise ValueError(f"{upload.name} is of light {upload.light!r}, but the run knows {', '.join(lights)}")
+        if upload.light in owner:
+            both = f"{owner[upload.light].name} and {upload.name}"
+            raise ValueError(f"light {upload.light!r} has two pictures, {both}; leave one out or give it another light")
+        owner[upload.light] = upload
+    found = [(owner[light], *read_upload(owner[light], side)) for light in lights if light in owner]
+    _same_proportions([(upload, size) for upload, _, size in found])
+    notes = []
+    sizes = {size for _, _, size in found}
+    smallest = min(sizes)
+    height, width = _fitted(smallest, side)
+    if len(sizes) > 1:
+        notes.append(f"The pictures have {len(sizes)} sizes and the same proportions; they were made {width}×{height}.")
+    elif (height, width) != smallest:
+        notes.append(f"The pictures were shrunk from {_text(smallest)} to {width}×{height}.")
+    missing = [light for light in lights if light not in owner]
+    if missing:
+        notes.append(f"Without a picture, and so without a say: {', '.join(missing)}.")
+    images = torch.stack([_resized(image, (height, width)) for _, image, _ in found])  # (L, 3, H, W)
+    return Sample(name, images, tuple(upload.light or "" for upload, _, _ in found)), notes
+
+
+def read_upload(upload: Upload, side: int = SIDE) -> tuple[Tensor, tuple[int, int]]:
+    """One picture, its pixels put together by whole blocks where it is at least twice as large as `side`.
+
+    Returns:
+        (3, h, w) float32 in 0..1, and the (H, W) of the picture itself, upright.
+
+    Raises:
+        ValueError: it is no picture, damaged, too large, or has several frames; in one sentence, with its name.
+    """
+    try:
+        with Image.open(upload.path) as picture:  # the header only
+            width, height = picture.size
+            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # phones: a preview behind it
+    except Image.DecompressionBombError:
+        width, height, frames = LARGEST, LARGEST, 1
+    except (OSError, ValueError, SyntaxError, TypeError, OverflowError):
+        raise ValueError(f"{upload.name} cannot be read as a picture; export it as PNG, JPEG, BMP or TIFF") from None
+    if width * height > LARGEST:
+        raise ValueError(f"{upload.name} has more than {LARGEST // 1_000_000} million pixels; shrink it first")
+    if frames > 1:
+        raise ValueError(f"{upload.name} holds {frames} pictures (animation or pages); save the one that is meant")
+    try:
+        values = decode(upload.path)  # (H, W) or (H, W, 3)
+    except PictureError as error:
+        raise ValueError(f"{upload.name} {error.reason}") from None
+    size = (values.shape[0], values.shape[1])
+    block = max(1, max(size) // side)
+    rows, columns = (max(1, length // block) for length in size)
+    most = 65535 if values.dtype == np.uint16 else 255
+    if block > 1 and min(size) >= block:
+        cut = values[: rows * block, : columns * block]
+        values = cut.reshape(rows, block, columns, block, *values.shape[2:]).mean((1, 3), dtype=np.float32)
+    pixels = torch.from_numpy(values.astype(np.float32) / most)
+    image = pixels.expand(3, -1, -1) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    return image.contiguous(), size
+
+
+def _same_proportions(found: Sequence[tuple[Upload, tuple[int, int]]]) -> None:
+    first, size = found[0]
+    for other, its_size in found[1:]:
+        if not _alike(its_size, size):
+            raise ValueError(
+                f"{other.name} is {_text(its_size)} pixels, but {first.name} is {_text(size)}; the pictures of a "
+                "sample must have one size, or at least the same proportions"
+            )
+
+
+def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    a, b = one[0] * other[1], other[0] * one[1]
+    return abs(a - b) <= PROPORTION * max(a, b)
+
+
+def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = min(1.0, side / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    if tuple(image.shape[-2:]) == size:
+        return image
+    return F.interpolate(image[None], size, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]}"

@@ -1,0 +1,3 @@
+from .prepare import Preparation
+
+__all__ = ["Preparation"]

@@ -1,0 +1,153 @@
+"""Predictions on a split: a table and the maps behind it; thresholds, intervals and paired comparisons."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from afrd.files import load_json, replacing, save_json
+from afrd.metrics.bootstrap import Resampler
+from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
+from afrd.metrics.threshold import Threshold
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one method said of one split.
+
+    Attributes:
+        table: a row a sample: `sample`, `anomalous` (True, False, None unknown), `defects` (joined by +), `score`,
+            `verdict` (empty without a threshold).
+        maps: (N, H, W) float32 anomaly maps, in the order of the table.
+        masks: (N, H, W) bool; rows whose truth is not known are False and not `masked`.
+        masked: (N,) bool, the samples whose defective pixels are known.
+        method: what made them, lights included, to be read by people.
+        lights: those that were used.
+        threshold: that of the verdicts.
+    """
+
+    table: pd.DataFrame
+    maps: np.ndarray
+    masks: np.ndarray
+    masked: np.ndarray
+    method: str
+    lights: tuple[str, ...]
+    threshold: Threshold | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """All of `METRICS`, over the samples with known truth; NaN where one is not defined."""
+        return dict(self._metrics)
+
+    @cached_property
+    def _metrics(self) -> dict[str, float]:
+        known = self._known()
+        result = dict.fromkeys(METRICS, math.nan)
+        if known.any():
+            result |= image_metrics(self._labels()[known], self.table.score.to_numpy()[known])
+        if self.masked.any():
+            result |= pixel_metrics(self.masks[self.masked], self.maps[self.masked])
+        return result
+
+    def intervals(self, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+        """Bootstrap intervals over the samples: index metric, columns `value`, `low`, `high`."""
+        draws = self._draws(repeats, seed)
+        edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        metrics = self.metrics()
+        return pd.DataFrame(
+            {"value": [metrics[m] for m in METRICS], "low": edges[0], "high": edges[1]}, index=list(METRICS)
+        )
+
+    def compare(self, other: Predictions, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+        """This method minus another on the same samples, with paired bootstrap intervals.
+
+        Samples are drawn with replacement, the same ones for both methods. Pixel metrics of a draw are computed from
+        histograms of 4096 equally filled bins, which agree with the exact values to about 1e-3.
+
+        Returns:
+            Index metric; columns `this`, `other`, `difference`, `low`, `high` (of the difference), `better` (the
+            interval lies above zero).
+
+        Raises:
+            ValueError: the two are about different samples.
+        """
+        if list(self.table["sample"]) != list(other.table["sample"]):
+            raise ValueError(f"{self.method} and {other.method} are about different samples and cannot be compared")
+        draws = self._draws(repeats, seed) - other._draws(repeats, seed)
+        edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        here, there = self.metrics(), other.metrics()
+        table = pd.DataFrame(
+            {"this": [here[m] for m in METRICS], "other": [there[m] for m in METRICS]}, index=list(METRICS)
+        )
+        table["difference"] = table.this - table.other
+        table["low"], table["high"] = edges
+        table["better"] = table.low > 0
+        return table
+
+    def save(self, folder: Path) -> None:
+        """Writes `table.csv`, `maps.npy`, `masks.npy`, then `about.json`, which makes the set whole."""
+        with replacing(folder / "table.csv") as path:
+            self.table.to_csv(path, index=False)
+        for name, array in (("maps", self.maps), ("masks", np.packbits(self.masks, axis=-1))):
+            with replacing(folder / f"{name}.npy") as path:
+                np.save(path, array, allow_pickle=False)
+        about = {
+            "method": self.method,
+            "lights": list(self.lights),
+            "masked": self.masked.tolist(),
+            "threshold": asdict(self.threshold) if self.threshold else None,
+            "metrics": {k: None if math.isnan(v) else v for k, v in self.metrics().items()},
+        }
+        save_json(folder / "about.json", about)
+
+    @staticmethod
+    def load(folder: str | Path) -> Predictions:
+        """Raises ValueError naming the file that is missing or broken."""
+        folder = Path(folder)
+        about = load_json(folder / "about.json")
+        try:
+            table = pd.read_csv(folder / "table.csv", dtype={"sample": str}, keep_default_na=False)
+            table["anomalous"] = [{"True": True, "False": False}.get(str(value)) for value in table.anomalous]
+            table["anomalous"] = table.anomalous.astype(object)
+            maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)
+            packed = np.load(folder / "masks.npy", allow_pickle=False)
+            masks = np.unpackbits(packed, axis=-1, count=maps.shape[-1]).astype(bool)
+            threshold = Threshold(**about["threshold"]) if about["threshold"] else None
+            return Predictions(
+                table, maps, masks, np.array(about["masked"]), about["method"], tuple(about["lights"]), threshold
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ValueError(f"predictions in {folder} cannot be read ({error}); run `afrd evaluate` again") from error
+
+    def _labels(self) -> np.ndarray:
+        return np.array([label is True for label in self.table.anomalous])
+
+    def _known(self) -> np.ndarray:
+        return np.array([label is not None for label in self.table.anomalous])
+
+    def _draws(self, repeats: int, seed: int) -> np.ndarray:
+        """(repeats, metrics), remembered: one method is compared with many."""
+        if (repeats, seed) not in self._drawn:
+            self._drawn[repeats, seed] = self.resampler.draw(repeats, seed)
+        return self._drawn[repeats, seed]
+
+    @cached_property
+    def _drawn(self) -> dict[tuple[int, int], np.ndarray]:
+        return {}
+
+    @cached_property
+    def resampler(self) -> Resampler:
+        """Metrics of any draw of the samples with known truth, in the order of the table."""
+        known = self._known()
+        return Resampler(
+            self._labels()[known],
+            self.table.score.to_numpy()[known],
+            self.masks[known],
+            self.maps[known],
+            self.masked[known],
+        )

@@ -1,0 +1,141 @@
+"""From features to errors on a grid, and on to maps at a picture's size: what every method here ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Size, Tensor
+from torchvision.transforms.functional import gaussian_blur
+
+from afrd.model.fusion import fuse_evidence
+
+EXCUSED = 0.5  # of the evidence that the most similar good patches raised; see docs/method.md
+SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a model found, on the grid of the finest scale, before it is brought to a picture's size.
+
+    Attributes:
+        errors: (B, L, h, w); with target `fused` (B, 1, h, w), one for all lights.
+        weights: (B, L, h, w), not negative; attention is a light's part in their sum over the lights present. With
+            target `lights` how plainly each shows that something is wrong, with target `fused` its share in the fused
+            features.
+        present: (B, L) bool.
+    """
+
+    errors: Tensor
+    weights: Tensor
+    present: Tensor
+
+    @property
+    def fused(self) -> bool:
+        return self.errors.shape[1] < self.weights.shape[1]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the evidence is made of, smoothed, on the grid of the finest scale: (B, L, h, w) each.
+
+    Attributes:
+        scales: per scale the student's errors e exp(-v / 2); S is their sum.
+        plain: the sum of e over the scales.
+        contrast: of the pictures (`afrd.model.inputs.local_contrast`).
+        distance, usual: D and U of `afrd.model.patch_memory`; None without a memory.
+        shares: of the lights in the fused features; None with target `lights`.
+    """
+
+    scales: list[Tensor]
+    plain: Tensor
+    contrast: Tensor
+    distance: Tensor | None
+    usual: Tensor | None
+    shares: Tensor | None
+
+    def errors(self) -> Tensor:
+        """E: S, the sum of the scales, or with a memory max(0, sqrt(S D) - U / 2)."""
+        errors = torch.stack(self.scales).sum(0)
+        if self.distance is None or self.usual is None:
+            return errors
+        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
+
+    def weights(self) -> Tensor:
+        """How plainly each light shows that something is wrong: E times plain error times contrast.
+
+        A cosine error says which part of what is seen was not expected, whatever its strength; the contrast says how
+        strong that is: their product estimates the difference to a good part. With target `fused` the lights' shares.
+        """
+        return self.errors() * self.plain * self.contrast if self.shares is None else self.shares
+
+    def evidence(self, present: Tensor) -> Evidence:
+        return Evidence(self.errors(), self.weights(), present)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """`anomaly_map` (B, H, W) = sum over lights of `attention` * `light_maps`, both (B, L, H, W); `score` (B,).
+
+    `attention` sums to 1 over the lights, and is 0 for an absent one, as is its light map. With target `fused` there is
+    one error only, which stands in every present light's map.
+    """
+
+    anomaly_map: Tensor
+    light_maps: Tensor
+    attention: Tensor
+    score: Tensor
+
+
+def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> list[Tensor]:
+    """1 - cosine over the channels at every place: (B, L, C, h, w) twice -> (B, L, h, w), per scale, in 0..2."""
+    errors = []
+    for r, f in zip(regressed, features, strict=True):
+        r = r.float()
+        f = torch.empty_like(r).copy_(f)  # in the layout of r, else each product below would read one of them in jumps
+        # Half the memory traffic of F.cosine_similarity, which matters on a CPU.
+        lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
+        errors.append(1 - (r * f).sum(2) / lengths)
+    return errors
+
+
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of several batches in one piece."""
+    return Evidence(
+        torch.cat([part.errors for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        torch.cat([part.present for part in parts]),
+    )
+
+
+def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
+    """Maps at a picture's size (H, W); `fusion` says how evidence is put together where there is one error a light."""
+    weights = resize(evidence.weights, size).clamp_min(0.0)
+    light_maps = resize(evidence.errors, size).clamp_min(0.0).expand_as(weights)
+    how = "attention" if evidence.fused else fusion
+    anomaly_map, attention = fuse_evidence(light_maps, weights, evidence.present, how)
+    light_maps = light_maps * evidence.present[:, :, None, None]
+    return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
+
+
+def light_by_light(evidence: Evidence, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """One sample's error maps and weights (L, H, W) at a picture's size: what any set of its lights is fused of."""
+    row = slice(index, index + 1)
+    light_maps, weights = (resize(part[row], size)[0].clamp_min(0.0) for part in (evidence.errors, evidence.weights))
+    return light_maps, weights
+
+
+def resize(maps: Tensor, size: tuple[int, int] | Size) -> Tensor:
+    """Bilinear, (B, L, h, w) -> (B, L, H, W)."""
+    if maps.shape[-2:] == tuple(size):
+        return maps
+    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+
+def smooth(maps: Tensor) -> Tensor:
+    """Gaussian of sigma `SMOOTHING` times the longer side, on (B, L, h, w)."""
+    sigma = SMOOTHING * max(maps.shape[-2:])
+    radius = min(max(1, round(4 * sigma)), min(maps.shape[-2:]) - 1)
+    return gaussian_blur(maps, [2 * radius + 1] * 2, [sigma] * 2) if radius > 0 else maps

@@ -1,0 +1,151 @@
+"""Putting lights together: what they tell (evidence) or what the teacher saw in them (features).
+
+Everywhere `present` (B, L) says which lights there are; an absent light has no influence, whatever stands in its place.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+FUSIONS = ("attention", "mean", "max", "concat")
+LEAST = 1e-12  # weight of a light that tells nothing: where none does, all count alike
+
+
+def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str = "attention") -> tuple[Tensor, Tensor]:
+    """One map out of the lights' error maps, and how much each light had to say at each place.
+
+    With E_l the error of light l and a_l its weight, the anomaly map is sum_l a_l E_l, where
+
+        attention   a_l = w_l / sum_k w_k, with w_l how plainly light l shows that something is wrong; the unit of w
+                    does not matter
+        mean        a_l = 1 / number of lights present
+        max         a_l = 1 where E_l is largest, else 0
+
+    One light alone has weight 1 everywhere, so its map is that of single-light reverse distillation.
+
+    Args:
+        evidence: (B, L, H, W), not negative.
+        weights: (B, L, H, W), not negative, w above; only attention looks at them.
+        present: (B, L) bool, at least one light a sample.
+        how: `attention`, `mean` or `max`.
+
+    Returns:
+        The anomaly map (B, H, W) and the weights (B, L, H, W), which sum to 1 over the lights.
+    """
+    there = present[:, :, None, None]
+    evidence = evidence.masked_fill(~there, 0.0)
+    if how == "attention":
+        weights = weights.clamp_min(LEAST).masked_fill(~there, 0.0)
+        weights = weights / weights.sum(1, keepdim=True)
+    elif how == "mean":
+        weights = (there / there.sum(1, keepdim=True)).expand_as(evidence).to(evidence.dtype)
+    elif how == "max":
+        winner = evidence.masked_fill(~there, -1.0).argmax(1, keepdim=True)
+        weights = torch.zeros_like(evidence).scatter_(1, winner, 1.0)
+    else:
+        raise ValueError(f"evidence cannot be fused by {how!r}; choose attention, mean or max")
+    return (weights * evidence).sum(1), weights
+
+
+class FeatureFusion(nn.Module):
+    """The lights' features of each scale made one, before the bottleneck: AFRD as its abstract describes it.
+
+    attention   per scale and place, a softmax over the lights present of a score that a small network gives to each
+                light's features (1x1 convolutions and an embedding of the light)
+    mean, max   over the lights present
+    concat      a 1x1 convolution over all lights' channels, absent ones being zero
+    """
+
+    def __init__(self, channels: tuple[int, ...], lights: int, how: str) -> None:
+        super().__init__()
+        if how not in FUSIONS:
+            raise ValueError(f"fusion {how!r} is not known; choose one of {', '.join(FUSIONS)}")
+        self.how = how
+        if how == "attention":
+            self.score = nn.ModuleList(LightScore(c, lights) for c in channels)
+        elif how == "concat":
+            # Begins as the mean of the lights, plus noise.
+            self.mix = nn.ParameterList(
+                torch.eye(c).expand(lights, c, c) / lights + torch.randn(lights, c, c) * (0.1 / (lights * c) ** 0.5)
+                for c in channels
+            )
+
+    def forward(self, features: list[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Fuses (B, L, C, h, w) of each scale.
+
+        Returns:
+            Fused features (B, C, h, w), and each light's share (B, L, h, w) in them, summing to 1: the attention;
+            1/L for the mean; the part of the channels a light wins for max; for concat the part of the summed
+            magnitudes of the lights' contributions.
+        """
+        fused, shares = [], []
+        for scale, f in enumerate(features):
+            there = present[:, :, None, None, None]
+            f = f.masked_fill(~there, 0.0)
+            if self.how == "attention":
+                logits = self.score[scale](f).masked_fill(~there[:, :, 0], -torch.inf)
+                share = logits.softmax(1)  # (B, L, h, w)
+                fused.append((share[:, :, None] * f).sum(1))
+            elif self.how == "mean":
+                share = (there[:, :, 0] / there[:, :, 0].sum(1, keepdim=True)).expand(f[:, :, 0].shape).to(f.dtype)
+                fused.append((share[:, :, None] * f).sum(1))
+            elif self.how == "max":
+                best, winner = f.masked_fill(~there, -torch.inf).max(1)  # (B, C, h, w)
+                share = torch.stack([(winner == light).float().mean(1) for light in range(f.shape[1])], 1)
+                fused.append(best)
+            else:
+                parts = torch.einsum("ldc,blchw->bldhw", self.mix[scale], f)
+                size = parts.detach().norm(dim=2)
+                share = size / size.sum(1, keepdim=True).clamp_min(1e-12)
+                fused.append(parts.sum(1))
+            shares.append(share)
+        return fused, shares
+
+
+class LightScore(nn.Module):
+    """The logit of each light at each place, from that light's own features."""
+
+    def __init__(self, channels: int, lights: int, hidden: int = 32) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(channels, hidden, 1)
+        self.light = nn.Parameter(torch.zeros(lights, hidden, 1, 1))
+        self.outer = nn.Conv2d(hidden, 1, 1, bias=False)
+        nn.init.zeros_(self.outer.weight)  # attention begins as the mean
+
+    def forward(self, features: Tensor) -> Tensor:
+        hidden = self.inner(features.flatten(0, 1)).unflatten(0, features.shape[:2])  # (B, L, hidden, h, w)
+        return self.outer((hidden + self.light).tanh().flatten(0, 1)).unflatten(0, features.shape[:2])[:, :, 0]
+
+
+def coalition_maps(evidence: Tensor, weights: Tensor, members: Tensor, fusion: str) -> Tensor:
+    """Anomaly maps of many sets of lights at once; that of the empty set is zero.
+
+    With attention the map of a set is the quotient of two sums over its lights, of w E and of w, so that all sets are
+    two matrix products; it agrees with `fuse_evidence` up to rounding.
+
+    Args:
+        evidence: (L, ...) not negative, every light's error map E.
+        weights: (L, ...) not negative, w; only attention looks at them.
+        members: (K, L) bool, the sets.
+        fusion: `attention`, `mean` or `max`.
+
+    Returns:
+        (K, ...) anomaly maps.
+    """
+    place = evidence.shape[1:]
+    flat = evidence.flatten(1)  # (L, P)
+    inside = members.to(flat.dtype)
+    if fusion == "attention":
+        telling = weights.flatten(1).clamp_min(LEAST)
+        found = (inside @ (telling * flat)) / (inside @ telling).clamp_min(LEAST)  # the empty set has no sum
+    elif fusion == "mean":
+        found = (inside @ flat) / inside.sum(1, keepdim=True).clamp_min(1)
+    elif fusion == "max":
+        found = flat.new_zeros(len(members), flat.shape[1])
+        for light, map_ in enumerate(flat):
+            rows = members[:, light].nonzero()[:, 0]
+            found[rows] = torch.maximum(found[rows], map_)
+    else:
+        raise ValueError(f"evidence cannot be fused by {fusion!r}; choose attention, mean or max")
+    return found.unflatten(1, place)

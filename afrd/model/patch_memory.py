@@ -1,0 +1,169 @@
+"""What good parts looked like, remembered patch by patch.
+
+PatchCore's idea (Roth et al., CVPR 2022, section 3) on the teacher features that the student reads: the distance to
+the nearest remembered patch of a good part is an error. Every light has a memory of its own. The patches are a random
+choice, where PatchCore thins them out greedily. AFRD weighs its student's errors by it (`afrd.model.afrd`), and keeps with
+every patch how much evidence it raised itself, though its part was good; alone, as `PatchMemory`, it is what people
+would use without training, to compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from afrd.model.evidence import Evidence, Maps, Parts, resize, smooth, to_maps
+from afrd.runs.feature_store import Features
+
+if TYPE_CHECKING:
+    from afrd.model.config import ModelConfig
+
+TOGETHER = 128  # places that are looked up at a time: their distances stay in a processor's cache
+PATCHES = 4096  # remembered for each light where the memory stands alone
+REACH = 0.1  # of the mean squared distance between parts: how far what is usual of a patch holds around it
+
+
+class PatchBank(nn.Module):
+    """Remembered patches of each light.
+
+    Args:
+        lights: how many.
+        channels: of all scales together.
+        patches: how many to remember of each light.
+    """
+
+    patches: Tensor  # (L, patches, channels) float16, as precise as the stored features
+    usual: Tensor  # (L, patches) float32, the evidence of each patch in its own good part; 0 where nobody asked
+    reach: Tensor  # (L,) float32, the squared distance over which that fades
+
+    def __init__(self, lights: int, channels: int, patches: int) -> None:
+        super().__init__()
+        self.wanted = patches
+        self.register_buffer("patches", torch.zeros(lights, 0, channels, dtype=torch.float16))
+        self.register_buffer("usual", torch.zeros(lights, 0))
+        self.register_buffer("reach", torch.ones(lights))
+        self.register_load_state_dict_pre_hook(_make_room)
+
+    def fill(
+        self,
+        features: Features,
+        index: Sequence[int],
+        positions: Sequence[int],
+        seed: int,
+        errors_of: Callable[[list[Tensor]], Tensor] | None = None,
+    ) -> None:
+        """Remembers patches of each light, drawn at random from the samples at `index`, as many from each sample.
+
+        With `errors_of`, each patch keeps its usual evidence sqrt(S D): S its error, D the distance to the nearest
+        remembered patch of *another* sample, as a patch of a new part would have it. One sample alone tells none.
+
+        Args:
+            features: of good samples.
+            index: which of them.
+            positions: of this model's lights in `features`.
+            seed: of the choice.
+            errors_of: the student's errors S (1, L, h, w) of one sample's features (1, L, C, h, w) per scale.
+        """
+        height, width = features.scales[0].shape[-2:]
+        generator = torch.Generator().manual_seed(seed)
+        share = min(1.0, self.wanted / (len(index) * height * width))
+        kept: list[Tensor] = []
+        errors: list[Tensor] = []
+        each = max(1, round(share * height * width))  # the same number from every sample, so that none is forgotten
+        for i in index:
+            sample = [f.to(self.patches.device).float() for f in features.batch([i], list(positions))]
+            chosen = torch.randperm(height * width, generator=generator)[:each].to(self.patches.device)
+            kept.append(embed(sample)[0][:, chosen].half())  # (L, each, C)
+            if errors_of is not None:
+                errors.append(errors_of(sample)[0].flatten(1)[:, chosen])
+        self.patches = torch.cat(kept, 1)
+        self.usual, self.reach = self.patches.new_zeros(self.patches.shape[:2]).float(), torch.ones_like(self.reach)
+        if errors_of is not None and len(kept) > 1:
+            owner = torch.arange(len(kept), device=self.patches.device).repeat_interleave(each)
+            own = owner[:, None] == owner
+            for light, (patches, error) in enumerate(zip(self.patches.float(), torch.cat(errors, 1), strict=True)):
+                distance = torch.cdist(patches, patches).masked_fill_(own, torch.inf).amin(-1)
+                self.usual[light] = (error * distance).sqrt()
+                self.reach[light] = REACH * distance.square().mean().clamp_min(1e-6)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Looks every place up: (B, L, C, h, w) per scale.
+
+        Returns:
+            The distance d to the nearest remembered patch, and the usual evidence of the patches around: their mean
+            with weights exp(-d^2 / reach), kernel regression as of Nadaraya and Watson (1964), which the nearest ones
+            decide and which has a gradient. Both (B, L, h, w).
+        """
+        places = embed([f.float() for f in features]).transpose(0, 1).flatten(1, 2)  # (L, B places, C)
+        known = self.patches.float()
+        # -d^2 / reach without the term that is the same for all patches, in one matrix product
+        towards = (2 * known.mT / self.reach[:, None, None]).contiguous()
+        shift = -known.square().sum(-1) / self.reach[:, None]
+        found = [self._look_up(part, known, towards, shift[:, None]) for part in places.split(TOGETHER, 1)]
+        grid = (-1, *features[0].shape[-2:])
+        distance, usual = (torch.cat(part, 1).unflatten(1, grid).transpose(0, 1) for part in zip(*found, strict=True))
+        return distance, usual
+
+    def _look_up(self, places: Tensor, known: Tensor, towards: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        logits = torch.baddbmm(shift, places, towards)  # (L, places, patches)
+        if places.requires_grad:  # the root below has a huge gradient near zero
+            light = torch.arange(len(known), device=known.device)[:, None]
+            distance = (places - known[light, logits.argmax(-1)]).norm(dim=-1)
+        else:
+            distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
+        if not self.usual.any():  # a memory alone
+            return distance, torch.zeros_like(distance)
+        return distance, (logits.softmax(-1) @ self.usual[..., None])[..., 0]
+
+
+def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """How many patches a file holds is known when it is read; older ones hold no usual evidence."""
+    stored = state.get(f"{prefix}patches")
+    if stored is not None and stored.ndim == 3:
+        bank.patches = bank.patches.new_zeros(len(bank.patches), stored.shape[1], bank.patches.shape[2])
+        bank.usual = bank.usual.new_zeros(bank.patches.shape[:2])
+        state.setdefault(f"{prefix}usual", bank.usual)
+        state.setdefault(f"{prefix}reach", bank.reach)
+
+
+class PatchMemory(nn.Module):
+    """The memory alone: distances are the errors, fused late as AFRD's evidence is."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bank = PatchBank(len(config.lights), sum(config.channels), PATCHES)
+
+    def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
+        """Smoothed distances D in the place of AFRD's errors, so that attention goes with D^2 times the contrast.
+
+        Args:
+            features: per scale (B, L, C, h, w), finest first.
+            contrast: of the pictures, (B, L, h, w) on the finest grid.
+            present: (B, L) bool.
+        """
+        return self.parts(features, contrast, present).evidence(present)
+
+    def parts(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Parts:
+        """What `evidence` is made of; for the arguments see there."""
+        there = present[:, :, None, None, None]
+        errors = smooth(self.bank([f.masked_fill(~there, 0.0) for f in features])[0])
+        return Parts([errors], errors, smooth(contrast), errors, None, None)
+
+    def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
+        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
+
+
+def embed(features: Sequence[Tensor]) -> Tensor:
+    """Each place with its 3x3 neighbourhood (mean), all scales at the finest grid: (B, L, places, C of all scales).
+
+    Every scale is brought to unit length, so that each has the same say in a distance.
+    """
+    grid = features[0].shape[-2:]
+    scales = [resize(F.avg_pool2d(f.flatten(0, 1), 3, stride=1, padding=1), grid) for f in features]
+    scales = [F.normalize(scale, dim=1) for scale in scales]
+    return torch.cat(scales, 1).flatten(2).transpose(1, 2).unflatten(0, features[0].shape[:2])

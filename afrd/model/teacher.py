@@ -1,0 +1,107 @@
+"""Frozen pretrained backbones, by name: pictures in, features at a few scales out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from afrd.model.weights import TORCHVISION, digest, load_classifier, timm_backbone
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
+LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
+TEACHERS = ("efficientnet_lite0", *TORCHVISION, "timm:NAME")
+
+
+class Teacher(nn.Module):
+    """A frozen backbone in eval mode that normalises pictures as its weights expect.
+
+    Attributes:
+        name: as given to `load_teacher`.
+        channels, strides: per scale, finest first.
+        digest: the first 16 hex digits of the weights' SHA-256, so that a run and a feature file know their teacher.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        backbone: nn.Module,
+        normalisation: tuple[tuple[float, ...], tuple[float, ...]],
+        channels: tuple[int, ...],
+        strides: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.name, self.channels, self.strides = name, channels, strides
+        self.backbone = backbone.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+        mean, deviation = (torch.tensor(values).view(1, 3, 1, 1) for values in normalisation)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        self.digest = digest(backbone.state_dict())
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Teacher:
+        """Stays in eval mode whatever `mode` says: a frozen teacher keeps its batch statistics."""
+        return super().train(False)
+
+    def normalise(self, pictures: Tensor) -> Tensor:
+        """Pictures (B, 3, H, W) in 0..1 as the weights expect them."""
+        return (pictures - self.mean) / self.deviation
+
+    @torch.no_grad()
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        """Features of pictures.
+
+        Args:
+            pictures: (B, 3, H, W), sRGB in 0..1; H and W multiples of the coarsest stride.
+
+        Returns:
+            One tensor (B, C, h, w) per scale, finest first, with h = H / stride.
+        """
+        return self.read(pictures)
+
+    def read(self, pictures: Tensor) -> list[Tensor]:
+        """`forward`, through which gradients flow back to the pictures (the weights stay frozen)."""
+        x = self.normalise(pictures).contiguous(memory_format=torch.channels_last)
+        features = self.backbone(x)
+        return list(features.values()) if isinstance(features, Mapping) else list(features)
+
+
+def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = None) -> Teacher:
+    """A pretrained teacher, ready to use.
+
+    Args:
+        name: `efficientnet_lite0` (weights come with the installation), `resnet18` or `wide_resnet50_2` (torchvision's
+            ImageNet weights: cache or download), or `timm:NAME` for any timm backbone that gives feature maps.
+        weights: a local state dict (`.pth`, `.safetensors`) to use instead of the weights that belong to the name.
+
+    Raises:
+        ValueError: the name is not known, or the file does not fit the backbone.
+        WeightsUnavailable: the weights cannot be had here. Random weights are never used.
+    """
+    if name == "efficientnet_lite0":
+        model = load_classifier(name, weights)
+        backbone = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3))
+        backbone.load_state_dict(model.state_dict(), strict=False)
+        info: Any = backbone.feature_info
+        return Teacher(name, backbone, LITE, tuple(info.channels()), tuple(info.reduction()))
+    if name in TORCHVISION:
+        model = load_classifier(name, weights)
+        width = 64 if name == "resnet18" else 256  # channels of layer1
+        backbone = create_feature_extractor(model, ["layer1", "layer2", "layer3"])
+        return Teacher(name, backbone, IMAGENET, (width, 2 * width, 4 * width), (4, 8, 16))
+    if name.startswith("timm:"):
+        backbone = timm_backbone(name.removeprefix("timm:"), weights)
+        config = timm.data.resolve_model_data_config(backbone)
+        info = backbone.feature_info
+        return Teacher(name, backbone, (config["mean"], config["std"]), tuple(info.channels()), tuple(info.reduction()))
+    raise ValueError(f"teacher {name!r} is not known; choose one of {', '.join(TEACHERS)}")

@@ -1,0 +1,246 @@
+"""From a choice to the page's address and back, so that a view can be sent to somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, unquote
+
+import gradio as gr
+
+from afrd.page.common import samples
+from afrd.page.common.library import CategoryEntry, Library, RunEntry
+from afrd.page.common.moves import first_choice, on_its_page, with_run, with_samples
+from afrd.page.common.selection import FIRST_TAB, ORDERS, VERDICTS, Choice, usable_lights
+
+SCRIPT = Path(__file__).with_name("address.js")
+TAB_EVENT = "afrd-tab"
+
+
+def address() -> gr.HTML:
+    """Keeps the browser's address in step; its value is what `stamped` gives, an empty one leaves it alone."""
+    constants = f"const PARAMETERS = {list(PARAMETERS)}, FIRST_TAB = '{FIRST_TAB}', TAB_EVENT = '{TAB_EVENT}';\n"
+    return gr.HTML(
+        "",
+        html_template="<i></i>",
+        js_on_load=constants + SCRIPT.read_text(),
+        visible="hidden",
+        elem_id="address",
+    )
+
+
+NOTICE = """
+const line = element.querySelector('.notice'), text = line.querySelector('span');
+const show = () => { text.textContent = props.value || ''; line.hidden = !props.value; };
+line.querySelector('button').addEventListener('click', () => { line.hidden = true; });
+watch('value', show);
+show();
+"""  # as text, never as HTML: what it quotes comes from an address
+
+
+def notice() -> gr.HTML:
+    """A sentence above the tabs, which its reader can send away."""
+    return gr.HTML(
+        "",
+        html_template='<div class="notice" role="status" hidden><span></span>'
+        '<button type="button" aria-label="close">×</button></div>',
+        js_on_load=NOTICE,
+        apply_default_css=False,
+        elem_id="notice",
+    )
+
+
+def note_tab(tab: gr.Tab) -> str:
+    """Lets the address name this tab while it is open; returns its id."""
+    tab.select(
+        None,
+        js=f"() => document.dispatchEvent(new CustomEvent('{TAB_EVENT}', {{ detail: '{tab.id}' }}))",
+        api_name=f"note_tab_{tab.id}",
+        api_visibility="private",
+    )
+    return str(tab.id)
+
+
+def link_of(library: Library, choice: Choice) -> Link:
+    """The names of what a choice shows; all that the page would show by itself is left empty."""
+    if choice.category is None:
+        return Link()
+    try:
+        entry = library.category(choice.category)
+        dataset = samples.dataset_of(library, choice)
+        usable = usable_lights(entry, choice, dataset.lights)
+    except (ValueError, OSError):
+        return Link(category=choice.category)
+    return Link(
+        category=choice.category,
+        run=_name(library, choice.run),
+        beside=_name(library, choice.beside),
+        split=dataset.split,
+        sample="" if choice.index is None else dataset.names[choice.index],
+        lights=None if choice.lights == usable else choice.lights,
+        light=choice.shown or "",
+        kind="" if choice.kind == "all" else choice.kind,
+        verdict="" if choice.verdict == "all" else choice.verdict,
+        order="" if choice.order == ORDERS[0] else choice.order,
+        at=choice.pinned,
+    )
+
+
+def choice_of(library: Library, link: Link, wanted: str | None = None) -> tuple[Choice, str]:
+    """What a link shows here.
+
+    Args:
+        library: what there is.
+        link: from an address, so that it may name anything.
+        wanted: the category to show where the link names none.
+
+    Returns:
+        The choice nearest to the link, and a sentence that says what of it is not here; empty where all is.
+    """
+    lost: list[str] = []
+    entries = library.categories()
+    entry = _entry(library, entries, link, lost)
+    choice = first_choice(library, entry.key if entry else wanted)
+    if choice.category is None or choice.index is None:
+        return choice, _sentence(lost)
+    entry = library.category(choice.category)
+    if link.run and (run := _run(library, entry.fused, link.run, "run", lost)):
+        choice = with_run(library, choice, run.folder)
+    if link.beside and (run := _run(library, entry.single, link.beside, "single-light run", lost)):
+        choice = replace(choice, beside=run.folder)
+    data = library.data_of(entry)
+    if link.split and _known(link.split, data.splits, "split", lost):
+        choice = with_samples(library, replace(choice, split=link.split, index=None))
+    dataset = data[choice.split or ""]
+    usable = usable_lights(entry, choice, dataset.lights)
+    if link.lights is not None:
+        kept = tuple(light for light in usable if light in link.lights)
+        lost += [f"light “{light}”" for light in link.lights if light not in usable]
+        choice = replace(choice, lights=kept if kept or not link.lights else usable)
+    if link.light and _known(link.light, dataset.lights, "light", lost):
+        choice = replace(choice, shown=link.light)
+    if link.kind and _known(link.kind, samples.kinds(dataset), "filter", lost):
+        choice = replace(choice, kind=link.kind)
+    if link.verdict and _known(link.verdict, VERDICTS, "verdict", lost):
+        choice = replace(choice, verdict=link.verdict)
+    if link.order and _known(link.order, ORDERS, "order", lost):
+        choice = replace(choice, order=link.order)
+    if link.sample and _known(link.sample, dataset.names, "sample", lost):
+        choice = replace(choice, index=dataset.names.index(link.sample))
+    else:
+        choice = with_samples(library, choice)
+    height, width = dataset.image_size
+    if link.at is not None and link.at[0] < width and link.at[1] < height:
+        choice = replace(choice, pinned=link.at)
+    return on_its_page(library, choice), _sentence(lost)
+
+
+def stamped(query: str, asked: float) -> str:
+    """The address's value: when the server was asked, then the query; an earlier answer that comes later is dropped."""
+    return f"{asked:.6f} {query}"
+
+
+def query_of(library: Library, choice: Choice, tab: str = "") -> str:
+    """A choice as the query part of an address."""
+    return to_query(replace(link_of(library, choice), tab=tab))
+
+
+def _entry(library: Library, entries: Sequence[CategoryEntry], link: Link, lost: list[str]) -> CategoryEntry | None:
+    """The category that the link names, or the one that its run belongs to."""
+    for entry in entries:
+        if entry.key == link.category:
+            return entry
+    if link.category:
+        lost.append(f"category “{link.category}”")
+    runs = ((entry, run) for entry in entries for run in entry.fused)
+    return next((entry for entry, run in runs if link.run and _name(library, run.folder) == link.run), None)
+
+
+def _run(library: Library, runs: Sequence[RunEntry], name: str, what: str, lost: list[str]) -> RunEntry | None:
+    """Only what the library lists can be named: a path from an address is never opened."""
+    found = next((run for run in runs if _name(library, run.folder) == name), None)
+    if found is None:
+        lost.append(f"{what} “{name}”")
+    return found
+
+
+def _known(name: str, there: Sequence[str], what: str, lost: list[str]) -> bool:
+    if name not in there:
+        lost.append(f"{what} “{name}”")
+    return name in there
+
+
+def _name(library: Library, folder: Path | None) -> str:
+    if folder is None:
+        return ""
+    return folder.relative_to(library.runs).as_posix() if folder.is_relative_to(library.runs) else folder.as_posix()
+
+
+def _sentence(lost: Sequence[str]) -> str:
+    if not lost:
+        return ""
+    *more, last = (part if len(part) < 90 else part[:89] + "…" for part in lost[:6])
+    named = f"{', '.join(more)} and {last}" if more else last
+    verb = "are" if more else "is"
+    return f"The link names {named}, which {verb} not here; this is the nearest view there is."
+
+
+@dataclass(frozen=True)
+class Link:
+    """A view of the page by names, as an address can hold it; what is empty is the page's own first choice.
+
+    Attributes:
+        tab: id of a tab.
+        category, split, sample: names.
+        run, beside: run folders below the page's folder of runs, with `/`.
+        lights: those switched on; None: all that the run knows.
+        light: the one whose picture lies under the maps.
+        kind, verdict, order: as in `Choice`.
+        at: the pinned place (x, y) in pixels.
+    """
+
+    tab: str = ""
+    category: str = ""
+    run: str = ""
+    beside: str = ""
+    split: str = ""
+    sample: str = ""
+    lights: tuple[str, ...] | None = None
+    light: str = ""
+    kind: str = ""
+    verdict: str = ""
+    order: str = ""
+    at: tuple[int, int] | None = None
+
+
+NAMES = ("tab", "category", "run", "beside", "split", "sample", "light", "kind", "verdict", "order")
+
+
+PARAMETERS = (*NAMES, "lights", "at")
+
+
+def to_query(link: Link) -> str:
+    """The query part of an address, without `?`, such as `category=Praline&sample=25&lights=top,box&at=120,88`."""
+    parts = {name: getattr(link, name) for name in NAMES if getattr(link, name)}
+    if link.lights is not None:  # a name may itself hold a comma
+        parts["lights"] = ",".join(name.replace("%", "%25").replace(",", "%2C") for name in link.lights)
+    if link.at is not None:
+        parts["at"] = f"{link.at[0]},{link.at[1]}"
+    return "&".join(f"{name}={quote(text, safe='/,', errors='replace')}" for name, text in parts.items())
+
+
+def from_query(query: str | Mapping[str, str]) -> Link:
+    """A link from the query part of an address, or from its parameters; what is not understood is left out."""
+    found = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)) if isinstance(query, str) else dict(query)
+    lights = None
+    if "lights" in found:
+        lights = tuple(dict.fromkeys(unquote(name) for name in found["lights"].split(",") if name))
+    return Link(**{name: found.get(name, "") for name in NAMES}, lights=lights, at=_place(found.get("at", "")))
+
+
+def _place(text: str) -> tuple[int, int] | None:
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 7 for part in parts):
+        return None
+    return int(parts[0]), int(parts[1])

@@ -1,0 +1,58 @@
+"""What every tab says in one sentence: messages, errors, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from html import escape
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import gradio as gr
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def in_one_sentence(handler: Callable) -> Callable:
+    """The handler, which may find that a data set or a run has gone or is broken: that is told, and is no fault."""
+
+    @wraps(handler)
+    def answered(*inputs: Any) -> Any:
+        try:
+            return handler(*inputs)
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return answered
+
+
+def told(event: gr.EventData, name: str, kind: type) -> Any:
+    """What a script in the browser says with an event, if it is of the kind that ours say."""
+    try:
+        value = getattr(event, name)
+    except (AttributeError, TypeError):
+        value = None
+    if not isinstance(value, kind):
+        text = f"this event tells {name!r}, as only the page itself does; scripts open a link with /open_link"
+        raise gr.Error(text, print_exception=False)
+    return value
+
+
+def message(title: str, explanation: str = "", command: str = "") -> str:
+    """Instead of a sheet."""
+    code = f"<code>{escape(command)}</code>" if command else ""
+    return f'<div class="message" role="status"><h2>{escape(title)}</h2><p>{escape(explanation)}</p>{code}</div>'
+
+
+def working(title: str, done: int = 0, total: int = 0) -> str:
+    """What is being done, and a bar."""
+    part = f"<span>{done} of {total}</span>" if total else ""
+    bar = f'<div class="bar"><i style="width: {100 * done / total:.0f}%"></i></div>' if total else ""
+    return f'<div class="line" role="status"><b>{escape(title)}</b>{part}</div>{bar}'
+
+
+def download(table: pd.DataFrame, name: str) -> str:
+    """A link to a table as CSV with all digits; it is in the page itself, so that nothing is written anywhere."""
+    content = quote(table.to_csv(index=False))
+    return f'<a class="csv" download="{escape(name)}" href="data:text/csv;charset=utf-8,{content}">Download CSV</a>'

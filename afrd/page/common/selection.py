@@ -1,0 +1,55 @@
+"""What one user looks at, shared by all tabs, and its form in the page's address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from afrd.page.common.library import CategoryEntry
+
+FIRST_TAB = "explore"
+VERDICTS = ("right", "missed", "false alarm")  # of the shown run, against the truth
+ORDERS = ("number", "score")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one user looks at.
+
+    Attributes:
+        category: key of a `CategoryEntry`, None while there is none.
+        run: folder of the AFRD run, None where there is none.
+        beside: folder of the single-light run beside it.
+        split, index: the sample.
+        lights: those switched on; the others are hidden from the run.
+        shown: the light whose picture lies under the maps.
+        kind: filter of the samples: `all`, `good`, `bad` or a defect type.
+        verdict: filter of the samples by what the run says of them: `all` or one of `VERDICTS`.
+        page: which part of a long list of samples.
+        order: of the samples, one of `ORDERS`; by score the highest comes first.
+        pinned: a place (x, y) in the sample's pictures, in pixels.
+    """
+
+    category: str | None = None
+    run: Path | None = None
+    beside: Path | None = None
+    split: str | None = None
+    index: int | None = None
+    lights: tuple[str, ...] = ()
+    shown: str | None = None
+    kind: str = "all"
+    page: int = 0
+    order: str = "number"
+    pinned: tuple[int, int] | None = None
+    verdict: str = "all"
+
+
+def missing_run(entry: CategoryEntry) -> str:
+    return f"afrd train {entry.root} {entry.name} --out RUN"
+
+
+def usable_lights(entry: CategoryEntry, choice: Choice, lights: Sequence[str]) -> tuple[str, ...]:
+    """The data set's lights that the run knows; all of them without a run."""
+    known = next((run.lights for run in entry.fused if run.folder == choice.run), tuple(lights))
+    return tuple(light for light in lights if light in known)

@@ -1,0 +1,175 @@
+"""Rows of the Errors tab: the selected one's card and note, the way into Explore, and files of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import gradio as gr
+
+import afrd.analysis.errors
+import afrd.analysis.reports
+from afrd.page.common.open_in_explore import Way
+from afrd.page.errors import views
+from afrd.page.errors.analysis import PROBLEMS, Analysis, Card, Session, View, view_of
+from afrd.page.errors.layout import Parts
+
+SELECTED = ("card", "note_box", "number", "note", "tags", "saved")  # what `selected_row` fills
+FETCH = "() => document.querySelector('#errors-{}')?.click()"  # a file that was just made
+_numbers = count(1)
+
+
+def connect_rows(way: Way, parts: Parts, session: gr.State, on: Callable, asked: list, merged: gr.State) -> None:
+    """A row: its card and note, and the way into Explore."""
+    selected = parts.named(*SELECTED)
+
+    def select_row(
+        session: Session, place: float, question: str, kind: str, text: str, across: str, up: str, picked: gr.SelectData
+    ) -> dict:
+        name = (picked.row_value or ["", ""])[1]
+        if session.analysis is None or name not in session.analysis.dataset.names:
+            return {parts.saved: gr.skip()}
+        session.sample = name
+        if picked.index[1] == 0:
+            return dict(zip(way.outputs, way.opened(session.analysis.opened(session.sample)), strict=True))
+        view = asked_view(session, place, question, kind, text)
+        assert view is not None
+        points = views.points(view, session.sample, *views.axes(view, across, up)[1:])
+        return selected_row(parts, session, place) | {parts.scatter: points}
+
+    def open_row(session: Session) -> list:
+        if session.analysis is None or session.sample is None:
+            raise gr.Error("Select a row first.", print_exception=False)
+        return way.opened(session.analysis.opened(session.sample))
+
+    def save(session: Session, number: str, text: str, tags: list[str], place: float, *asked: Any) -> dict:
+
+        card = session.cards.get(number)
+        if card is None:
+            return {parts.saved: gr.skip()}
+        notes, split = card.analysis.notes(), card.analysis.dataset.split
+        try:
+            new = afrd.analysis.errors.cleaned(afrd.analysis.errors.Note(text or "", tuple(tags or ())))
+            if new == card.seen:
+                return {parts.saved: gr.skip()}
+            stored = notes.save(split, card.sample, new, card.seen)
+            known = notes.tags()
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        # the menu is touched only where tags changed: a new one may be half typed while a note is saved
+        retagged = list(new.tags) != list(tags or ()) or new.tags != card.seen.tags
+        card.seen = new
+        view = asked_view(session, place, *asked[:3])
+        result: dict[Any, Any] = {parts.sheet: views.sheet(view)} if view is not None else {}
+        if stored == new:
+            if retagged:
+                result[parts.tags] = gr.Dropdown(known, value=list(new.tags), allow_custom_value=True)
+            return result | {parts.saved: f"Note on {card.sample} saved"}
+        result[parts.saved] = f"{card.sample}: saved, beside what somebody else has written meanwhile"
+        is_shown = number == next(reversed(session.cards))
+        return result | ({merged: next(_numbers)} if is_shown else {})
+
+    usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
+    on(parts.sheet.select, select_row, asked, [*selected, parts.scatter, *way.outputs], "errors_select", **usual)
+    on(parts.open.click, open_row, [], way.outputs, "errors_open_row", **usual)
+    saving = [parts.number, parts.note, parts.tags, *asked]
+    kept = [parts.sheet, parts.saved, parts.tags, merged]
+    on(parts.note.blur, save, saving, kept, "errors_save_note", trigger_mode="multiple")
+    # not `input`, which a tag of the user's own does not fire; a card being filled says nothing new and is left alone
+    on(parts.tags.change, save, saving, kept, "errors_save_tags", trigger_mode="multiple")
+    on(
+        merged.change,
+        lambda session, at: selected_row(parts, session, at, "saved, beside what somebody else has written meanwhile"),
+        [parts.threshold],
+        selected,
+        "errors_read_note_again",
+    )
+
+
+def connect_files(parts: Parts, session: gr.State, on: Callable, asked: list) -> None:
+    """The table as CSV, and as a report with pictures."""
+
+    def looked_at(session: Session, asked: tuple) -> tuple[Analysis, View]:
+        view = asked_view(session, *asked[:4])
+        if view is None or session.analysis is None:
+            raise gr.Error("There is no table yet.", print_exception=False)
+        return session.analysis, view
+
+    def make_csv(session: Session, *asked: Any) -> str:
+
+        analysis, view = looked_at(session, asked)
+        return _file(analysis, "csv", afrd.analysis.reports.errors.csv(view.frame.iloc[view.rows]))
+
+    def make_report(session: Session, *asked: Any) -> Iterator[dict]:
+
+        analysis, view = looked_at(session, asked)
+        yield {parts.report: gr.Button("Making it …", interactive=False)}
+        beside = analysis.beside(view.found.other)
+        judged = [analysis.judged(method) for method in (analysis.main, beside) if method is not None]
+        which, notes = views.count_line(view).partition(": ")[2], analysis.known_notes()
+        light = analysis.choice.shown
+        try:
+            whole = afrd.analysis.reports.errors.report(
+                view.found, view.rows, analysis.dataset, judged, notes, view.at, which, light
+            )
+        except PROBLEMS as error:
+            yield {parts.report: gr.Button("Report", interactive=True)}
+            raise gr.Error(str(error), print_exception=False) from None
+        file = _file(analysis, "html", whole)
+        yield {parts.report: gr.Button("Report", interactive=True), parts.report_file: file}
+
+    usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
+    on(parts.csv.click, make_csv, asked, [parts.csv_file], "errors_csv").then(
+        None, None, None, js=FETCH.format("csv-file"), api_name="errors_fetch_csv"
+    )
+    on(parts.report.click, make_report, asked, [parts.report, parts.report_file], "errors_report", **usual).success(
+        None, None, None, js=FETCH.format("report-file"), api_name="errors_fetch_report"
+    )
+
+
+def _file(analysis: Analysis, kind: str, content: str) -> str:
+    """A file of this content among Gradio's own, which it clears away."""
+    from gradio.utils import get_upload_folder
+
+    Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=get_upload_folder()))
+    name = f"errors-{analysis.dataset.category}-{analysis.dataset.split}.{kind}"
+    (folder / name).write_text(content)
+    return str(folder / name)
+
+
+def selected_row(parts: Parts, session: Session, place: float | None, said: str = "") -> dict:
+    """Values of the selected row's card and note, as they are stored now."""
+
+    analysis, found, sample = session.analysis, session.found, session.sample
+    if analysis is None or found is None:
+        return {parts.saved: gr.skip()}
+    at = None if found.first_threshold is None else place
+    card = views.card_of(analysis, found, at, sample)
+    if sample is None:
+        return parts.filled({"card": card, "note_box": gr.Column(visible=False)})
+    try:
+        notes = analysis.notes()
+        note, known = notes.of(analysis.dataset.split).get(sample, afrd.analysis.errors.Note()), notes.tags()
+    except ValueError as error:
+        return parts.filled({"card": card, "note_box": gr.Column(visible=False), "saved": str(error)})
+    return parts.filled(
+        {
+            "card": card,
+            "note_box": gr.Column(visible=True),
+            "number": session.show(Card(analysis, sample, note)),
+            "note": note.text,
+            "tags": gr.Dropdown(known, value=list(note.tags), allow_custom_value=True),
+            "saved": said,
+        }
+    )
+
+
+def asked_view(session: Session, *asked: Any) -> View | None:
+    try:
+        return view_of(session, *asked)
+    except (ValueError, TypeError) as error:  # a script asked what the page does not
+        raise gr.Error(str(error), print_exception=False) from None

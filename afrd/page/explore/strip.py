@@ -1,0 +1,74 @@
+"""The strip of samples below the light table."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from afrd.figures import main_light
+from afrd.page.common.library import Library
+from afrd.page.common.samples import PAGE, _ready, dataset_of, listed, mark_of, sample_label, scores_of
+from afrd.page.common.selection import Choice
+
+if TYPE_CHECKING:
+    from afrd.analysis.comparison.scores import Scores
+    from afrd.data.dataset import MultiLightDataset
+
+
+SCRIPT = Path(__file__).with_name("strip.js")
+
+
+def strip() -> gr.HTML:
+    """The thumbnails; its value is what `strip_of` gives. Events: `pick` (`event.sample`, a name) and `work` (a wish
+    for the scores of a split that the teacher has not read)."""
+    return gr.HTML(
+        "",
+        html_template='<div class="strip-box" role="group" aria-label="Samples"></div>',
+        js_on_load=SCRIPT.read_text(),
+        apply_default_css=False,
+        elem_id="samples",
+        elem_classes="gallery-box",
+    )
+
+
+def strip_of(library: Library, choice: Choice) -> str:
+    """The strip's part of the list that holds `choice.page`, as JSON."""
+    stamp = time.monotonic()  # of the question: an answer that is overtaken by a later one is not drawn
+    try:
+        dataset = dataset_of(library, choice)
+        said = scores_of(library, choice)
+        found = listed(library, choice)
+    except (ValueError, OSError):  # the light table says what is wrong
+        return json.dumps({"stamp": stamp, "samples": []})
+    light = main_light(dataset.lights)
+    shown = found[choice.page * PAGE : (choice.page + 1) * PAGE]
+    waits = said is None and choice.run is not None and bool(choice.lights) and not _ready(library, choice, dataset)
+    content = {
+        "stamp": stamp,
+        "selected": dataset.names[choice.index] if choice.index is not None else None,
+        "samples": [_tile(library, dataset, i, light, said) for i in shown],
+        "note": "" if found else "No sample of this split fits the filter.",
+        "wait": f"The {len(dataset)} samples of this split have no scores yet." if waits else "",
+    }
+    return json.dumps(content)
+
+
+def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, said: Scores | None) -> dict[str, Any]:
+    name, what = sample_label(dataset, i)
+    tile = {"id": dataset.names[i], "name": name, "what": what, "picture": library.thumbnail_uri(dataset, i, light)}
+    if said is None:
+        return tile
+    called = None if said.anomalous is None else bool(said.anomalous[i])
+    if called is None:
+        return tile | {"score": f"{said.values[i]:.2f}"}
+    verdict = "anomalous" if called else "good"
+    return tile | {
+        "score": f"{said.relative[i]:.1f}×",
+        "exact": f"score {said.relative[i]:.2f} × threshold",
+        "verdict": verdict,
+        "mark": mark_of(dataset.anomalous[i], called),
+    }

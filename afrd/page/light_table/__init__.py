@@ -1,0 +1,1 @@
+"""The light table: one sample under its lights, with the maps of a run."""

@@ -1,0 +1,172 @@
+"""Why the map is what it is at a pinned place, for `light_why.js`: numbers of `afrd.analysis.explain.place`, and patches of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import afrd.analysis.explain
+import afrd.data
+import afrd.figures
+import afrd.runs
+from afrd.page.common.library import AT_ONCE, Cache, CategoryEntry, Library
+from afrd.page.common.selection import Choice
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from afrd.analysis.explain.place import Similar, Why
+    from afrd.data.dataset import MultiLightDataset, Sample
+    from afrd.runs.run import Run
+
+PATCH = 0.17  # side of a patch, as a part of the picture's longer side
+PATCH_PIXELS = 72  # as it is sent
+_answers, _patches = Cache(200), Cache(2000)
+
+
+def reasons(library: Library, choice: Choice, entry: CategoryEntry, dataset: MultiLightDataset, sample: Sample) -> Any:
+    """The answer for the choice's pinned place; None where nothing is pinned or there is no run, and what a user can
+    have done wrong as a sentence."""
+    if choice.pinned is None or choice.run is None or choice.index is None or not choice.lights:
+        return None
+    index = choice.index
+    try:
+        run = library.run(choice.run)
+        train = training_split(library, run, entry)
+        features: list[Tensor] | None = None
+        if afrd.runs.features_stored(dataset, run.teacher, run.config.size):
+            features = run.features(dataset).batch([index], [dataset.lights.index(light) for light in run.lights])
+        similar: Mapping[str, Similar] = {}
+        if train is not None:
+            # of all lights, so that switching one asks for nothing new
+            itself = index if dataset.split == train.split else None
+            pictures = tuple(dataset.picture(index, light) for light in sample.lights)
+            key = (run.folder, run.config.teacher_digest, train.root, pictures, _times(pictures), choice.pinned)
+            similar = _answers.get(
+                key,
+                lambda: afrd.analysis.explain.similar_places(
+                    run, sample, choice.pinned or (0, 0), train, None, itself, features
+                ),
+            )
+        return answer(
+            run, sample, afrd.analysis.explain.why(run, sample, choice.pinned, choice.lights, features), similar, train
+        )
+    except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
+        return {"problem": str(error)}
+
+
+def answer(
+    run: Run,
+    sample: Sample,
+    found: Why,
+    similar: Mapping[str, Similar],
+    train: MultiLightDataset | None = None,
+) -> dict[str, Any]:
+    """What `sample_scene` takes as `why`, of any sample.
+
+    Args:
+        run: whose answer it is.
+        sample: where the place is.
+        found: of `afrd.analysis.explain.place.why`.
+        similar: of `afrd.analysis.explain.place.similar_places`, in the split `train`.
+    """
+    threshold = run.threshold([reason.light for reason in found.lights])
+    unit = threshold.value if threshold else 1.0
+    lights = []
+    for reason in found.lights:
+        picture = sample.images[sample.lights.index(reason.light)]
+        near = similar.get(reason.light)
+        lights.append(
+            {
+                "name": reason.light,
+                "patch": _patch_uri(picture, found.x, found.y),
+                "colour": [round(255 * float(c)) for c in picture[:, found.y, found.x]],
+                "attention": round(reason.attention, 4),
+                "error": round(reason.error / unit, 4),
+                "contrast": round(reason.contrast, 1),
+                "scales": [round(reason.error * part / sum(reason.scales) / unit, 4) for part in reason.scales],
+                "distance": None if reason.distance is None else round(reason.distance, 3),
+                "part": round(reason.attention * reason.error / max(found.evidence, 1e-9), 4),
+                "spread": round(near.spread, 3) if near else 0,
+                "neighbours": _neighbours(near, train, reason.light) if near and train is not None else [],
+            }
+        )
+    return {
+        "summary": _summary(found, unit, threshold is not None),
+        "unit": " × threshold" if threshold else "",
+        "strides": list(found.strides),
+        "lights": lights,
+        "note": _note(found, train, bool(similar)),
+    }
+
+
+def _neighbours(near: Similar, train: MultiLightDataset, light: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "sample": train.names[n.index],
+            "x": n.x,
+            "y": n.y,
+            "distance": round(n.distance, 3),
+            "patch": _train_patch(train, n.index, light, n.x, n.y),
+        }
+        for n in near.neighbours
+    ]
+
+
+def _summary(found: Why, unit: float, judged: bool) -> str:
+    text = f"evidence {found.evidence / unit:.2f}" + (" × the threshold" if judged else "")
+    if len(found.lights) < 2:
+        return text
+    parts = {r.light: r.attention * r.error / max(found.evidence, 1e-9) for r in found.lights}
+    largest = sorted(parts, key=lambda light: -parts[light])[:2]
+    return f"{text}; largest parts: {', '.join(f'{light} {100 * parts[light]:.0f} %' for light in largest)}"
+
+
+def _note(found: Why, train: MultiLightDataset | None, similar: bool) -> str:
+
+    scales = ""
+    if found.lights[0].scales:
+        strides = ", ".join(f"1/{stride}" for stride in found.strides)
+        weighed = ""
+        if found.lights[0].distance is not None:
+            weighed = ", weighed by the distance to what is remembered of good parts (memory)"
+        if found.lights[0].usual:
+            weighed += ", less half of what the most similar good patch raised itself"
+        scales = f"Errors are told apart by the teacher’s scales ({strides} of the resolution){weighed}. "
+    if not similar or train is None:
+        return scales + "Similar places can be shown once the teacher has read the training set."
+    return (
+        f"{scales}Similar places: the nearest in the teacher’s features, each of another one of "
+        f"{len(afrd.analysis.explain.searched(len(train)))} training samples; below them the distance, ± the mean distance between the three."
+    )
+
+
+def training_split(library: Library, run: Run, entry: CategoryEntry) -> MultiLightDataset | None:
+    """The training split, where its features are at hand or soon made."""
+
+    data = library.data_of(entry)
+    if "train" not in data:
+        return None
+    train = data["train"]
+    stored = len(train) <= AT_ONCE or afrd.runs.features_stored(train, run.teacher, run.config.size)
+    return train if stored and set(run.lights) <= set(train.lights) else None
+
+
+def _train_patch(train: MultiLightDataset, index: int, light: str, x: int, y: int) -> str:
+
+    path = train.picture(index, light)
+    return _patches.get((path, _times([path]), x, y), lambda: _patch_uri(afrd.data.read_picture(path), x, y))
+
+
+def _times(paths: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(path.stat().st_mtime_ns for path in paths)
+
+
+def _patch_uri(picture: Tensor, x: int, y: int) -> str:
+    """The square around a place of a picture (3, H, W), the border repeated beyond it, as a data URI."""
+    import torch.nn.functional as F
+
+    half = max(4, round(PATCH * max(picture.shape[-2:]) / 2))
+    around = F.pad(picture[None], (half,) * 4, mode="replicate")[0, :, y : y + 2 * half + 1, x : x + 2 * half + 1]
+    scaled = F.interpolate(around[None], (PATCH_PIXELS, PATCH_PIXELS), mode="bicubic", antialias=True)[0]
+    return afrd.figures.picture_uri(scaled, PATCH_PIXELS)

@@ -1,0 +1,284 @@
+"""What the light table shows: one sample, its pictures, maps and verdicts, as JSON for `light_table.js`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import afrd.figures
+from afrd.page.common.library import Cache, Library, RunEntry
+from afrd.page.common.selection import Choice, missing_run, usable_lights
+from afrd.page.explore.best_pair import best_two
+from afrd.page.light_table.place import reasons
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from afrd.data.dataset import MultiLightDataset, Sample
+    from afrd.runs.run import Prediction
+
+PICTURE_SIDE, TILE_MAP_SIDE = 512, 128
+SINGLE_SPOTS = ("bottom", "right", "top", "left")
+_pictures = Cache(400)
+
+
+def message(title: str, text: str = "", command: str = "") -> str:
+    """The table with a text instead of pictures."""
+    return json.dumps({"message": {"title": title, "text": text, "command": command}})
+
+
+def scene(library: Library, choice: Choice) -> str:
+    """The whole light table; every error that a user can cause is a sentence in it, not an exception."""
+    if choice.category is None:
+        return nothing_yet(library)
+    try:
+        entry = library.category(choice.category)
+        dataset = library.data_of(entry)[choice.split or ""]
+        if choice.index is None:
+            return message("No sample is selected", f"{entry.name}/{dataset.split} has none that fits the filter.")
+        sample = library.sample(dataset, choice.index)
+    except (ValueError, OSError) as error:
+        return message("This cannot be shown", str(error))
+    index, usable = choice.index, usable_lights(entry, choice, sample.lights)
+    singles: dict[str, Prediction] = {}
+    for run in entry.single:
+        alone = _judged(library, run.folder, dataset, index, None)
+        if run.method == "Single-light RD" and alone is not None and not isinstance(alone, str):
+            singles.setdefault(run.lights[0], alone)
+    return sample_scene(
+        sample,
+        _judged(library, choice.run, dataset, index, choice.lights),
+        _judged(library, choice.beside, dataset, index, None),
+        place=f"{dataset.category} / {dataset.split}",
+        shown=choice.shown,
+        lights=choice.lights,
+        usable=usable,
+        sets=[*presets(usable), *best_two(library, entry, choice)],
+        methods=(_method(entry.fused, choice.run, "AFRD"), _method(entry.single, choice.beside, "Single-light RD")),
+        titles=(_title(entry.fused, choice.run), _title(entry.single, choice.beside)),
+        missing=missing_run(entry) if choice.run is None else None,
+        pictures={light: _picture(dataset, sample, index, light) for light in sample.lights},
+        singles=singles,
+        pinned=choice.pinned,
+        why=reasons(library, choice, entry, dataset, sample),
+    )
+
+
+def sample_scene(
+    sample: Sample,
+    main: Prediction | str | None,
+    beside: Prediction | str | None = None,
+    *,
+    place: str = "",
+    shown: str | None = None,
+    lights: Sequence[str] | None = None,
+    usable: Sequence[str] | None = None,
+    methods: tuple[str, str] = ("AFRD", "Single-light RD"),
+    titles: tuple[str, str] = ("", ""),
+    missing: str | None = None,
+    pictures: Mapping[str, str] | None = None,
+    singles: Mapping[str, Prediction] | None = None,
+    sets: Sequence[Mapping[str, Any]] | None = None,
+    steps: bool = True,
+    pinned: tuple[int, int] | None = None,
+    why: Mapping[str, Any] | None = None,
+) -> str:
+    """The light table of any sample, from a data set or not.
+
+    Args:
+        sample: what lies on the table.
+        main: what the run of several lights says of it; a sentence that says why there is nothing, or None.
+        beside: the same of a single-light run.
+        place: where the sample comes from, to be read.
+        shown: the light whose picture is seen at first; the light box or the last light by default.
+        lights: those that are switched on; all by default.
+        usable: those that the main run knows; all by default.
+        methods, titles: head the two maps: the kind of method, and which run.
+        missing: the command that would make a run, where there is none.
+        pictures: of every light, as data URIs, where they are at hand.
+        singles: what the single-light RD of each light says, where there is one.
+        sets: of lights with a button, see `presets`; those that the lights allow by default.
+        steps: whether there are samples before and behind this one (event `step`).
+        pinned: a place (x, y) in pixels, marked on every picture; left out where it is not in the picture.
+        why: what `afrd.page.light_table.place.answer` says of it.
+    """
+
+    said = main if main is not None and not isinstance(main, str) else None
+    shown = shown if shown in sample.lights else afrd.figures.main_light(sample.lights)
+    pictures = pictures or {light: picture_of(sample, light) for light in sample.lights}
+    known = sample.lights if usable is None else usable
+    height, width = sample.images.shape[-2:]
+    within = pinned is not None and 0 <= pinned[0] < width and 0 <= pinned[1] < height
+    content = {
+        "header": _header(sample, place, said),
+        "steps": steps,
+        "size": [height, width],
+        "shown": shown,
+        "truth": _path(_truth_lines(sample)),
+        "panels": [_panel(m, t, p, sample) for m, t, p in zip(methods, titles, (main, beside), strict=True)],
+        "lights": _tiles(sample, sample.lights if lights is None else lights, known, said, pictures, singles or {}),
+        "presets": list(presets(known) if sets is None else sets),
+        "unit": _unit_sentence(said),
+        "missing": missing,
+        "pinned": list(pinned) if pinned is not None and within else None,
+        "why": why if within else None,
+    }
+    return json.dumps(content)
+
+
+def picture_of(sample: Sample, light: str) -> str:
+    """The sample's picture under one light, as a data URI."""
+
+    return afrd.figures.picture_uri(sample.images[sample.lights.index(light)], PICTURE_SIDE)
+
+
+def nothing_yet(library: Library) -> str:
+    """The table while there is no category."""
+    if library.prepared:
+        return message(
+            "The first candies are being made",
+            "Pictures are shown here as soon as there are some, and maps as soon as the first run is trained; "
+            "the steps above say how far that is. Nothing needs to be reloaded.",
+        )
+    return message(
+        "Nothing to look at yet",
+        f"There is no finished run in {library.runs}"
+        + (f" and no category in {library.data}." if library.data else ".")
+        + " Train one, and it appears here without reloading:",
+        "afrd train ROOT CATEGORY --out " + str(library.runs / "CATEGORY" / "afrd"),
+    )
+
+
+def presets(lights: Sequence[str]) -> list[dict[str, Any]]:
+    """Sets of lights worth a button, of those that there are."""
+    wanted = {"all": tuple(lights), "single spots": SINGLE_SPOTS}
+    wanted |= {f"{light} only": (light,) for light in ("spots", "box", "dome")}
+    sets = {name: them for name, them in wanted.items() if them and set(them) <= set(lights)}
+    return [{"name": name, "lights": list(them), "title": ", ".join(them)} for name, them in sets.items()]
+
+
+def _judged(
+    library: Library, folder: Path | None, dataset: MultiLightDataset, index: int, lights: tuple[str, ...] | None
+) -> Prediction | str | None:
+    """A prediction, a sentence that says why there is none, or None without a run."""
+    if folder is None:
+        return None
+    try:
+        used = library.run(folder).lights if lights is None else lights
+        if not used:
+            return "Choose at least one light."
+        return library.prediction(folder, dataset, index, used)
+    except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
+        return str(error)
+
+
+def _header(sample: Sample, place: str, said: Prediction | None) -> dict[str, str]:
+
+    no_mask = sample.anomalous and sample.mask is None
+    return {
+        "name": sample.name,
+        "place": place,
+        "truth": afrd.figures.truth_text(sample) + (" (no mask)" if no_mask else ""),
+        "kind": {True: "anomalous", False: "good", None: "unknown"}[sample.anomalous],
+    }
+
+
+def _panel(method: str, title: str, judged: Prediction | str | None, sample: Sample) -> dict[str, Any]:
+
+    if judged is None or isinstance(judged, str):
+        return {"method": method, "title": title, "problem": judged}
+    return {
+        "method": method,
+        "title": title,
+        "map": afrd.figures.map_uri(judged.anomaly_map / afrd.figures.unit_of(judged)),
+        "units": judged.threshold is not None,
+        "score": afrd.figures.score_text(judged),
+        "score_units": judged.score / afrd.figures.unit_of(judged),
+        "exact": f"score {judged.score:.6g}",
+        "verdict": judged.verdict,
+        "right": _rightness(judged, sample),
+        "threshold": f"threshold {judged.threshold}" if judged.threshold else "no threshold: no good samples were kept",
+        "made_by": "lights: " + ", ".join(judged.lights),
+    }
+
+
+def _rightness(judged: Prediction, sample: Sample) -> str | None:
+    if sample.anomalous is None or judged.verdict is None:
+        return None
+    if (judged.verdict == "anomalous") == sample.anomalous:
+        return "correct"
+    return "missed" if sample.anomalous else "false alarm"
+
+
+def _tiles(
+    sample: Sample,
+    lights: Sequence[str],
+    usable: Sequence[str],
+    said: Prediction | None,
+    pictures: Mapping[str, str],
+    singles: Mapping[str, Prediction],
+) -> list[dict[str, Any]]:
+
+    weights = afrd.figures.attention_weights(said) if said else None
+    tiles = []
+    for light in sample.lights:
+        tile: dict[str, Any] = {
+            "name": light,
+            "on": light in lights,
+            "usable": light in usable,
+            "picture": pictures[light],
+        }
+        if said is not None and weights is not None and light in said.lights:
+            i = said.lights.index(light)
+            tile |= {
+                "error": afrd.figures.map_uri(said.light_maps[i] / afrd.figures.unit_of(said), side=TILE_MAP_SIDE),
+                "share": afrd.figures.map_uri(said.attention[i], limit=1.0, side=TILE_MAP_SIDE),
+                "mean": round(float(weights[0][i]), 3),
+                "peak": round(float(weights[1][i]), 3),
+            }
+        if light in singles:
+            tile["single"] = _single(singles[light])
+        tiles.append(tile)
+    return tiles
+
+
+def _single(judged: Prediction) -> dict[str, Any]:
+
+    score = judged.score / afrd.figures.unit_of(judged)
+    return {
+        "map": afrd.figures.map_uri(judged.anomaly_map / afrd.figures.unit_of(judged), side=TILE_MAP_SIDE),
+        "units": judged.threshold is not None,
+        "verdict": judged.verdict,
+        "text": f"{score:.2f} ×: {judged.verdict}" if judged.threshold else f"score {score:.3g}",
+    }
+
+
+def _picture(dataset: MultiLightDataset, sample: Sample, index: int, light: str) -> str:
+    path = dataset.picture(index, light)
+    return _pictures.get((path, path.stat().st_mtime_ns), lambda: picture_of(sample, light))
+
+
+def _truth_lines(sample: Sample) -> list[np.ndarray]:
+
+    return afrd.figures.truth_lines(sample)
+
+
+def _path(lines: list[np.ndarray]) -> str:
+    """Lines as an SVG path."""
+    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "Z" for line in lines)
+
+
+def _title(runs: Sequence[RunEntry], folder: Path | None) -> str:
+    return next((run.label for run in runs if run.folder == folder), "")
+
+
+def _method(runs: Sequence[RunEntry], folder: Path | None, otherwise: str) -> str:
+    return next((run.method for run in runs if run.folder == folder), otherwise)
+
+
+def _unit_sentence(said: Prediction | None) -> str:
+    if said is not None and said.threshold is None:
+        return "This run has no threshold, so colours show the error itself, from 0 to 2."
+    return ""

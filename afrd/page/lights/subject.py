@@ -1,0 +1,113 @@
+"""What the Lights tab knows: the run and the split that are looked at, their survey, and the work on it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import afrd.analysis.lights
+import afrd.runs
+from afrd.background.jobs import Job, Jobs, Report
+from afrd.page.common.library import Library
+from afrd.page.common.selection import Choice, missing_run
+
+if TYPE_CHECKING:
+    from afrd.analysis.lights.survey import Survey
+    from afrd.data.dataset import Category, MultiLightDataset
+    from afrd.runs.run import Run
+
+PROBLEMS = (ValueError, OSError, RuntimeError)  # of a run or its data; RuntimeError: no weights for the teacher
+
+
+class NothingToShowError(Exception):
+    """Why there is nothing to show: a title, a text, and a command that helps."""
+
+    def __init__(self, title: str, explanation: str = "", command: str = "") -> None:
+        super().__init__(title)
+        self.parts = (title, explanation, command)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at: a run of several lights and a split of its category."""
+
+    choice: Choice
+    run: Run
+    data: Category
+    dataset: MultiLightDataset
+
+    @property
+    def key(self) -> Hashable:
+        return self.run.folder, self.dataset.root, self.dataset.category, self.dataset.split
+
+    @property
+    def sample(self) -> int:
+        """The chosen sample; the first one where none is chosen."""
+        index = self.choice.index
+        return index if index is not None and index < len(self.dataset) else 0
+
+
+class Desk:
+    """Runs and splits of one page, and the work on them."""
+
+    def __init__(self, library: Library) -> None:
+        self.library, self.jobs = library, Jobs()
+
+    def subject(self, choice: Choice) -> Subject:
+        """What a choice is about.
+
+        Raises:
+            NothingToShowError: there is no category, no run, or they do not fit.
+        """
+        library = self.library
+        if choice.category is None:
+            raise NothingToShowError("Nothing to look at yet", "There is no category and no finished run.")
+        try:
+            entry = library.category(choice.category)
+            if choice.run is None:
+                why = "Only a run of several lights can say which of them are needed. Train one:"
+                raise NothingToShowError(f"No run of {entry.name} yet", why, missing_run(entry))
+            data = library.data_of(entry)
+            dataset = data[choice.split or data.test_split]
+            run = library.run(choice.run)
+            missing = [light for light in run.lights if light not in dataset.lights]
+        except PROBLEMS as error:
+            raise NothingToShowError("This cannot be shown", str(error)) from None
+        if len(run.lights) < 2:
+            raise NothingToShowError("One light only", f"{run.name} knows the light {run.lights[0]} and no other.")
+        if missing:
+            raise NothingToShowError(
+                "Run and pictures do not fit",
+                f"{run.name} was trained on a light {missing[0]!r}, which {entry.name} does not have.",
+            )
+        return Subject(choice, run, data, dataset)
+
+    def survey(self, subject: Subject, metric: str) -> Survey | None:
+        """What is kept with the run; None where nobody has asked for it yet.
+
+        Raises:
+            NothingToShowError: the split has no good or no anomalous samples.
+        """
+
+        try:
+            afrd.analysis.lights.with_truth(subject.dataset)
+            return afrd.analysis.lights.load_survey(subject.run, subject.dataset, metric)
+        except PROBLEMS as error:
+            raise NothingToShowError("Nothing to judge lights by", str(error)) from None
+
+    def start(self, subject: Subject, metric: str) -> Job:
+        """Judges the sets of lights in the background."""
+
+        def work(report: Report) -> Survey:
+            # A run of its own: what it remembers is not made by several threads at once.
+            run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
+            return afrd.analysis.lights.survey.survey(run, subject.dataset, metric, report)
+
+        return self.jobs.start((subject.key, metric), work)
+
+    def job(self, subject: Subject, metric: str) -> Job | None:
+        return self.jobs.get((subject.key, metric))
+
+    def forget(self, subject: Subject, metric: str, job: Job) -> None:
+        self.jobs.forget((subject.key, metric), job)

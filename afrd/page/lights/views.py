@@ -1,0 +1,118 @@
+"""What the Lights tab shows: texts, tables and figures, made from the core's advice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import afrd.analysis.explain
+import afrd.metrics
+from afrd.page.common.messages import message, working
+
+if TYPE_CHECKING:
+    from afrd.analysis.lights.advice import Advice
+    from afrd.analysis.lights.survey import Survey
+    from afrd.background.jobs import Job
+    from afrd.data.dataset import MultiLightDataset
+    from afrd.runs.run import Run
+
+BOLD, GREEN = "font-weight: 650", "font-weight: 650; color: #009e73"
+
+
+def not_yet(run: Run, dataset: MultiLightDataset) -> str:
+    """Before anybody has asked for it."""
+
+    count = len(run.lights)
+    if count <= afrd.analysis.explain.MOST:
+        what = (
+            f"All {2**count - 1} sets of the {count} lights are judged on the {len(dataset)} samples of {dataset.split}"
+        )
+    else:
+        what = f"{2**count - 1} sets of {count} lights are too many, so the best of each size are searched for"
+    text = f"{what}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run."
+    return f'<div class="offer">{message("Which lights are needed?", text)}</div>'
+
+
+def _how_long(run: Run, dataset: MultiLightDataset) -> str:
+    """Roughly, from what was measured on one core (docs/lights.md)."""
+
+    count, size = len(run.lights), math.prod(dataset.image_size) * len(dataset) / 2.6e6
+    sets = 2**count if count <= afrd.analysis.explain.MOST else 12 * count**2
+    looking = 2.5 * len(dataset) / 40 if run.model.config.target == "fused" else 0.0  # the student, for each set anew
+    seconds = sets * (0.12 + 0.2 * size + looking)
+    return (
+        "some seconds" if seconds < 15 else "less than a minute" if seconds < 50 else f"some {seconds / 60:.0f} minutes"
+    )
+
+
+def progress(job: Job) -> str:
+    titles = {"samples read": "The run looks at the samples", "sets of lights judged": "Sets of lights are judged"}
+    title = titles.get(job.what, f"Lights: {job.what}")
+    count = f" ({job.done})" if job.done and not job.total else ""
+    return f'<div class="at-work">{working(title + count, job.done, job.total)}</div>'
+
+
+def card(survey: Survey, advice: Advice) -> str:
+    """The answer, in words."""
+    good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
+    looked = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
+    notes = "".join(f"<li>{escape(note)}</li>" for note in advice.notes)
+    kind = "enough" if advice.enough else "open"
+    return (
+        f'<div class="line" role="status"><b>{escape(survey.category)} / {escape(survey.split)}</b>'
+        f"<span>{escape(survey.method)}; {good} good and {bad} anomalous samples; {looked}</span></div>"
+        f'<div class="answer {kind}" id="lights-answer"><p>{escape(advice.sentence)}</p><ul>{notes}</ul></div>'
+    )
+
+
+def set_rows(survey: Survey, advice: Advice) -> dict[str, Any]:
+    """A row a set, the best first, as `gr.Dataframe` takes it: sorted by numbers, shown as texts."""
+
+    rig = ", ".join(advice.smallest_rig)
+    table = advice.sets.reset_index().sort_values(["value", "cost"], ascending=[False, True])
+    headers = ["Lights", "Count", "Cost", "Against all lights"]
+    headers += [*afrd.metrics.METRIC_NAMES.values(), "Missed", "False alarms"]
+    values, texts, styles = [], [], []
+    for row in table.to_dict("records"):
+        numbers = [row[name] for name in (*afrd.metrics.METRIC_NAMES, "missed", "false_alarms")]
+        change = f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
+        values.append([row["lights"], row["size"], row["cost"], row["difference"], *map(_number, numbers)])
+        shown = [
+            _text(number, ".3f" if i < len(afrd.metrics.METRIC_NAMES) else ".0f") for i, number in enumerate(numbers)
+        ]
+        texts.append([row["lights"], str(row["size"]), f"{row['cost']:g}", change, *shown])
+        style = GREEN if row["lights"] == rig else BOLD if row["size"] == len(survey.lights) else ""
+        styles.append([style] + [""] * (len(headers) - 1))
+    return {"headers": headers, "data": values, "metadata": {"display_value": texts, "styling": styles}}
+
+
+def cost_rows(costs: Iterable[tuple[str, float]]) -> dict[str, Any]:
+    return {"headers": ["Light", "Cost"], "data": [list(row) for row in costs]}
+
+
+def read_costs(rows: Any, lights: tuple[str, ...]) -> dict[str, float]:
+    """Costs from the table as a browser sends it.
+
+    Raises:
+        ValueError: a cost is not a number.
+    """
+    found: dict[str, float] = {}
+    for row in rows or []:
+        light, cost = (str(row[0]), row[1]) if len(row) > 1 else ("", None)
+        if light not in lights or cost is None or (isinstance(cost, str) and not cost.strip()):
+            continue
+        try:
+            found[light] = float(cost)
+        except (TypeError, ValueError):
+            raise ValueError(f"the cost of light {light!r} is {cost!r}; it must be a number, 0 or more") from None
+    return found
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _text(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)

@@ -1,0 +1,96 @@
+"""The explorer in the browser: `python app.py`, `afrd app`. Torch is loaded behind it, so that it is up in seconds."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afrd.page.tabs import build, colours
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+    from afrd.demo.prepare import Preparation
+
+DEMO_DATA, DEMO_RUNS = Path("data/candies"), Path("runs/demo")
+PORT = 7860
+STYLE = Path(__file__).with_name("style.css")
+
+
+def launch(
+    runs: Path,
+    data: Path | None,
+    preparation: Preparation | None,
+    port: int = PORT,
+    share: bool = False,
+    training: bool = True,
+    host: str = "127.0.0.1",
+) -> gr.Blocks:
+    """Puts the page up, on this machine only unless shared, and returns at once; `block_thread` waits.
+
+    Args:
+        runs, data, preparation, training: as for `tabs.build`.
+        port: to be listened at.
+        share: also reachable by a public link.
+        host: the address to listen at; "0.0.0.0" lets every machine in.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import gradio as gr
+
+    page = build(runs, data, preparation, training)
+    theme = gr.themes.Default(
+        primary_hue="blue",
+        radius_size="sm",
+        spacing_size="sm",
+        text_size="sm",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(  # Gradio's own are a little too pale to be read by everybody
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        body_text_color_subdued="*neutral_500",
+        input_placeholder_color="*neutral_500",
+    )
+    page.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=True,
+        ssr_mode=False,
+        max_file_size="50mb",
+        theme=theme,
+        css=colours()["css"] + STYLE.read_text(),
+    )
+    print(f"AFRD explorer on http://{host}:{port}", flush=True)
+    if share and page.share_url:
+        print(f"shared on {page.share_url}", flush=True)
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+    if preparation is not None:
+        preparation.start()
+    return page
+
+
+def _warm_up() -> None:
+    """Imports what the first event needs, while the browser still loads the page."""
+
+
+def _end() -> None:
+    """Ends the process at once, tidied up, whatever its background threads do.
+
+    They may be deep in torch, and Python's own way out waits for renderers and aborts when threads come back late.
+    """
+    for renderer in multiprocessing.active_children():
+        renderer.terminate()
+    atexit._run_exitfuncs()  # unfinished features are removed by it
+    sys.stdout.flush()
+    os._exit(0)

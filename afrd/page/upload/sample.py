@@ -1,0 +1,342 @@
+"""What the Your own sample tab knows: the pictures somebody brought, the runs there are, and what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+import afrd.analysis.explain
+import afrd.data
+import afrd.figures
+from afrd.data.uploads import _alike, _text
+from afrd.model.inputs import teacher_size
+from afrd.page.common.library import Cache, CategoryEntry, Library, RunEntry
+from afrd.page.common.moves import first_beside
+from afrd.page.light_table.place import answer, training_split
+from afrd.page.light_table.scene import message, presets, sample_scene
+from afrd.runs.run_folder import FitConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from afrd.data.dataset import Sample
+    from afrd.data.uploads import Upload
+    from afrd.runs.run import Prediction, Run
+
+MOST = 64  # pictures of one sample
+THUMBNAIL = 56  # pixels
+LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True)
+class Own:
+    """What one user has on the table.
+
+    Attributes:
+        uploads: the pictures, with their lights.
+        run: folder of the run that judges them; None where there is none.
+        off: lights that are switched off.
+        shown: the light whose picture lies under the maps.
+        pinned: a place (x, y) in the sample's pictures, in pixels.
+        examples: how often an example was asked for; each time it is the next sample.
+        title, place: heads of the sample.
+    """
+
+    uploads: tuple[Upload, ...] = ()
+    run: Path | None = None
+    off: tuple[str, ...] = ()
+    shown: str | None = None
+    pinned: tuple[int, int] | None = None
+    examples: int = 0
+    title: str = "Your sample"
+    place: str = ""
+
+
+class Desk:
+    """What the tab's events need: the runs there are, and samples and predictions that were made once."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._samples, self._features, self._predictions = Cache(6), Cache(6), Cache(48)
+        self._similar, self._thumbnails = Cache(50), Cache(400)
+
+    def everything(self, own: Own) -> list:
+        """Values of all the tab's `Parts`."""
+        menu = [(f"{entry.key} · {_label(run)}", str(run.folder)) for entry, run in self.runs()]
+        chosen = gr.Dropdown(menu or [("no run yet", "")], value=str(own.run or ""))
+        return [own, chosen, None, gr.Button(interactive=bool(own.uploads)), self.listing(own), self.scene(own)]
+
+    def redrawn(self, own: Own) -> list:
+        """The same where only the light table has changed."""
+        return [own, *(gr.skip() for _ in range(4)), self.scene(own)]
+
+    def runs(self) -> list[tuple[CategoryEntry, RunEntry]]:
+        return [(entry, run) for entry in self.library.categories() for run in (*entry.fused, *entry.single)]
+
+    def entry(self, own: Own) -> tuple[CategoryEntry, RunEntry] | None:
+        """The run that was chosen, if it is still there."""
+        return next(((entry, run) for entry, run in self.runs() if run.folder == own.run), None)
+
+    def lights(self, own: Own) -> tuple[str, ...]:
+        found = self.entry(own)
+        return found[1].lights if found else ()
+
+    def with_run(self, own: Own, folder: str) -> Own:
+        """Another run, one that there is; pictures are matched anew where their lights are not this run's."""
+        runs = [run for _, run in self.runs()]
+        found = next((run for run in runs if str(run.folder) == folder), runs[0] if runs else None)
+        if found is None:
+            return replace(own, run=None)
+        own = replace(own, run=found.folder, off=())
+        if all(upload.light in (None, *found.lights) for upload in own.uploads):
+            return own
+        return self._added(replace(own, uploads=()), own.uploads)
+
+    def ready(self, own: Own) -> Own:
+        """With a run: who is quick brings pictures before the tab has chosen one."""
+        return own if self.entry(own) else self.with_run(own, "")
+
+    def brought(self, own: Own, paths: list[Path]) -> Own:
+        """With these pictures beside those that are there, or in their place."""
+
+        own = replace(self.ready(own), title=Own.title, place="", pinned=None)
+        return self._added(own, tuple(afrd.data.Upload(path, path.name) for path in paths))
+
+    def _added(self, own: Own, uploads: tuple[Upload, ...]) -> Own:
+
+        together = afrd.data.added(own.uploads, uploads, self.lights(own))
+        if len(together) > MOST:
+            raise gr.Error(f"{len(together)} pictures are more than a sample has; bring at most {MOST}", duration=None)
+        return replace(own, uploads=together)
+
+    def assigned(self, own: Own, number: int, light: str) -> Own:
+        """One picture is of another light, or of none."""
+        if not 0 <= number < len(own.uploads):
+            return own
+        chosen = light if light in self.lights(own) else None
+        uploads = list(own.uploads)
+        uploads[number] = replace(uploads[number], light=chosen)
+        return replace(own, uploads=tuple(uploads))
+
+    def example(self, own: Own) -> Own:
+        """The pictures of a sample of the run's category, as if they had been brought; the next one every time."""
+
+        own = self.ready(own)
+        found = self.entry(own)
+        if found is None:
+            raise gr.Error("there is no run yet that could judge an example", print_exception=False)
+        entry, run = found
+        try:
+            data = self.library.data_of(entry)
+            splits = [split for split in data.splits if split.startswith("test")] or list(data.splits)
+            dataset = data[splits[0]]
+            labels = dataset.anomalous
+        except (ValueError, OSError) as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        bad = [i for i, label in enumerate(labels) if label]
+        good = [i for i, label in enumerate(labels) if not label]
+        order = [i for pair in zip(bad, good, strict=False) for i in pair] or [*bad, *good]
+        index = order[own.examples % len(order)]
+        uploads = [
+            afrd.data.Upload(path, path.name, light)
+            for light in run.lights
+            if light in dataset.lights and (path := dataset.picture(index, light)).is_file()
+        ]
+        title = f"Example {dataset.names[index]}"
+        place = f"{dataset.category} / {dataset.split}"
+        return replace(
+            own, uploads=tuple(uploads), off=(), pinned=None, examples=own.examples + 1, title=title, place=place
+        )
+
+    def sample(self, own: Own, run: Run) -> tuple[Sample, list[str]]:
+        """Raises ValueError where the pictures do not make one."""
+
+        side = max(afrd.data.SIDE, run.config.size)
+        key = (_states(own.uploads), run.lights, side, own.title)
+        sample, notes = self._samples.get(key, lambda: afrd.data.read_uploads(own.uploads, run.lights, own.title, side))
+        return sample, [*notes, *size_notes(sample, run.config)]
+
+    def predict(self, own: Own, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction:
+        """What a run says of the sample under these lights; its features are kept.
+
+        Raises:
+            ValueError: the run does not know these lights.
+            RuntimeError: no weights for the teacher.
+        """
+        run = self.library.run(folder)
+        features = self.features(own, run, sample)
+        key = (_states(own.uploads), sample.images.shape, folder, run.config.teacher_digest, lights)
+
+        def make() -> Prediction:
+            with self.library.turn(run):
+                return run.predict(sample, lights, features)
+
+        return self._predictions.get(key, make)
+
+    def features(self, own: Own, run: Run, sample: Sample) -> list[Tensor]:
+        """Of all the lights that run and sample share, so that switching one is quick."""
+        config = run.config
+        key = (_states(own.uploads), sample.images.shape, run.lights, config.teacher_digest, config.size)
+        return self._features.get(key, lambda: run.features_of(sample, run.lights_of(sample)))
+
+    def scene(self, own: Own) -> str:
+        """The light table; every error that a user can cause is a sentence in it."""
+        found = self.entry(own)
+        if found is None:
+            return message(
+                "There is no run yet",
+                f"Your pictures are judged by a run, and there is none in {self.library.runs}. Train one first.",
+            )
+        entry, chosen = found
+        if not own.uploads:
+            return message(
+                "Bring the pictures of one part",
+                f"One picture a light, with any names. This run knows {', '.join(chosen.lights)}; a light that you "
+                "have no picture of has no say. Nothing is kept: the files are deleted within a day.",
+            )
+        try:
+            run = self.library.run(chosen.folder)
+            sample, _ = self.sample(own, run)
+        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
+            return message("These pictures cannot be judged", str(error))
+        lit = tuple(light for light in sample.lights if light not in own.off)
+        beside: Prediction | str = "This run is one of a single light itself."
+        single = None
+        if len(chosen.lights) > 1:
+            seen = [run for run in entry.single if run.lights[0] in sample.lights]
+            single = next((run for run in seen if run.folder == first_beside(entry)), next(iter(seen), None))
+            beside = "There is no single-light run of these lights."
+        if single is not None:
+            beside = self._said(own, sample, single.folder, single.lights)
+        return sample_scene(
+            sample,
+            self._said(own, sample, chosen.folder, lit),
+            beside,
+            place=own.place,
+            shown=own.shown or _clearest(sample),
+            lights=lit,
+            methods=(chosen.method, "Single-light RD"),
+            titles=(chosen.label, single.label if single else ""),
+            sets=presets(sample.lights),
+            steps=False,
+            pinned=own.pinned,
+            why=self._why(own, entry, run, sample, lit),
+        )
+
+    def _said(self, own: Own, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction | str:
+        if not lights:
+            return "Choose at least one light."
+        try:
+            return self.predict(own, sample, folder, lights)
+        except (ValueError, OSError, RuntimeError) as error:
+            return str(error)
+
+    def _why(self, own: Own, entry: CategoryEntry, run: Run, sample: Sample, lights: tuple[str, ...]) -> Any:
+        """Why the map is what it is at the pinned place, and what good parts look like there."""
+        if own.pinned is None or not lights:
+            return None
+
+        try:
+            features = self.features(own, run, sample)
+            found = afrd.analysis.explain.why(run, sample, own.pinned, lights, features)
+            train = training_split(self.library, run, entry)
+            if train and not same_grid(sample, run.config):
+                train = None
+            key = (_states(own.uploads), run.folder, run.config.teacher_digest, own.pinned, lights)
+            place = own.pinned
+            similar = (
+                self._similar.get(
+                    key, lambda: afrd.analysis.explain.similar_places(run, sample, place, train, lights, None, features)
+                )
+                if train
+                else {}
+            )
+            return answer(run, sample, found, similar, train)
+        except (ValueError, OSError, RuntimeError) as error:
+            return {"problem": str(error)}
+
+    def listing(self, own: Own) -> str:
+        """Every picture with a menu of lights, and what is to be said of them all."""
+        found = self.entry(own)
+        if found is None or not own.uploads:
+            return ""
+        lights = found[1].lights
+        rows = "".join(self._row(i, upload, own, lights) for i, upload in enumerate(own.uploads))
+        try:
+            notes = self.sample(own, self.library.run(found[1].folder))[1]
+        except (ValueError, OSError, RuntimeError):  # the light table says it
+            notes = []
+        said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+        return f'<div class="own-pictures">{rows}<div class="notes">{said}</div></div>'
+
+    def _row(self, number: int, upload: Upload, own: Own, lights: tuple[str, ...]) -> str:
+        uri, problem = self.thumbnail(upload)
+        twice = upload.light and sum(other.light == upload.light for other in own.uploads) > 1
+        wrong = (problem if upload.light else None) or (f"{upload.light} has two pictures" if twice else "")
+        options = "".join(
+            f'<option value="{escape(light)}"{" selected" if light == upload.light else ""}>{escape(light)}</option>'
+            for light in lights
+        )
+        none = f'<option value=""{"" if upload.light else " selected"}>{LEFT_OUT}</option>'
+        picture = f'<img src="{uri}" alt="">' if uri else '<span class="none">?</span>'
+        name = escape(upload.name)
+        told = f"<small>{escape(wrong)}</small>" if wrong else ""
+        return (
+            f'<div class="own-picture{" out" if not upload.light else ""}">{picture}'
+            f'<div class="own-name" title="{name}">{name}{told}</div>'
+            f'<select data-picture="{number}" aria-label="light of {name}">{options}{none}</select>'
+            f'<button type="button" data-picture="{number}" aria-label="take {name} away">×</button></div>'
+        )
+
+    def thumbnail(self, upload: Upload) -> tuple[str | None, str | None]:
+        """A small picture as a data URI, or why there is none."""
+        return self._thumbnails.get(_states((upload,)), partial(_thumbnail, upload))
+
+
+def _thumbnail(upload: Upload) -> tuple[str | None, str | None]:
+
+    try:
+        return afrd.figures.picture_uri(afrd.data.read_upload(upload, THUMBNAIL)[0], THUMBNAIL), None
+    except ValueError as error:
+        return None, str(error).removeprefix(f"{upload.name} ")
+
+
+def _clearest(sample: Sample) -> str:
+    """The light to show first: the light box, else that of the brightest picture; one may well be black."""
+    means = sample.images.mean((1, 2, 3)).tolist()
+    return "box" if "box" in sample.lights else sample.lights[means.index(max(means))]
+
+
+def _label(run: RunEntry) -> str:
+    return run.label if len(run.lights) > 1 else f"{run.method}, {run.label}"
+
+
+def _states(uploads: tuple[Upload, ...]) -> tuple:
+    """The files as they are now, and their lights."""
+    return tuple(
+        (str(upload.path), upload.path.stat().st_mtime_ns if upload.path.exists() else 0, upload.light)
+        for upload in uploads
+    )
+
+
+def size_notes(sample: Sample, config: FitConfig) -> list[str]:
+    """What a run trained on other sizes does with the sample's pictures; nothing where they are as in training."""
+    size = (sample.images.shape[-2], sample.images.shape[-1])
+    if size == config.picture_size:
+        return []
+    read = _text(teacher_size(size, config.size))
+    notes = [f"The run was trained on pictures of {_text(config.picture_size)}; it reads these at {read}."]
+    if not _alike(size, config.picture_size):
+        notes.append("Their proportions are not those of the training, so the score is hardly comparable.")
+    return notes
+
+
+def same_grid(sample: Sample, config: FitConfig) -> bool:
+    """Whether the teacher reads these pictures at the size at which it read those of the training."""
+    size = (sample.images.shape[-2], sample.images.shape[-1])
+    return teacher_size(size, config.size) == teacher_size(config.picture_size, config.size)

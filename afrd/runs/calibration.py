@@ -1,0 +1,50 @@
+"""What a model finds on the good samples that set the threshold, and which samples these are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from afrd.data.dataset import MultiLightDataset
+from afrd.model.afrd import Model
+from afrd.model.evidence import Evidence, joined
+from afrd.runs.feature_store import Features
+
+BATCH = 8  # samples at a time when maps are made
+HELD_OUT = 5  # without a validation split every fifth training sample is kept for the threshold
+
+
+def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
+    """Which samples of a split calibrate: its good ones, or those of train that training kept back."""
+    if held_out:
+        return [i for i in range(len(dataset)) if i % HELD_OUT == HELD_OUT - 1]
+    return [i for i, label in enumerate(dataset.anomalous) if label is False]
+
+
+@torch.inference_mode()
+def evidence_of(
+    model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
+) -> Iterator[Evidence]:
+    """Evidence of the samples at `index`, a few at a time, with the lights that are `present` (1, L)."""
+    for start in range(0, len(index), BATCH):
+        chosen = list(index[start : start + BATCH])
+        batch = [f.to(present.device).float() for f in features.batch(chosen, positions)]
+        contrast = features.contrasts(chosen, positions).to(present.device).float()
+        yield model.evidence(batch, contrast, present.expand(len(chosen), -1))
+
+
+def calibrate(
+    model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor | None = None
+) -> Evidence:
+    """Evidence of the calibration samples in one piece; that under all lights gives a threshold for any of them."""
+    model.eval()
+    if present is None:
+        device = next(chain(model.parameters(), model.buffers())).device
+        present = torch.ones(1, len(positions), dtype=torch.bool, device=device)
+    if not len(index):
+        grid = features.contrast.shape[-2:]
+        return Evidence(torch.zeros(0, 1, *grid), torch.zeros(0, len(positions), *grid), present.expand(0, -1))
+    return joined(list(evidence_of(model, features, index, positions, present)))

@@ -1,0 +1,372 @@
+"""A trained model that answers: maps of one sample, predictions of a split, thresholds, with any of its lights."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from afrd.data.dataset import MultiLightDataset, Sample, open_dataset, parse_lights
+from afrd.files import load_tensors
+from afrd.metrics.predictions import Predictions
+from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
+from afrd.model.afrd import Model, make_model
+from afrd.model.device import pick_device
+from afrd.model.evidence import Evidence, Maps, joined, to_maps
+from afrd.model.inputs import compute_features, local_contrast
+from afrd.model.teacher import Teacher, load_teacher
+from afrd.runs.calibration import BATCH, calibrate, calibration_index, evidence_of
+from afrd.runs.feature_store import Features, Progress, load_features, stored_under
+from afrd.runs.run_folder import FitConfig, read_config
+
+KEPT = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a run says of one sample.
+
+    Attributes:
+        anomaly_map: (H, W) float32 at the pictures' size, the sum over lights of `attention` * `light_maps`.
+        light_maps, attention: (L, H, W) float32; attention sums to 1 over the lights at every place.
+        score: the map's maximum.
+        lights: the L lights that were used, in the run's order.
+        threshold: of this run and these lights; None for a run without calibration samples.
+        verdict: `good` or `anomalous`, None without a threshold.
+    """
+
+    anomaly_map: np.ndarray
+    light_maps: np.ndarray
+    attention: np.ndarray
+    score: float
+    lights: tuple[str, ...]
+    threshold: Threshold | None
+
+    @property
+    def verdict(self) -> str | None:
+        return self.threshold.verdict(self.score) if self.threshold else None
+
+    @property
+    def peak_attention(self) -> np.ndarray:
+        """(L,) attention where the map is highest: the lights that show this place most plainly have the most."""
+        row, column = np.unravel_index(int(self.anomaly_map.argmax()), self.anomaly_map.shape)
+        return self.attention[:, row, column]
+
+
+class Run:
+    """A trained model; made by `fit` and `load_run`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        config: FitConfig,
+        calibration: Evidence | None,
+        device: torch.device,
+    ) -> None:
+        self.folder, self.model, self.config = folder, model.to(device).eval(), config
+        self.device = device
+        self._calibration = calibration
+        self._teacher: Teacher | None = None
+        self._thresholds: dict[tuple, Threshold | None] = {}
+        self._evidence: OrderedDict[tuple, Evidence] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"Run({self.folder}: {self.method()} on {self.config.category})"
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def lights(self) -> tuple[str, ...]:
+        return self.model.config.lights
+
+    @property
+    def teacher(self) -> Teacher:
+        """Loaded when first needed.
+
+        Raises:
+            WeightsUnavailable: see `load_teacher`.
+            ValueError: the weights found here are not those of the training.
+        """
+        if self._teacher is None:
+            self.use_teacher(load_teacher(self.model.config.teacher, self.config.weights))
+        assert self._teacher is not None
+        return self._teacher
+
+    def use_teacher(self, teacher: Teacher) -> None:
+        """Shares a teacher that is loaded already, if it is the one of the training."""
+        if teacher.digest != self.config.teacher_digest:
+            raise ValueError(
+                f"run {self.folder} was trained with other weights of {self.model.config.teacher} "
+                f"({self.config.teacher_digest}) than those at hand ({teacher.digest}); give its file with --weights"
+            )
+        self._teacher = teacher.to(self.device)
+
+    def method(self, lights: Sequence[str] | None = None, fusion: str | None = None) -> str:
+        """To be read by people, such as `AFRD, attention over evidence, lights top, box`."""
+        used = tuple(lights or self.lights)
+        memory = self.model.config.method == "memory"
+        fusion = fusion or self.model.config.fusion
+        if len(self.lights) == 1:
+            return f"single-light {'memory' if memory else 'RD'}, {used[0]}"
+        what = "evidence" if self.model.config.target == "lights" else "features"
+        which = "all lights" if used == self.lights else f"lights {', '.join(used)}"
+        if memory:
+            return f"patch memory, {fusion} over evidence, {which}"
+        alone = "" if self.model.config.memory or what == "features" else " without memory"
+        return f"AFRD{alone}, {fusion} over {what}, {which}"
+
+    def history(self) -> pd.DataFrame:
+        """Columns step, epoch, loss."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    def predict(
+        self,
+        sample: Sample,
+        lights: str | Sequence[str | int] | None = None,
+        features: Sequence[Tensor] | None = None,
+    ) -> Prediction:
+        """The maps of one sample.
+
+        Args:
+            sample: pictures of any size; its lights are matched by name, those the run does not know are left out.
+            lights: use these of the sample's lights only.
+            features: of at least these lights, where they are at hand (`features_of`).
+
+        Raises:
+            ValueError: the sample has none of the run's lights, or not those asked for.
+        """
+        used = self.lights_of(sample, lights)
+        with torch.inference_mode():
+            evidence = self.model.evidence(*self.inputs(sample, used, features))
+        return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
+
+    def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
+        """Those of the run's lights that the sample has, or the ones asked for; raises as `predict`."""
+        usable = tuple(light for light in self.lights if light in sample.lights)
+        if not usable:
+            raise ValueError(
+                f"sample {sample.name} has lights {', '.join(sample.lights)}, but run {self.folder} was trained on "
+                f"{', '.join(self.lights)}; give at least one of these"
+            )
+        return parse_lights(lights, usable)
+
+    def features_of(self, sample: Sample, lights: Sequence[str]) -> list[Tensor]:
+        """The teacher's features of one sample under these lights: per scale (1, L, C, h, w) with all the run's lights,
+        zero where one is not asked for."""
+        found = compute_features(self.teacher, sample.select(lights).images, self.config.size)
+        return [self._among_all(f, lights) for f in found]
+
+    def inputs(
+        self, sample: Sample, lights: Sequence[str], features: Sequence[Tensor] | None = None
+    ) -> tuple[list[Tensor], Tensor, Tensor]:
+        """What the model is asked with for one sample: its features, the contrast of its pictures in the same way
+        (1, L, h, w), and which lights are present (1, L); `features` where they are at hand."""
+        found = [f.to(self.device).float() for f in (features or self.features_of(sample, lights))]
+        contrast = local_contrast(sample.select(lights).images.to(self.device), found[0].shape[-2:])
+        return found, self._among_all(contrast, lights), self._present(lights)
+
+    def _among_all(self, found: Tensor, lights: Sequence[str]) -> Tensor:
+        whole = found.new_zeros(1, len(self.lights), *found.shape[1:])
+        whole[0, [self.lights.index(light) for light in lights]] = found
+        return whole
+
+    def predict_stored(
+        self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
+    ) -> Prediction:
+        """`predict` for a data set's sample, from what is known of its whole split (`evidence`)."""
+        used = parse_lights(lights, self.lights)
+        row = range(len(dataset))[index]
+        return self._seen(self._rows(self.evidence(dataset, used), used, slice(row, row + 1)), used, dataset.image_size)
+
+    def evaluate(
+        self,
+        dataset: MultiLightDataset,
+        lights: str | Sequence[str | int] | None = None,
+        fusion: str | None = None,
+        progress: Progress | None = None,
+    ) -> Predictions:
+        """Scores and maps of a whole split, with any non-empty subset of the run's lights.
+
+        Args:
+            dataset: a split; its teacher features are computed where the store has none.
+            lights: a subset; all by default.
+            fusion: how to fuse evidence instead of the run's own way (target `lights`).
+            progress: called with (samples done, samples in all).
+        """
+        used = parse_lights(lights, self.lights)
+        threshold = self.threshold(used, fusion)
+        height, width = dataset.image_size
+        maps, scores = self._all_maps(self.evidence(dataset, used, progress), used, fusion, (height, width))
+        samples = [dataset.mask(i) for i in range(len(dataset))]
+        table = pd.DataFrame(
+            {
+                "sample": dataset.names,
+                "anomalous": pd.Series(dataset.anomalous, dtype=object),
+                "defects": ["+".join(d) for d in dataset.defects],
+                "score": scores,
+                "verdict": [threshold.verdict(s) if threshold else "" for s in scores],
+            }
+        )
+        masks = np.stack([np.zeros((height, width), bool) if mask is None else mask.numpy() for mask in samples])
+        masked = np.array([mask is not None for mask in samples])
+        return Predictions(table, maps, masks, masked, self.method(used, fusion), used, threshold)
+
+    def predictions_folder(self, split: str, lights: Sequence[str]) -> Path:
+        """Where `afrd evaluate` keeps what it found."""
+        return self.folder / "predictions" / split / ("all" if tuple(lights) == self.lights else "+".join(lights))
+
+    def threshold(
+        self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None, alpha: float = ALPHA
+    ) -> Threshold | None:
+        """Of the calibration samples' scores under these lights; None where the run has no calibration samples."""
+        used = parse_lights(lights, self.lights)
+        key = (used, fusion, alpha)
+        if key not in self._thresholds:
+            scores = self._calibration_scores(used, fusion)
+            self._thresholds[key] = conformal_threshold(scores, alpha) if len(scores) else None
+        return self._thresholds[key]
+
+    def features(self, dataset: MultiLightDataset, progress: Progress | None = None) -> Features:
+        """The dataset's teacher features, from the store."""
+        return load_features(dataset, self.teacher, self.config.size, progress)
+
+    def evidence(
+        self,
+        dataset: MultiLightDataset,
+        lights: str | Sequence[str | int] | None = None,
+        progress: Progress | None = None,
+    ) -> Evidence:
+        """Evidence of a whole split, remembered: with target `lights` any subset is read from that of all lights.
+
+        Args:
+            dataset: a split; its teacher features are computed where the store has none.
+            lights: those that are present, all by default; matters where features are fused.
+            progress: called with (samples done, samples in all).
+        """
+        used = parse_lights(lights, self.lights) if self.model.config.target == "fused" else self.lights
+        key = (stored_under(dataset, self.teacher, self.config.size), used)
+        if key not in self._evidence:
+            features, parts = self.features(dataset), []
+            for part in evidence_of(
+                self.model, features, range(len(features)), self._positions(dataset), self._present(used)
+            ):
+                parts.append(part)
+                if progress:
+                    progress(sum(len(p.errors) for p in parts), len(features))
+            self._evidence[key] = joined(parts)
+        self._evidence.move_to_end(key)
+        while len(self._evidence) > KEPT:
+            self._evidence.popitem(last=False)
+        return self._evidence[key]
+
+    def calibration_maps(
+        self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
+    ) -> np.ndarray:
+        """Anomaly maps (n, H, W) float32 of the good samples that the threshold comes from, under these lights."""
+        used = parse_lights(lights, self.lights)
+        found = self._calibration_evidence(used)
+        if found is None:
+            return np.empty((0, *self.config.picture_size), np.float32)
+        return self._all_maps(found, used, fusion, self.config.picture_size)[0]
+
+    @torch.inference_mode()
+    def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
+        return to_maps(evidence, size, fusion or self.model.config.fusion)
+
+    def _rows(self, evidence: Evidence, lights: tuple[str, ...], rows: slice) -> Evidence:
+        """Some samples' evidence, with these lights present."""
+        errors, weights = evidence.errors[rows], evidence.weights[rows]
+        return Evidence(errors, weights, self._present(lights).expand(len(errors), -1))
+
+    def _all_maps(
+        self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Anomaly maps (N, H, W) and scores (N,) under these lights."""
+        maps = np.empty((len(evidence.errors), *size), np.float32)
+        scores = np.empty(len(maps))
+        for start in range(0, len(maps), BATCH):
+            rows = slice(start, start + BATCH)
+            found = self._maps(self._rows(evidence, lights, rows), size, fusion)
+            maps[rows], scores[rows] = found.anomaly_map.cpu().numpy(), found.score.cpu().numpy()
+        return maps, scores
+
+    def _seen(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
+        maps = self._maps(evidence, size)
+        rows = [self.lights.index(light) for light in used]
+        return Prediction(
+            maps.anomaly_map[0].cpu().numpy(),
+            maps.light_maps[0, rows].cpu().numpy(),
+            maps.attention[0, rows].cpu().numpy(),
+            float(maps.score[0]),
+            used,
+            self.threshold(used),
+        )
+
+    def _calibration_evidence(self, lights: tuple[str, ...]) -> Evidence | None:
+        if self._calibration is None or self.model.config.target == "lights" or lights == self.lights:
+            return self._calibration
+        # Fused features change with the lights, so the good samples must be looked at again.
+        data = open_dataset(self.config.data_root, self.config.category)
+        held_out = self.config.calibration not in data
+        dataset = data["train" if held_out else self.config.calibration]
+        index, positions = calibration_index(dataset, held_out), self._positions(dataset)
+        return calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
+
+    def _calibration_scores(self, lights: tuple[str, ...], fusion: str | None) -> np.ndarray:
+        found = self._calibration_evidence(lights)
+        if found is None:
+            return np.array([])
+        return self._all_maps(found, lights, fusion, self.config.picture_size)[1]
+
+    def _present(self, lights: Sequence[str]) -> Tensor:
+        return torch.tensor([[light in lights for light in self.lights]], device=self.device)
+
+    def _positions(self, dataset: MultiLightDataset) -> list[int]:
+        missing = [light for light in self.lights if light not in dataset.lights]
+        if missing:
+            raise ValueError(
+                f"{dataset.category} has no light {missing[0]!r}, which run {self.folder} was trained on; "
+                f"its lights are {', '.join(dataset.lights)}"
+            )
+        return [dataset.lights.index(light) for light in self.lights]
+
+
+def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None = None) -> Run:
+    """A finished run; nothing in the folder is ever executed.
+
+    Raises:
+        ValueError: the folder is no finished run, or a file in it is broken.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} is not a run folder: it has no config.json; `afrd train` makes one")
+    model_config, config = read_config(folder)
+    if not (folder / "model.safetensors").is_file():
+        raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
+    tensors, _ = load_tensors(folder / "model.safetensors")
+    try:
+        model = make_model(model_config)
+        model.load_state_dict(tensors)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error
+    where = pick_device(device)
+    calibration = None
+    if (folder / "calibration.safetensors").is_file():
+        found, _ = load_tensors(folder / "calibration.safetensors")
+        if not {"errors", "weights"} <= set(found):
+            raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
+        errors, weights = (found[name].to(where).float() for name in ("errors", "weights"))
+        calibration = Evidence(errors, weights, torch.ones(weights.shape[:2], dtype=torch.bool, device=where))
+    run = Run(folder, model, config, calibration, where)
+    if teacher is not None:
+        run.use_teacher(teacher)
+    return run

@@ -1,0 +1,115 @@
+"""The files of a run folder: config, weights, history, calibration; no pickle, so it is safe to read from strangers."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import pandas as pd
+import torch
+
+from afrd.files import load_json, load_tensors, replacing, save_json, save_tensors
+from afrd.model.config import ModelConfig
+from afrd.model.evidence import Evidence
+
+FORMAT = 2
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How a run was trained; see `afrd.fit`. `picture_size` is the (H, W) of the training pictures."""
+
+    data_root: str
+    category: str
+    teacher_digest: str
+    weights: str | None
+    size: int
+    picture_size: tuple[int, int]
+    epochs: int
+    batch: int
+    seed: int
+    calibration: str
+
+
+def find_runs(root: str | Path) -> list[Path]:
+    """Folders of finished runs anywhere under `root`, sorted."""
+    return sorted(
+        path.parent for path in Path(root).glob("**/model.safetensors") if (path.parent / "config.json").exists()
+    )
+
+
+def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
+    """Raises ValueError naming the file and what in it is wrong."""
+    content = load_json(folder / "config.json")
+    try:
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}, where this version reads {FORMAT}: train the run anew")
+        return _read(ModelConfig, content["model"]), _read(FitConfig, content["fit"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / 'config.json'} is not the config of a run ({error})") from error
+
+
+def _read(kind: type[T], values: dict[str, Any]) -> T:
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
+    if not needed <= set(values) <= names:
+        raise ValueError(f"its entries should be {', '.join(sorted(names))}")
+    hints = get_type_hints(kind)
+    read = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for name, value in read.items():
+        plain = {"str": str, "int": int}.get(getattr(hints[name], "__name__", ""))
+        if plain and not isinstance(value, plain):
+            raise ValueError(f"{name} is {value!r}")
+    return kind(**read)
+
+
+def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
+    """Whether the folder holds this very run, finished; False where it is begun or not there.
+
+    Raises:
+        ValueError: the folder holds another run, or other things.
+    """
+    if (folder / "config.json").is_file():
+        begun = read_config(folder)
+        if begun != (model, config):
+            old, new = ({**asdict(m), **asdict(c)} for m, c in (begun, (model, config)))
+            other = next(k for k in new if old[k] != new[k])
+            raise ValueError(
+                f"{folder} holds a run with {other} {old[other]!r}, not {new[other]!r}; choose another folder"
+            )
+        return (folder / "model.safetensors").is_file()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
+    return False
+
+
+def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
+    """Makes the folder, with the config."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_json(folder / "config.json", {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
+
+
+def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, history: list[dict[str, float]]) -> None:
+    """Writes what a finished run has; the weights come last and make it whole."""
+    with replacing(folder / "history.csv") as path:
+        pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
+    if len(calibration.errors):
+        tensors = {"errors": calibration.errors, "weights": calibration.weights}
+        save_tensors(folder / "calibration.safetensors", tensors)
+    save_tensors(folder / "model.safetensors", model.state_dict())
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+
+
+def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> None:
+    """Copies a finished run with another `config`; `half`: numbers with about half their digits."""
+    start_run(to, read_config(folder)[0], config)
+    with replacing(to / "history.csv") as path:
+        pd.read_csv(folder / "history.csv").to_csv(path, index=False, float_format="%.5g" if half else None)
+    for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and make it whole
+        if (folder / name).is_file():
+            tensors, about = load_tensors(folder / name)
+            if half:
+                tensors = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+            save_tensors(to / name, tensors, about)

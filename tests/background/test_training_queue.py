@@ -1,0 +1,352 @@
+"""Trainings in a queue: one at a time, stopped and gone on with, and every mistake a sentence."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+
+import afrd
+from afrd.background.training_queue import FIT_OPTIONS, Job, Order, TrainingQueue, free_name, run_folder, sentence
+from afrd.background.turns import TURN, Turn
+from afrd.cli.commands import parser
+from afrd.runs.run_folder import find_runs
+
+
+@pytest.fixture
+def queue(tmp_path: Path) -> TrainingQueue:
+    return TrainingQueue(tmp_path / "runs", Turn())
+
+
+@pytest.fixture
+def order(candies: Path) -> Order:
+    return Order(candies, "Praline", "Praline/night", ("top", "box"), size=64, epochs=2)
+
+
+def wait(queue: TrainingQueue, seconds: float = 120) -> list[Job]:
+    return wait_until(lambda: not queue.busy and queue.jobs(), seconds)
+
+
+def wait_until(what, seconds: float = 120):
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
+def begun(queue: TrainingQueue, number: int) -> bool:
+    job = queue.job(number)
+    return job is not None and job.step > 0
+
+
+def test_two_trainings_run_one_after_the_other_and_become_runs(queue: TrainingQueue, order: Order):
+    first = queue.add(order)
+    second = queue.add(Order(order.root, "Praline", "Praline/other", ("top",), size=64, epochs=3, seed=4))
+    assert queue.job(second.number).state == "waiting" and queue.place(second.number) == 1
+    seen = set()
+    while queue.busy:
+        states = tuple(job.state for job in queue.jobs())
+        seen.add(states)
+        time.sleep(0.002)
+    assert ("running", "running") not in seen and ("done", "running") in seen
+    assert [(job.state, job.note, job.step, job.steps) for job in queue.jobs()] == [
+        ("done", "", 2, 2),
+        ("done", "", 3, 3),
+    ]
+    assert [run.relative_to(queue.runs).as_posix() for run in find_runs(queue.runs)] == [
+        "Praline/night",
+        "Praline/other",
+    ]
+    run = afrd.load_run(first.folder)
+    assert run.lights == ("top", "box") and run.config.epochs == 2
+    live, kept = queue.history(first.number), run.history()
+    assert live.loss.tolist() == pytest.approx(kept.loss.tolist()) and live.epoch.tolist() == kept.epoch.tolist()
+
+
+def test_a_cancelled_training_says_how_to_go_on_and_ends_with_the_same_weights(
+    queue: TrainingQueue, order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("afrd.runs.training.CHECKPOINT_SECONDS", 0.0)
+    long = Order(order.root, "Praline", "Praline/long", ("top", "box"), size=64, epochs=25)
+    job = queue.add(long)
+    wait_until(lambda: queue.job(job.number).step > 3)
+    queue.cancel(job.number)
+    (stopped,) = wait(queue)
+    assert stopped.state == "cancelled" and 3 < stopped.step < 25
+    assert stopped.note == (
+        f"stopped after step {stopped.step} of 25; started again, it goes on after epoch {stopped.step - 1} of 25"
+    )
+    assert (job.folder / "checkpoint.safetensors").is_file() and not find_runs(queue.runs)
+
+    again = queue.again(job.number)
+    assert queue.job(job.number) is None and again.order == stopped.order
+    (ended,) = wait(queue)
+    assert ended.state == "done"
+    assert queue.history(again.number).step.tolist() == list(range(1, 26))  # the whole curve, from before the stop too
+    assert queue.history(again.number).loss.tolist() == pytest.approx(afrd.load_run(job.folder).history().loss.tolist())
+    afrd.fit(
+        afrd.open_dataset(order.root, "Praline"), "top,box", tmp_path / "w", size=64, epochs=25, show_progress=False
+    )
+    expected, found = (load_file(f / "model.safetensors") for f in (tmp_path / "w", job.folder))
+    assert all((expected[name] == found[name]).all() for name in expected)
+
+
+def test_a_training_that_is_stopped_before_a_checkpoint_leaves_nothing(
+    queue: TrainingQueue, order: Order, monkeypatch: pytest.MonkeyPatch
+):
+    started = threading.Event()
+    monkeypatch.setattr("afrd.runs.checkpoint.load_checkpoint", lambda *_: started.set() or time.sleep(0.5) or (0, []))
+    job = queue.add(Order(order.root, "Praline", "a/b/c", ("top",), size=64, epochs=50))
+    started.wait(60)
+    queue.cancel(job.number)
+    assert queue.job(job.number).stopping
+    (stopped,) = wait(queue)
+    assert stopped.note == "stopped after step 1 of 50; started again, it begins anew"
+    assert not queue.runs.exists() or not list(queue.runs.iterdir())
+
+
+def test_a_training_can_be_stopped_while_the_teacher_reads(
+    queue: TrainingQueue, order: Order, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("AFRD_CACHE", str(tmp_path / "cache"))
+    job = queue.add(order)
+    wait_until(lambda: "the teacher reads sample 1 of 6" in queue.job(job.number).note)
+    queue.cancel(job.number)
+    (stopped,) = wait(queue)
+    assert (stopped.state, stopped.note) == (
+        "cancelled",
+        "stopped before its first step; started again, it begins anew",
+    )
+    assert not (queue.runs / "Praline").exists() and not list((tmp_path / "cache" / "features").iterdir())
+
+
+def test_waiting_trainings_can_be_taken_out_and_ended_ones_forgotten(queue: TrainingQueue, order: Order):
+    with queue._turn.taken("the demo (Praline: train AFRD)"):
+        first = queue.add(order)
+        second = queue.add(Order(order.root, "Praline", "Praline/second", ("top",), size=64, epochs=1))
+        third = queue.add(Order(order.root, "Praline", "Praline/third", ("top",), size=64, epochs=1))
+        wait_until(lambda: queue.job(first.number).note)
+        assert queue.job(first.number).note == "waits for the demo (Praline: train AFRD)"
+        queue.cancel(second.number)
+        queue.remove(first.number)
+        assert [job.number for job in queue.jobs()] == [third.number]
+    assert [job.state for job in wait(queue)] == ["done"]
+    assert [run.name for run in find_runs(queue.runs)] == ["third"]
+    before = queue.version
+    queue.remove(third.number)
+    queue.remove(99)
+    queue.cancel(99)
+    assert queue.jobs() == [] and queue.version == before + 1
+    assert find_runs(queue.runs), "the run itself stays"
+
+
+def test_the_queue_can_be_used_again_when_it_has_run_empty(queue: TrainingQueue, order: Order):
+    for name in ("Praline/a", "Praline/b"):
+        queue.add(Order(order.root, "Praline", name, ("top",), size=64, epochs=1))
+        wait(queue)
+    assert [job.state for job in queue.jobs()] == ["done", "done"]
+    assert [thread.name for thread in threading.enumerate()].count("trainings") == 0
+
+
+def test_a_patch_memory_is_filled_without_steps(queue: TrainingQueue, order: Order):
+    job = queue.add(Order(order.root, "Praline", "Praline/memory", ("top", "box"), method="memory", size=64, epochs=7))
+    (done,) = wait(queue)
+    assert done.state == "done" and done.steps == 0 and queue.history(job.number).empty
+    assert afrd.load_run(job.folder).model.config.method == "memory"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"root": "/no/such/folder"}, "data set /no/such/folder does not exist"),
+        ({"category": "Cookie"}, "there is no category 'Cookie'"),
+        ({"lights": ("dome",)}, "light 'dome' is not known"),
+        ({"lights": ()}, "no light is named"),
+        ({"size": 8}, "size is 8, but must be at least 32"),
+        ({"epochs": 0}, "epochs is 0, but must be at least 1"),
+        ({"fusion": "concat"}, "needs target 'fused'"),
+        ({"teacher": "vgg"}, "teacher 'vgg' is not known"),
+        ({"weights": "/no/such.pth"}, "weights file /no/such.pth does not exist"),
+        ({"name": ""}, "the run has no name"),
+        ({"name": "../elsewhere"}, "cannot be the name of a run"),
+        ({"name": "x" * 101}, "has 101 characters"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_once_in_one_sentence(
+    queue: TrainingQueue, order: Order, changes: dict, said: str
+):
+    with pytest.raises((ValueError, OSError)) as refused:
+        queue.add(Order(**{**vars(order), **changes}))
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert queue.jobs() == [] and not queue.runs.exists()
+
+
+def test_weights_that_cannot_be_had_are_said_at_once(
+    queue: TrainingQueue, order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import torch
+
+    from afrd.model.weights import WeightsUnavailable
+
+    def no_network(*_, **__):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(WeightsUnavailable, match=r"weights of resnet18 are not in .* give it with --weights"):
+        queue.add(Order(order.root, "Praline", "Praline/r18", ("top",), teacher="resnet18", size=64))
+
+
+def test_a_name_that_holds_something_else_is_refused(queue: TrainingQueue, order: Order):
+    queue.add(order)
+    with pytest.raises(ValueError, match="is being trained or waits already; choose another name"):
+        queue.add(order)
+    wait(queue)
+    with pytest.raises(ValueError, match="holds this very training, finished already"):
+        queue.add(order)
+    with pytest.raises(ValueError, match=r"holds a run with epochs 2, not 5; choose another folder"):
+        queue.add(Order(**{**vars(order), "epochs": 5}))
+    with pytest.raises(ValueError, match="would lie inside the run"):
+        queue.add(Order(**{**vars(order), "name": "Praline/night/inner"}))
+    (queue.runs / "thesis").mkdir()
+    (queue.runs / "thesis" / "text.txt").write_text("precious")
+    with pytest.raises(ValueError, match="is no run folder"):
+        queue.add(Order(**{**vars(order), "name": "thesis"}))
+
+
+def test_a_training_that_fails_says_why_leaves_nothing_and_the_next_one_runs(
+    queue: TrainingQueue, order: Order, tmp_path: Path
+):
+    shutil.copytree(Path(order.root) / "Praline", tmp_path / "data" / "Praline")
+    picture = afrd.open_dataset(tmp_path / "data", "Praline")["train"].picture(4, "left")
+    picture.write_bytes(b"no picture")
+    bad = queue.add(Order(tmp_path / "data", "Praline", "Praline/bad", ("top", "left"), size=64, epochs=1))
+    good = queue.add(order)
+    wait(queue)
+    assert queue.job(bad.number).state == "failed" and queue.job(good.number).state == "done"
+    assert picture.name in queue.job(bad.number).note and "\n" not in queue.job(bad.number).note
+    assert not bad.folder.exists()
+    picture.write_bytes(afrd.open_dataset(order.root, "Praline")["train"].picture(4, "left").read_bytes())
+    again = queue.again(bad.number)
+    wait(queue)
+    assert queue.job(again.number).state == "done"
+    with pytest.raises(ValueError, match="is not there any more, or has nothing to go on with"):
+        queue.again(again.number)
+
+
+def test_a_link_out_of_the_root_is_no_way_out(tmp_path: Path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs" / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="leads out of"):
+        run_folder(tmp_path / "runs", "link/run")
+
+
+@given(st.text(st.sampled_from("ab./\\ ~-_:*é\n\0"), max_size=12))
+def test_a_name_is_refused_or_stays_below_the_root(name: str):
+    root = Path("/somewhere/runs")
+    try:
+        folder = run_folder(root, name)
+    except ValueError as error:
+        assert "\n" not in str(error)
+    else:
+        assert folder != root and folder.resolve().is_relative_to(root)
+        assert not any(part.startswith(".") for part in folder.relative_to(root).parts)
+
+
+def test_a_free_name_steps_around_what_is_there_or_waits(tmp_path: Path):
+    assert free_name(tmp_path, "Praline", "afrd") == "Praline/afrd"
+    (tmp_path / "Praline" / "afrd").mkdir(parents=True)
+    assert free_name(tmp_path, "Praline", "afrd") == "Praline/afrd"  # empty
+    (tmp_path / "Praline" / "afrd" / "config.json").touch()
+    assert free_name(tmp_path, "Praline", "afrd") == "Praline/afrd-2"
+    assert free_name(tmp_path, "Praline", "afrd", {tmp_path / "Praline" / "afrd-2"}) == "Praline/afrd-3"
+
+
+def test_the_command_of_an_order_is_understood_by_the_command_line(tmp_path: Path):
+    order = Order("/data/my parts", "Relief", "Relief/a", ("led 1", "top"), target="fused", fusion="max", epochs=7)
+    words = shlex.split(order.command(tmp_path))
+    options = parser().parse_args(words[1:])
+    assert options.root == Path("/data/my parts") and options.category == "Relief"
+    assert options.out == tmp_path / "Relief/a" and options.lights == "led 1,top"
+    for name in FIT_OPTIONS:
+        assert getattr(options, name) == getattr(order, name), name
+
+
+def test_an_order_has_the_defaults_of_fit():
+    parameters = inspect.signature(afrd.fit).parameters
+    assert {name: parameters[name].default for name in FIT_OPTIONS} == {
+        name: getattr(Order, name) for name in FIT_OPTIONS
+    }
+
+
+def test_turns_are_taken_in_the_order_of_asking():
+    turn, order, threads = Turn(), [], []
+
+    def work(name: str) -> None:
+        with turn.taken(name):
+            order.append((name, turn.holder))
+            time.sleep(0.02)
+
+    with turn.taken("first"):
+        for name in "abc":
+            threads.append(threading.Thread(target=work, args=(name,)))
+            threads[-1].start()
+            wait_until(lambda: len(turn._line) == len(threads) + 1)
+    for thread in threads:
+        thread.join()
+    assert order == [("a", "a"), ("b", "b"), ("c", "c")] and turn.holder is None
+
+
+def test_who_no_longer_wants_the_turn_leaves_the_line():
+    turn = Turn()
+    with turn.taken("first"), turn.taken("second", lambda: False) as mine:
+        assert not mine
+    with turn.taken("third") as mine:
+        assert mine and turn.holder == "third"
+
+
+def test_the_demo_and_the_queue_take_turns(queue: TrainingQueue, order: Order, tmp_path: Path):
+    from afrd.demo.prepare import Preparation, Step
+
+    at_work, both = [], []
+
+    def work(index: int) -> None:
+        at_work.append(index)
+        time.sleep(0.05)
+        both.extend(job for job in shared.jobs() if job.state == "running")
+        at_work.pop()
+
+    shared = TrainingQueue(tmp_path / "runs")  # the turn that the demo takes too
+    demo = Preparation(tmp_path / "data", tmp_path / "demo")
+    demo._work = [(Step(f"step {i}"), work) for i in range(60)]
+    demo.start()
+    wait_until(lambda: at_work)
+    job = shared.add(order)
+    said = set()
+    while shared.busy:
+        said.add(shared.job(job.number).note.split(" (")[0])
+        if shared.job(job.number).state == "running":
+            both.extend(at_work)
+            said.update(step.note for step in demo.steps())
+        time.sleep(0.002)
+    assert both == [] and shared.job(job.number).state == "done"
+    assert "waits for the demo" in said and "waits for the training of Praline/night" in said
+    wait_until(lambda: demo.finished)
+    assert TURN.holder is None
+
+
+def test_every_error_is_one_line():
+    assert sentence(ValueError("a\nb")) == "a"
+    assert "not enough memory" in sentence(MemoryError())
+    assert sentence(KeyError("x")) == "something went wrong that should not (KeyError: 'x')"
+    assert sentence(AssertionError()) == "something went wrong that should not (AssertionError: no text)"

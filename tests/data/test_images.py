@@ -1,0 +1,119 @@
+"""Reading single picture files of every kind that cameras and tools write."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from afrd.data.images import PictureError, decode, picture_size, read_mask, read_picture
+
+GRADIENT = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14  # (H, W, 3)
+
+
+def save(path, picture, **how):
+    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    picture.save(path, **how)
+    return path
+
+
+@pytest.mark.parametrize("extension", ["png", "bmp", "tif", "PNG"])
+def test_colours_come_back_as_they_were_stored(tmp_path, extension):
+    image = read_picture(save(tmp_path / f"a.{extension}", GRADIENT))
+    assert image.dtype == torch.float32 and image.is_contiguous()
+    assert torch.equal(image, torch.from_numpy(GRADIENT.transpose(2, 0, 1).astype(np.float32)) / 255)
+
+
+def test_a_jpeg_comes_back_nearly_as_it_was_stored(tmp_path):
+    flat = np.full((16, 16, 3), (200, 100, 50), dtype=np.uint8)
+    image = read_picture(save(tmp_path / "a.jpg", flat, quality=95))
+    assert image.mean(dim=(1, 2)) == pytest.approx(np.array([200, 100, 50]) / 255, abs=0.01)
+
+
+def test_grey_is_repeated_to_three_channels(tmp_path):
+    image = read_picture(str(save(tmp_path / "a.png", GRADIENT[:, :, 0])))
+    assert image.shape == (3, 2, 3) and torch.equal(image[0], image[2]) and image[0, 1, 2] == 15 * 14 / 255
+
+
+@pytest.mark.parametrize("extension", ["png", "tiff"])
+def test_sixteen_bits_are_scaled_by_65535(tmp_path, extension):
+    values = np.array([[0, 1, 256], [32768, 65534, 65535]], dtype=np.uint16)
+    image = read_picture(save(tmp_path / f"a.{extension}", values))
+    assert torch.equal(image[1], torch.from_numpy(values.astype(np.float32)) / 65535)
+
+
+def test_a_32_bit_tiff_is_read_where_its_values_fit_16_bits_and_refused_where_not(tmp_path):
+    fits = save(tmp_path / "fits.tif", np.array([[0, 65535]], dtype=np.int32))
+    assert read_picture(fits)[0].tolist() == [[0, 1]]
+    with pytest.raises(ValueError, match=r"large\.tif holds values from 0 to 65536"):
+        decode(save(tmp_path / "large.tif", np.array([[0, 65536]], dtype=np.int32)))
+
+
+def test_floating_point_numbers_are_refused_in_one_sentence(tmp_path):
+    with pytest.raises(PictureError, match=r"a\.tif holds floating-point numbers"):
+        read_picture(save(tmp_path / "a.tif", np.ones((2, 2), dtype=np.float32)))
+
+
+def test_alpha_is_dropped_and_not_blended(tmp_path):
+    clear = np.dstack([GRADIENT, np.zeros((2, 3), dtype=np.uint8)])
+    assert (decode(save(tmp_path / "rgba.png", clear)) == GRADIENT).all()
+    grey = Image.fromarray(GRADIENT[:, :, 0]).convert("LA")
+    assert (decode(save(tmp_path / "la.png", grey)) == GRADIENT[:, :, 0]).all()
+
+
+def test_palettes_become_colours_and_two_levels_become_black_and_white(tmp_path):
+    flag = np.zeros((2, 4, 3), dtype=np.uint8)
+    flag[:, 1:3] = (255, 0, 10)
+    indexed = Image.fromarray(flag).convert("P", palette=Image.Palette.ADAPTIVE)
+    assert (decode(save(tmp_path / "p.png", indexed)) == flag).all()
+    assert decode(save(tmp_path / "1.png", np.array([[True, False]]))).tolist() == [[255, 0]]
+
+
+@pytest.mark.parametrize(
+    ("extension", "how"), [("png", {}), ("jpg", {}), ("tif", {}), ("tif", {"compression": "tiff_lzw"})]
+)
+def test_the_orientation_that_a_camera_noted_is_applied(tmp_path, extension, how):
+    upright = np.zeros((16, 32), dtype=np.uint8)
+    upright[:, 16:] = 255  # the right half is bright
+    exif = Image.Exif()
+    exif[0x0112] = 6  # "turn clockwise by a quarter": stored lying, shown standing
+    path = save(tmp_path / f"a.{extension}", upright, exif=exif, **how)
+    image = read_picture(path)
+    assert image.shape == (3, 32, 16) and picture_size(path) == (32, 16)
+    assert image[0, :15].max() < 0.1 and image[0, 17:].min() > 0.9  # right went down
+
+
+def test_a_mask_is_true_where_any_colour_is_not_zero_whatever_alpha_says(tmp_path):
+    colours = np.zeros((2, 3, 4), dtype=np.uint8)
+    colours[..., 3] = 255
+    colours[1, 2, 2] = 1
+    expected = [[False, False, False], [False, False, True]]
+    assert read_mask(save(tmp_path / "rgba.png", colours)).tolist() == expected
+    assert read_mask(save(tmp_path / "grey.png", colours[..., 2])).tolist() == expected
+    assert read_mask(save(tmp_path / "16.png", colours[..., 2].astype(np.uint16))).tolist() == expected
+
+
+def test_damaged_and_foreign_files_are_named_in_one_sentence(tmp_path):
+    whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 255, (40, 40, 3), dtype=np.uint8))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(whole.read_bytes()[:2000])
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    empty = tmp_path / "empty.jpg"
+    empty.write_bytes(b"")
+    for path in (broken, text, empty):
+        with pytest.raises(PictureError, match=rf"{path.name} cannot be read as a picture") as caught:
+            read_picture(path)
+        assert "\n" not in str(caught.value)
+    assert picture_size(whole) == (40, 40)
+    with pytest.raises(PictureError, match=r"text\.png cannot"):
+        picture_size(text)
+    for read in (read_picture, picture_size):
+        with pytest.raises(FileNotFoundError, match=r"gone\.png does not exist"):
+            read(tmp_path / "gone.png")
+
+
+def test_the_error_survives_the_way_back_from_a_worker_process(tmp_path):
+    error = pickle.loads(pickle.dumps(PictureError(tmp_path, "is a folder")))
+    assert str(error) == f"{tmp_path} is a folder" and error.reason == "is a folder"

@@ -1,0 +1,71 @@
+"""The runs that come with the repository: small, whole, and as good as the README says."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from afrd.demo import prepare as demo
+from afrd.demo.prepare import COMES_ALONG, Preparation, bring
+from afrd.model.teacher import load_teacher
+from afrd.runs.run_folder import read_config
+
+ROOT = Path(__file__).parents[2]
+CATEGORY = demo.CATEGORIES[0]
+NAMES = sorted(folder.name for folder in (COMES_ALONG / CATEGORY).iterdir())
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo's data and runs as they are when the first map can be shown: nothing has been trained."""
+    root = tmp_path_factory.mktemp("demo")
+    preparation = Preparation(root / "data", root / "runs")
+    for _, work in preparation._work[:2]:
+        work(0)
+    return root
+
+
+def test_they_are_small_and_safe_to_read():
+    files = [path for path in COMES_ALONG.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 5_000_000
+    assert {path.suffix for path in files} == {".json", ".csv", ".safetensors"}
+    assert len(NAMES) == 7 and "afrd" in NAMES
+    for name in NAMES:
+        model, config = read_config(COMES_ALONG / CATEGORY / name)
+        assert (config.size, model.width) == (demo.SIZE, demo.WIDTH)
+        assert model.memory == (demo.MEMORY if name == "afrd" else 0)
+        assert config.data_root == "data/candies"  # nobody's own folder
+
+
+def test_their_figures_are_those_of_the_readme(prepared: Path):
+    import afrd
+
+    readme = (ROOT / "README.md").read_text()
+    data = afrd.open_dataset(prepared / "data", CATEGORY)
+    claimed = re.findall(rf"^\| ([^|]+) \| `{CATEGORY}/([\w-]+)` \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", readme, re.M)
+    assert sorted(name for _, name, *_ in claimed) == NAMES
+    for label, name, *figures in claimed:
+        run = afrd.load_run(prepared / "runs" / CATEGORY / name)
+        found = run.evaluate(data["test_public"]).metrics()
+        measured = [found[metric] for metric in ("image_auroc", "pixel_ap", "aupro")]
+        # other processors round otherwise, in the rendering as well
+        assert measured == pytest.approx([float(figure) for figure in figures], abs=0.015), label
+
+
+def test_they_are_copied_once_and_never_over_something_else(prepared: Path, tmp_path: Path):
+    teacher, afrd = load_teacher(), COMES_ALONG / CATEGORY / "afrd"
+    weights = prepared / "runs" / CATEGORY / "afrd" / "model.safetensors"
+    before = weights.stat().st_mtime_ns
+    assert bring(afrd, weights.parent, prepared / "data", teacher) and weights.stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="holds a run with data_root"):
+        bring(afrd, weights.parent, tmp_path, teacher)
+    assert not bring(tmp_path / "none", tmp_path / "a", tmp_path, teacher) and not (tmp_path / "a").exists()
+
+    # made with another teacher: trained here instead
+    other = tmp_path / "other"
+    other.mkdir()
+    content = json.loads((afrd / "config.json").read_text())
+    content["fit"]["teacher_digest"] = "0" * 16
+    (other / "config.json").write_text(json.dumps(content))
+    assert not bring(other, tmp_path / "b", tmp_path, teacher) and not (tmp_path / "b").exists()

@@ -1,0 +1,70 @@
+"""The real page: in a process of its own, and in a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from afrd.page.testing import apart
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 60_000  # milliseconds, on a busy machine
+
+
+@contextmanager
+def serving(command: Sequence[object]) -> Iterator[str]:
+    """The address of a page that runs in a process of its own, and says nothing of an error."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+    with TemporaryFile("w+") as output:
+        try:
+            with apart(command, output, environment) as (address, _):
+                yield address
+        finally:
+            output.seek(0)
+            said = output.read()
+            assert "Traceback" not in said, said
+
+
+def app_command(runs: Path, data: Path, *options: str) -> list[object]:
+    """The command of the page as users start it."""
+    return [ROOT / "app.py", "--runs", runs, "--data", data, *options]
+
+
+@contextmanager
+def browsing(chromium: str | None, address: str, path: str = "") -> Iterator:
+    """A page in the browser at `address` + `path`; fails where it logs an error or asks for anything elsewhere."""
+    from playwright.sync_api import sync_playwright
+
+    wrong: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((address, "data:", "blob:")) else wrong.append(f"asked for {r.url}"),
+        )
+        page.goto(address + path)
+        yield page
+        browser.close()
+    assert not wrong, wrong
+
+
+def settled(page, quiet: int = 600) -> None:
+    """Waits until nothing in the page has changed for `quiet` milliseconds."""
+    page.evaluate(
+        """quiet => new Promise(done => {
+            let timer = setTimeout(done, quiet);
+            new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, quiet); })
+                .observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
+            setTimeout(done, 20000);
+        })""",
+        quiet,
+    )

@@ -1,0 +1,49 @@
+"""Accessibility: axe-core on every tab of the real page, light and dark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from tests.page.helpers import app_command, browsing, serving, settled
+
+# Findings in Gradio's own components, which nothing here can mend: rule, part of the markup, and why it is theirs.
+THEIRS = [
+    (
+        "button-name",
+        '<div class="image-frame',
+        "a gr.Image that can be clicked is a button, and has no way to be named",
+    ),
+    ("label-title-only", 'class="select-all-checkbox', "gr.Dataframe's own check box has a title, but no label"),
+    (
+        "svg-img-alt",
+        'class="mark-rect role-mark brush_brush',
+        "the brush of gr.ScatterPlot has no name",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
+    with serving(app_command(tiny_runs, candies)) as address:
+        yield address
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_finding_is_ours(app: str, chromium: str | None, theme: str):
+    found = []
+    with browsing(chromium, app, f"/?__theme={theme}") as page:
+        page.wait_for_selector(".thumb .score")
+        for tab in page.get_by_role("tab").all_inner_texts():
+            page.get_by_role("tab", name=tab).click()
+            settled(page)
+            for violation in Axe().run(page).response["violations"]:
+                if violation["impact"] in ("serious", "critical"):
+                    found += [
+                        (tab, violation["id"], node["html"], node["failureSummary"]) for node in violation["nodes"]
+                    ]
+    ours = [f for f in found if not any(f[1] == rule and part in f[2] for rule, part, _ in THEIRS)]
+    assert not ours, "\n\n".join(" | ".join(part[:400] for part in finding) for finding in ours)

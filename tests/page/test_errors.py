@@ -1,0 +1,375 @@
+"""The Errors tab: what it shows, in this process, and its story in the real page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from tests.page.helpers import app_command, browsing, serving
+
+from afrd.analysis.errors.notes import Note, Notes
+from afrd.page.common.library import Library
+from afrd.page.common.moves import first_choice
+from afrd.page.common.selection import Choice
+from afrd.page.errors import rows as error_rows
+from afrd.page.errors import views
+from afrd.page.errors.analysis import CARDS, Analysis, Card, NothingToShowError, Session, View, shown_first, view_of
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, because notes are written into it."""
+    copy = tmp_path_factory.mktemp("errors") / "runs"
+    shutil.copytree(tiny_runs, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def library(runs: Path, candies: Path) -> Library:
+    return Library(runs, candies)
+
+
+def looking(library: Library, **changes) -> Session:
+    """A session whose table is there, with all methods."""
+    session = Session(choice=replace(first_choice(library, "Praline"), **changes))
+    analysis = Analysis(library, session.choice)
+    assert list(analysis.reading()) is not None
+    session.take_up(analysis)
+    assert len(list(analysis.judging())) in (0, len(analysis.methods))
+    session.found = analysis.against(analysis.table(), session.found.other if session.found else None)
+    return session
+
+
+def asked(session: Session, at: float | None = 1.0, question: str = "all", kind: str = "all", text: str = "") -> View:
+    view = view_of(session, at, question, kind, text)
+    assert view is not None
+    return view
+
+
+def test_the_run_and_the_single_light_that_explore_shows_are_compared(library: Library):
+    session = looking(library)
+    assert session.found is not None and session.analysis is not None
+    assert session.found.run == "AFRD, attention over evidence"
+    assert session.found.other == "single-light RD, top"
+    assert len(session.found.labels) == len(session.analysis.methods) > 2
+    assert session.sample == session.analysis.dataset.names[session.choice.index or 0]
+    titles = views.question_titles(session.found)
+    assert titles["only_run_right"] == "AFRD right, top wrong"
+
+
+def test_a_single_light_that_is_off_can_still_be_compared_with(library: Library):
+    session = looking(library, lights=("left", "box"))
+    assert session.analysis is not None and session.found is not None
+    assert session.analysis.main.lights == ("left", "box")
+    assert session.found.other == "single-light RD, top"
+    assert list(session.found.light_scores) == ["left", "box"]
+
+
+def test_filters_combine_and_the_line_says_which_are_on(library: Library):
+    session = looking(library)
+    found = session.found
+    assert found is not None
+    everything = asked(session)
+    assert everything.rows == [0, 1, 2, 3] and views.count_line(everything) == "4 of 4 samples"
+    bad = asked(session, kind="bad")
+    assert bad.rows == [i for i in range(4) if found.bad[i]]
+    scores = found.scores[found.run]
+    session.region = ("AFRD attention", float(scores.min()), float(scores.sort_values().iloc[1]))
+    low = asked(session)
+    assert set(low.rows) == set(scores.sort_values().index[:2])
+    both = asked(session, kind="bad", text="bad")
+    assert set(both.rows) == set(low.rows) & set(bad.rows)
+    assert re.fullmatch(r"\d of 4 samples: bad; “bad”; AFRD attention from [\d.]+ to [\d.]+", views.count_line(both))
+    at = float(scores.max()) + 0.1
+    session.region = None
+    assert asked(session, at, "missed").rows == found.answer("missed", at)
+    assert asked(session, question="false_alarms", kind="bad").rows == []
+
+
+def test_what_only_a_script_would_ask_is_refused_in_a_sentence(library: Library):
+    session = looking(library)
+    with pytest.raises(gr.Error, match="there is no question 'why'"):
+        error_rows.asked_view(session, 1.0, "why", "all", "")
+    with pytest.raises(gr.Error):
+        error_rows.asked_view(session, "high", "all", "all", "")
+    assert asked(session, kind="no such defect").rows == []
+    session.region = ("no such column", 0, 1)
+    assert len(asked(session).rows) == 4
+
+
+def test_the_table_marks_wrong_verdicts_and_scores_above_the_threshold(library: Library):
+    session = looking(library)
+    view = asked(session, 0.1)
+    sheet = views.sheet(view)
+    assert sheet["headers"][:4] == ["", "sample", "truth", "defects"]
+    texts, styles = sheet["metadata"]["display_value"], sheet["metadata"]["styling"]
+    column = sheet["headers"].index("outcome")
+    for line, style in zip(texts, styles, strict=True):
+        assert (line[column] in views.WRONG) == ("--wrong" in style[column])
+        score = sheet["headers"].index("AFRD attention")
+        assert ("--above" in style[score]) == (float(line[score]) > 0.1)
+    json.dumps(sheet, allow_nan=False)  # a good sample has no IoU, which must not become NaN on its way
+
+
+def test_every_sample_is_a_point_and_those_filtered_out_are_dull(library: Library):
+    session = looking(library)
+    view = asked(session, kind="bad")
+    names, across, up = views.axes(view, None, None)
+    assert (across, up) == ("AFRD attention", "RD top") and {"disagreement", "best IoU"} <= set(names)
+    points = views.points(view, view.frame["sample"][view.rows[0]], across, up)
+    order = list(views.colour_map(view.found))
+    assert points.samples.tolist()[: len(order)] == order  # the plot gives colours in the order of appearance
+    drawn = points.iloc[len(order) :]
+    assert drawn.samples.value_counts().to_dict() == {"filtered out": 2, "bad": 1, "selected": 1}
+    assert drawn.samples.iloc[-1] == "selected"
+    frame = view.frame.set_index("sample")
+    assert all(row.x == frame[across][row["sample"]] for _, row in drawn.iterrows())
+
+
+def test_counts_are_those_of_both_methods(library: Library):
+    session = looking(library)
+    assert session.found is not None
+    html = views.counts(session.found, 1.0)
+    for label in (session.found.run, session.found.other):
+        count = session.found.confusion(1.0, label)
+        assert count is not None
+        numbers = [count.found, count.missed, count.false_alarms, count.passed]
+        cells = re.search(rf"<th>{session.found.column_names()[label]}</th>(.*?)</tr>", html)
+        assert cells and [int(n) for n in re.findall(r">(\d+)<", cells[1])] == numbers
+    assert "of the 3 good samples that set the threshold" in html
+
+
+def test_a_run_without_threshold_gets_one_by_hand(runs: Path, candies: Path, tmp_path: Path):
+    shutil.copytree(runs, tmp_path / "runs")
+    (tmp_path / "runs" / "Praline" / "afrd" / "calibration.safetensors").unlink()
+    session = looking(Library(tmp_path / "runs", candies))
+    assert session.analysis is not None and session.found is not None
+    at = session.found.first_threshold
+    slider = views.slider(session.analysis, session.found, at)
+    assert slider.value == at and slider.label == "Threshold by hand, in raw scores"
+    assert "AFRD attention (raw)" in asked(session, at).frame
+    assert "promises nothing" in views.counts(session.found, at)
+    assert "raw, without a threshold: AFRD attention" in views.summary(session.analysis, session.found)
+
+
+def test_samples_of_unknown_truth_are_shown_and_not_counted(runs: Path, candies: Path, tmp_path: Path):
+    shutil.copytree(candies, tmp_path / "data")
+    private = tmp_path / "data" / "Praline" / "test_private" / "data"
+    private.mkdir(parents=True)
+    for picture in (candies / "Praline" / "test_public" / "data").glob("*_image_*.png"):
+        shutil.copy(picture, private)
+    session = looking(Library(runs, tmp_path / "data"), split="test_private", index=None)
+    assert session.analysis is not None and session.found is not None and session.sample is None
+    assert "truth of this split is not known" in views.counts(session.found, 1.0)
+    view = asked(session)
+    assert set(view.frame["truth"]) == {"unknown"} and view.rows == [0, 1, 2, 3]
+    assert "truth not known" in views.points(view, None, *views.axes(view, None, None)[1:]).samples.tolist()
+    assert "4 whose truth is not known" in views.summary(session.analysis, session.found)
+    assert "Select a row" in views.card_of(session.analysis, session.found, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "title"),
+    [
+        ({"category": None}, "No samples to look at yet"),
+        ({"category": "Cookie"}, "This cannot be shown"),
+        ({"split": "gone"}, "This cannot be shown"),
+        ({"lights": ()}, "No light is switched on"),
+    ],
+)
+def test_where_there_is_nothing_to_show_it_says_why(change: dict, title: str, library: Library):
+    with pytest.raises(NothingToShowError) as why:
+        Analysis(library, replace(first_choice(library, "Praline"), **change))
+    assert why.value.parts[0] == title
+
+
+def test_without_a_run_it_says_how_to_train_one(candies: Path, tmp_path: Path):
+    library = Library(tmp_path, candies)
+    with pytest.raises(NothingToShowError) as why:
+        Analysis(library, first_choice(library, "Praline"))
+    assert why.value.parts[2] == f"afrd train {candies} Praline --out RUN"
+
+
+def test_the_test_split_is_shown_first_until_another_is_chosen_here(library: Library):
+    session = Session()
+    choice = replace(first_choice(library, "Praline"), split="train", index=2)
+    assert shown_first(session, choice, library).split == "test_public"
+    assert shown_first(session, choice, library).index is None
+    session.split = ("Praline", "val")
+    assert shown_first(session, choice, library).split == "val"
+    assert shown_first(session, Choice(), library) == Choice()
+
+
+def test_another_run_or_split_begins_anew_and_another_sample_does_not(library: Library):
+    session = looking(library)
+    session.region = ("AFRD attention", 0, 1)
+    again = Analysis(library, replace(session.choice, index=0))
+    assert session.take_up(again) and session.region is not None
+    assert session.sample == again.dataset.names[0]
+    assert not session.take_up(Analysis(library, replace(session.choice, lights=("top", "box"))))
+    assert session.region is None
+
+
+def test_a_note_on_its_way_finds_its_sample_whatever_is_selected_since():
+    session = Session()
+    numbers = [session.show(Card(None, str(i), Note())) for i in range(CARDS + 5)]  # type: ignore[arg-type]
+    assert [session.cards[n].sample for n in numbers[-2:]] == [str(CARDS + 3), str(CARDS + 4)]
+    assert len(session.cards) == CARDS and numbers[0] not in session.cards
+
+
+def test_broken_notes_are_told_and_do_not_hide_the_table(runs: Path, candies: Path, tmp_path: Path):
+    shutil.copytree(runs, tmp_path / "runs")
+    (tmp_path / "runs" / "Praline" / "afrd" / "notes.json").write_text("{")
+    session = looking(Library(tmp_path / "runs", candies))
+    assert session.analysis is not None and session.found is not None
+    assert "does not hold notes" in views.summary(session.analysis, session.found)
+    assert len(asked(session).rows) == 4
+
+
+@pytest.fixture(scope="module")
+def app(runs: Path, candies: Path) -> Iterator[str]:
+    with serving(app_command(runs, candies)) as address:
+        yield address
+
+
+LINE = "document.querySelector('#errors-line').innerText"
+HISTOGRAM = "document.querySelector('#errors-histogram').innerText"
+
+
+def open_tab(page) -> None:
+    page.wait_for_selector(".light-table .panel canvas")
+    page.get_by_role("tab", name="Errors").click()
+    page.wait_for_function("document.querySelector('#errors-status')?.innerText.includes('2 good, 2 bad')")
+    page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
+    page.wait_for_function("document.querySelector('#errors-histogram .js-plotly-plot')?.layout?.shapes?.length")
+
+
+def samples_shown(page) -> list[str]:
+    return page.locator("#errors-sheet [data-col='1'][role=gridcell]").all_inner_texts()
+
+
+@pytest.mark.browser
+def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library: Library, chromium: str | None):
+    session = looking(library)
+    found = session.found
+    assert found is not None
+    notes = Notes(runs / "Praline" / "afrd")
+    with browsing(chromium, app) as page:
+        open_tab(page)
+        assert samples_shown(page) == list(found.samples["sample"])
+
+        # the threshold above every score misses all defects; line and counts follow at once
+        place = page.locator("#errors-threshold input[type=number]")
+        place.fill("2")
+        place.press("Enter")
+        page.wait_for_function(f"{HISTOGRAM}.includes('threshold 2.00')")
+        page.wait_for_function("document.querySelector('#errors-question').innerText.includes('Missed defects  2')")
+        page.get_by_text("Missed defects").click()
+        page.wait_for_function(f"{LINE} == '2 of 4 samples: Missed defects'")
+        worst = list(found.samples["sample"][found.answer("missed", 2)])
+        assert samples_shown(page) == worst
+
+        # a row shows its card; what is written is kept as it is, and harmless
+        page.locator("#errors-sheet [data-testid='cell-0-2']").click()
+        page.wait_for_selector(f"#errors-card h3:has-text('{worst[0]}')")
+        assert page.locator("#errors-card figure").count() == 3
+        note = page.locator("#errors-note textarea")
+        note.fill("flat <img src=x onerror=alert(1)> bump")
+        tag = page.locator("#errors-tags input")
+        tag.fill("faint")
+        tag.press("Enter")
+        page.wait_for_function("document.querySelector('#errors-saved').innerText.includes('saved')")
+        written = Note("flat <img src=x onerror=alert(1)> bump", ("faint",))
+        for _ in range(100):  # note and tag are two answers of the server
+            if notes.of("test_public")[worst[0]] == written:
+                break
+            page.wait_for_timeout(100)
+        assert notes.of("test_public")[worst[0]] == written
+        note.fill("flat bump")
+        page.locator("#errors-sheet [data-testid='cell-1-2']").click()  # leaves the field
+        page.wait_for_selector(f"#errors-card h3:has-text('{worst[1]}')")
+        page.wait_for_function("document.querySelector('#errors-note textarea').value == ''")
+        for _ in range(100):
+            if notes.of("test_public")[worst[0]].text == "flat bump":
+                break
+            page.wait_for_timeout(100)
+        assert notes.of("test_public") == {worst[0]: Note("flat bump", ("faint",))}
+
+        # it is searched for, and opened in Explore
+        page.get_by_text("All samples").click()
+        page.wait_for_function(f"{LINE} == '4 of 4 samples'")
+        page.locator("#errors-text").locator("input, textarea").fill("faint bump")
+        page.wait_for_function(f"{LINE}.startsWith('1 of 4 samples')")
+        page.locator("#errors-sheet [data-testid='cell-0-0']").click()
+        page.wait_for_function(
+            "name => document.querySelector('.light-table h2')?.textContent == name && "
+            "document.querySelector('.light-table').offsetParent",
+            arg=worst[0],
+        )
+
+
+@pytest.mark.browser
+def test_plot_and_table_select_each_other_and_the_table_is_taken_away(
+    app: str, library: Library, chromium: str | None, tmp_path: Path
+):
+    found = looking(library).found
+    assert found is not None
+    scores = found.scores[found.run].to_numpy()
+    with browsing(chromium, app) as page:
+        open_tab(page)
+        plot = page.locator("#errors-scatter svg.marks").bounding_box()
+        y = plot["y"] + plot["height"] * 0.3
+        page.mouse.move(plot["x"] + plot["width"] * 0.12, y)
+        page.mouse.down()
+        for part in (0.2, 0.35, 0.5):
+            page.mouse.move(plot["x"] + plot["width"] * part, y, steps=4)
+        page.mouse.up()
+        page.wait_for_function(f"{LINE}.includes('AFRD attention from')")
+        line = page.evaluate(LINE)
+        count, low, high = re.fullmatch(r"(\d) of 4 samples: AFRD attention from ([\d.]+) to ([\d.]+)", line).groups()
+        inside = found.samples["sample"].isin(samples_shown(page)).to_numpy()
+        assert 0 < int(count) < 4 and int(count) == inside.sum()
+        edge = 0.005  # the line tells two digits
+        assert (scores[inside] >= float(low) - edge).all() and (scores[inside] <= float(high) + edge).all()
+        assert not ((scores[~inside] > float(low) + edge) & (scores[~inside] < float(high) - edge)).any()
+
+        with page.expect_download() as download:
+            page.locator("#errors-csv").click()
+        assert download.value.suggested_filename == "errors-Praline-test_public.csv"
+        download.value.save_as(tmp_path / "table.csv")
+        rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+        assert len(rows) == int(count)
+        assert [float(row["AFRD attention"]) for row in rows] == pytest.approx(scores[inside], rel=1e-4)
+
+        page.locator("#errors-clear").click()
+        page.wait_for_function(f"{LINE} == '4 of 4 samples'")
+        with page.expect_download() as download:
+            page.locator("#errors-report").click()
+        download.value.save_as(tmp_path / "report.html")
+        report = page.context.browser.new_page()
+        asked: list[str] = []
+        report.on("request", lambda request: asked.append(request.url))
+        report.goto((tmp_path / "report.html").as_uri())
+        assert report.locator("article").count() == 4
+        assert report.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        assert all(url.startswith(("file:", "data:")) for url in asked)
+
+
+@pytest.mark.browser
+def test_on_a_tablet_nothing_is_cut_off(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.set_viewport_size({"width": 820, "height": 1180})
+        open_tab(page)
+        page.wait_for_selector("#errors-card .error-card")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 820
+        clipped = """[...document.querySelectorAll('.errors :is(h3, dt, dd, .counts td, .counts th, .line, button)')]
+            .filter(node => node.textContent.trim() && node.clientWidth && node.scrollWidth > node.clientWidth + 1)
+            .map(node => node.textContent)"""
+        assert page.evaluate(clipped) == []

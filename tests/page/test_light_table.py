@@ -1,0 +1,406 @@
+"""The light table: what is sent for it, what its scripts work out, and the real thing under mouse, keys and fingers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.page.helpers import ROOT, app_command, browsing, serving, settled
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import afrd
+from afrd.data.dataset import Sample
+from afrd.metrics.threshold import Threshold
+from afrd.page.common.library import Library
+from afrd.page.common.moves import first_choice
+from afrd.page.light_table.component import SCRIPTS
+from afrd.page.light_table.scene import sample_scene, scene
+from afrd.runs.run import Prediction
+
+PAGE = ROOT / "afrd" / "page"
+
+
+@pytest.fixture(scope="module")
+def library(tiny_runs: Path) -> Library:
+    return Library(tiny_runs, None)
+
+
+def own_sample(lights: int = 2, side: int = 40) -> Sample:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(lights, 3, side, side + 8, generator=generator)
+    return Sample("part", images, tuple(f"lamp{i}" for i in range(lights)))
+
+
+def prediction(sample: Sample, threshold: Threshold | None) -> Prediction:
+    lights, _, height, width = sample.images.shape
+    rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    light_maps = np.stack([np.broadcast_to(rows * (i + 1), (height, width)) for i in range(lights)])
+    attention = np.full_like(light_maps, 1 / lights)
+    anomaly_map = (attention * light_maps).sum(0)
+    return Prediction(anomaly_map, light_maps, attention, float(anomaly_map.max()), sample.lights, threshold)
+
+
+def test_a_sample_from_nowhere_lies_on_the_table_too():
+    sample = own_sample()
+    content = json.loads(sample_scene(sample, None, steps=False, place="uploaded"))
+    assert content["header"] == {"name": "part", "place": "uploaded", "truth": "truth not known", "kind": "unknown"}
+    assert content["steps"] is False and content["size"] == [40, 48] and content["truth"] == ""
+    assert [tile["name"] for tile in content["lights"]] == ["lamp0", "lamp1"]
+    assert all(
+        tile["on"] and tile["usable"] and tile["picture"].startswith("data:image/") for tile in content["lights"]
+    )
+    assert content["shown"] == "lamp0" and not any(panel.get("map") for panel in content["panels"])
+
+
+def test_maps_are_sent_in_units_of_the_threshold_and_scores_beside_them():
+    sample = own_sample()
+    threshold = Threshold(0.5, 0.05, 20, 0.05)
+    content = json.loads(sample_scene(sample, prediction(sample, threshold), "no such run"))
+    main, beside = content["panels"]
+    assert main["units"] and main["score_units"] == pytest.approx(1.5 / 0.5) and main["verdict"] == "anomalous"
+    assert beside["problem"] == "no such run"
+    grey = grey_of(content["lights"][0]["error"])  # 0..255 means 0..2 thresholds
+    assert grey[0, 0] == 0 and grey[-1, 0] == 255 and grey[20, 0] == pytest.approx(20 / 39 / 0.5 / 2 * 255, abs=1)
+    bare = json.loads(sample_scene(sample, prediction(sample, None)))
+    assert bare["panels"][0]["units"] is False and "no threshold" in bare["unit"]
+
+
+def grey_of(uri: str) -> np.ndarray:
+    import base64
+    import io
+
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
+
+
+def test_six_lights_of_256_pixels_are_less_than_a_megabyte():
+    random = np.random.default_rng(0)
+    soft = gaussian_filter(random.normal(size=(6, 3, 256, 256)), (0, 0, 3, 3)) * 4 + 0.5
+    images = torch.tensor(np.clip(soft + random.normal(0, 0.01, soft.shape), 0, 1), dtype=torch.float32)
+    sample = Sample("part", images, tuple("abcdef"))
+    maps = gaussian_filter(random.normal(size=(6, 256, 256)), (0, 4, 4)).astype(np.float32) ** 2 * 200
+    said = replace(prediction(sample, Threshold(0.5, 0.05, 20, 0.05)), light_maps=maps, anomaly_map=maps.mean(0))
+    singles = {light: replace(said, lights=(light,), anomaly_map=maps[i]) for i, light in enumerate(sample.lights)}
+    assert len(sample_scene(sample, said, said, singles=singles)) < 1_000_000
+
+
+def test_every_light_has_the_map_of_its_own_single_light_run(library: Library):
+    tiles = json.loads(scene(library, first_choice(library, "Praline")))["lights"]
+    assert [tile["name"] for tile in tiles if "single" in tile] == ["top"]
+    assert re.fullmatch(r"[\d.]+ ×: (good|anomalous)", next(t["single"]["text"] for t in tiles if "single" in t))
+
+
+def test_a_pinned_place_is_answered_light_by_light(library: Library, candies: Path):
+    choice = replace(first_choice(library, "Praline"), pinned=(41, 22))
+    content = json.loads(scene(library, choice))
+    assert content["pinned"] == [41, 22]
+    why = content["why"]
+    assert [light["name"] for light in why["lights"]] == list(choice.lights)
+    assert sum(light["attention"] for light in why["lights"]) == pytest.approx(1, abs=1e-3)
+    assert sum(light["part"] for light in why["lights"]) == pytest.approx(1, abs=1e-3)
+    sample = afrd.open_dataset(candies, "Praline")["test_public"][choice.index]
+    for light, image in zip(why["lights"], sample.images, strict=True):
+        assert light["colour"] == [round(255 * float(c)) for c in image[:, 22, 41]]
+        assert light["patch"].startswith("data:image/webp") and len(light["neighbours"]) == 3
+        assert sum(light["scales"]) == pytest.approx(light["error"], rel=0.01)
+    fewer = json.loads(scene(library, replace(choice, lights=("top", "box"))))["why"]
+    assert [light["name"] for light in fewer["lights"]] == ["top", "box"]
+    assert fewer["lights"][0]["neighbours"] == why["lights"][3]["neighbours"]
+
+
+def test_a_pin_beside_the_picture_is_left_out(library: Library):
+    content = json.loads(scene(library, replace(first_choice(library, "Praline"), pinned=(64, 0))))
+    assert content["pinned"] is None and content["why"] is None
+
+
+@pytest.fixture
+def scripts(chromium: str | None) -> Iterator:
+    """Calls functions of the light table's scripts in the browser, on an empty page."""
+    from playwright.sync_api import sync_playwright
+
+    source = "".join((PAGE / name).read_text() for name in SCRIPTS if name in ("light_maps.js", "light_lamps.js"))
+    head = (
+        "const SCALES = {Grey: ['#000000', '#ffffff']}, SHARES = SCALES.Grey, LIMIT = 2, CLEAR = 0.45, FULL = 1.1;"
+        "const clamp = (value, low, high) => Math.min(high, Math.max(low, value));"
+        "const view = {cover: 0.5, scale: 'Grey'};"
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        yield lambda body, given: page.evaluate(f"given => {{ {head} {source} {body} }}", given)
+        browser.close()
+
+
+def light_of(srgb: np.ndarray) -> np.ndarray:
+    """IEC 61966-2-1, on 0..255."""
+    s = srgb / 255
+    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4)
+
+
+def srgb_of(light: np.ndarray) -> np.ndarray:
+    v = np.clip(light, 0, 1)
+    return 255 * np.where(v <= 0.0031308, 12.92 * v, 1.055 * v ** (1 / 2.4) - 0.055)
+
+
+@pytest.mark.browser
+def test_lamps_add_up_in_linear_light(scripts):
+    random = np.random.default_rng(1)
+    pictures = random.integers(0, 256, (3, 12, 10, 4), dtype=np.uint8)
+    pictures[..., 3] = 255
+    gains, factor = [1.0, 0.4, 0.0], 0.7
+    found = scripts(
+        "const pictures = given.pictures.map(data => ({width: 10, height: 12, data: Uint8ClampedArray.from(data)}));"
+        "const canvas = relit(pictures, given.gains, given.factor);"
+        "return [...canvas.getContext('2d').getImageData(0, 0, 10, 12).data];",
+        {"pictures": [p.ravel().tolist() for p in pictures], "gains": gains, "factor": factor},
+    )
+    mixed = sum(gain * factor * light_of(p[..., :3]) for gain, p in zip(gains, pictures, strict=True))
+    assert np.abs(np.reshape(found, (12, 10, 4))[..., :3] - srgb_of(mixed)).max() <= 1
+
+
+@pytest.mark.browser
+def test_one_lamp_alone_is_as_photographed_and_all_together_no_brighter_than_the_brightest(scripts):
+    random = np.random.default_rng(2)
+    pictures = random.integers(20, 200, (3, 40, 40, 4), dtype=np.uint8)
+    ask = (
+        "const pictures = given.map(data => ({width: 40, height: 40, data: Uint8ClampedArray.from(data)}));"
+        "return exposure(pictures);"
+    )
+    assert scripts(ask, [pictures[0].ravel().tolist()]) == pytest.approx(1)
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    bright = [np.quantile(light_of(p[..., :3]) @ weights, 0.99) for p in pictures]
+    together = np.quantile(sum(light_of(p[..., :3]) for p in pictures) @ weights, 0.99)
+    found = scripts(ask, [p.ravel().tolist() for p in pictures])
+    assert found == pytest.approx(max(bright) / together, rel=0.03)
+
+
+@pytest.mark.browser
+def test_the_contour_is_that_of_the_figures(scripts):
+    from afrd.figures import contour_lines
+
+    values = gaussian_filter(np.random.default_rng(3).normal(size=(60, 80)), 5)
+    grey = np.round(255 * (values - values.min()) / np.ptp(values)).astype(np.uint8)
+    path = scripts(
+        "return contour({width: 80, height: 60, limit: 2, values: Uint8Array.from(given)}, 1.1, [600, 800]);",
+        grey.ravel().tolist(),
+    )
+    loops = [
+        np.array([[float(x) for x in point.split()] for point in loop.split("L")])
+        for loop in re.findall(r"M(.*?)Z", path)
+    ]
+    expected = contour_lines(grey / 255 * 2, 1.1, (600, 800))
+    assert len(loops) == len(expected)
+    assert sorted(map(area, loops)) == pytest.approx(sorted(map(area, expected)), rel=1e-2, abs=2)
+
+
+def area(line: np.ndarray) -> float:
+    x, y = line.T
+    return abs(float(np.sum(x * np.roll(y, -1) - y * np.roll(x, -1)))) / 2
+
+
+@pytest.fixture(scope="module")
+def rig(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The candies, and a category of one's own: nine lights, grey, wider than high, without a run."""
+    root = tmp_path_factory.mktemp("rig")
+    shutil.copytree(candies / "Praline", root / "Praline")
+    random = np.random.default_rng(0)
+    folder = root / "Relief" / "train" / "good" / "001"
+    folder.mkdir(parents=True)
+    for i in range(9):
+        picture = np.clip(gaussian_filter(random.normal(size=(60, 80)), 4) * 400 + 20 * i, 0, 255).astype(np.uint8)
+        Image.fromarray(picture).save(folder / f"led{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def app(tiny_runs: Path, rig: Path) -> Iterator[str]:
+    with serving(app_command(tiny_runs, rig)) as address:
+        yield address
+
+
+READY = "document.querySelector('.light-table .verdict b') && !document.querySelector('.light-table.busy')"
+
+
+def what_is_asked(page) -> list[dict]:
+    """Of the server, by the light table, from now on."""
+    asked: list[dict] = []
+
+    def note(request) -> None:
+        told = json.loads(request.post_data or "{}").get("event_data") if "queue/join" in request.url else None
+        if told:
+            asked.append(told)
+
+    page.on("request", note)
+    return asked
+
+
+def drawing(page, selector: str) -> str:
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page.evaluate(f"document.querySelector('.light-table {selector}').toDataURL()")
+
+
+@pytest.mark.browser
+def test_one_cursor_one_zoom_one_pin_and_nothing_asked_of_the_server_but_why(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_function(READY)
+        settled(page)
+        asked = what_is_asked(page)
+
+        stage = page.locator(".panels .stage").nth(1)
+        stage.hover(position={"x": 60, "y": 70})
+        page.wait_for_function("document.querySelectorAll('.light-table .loupe').length == 9")
+        box = stage.bounding_box()
+        place = f"x {int(60 / box['width'] * 64)}, y {int(70 / box['height'] * 64)}"
+        assert page.locator(".at .reading").first.inner_text() == place
+        card = page.locator(".values").inner_text()
+        assert place in card and "× threshold" in card
+        rows = page.locator(".values tr").all_inner_texts()
+        assert len(rows) == 7 and re.search(r"box\s+\d+ \d+ \d+\s+(≥ )?[\d.]+\s+[\d.]+", rows[6])
+
+        whole = drawing(page, ".panel canvas.map")
+        page.mouse.wheel(0, -240)
+        page.wait_for_function("document.querySelector('.percent').textContent != '100 %'")
+        assert drawing(page, ".panel canvas.map") != whole
+        assert page.locator(".light-table .lines.truth").last.get_attribute("viewBox") == (
+            page.locator(".light-table .lines.truth").first.get_attribute("viewBox")
+        )
+        page.mouse.down()
+        page.mouse.move(box["x"] + 100, box["y"] + 120, steps=4)
+        page.mouse.up()
+        stage.dblclick()
+        page.wait_for_function("document.querySelector('.percent').textContent == '100 %'")
+        assert asked == []  # a drag and a double click pin nothing
+
+        stage.click(position={"x": 60, "y": 70})
+        page.wait_for_selector(".why tbody tr")
+        assert page.locator(".why tbody tr").count() == 6 and page.locator(".why figure img").count() == 18
+        assert f"Why, at {place}" in page.locator(".why").inner_text()
+        assert page.locator(".light-table .mark:visible").count() == 9
+        x, y = (int(number) for number in re.findall(r"\d+", place))
+        assert asked == [{"place": [x, y]}]
+        page.keyboard.press("Escape")
+        page.wait_for_function("!document.querySelector('.why').textContent")
+
+
+@pytest.mark.browser
+def test_maps_and_lamps_answer_in_the_browser_and_switches_ask_the_model(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_function(READY)
+        settled(page)
+        asked = what_is_asked(page)
+        page.mouse.move(5, 5)
+        first = drawing(page, ".panel canvas.map")
+        page.get_by_label("picture or map").fill("1")
+        covered = drawing(page, ".panel canvas.map")
+        assert covered != first
+        page.get_by_label("colour scale").select_option("Viridis")
+        assert drawing(page, ".panel canvas.map") != covered
+        page.keyboard.press("Tab")
+        page.locator("h2").click()
+        page.keyboard.press("Space")  # picture alone
+        assert drawing(page, ".panel canvas.map") == drawing(page, ".panel canvas.picture")
+        page.keyboard.press("Space")
+
+        line = "document.querySelector('.light-table .panel .passed path').getAttribute('d')"
+        over = page.evaluate(line)
+        page.get_by_label("threshold to try").fill("0.5")
+        page.wait_for_function(f"over => {line} != over", arg=over)
+        assert "at 0.50 × threshold: AFRD says anomalous" in page.locator(".trial").inner_text()
+        page.keyboard.press("m")
+        assert page.locator(".lines.truth").count() == 0
+        page.keyboard.press("m")
+
+        photograph = drawing(page, ".panel canvas.picture")
+        page.get_by_label("dimmer of top").fill("0.2")
+        page.wait_for_selector("text='under the lamps, mixed'")
+        mixed = drawing(page, ".panel canvas.picture")
+        assert mixed != photograph and "top 20 %" in page.locator(".lighting .small").inner_text()
+        assert asked == []  # none of this is the model's business
+
+        page.locator("h2").click()
+        page.keyboard.press("Shift+Digit4")  # solo top
+        page.wait_for_selector("text='lights: top'")
+        assert page.locator(".tile.out").count() == 5
+        assert page.locator(".lighting .small").inner_text().startswith("top 20 %; exposure")
+        page.get_by_role("button", name="solo top").click()
+        page.wait_for_selector("text='lights: spots, bottom, right, top, left, box'")
+        page.keyboard.press("6")
+        page.wait_for_selector("text='lights: spots, bottom, right, top, left'")
+        assert [len(told["lights"]) for told in asked] == [1, 6, 5]
+        page.get_by_label("lighting of the picture").select_option("box")
+        page.wait_for_selector("text='under light box'")
+        assert drawing(page, ".panel canvas.picture") == photograph
+
+        name = page.locator("h2").inner_text()
+        page.locator("h2").click()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("name => document.querySelector('.light-table h2').textContent != name", arg=name)
+        page.keyboard.press("?")
+        assert page.locator(".keys").is_visible()
+
+
+@pytest.mark.browser
+def test_fingers_pin_and_pinch_on_a_tablet(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        tablet = page.context.browser.new_context(
+            viewport={"width": 820, "height": 1180}, has_touch=True, is_mobile=True
+        )
+        page = tablet.new_page()
+        page.goto(app)
+        page.wait_for_function(READY)
+        settled(page)
+        area = page.locator(".panels .stage").first.bounding_box()
+        middle = (area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+        fingers = tablet.new_cdp_session(page)
+        for apart in (30, 50, 80, 110):
+            points = [{"x": middle[0] + side * apart / 2, "y": middle[1], "id": i} for i, side in enumerate((-1, 1))]
+            fingers.send(
+                "Input.dispatchTouchEvent",
+                {"type": "touchStart" if apart == 30 else "touchMove", "touchPoints": points},
+            )
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.wait_for_function("parseInt(document.querySelector('.percent').textContent) > 200")
+        page.get_by_role("button", name="whole picture").click()
+        page.touchscreen.tap(*middle)
+        page.wait_for_selector(".why tbody tr")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 820
+        tablet.close()
+
+
+@pytest.mark.browser
+def test_a_rig_of_nine_grey_lights_without_a_run_can_be_relit(app: str, chromium: str | None):
+    with browsing(chromium, app, "/?category=Relief") as page:
+        page.wait_for_selector("text='No run for this category yet:'")
+        settled(page)
+        assert page.locator(".tile").count() == 9
+        rows = page.locator(".tile").evaluate_all("tiles => new Set(tiles.map(tile => tile.offsetTop)).size")
+        assert rows == 2
+        before = drawing(page, ".panel canvas.picture")
+        page.get_by_label("dimmer of led8").fill("0")
+        page.wait_for_selector("text='under the lamps, mixed'")
+        assert drawing(page, ".panel canvas.picture") != before
+        page.get_by_role("button", name="solo led0").click()
+        page.wait_for_function(
+            "document.querySelector('.lighting .small').textContent.startsWith('led0 100 %; exposure × 1.00')"
+        )
+
+
+@pytest.mark.browser
+def test_everything_that_can_be_used_has_a_name(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_function(READY)
+        unnamed = """[...document.querySelectorAll('.light-table :is(button, input, select, [tabindex])')]
+            .filter(node => ![node.getAttribute('aria-label'), node.textContent].some(text => text?.trim()))
+            .map(node => node.outerHTML)"""
+        assert page.evaluate(unnamed) == []
+        page.locator(".panels .stage").nth(1).hover()
+        page.wait_for_function(
+            "/AFRD [≥ \\d.]+ times the threshold; .*attention/.test(document.querySelector('.said').textContent)"
+        )

@@ -1,0 +1,228 @@
+"""The Lights tab: its work and texts in this process, its story in a browser, its numbers through the API."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.page.helpers import app_command, browsing, serving, settled
+
+import afrd
+from afrd.analysis.lights.survey import survey
+from afrd.background.jobs import Jobs
+from afrd.page.common.library import Library
+from afrd.page.common.moves import first_choice
+from afrd.page.common.selection import Choice
+from afrd.page.lights import views
+from afrd.page.lights.sample import look
+from afrd.page.lights.subject import Desk, NothingToShowError
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, in which surveys are kept."""
+    return Path(shutil.copytree(tiny_runs, tmp_path_factory.mktemp("lights") / "runs"))
+
+
+@pytest.fixture(scope="module")
+def desk(runs: Path, candies: Path) -> Desk:
+    return Desk(Library(runs, candies))
+
+
+@pytest.fixture
+def choice(desk: Desk) -> Choice:
+    return first_choice(desk.library, "Praline")
+
+
+def test_before_anybody_asked_it_says_what_it_would_do(desk: Desk, choice: Choice):
+    subject = desk.subject(choice)
+    text = views.not_yet(subject.run, subject.dataset)
+    assert "All 63 sets of the 6 lights are judged on the 4 samples of test_public" in text
+    assert "some seconds" in text and "kept with the run" in text
+
+
+def test_work_is_seen_and_cancelled_and_only_one_is_done_at_a_time():
+    jobs, begun, go_on = Jobs(), threading.Event(), threading.Event()
+
+    def slow(report) -> str:
+        for step in range(1000):
+            report("sets of lights judged", step, 1000)
+            begun.set()
+            go_on.wait(0.02)
+        return "all"
+
+    first = jobs.start("a", slow)
+    assert begun.wait(5) and jobs.start("a", slow) is first and jobs.get("a") is first
+    second = jobs.start("b", lambda report: "done")
+    assert not second.wait(0.3) and second.what == "waits for other work"
+    assert "Sets of lights are judged" in views.progress(first) and "of 1000" in views.progress(first)
+    first.cancel()
+    assert first.wait(5) and first.problem == "" and first.result is None
+    assert second.wait(5) and second.result == "done"
+    jobs.forget("a", first)
+    assert jobs.get("a") is None
+
+
+def test_work_that_fails_says_why_in_a_sentence():
+    def refused(report) -> None:
+        raise ValueError("no such light")
+
+    def broken(report) -> None:
+        raise KeyError("x")
+
+    jobs = Jobs()
+    job = jobs.start("a", refused)
+    assert job.wait(5) and job.problem == "no such light"
+    job = jobs.start("a", broken)
+    assert job.wait(5) and "something went wrong that should not (KeyError" in job.problem
+
+
+def test_cancelled_judging_keeps_nothing(desk: Desk, choice: Choice, monkeypatch):
+    subject, begun = desk.subject(choice), threading.Event()
+
+    def endless(run, dataset, metric, report):
+        assert run is not subject.run and run.lights == subject.run.lights  # a run of its own
+        while True:
+            report("sets of lights judged", 1, 63)
+            begun.set()
+
+    monkeypatch.setattr("afrd.analysis.lights.survey.survey", endless)
+    job = desk.start(subject, "image_auroc")
+    assert begun.wait(10) and desk.job(subject, "image_auroc") is job
+    job.cancel()
+    assert job.wait(5) and job.problem == ""
+    desk.forget(subject, "image_auroc", job)
+    assert desk.job(subject, "image_auroc") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "said"),
+    [
+        ({"category": None}, "Nothing to look at yet", ""),
+        ({"run": None}, "No run of Praline yet", "afrd train"),
+        ({"category": "Cookie"}, "This cannot be shown", "there is no category 'Cookie'"),
+        ({"run": Path("Praline/single-top")}, "One light only", "knows the light top and no other"),
+    ],
+)
+def test_what_cannot_be_shown_is_said(desk: Desk, runs: Path, choice: Choice, changes, title: str, said: str):
+    if changes.get("run"):
+        changes = {"run": runs / changes["run"]}
+    with pytest.raises(NothingToShowError) as why:
+        desk.subject(replace(choice, **changes))
+    assert why.value.parts[0] == title and said in " ".join(why.value.parts)
+
+
+def test_a_split_without_anomalous_samples_is_said_to_have_none(desk: Desk, choice: Choice):
+    with pytest.raises(NothingToShowError) as why:
+        desk.survey(desk.subject(replace(choice, split="train")), "image_auroc")
+    assert "Praline/train has 0 anomalous and 6 good samples" in why.value.parts[1]
+
+
+def test_costs_come_from_the_table_and_what_is_none_is_refused():
+    lights = ("top", "box")
+    assert views.read_costs([["top", 2], ["box", "0.5"], ["dome", 7], ["box", ""], []], lights) == {
+        "top": 2,
+        "box": 0.5,
+    }
+    assert views.read_costs(None, lights) == {}
+    with pytest.raises(ValueError, match="the cost of light 'top' is 'much'"):
+        views.read_costs([["top", "much"]], lights)
+
+
+def test_a_sample_is_shown_with_the_parts_of_its_lights(desk: Desk, choice: Choice):
+    subject = desk.subject(choice)
+    image, figure, said = look(desk, subject)
+    assert max(image.size) == 512 and "whole picture" in said
+    shares = next(trace for trace in figure.data if trace.type == "bar")
+    score = subject.run.predict_stored(subject.dataset, subject.sample).score
+    assert sum(shares.x) == pytest.approx(score / subject.run.threshold().value, rel=1e-4)
+    _, place, said = look(desk, desk.subject(replace(choice, pinned=(20, 30))))
+    assert "x 20, y 30" in said and "at x 20, y 30" in place.layout.title.text
+
+
+@pytest.fixture(scope="module")
+def app(runs: Path, candies: Path) -> Iterator[str]:
+    with serving(app_command(runs, candies)) as address:
+        yield address
+
+
+def cell(page, table: str, text: str | re.Pattern):
+    return page.locator(f"{table} :is(td, [role=gridcell])").filter(has_text=text).locator("visible=true").first
+
+
+@pytest.mark.browser
+def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs: Path, chromium: str | None):
+    with browsing(chromium, app, "/?tab=lights") as page:
+        page.wait_for_selector("text='Which lights are needed?'")
+        assert not page.locator("#lights-body").is_visible() and not page.locator("#lights-cancel").is_visible()
+        page.locator("#lights-start").click()
+        page.wait_for_selector("#lights-answer")
+        assert page.locator("#lights-body").is_visible()
+        assert not page.locator("#lights-start, #lights-cancel").locator("visible=true").count()
+        assert (runs / "Praline" / "afrd" / "lights" / "test_public.safetensors").is_file()
+        answer = page.locator("#lights-answer p").inner_text()
+        assert answer.startswith(
+            "It cannot be told which lights are needed: 2 good and 2 anomalous samples are too few."
+        )
+        for plot in ("pareto", "worth", "same", "shares"):
+            page.wait_for_selector(f"#lights-{plot} .js-plotly-plot")
+        assert "What a rig costs and brings" in page.locator("#lights-pareto").inner_text()
+
+        assert page.locator("#lights-pareto").get_by_text("number of lights").count() == 1
+        cell(page, "#lights-costs", "1").dblclick()
+        page.keyboard.press("Control+A")
+        page.keyboard.type("4")
+        page.keyboard.press("Enter")
+        page.locator("#lights-pareto").get_by_text("cost of the lights").wait_for()
+        page.locator("#lights-sets input").first.fill("spots, bottom, right, top, left, box")
+        cell(page, "#lights-sets", re.compile(r"^\s*9\s*$")).wait_for()  # what all lights cost now
+        page.locator("#lights-metric").click()
+        page.get_by_role("option", name="pixel AP").click()
+        page.locator("#lights-pareto").get_by_text("pixel AP", exact=True).wait_for()
+
+        page.locator("#lights-picture img").click(position={"x": 60, "y": 60})
+        page.get_by_text("at x 12, y 12").first.wait_for()
+        page.locator("#lights-clear").click()
+        page.locator("#lights-sample-said").get_by_text("whole picture").wait_for()
+
+        page.set_viewport_size({"width": 820, "height": 1180})
+        settled(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 820
+        page.locator("#lights-sets input").first.fill("top, left")
+        cell(page, "#lights-sets", re.compile(r"^\s*top, left\s*$")).click()
+        page.wait_for_selector("text='lights: top, left'")
+        page.wait_for_function("decodeURIComponent(location.search).includes('lights=top,left')")
+        page.wait_for_function("window.scrollY === 0")
+
+        page.get_by_role("tab", name="Lights").click()  # the second look needs no work
+        page.wait_for_selector("#lights-answer")
+
+
+@pytest.mark.browser
+def test_pixels_are_explained_on_demand(app: str, chromium: str | None):
+    with browsing(chromium, app, "/?tab=lights") as page:
+        page.wait_for_selector("#lights-shares .js-plotly-plot")
+        page.locator("#lights-explain").click()
+        page.wait_for_selector("#lights-pixels .js-plotly-plot")
+        page.locator("#lights-explain-stop").wait_for(state="hidden")
+        assert "against the pictures of" in page.locator("#lights-pixels").inner_text()
+
+
+def test_the_numbers_are_had_by_scripts_too(app: str, runs: Path, candies: Path):
+    from gradio_client import Client
+
+    run = afrd.load_run(runs / "Praline" / "afrd", "cpu")
+    found = survey(run, afrd.open_dataset(candies, "Praline")["test_public"])
+    client = Client(app, verbose=False)
+    content = client.predict("Praline", "", "image_auroc", 0.1, api_name="/lights")
+    assert list(content) == ["subsets", "shapley", "smallest_rig", "advice"] and len(content["subsets"]) == 63
+    assert content["shapley"] == pytest.approx(found.shapley().value.to_dict())
+    with pytest.raises(Exception, match="there is no category 'Cookie'"):
+        client.predict("Cookie", "", "image_auroc", 0.1, api_name="/lights")
+    with pytest.raises(Exception, match="delta is 3"):
+        client.predict("Praline", "", "image_auroc", 3, api_name="/lights")

@@ -1,0 +1,358 @@
+"""The page: its library and choices in this process, the real thing in a browser and through its API."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.page.helpers import app_command, browsing, serving
+
+from afrd.cli.app import main
+from afrd.page import demo_panel as progress
+from afrd.page.common.library import Library
+from afrd.page.common.selection import Choice
+from afrd.page.explore import tab as explore
+from afrd.page.light_table.scene import presets, scene
+
+
+@pytest.fixture(scope="module")
+def library(tiny_runs: Path) -> Library:
+    return Library(tiny_runs, None)
+
+
+@pytest.fixture
+def choice(library: Library) -> Choice:
+    return explore.first_choice(library, "Praline")
+
+
+def shown(library: Library, choice: Choice) -> dict:
+    return json.loads(scene(library, choice))
+
+
+def test_runs_are_grouped_by_category_and_number_of_lights(library: Library):
+    (entry,) = library.categories()
+    assert entry.key == entry.name == "Praline"
+    assert [run.folder.name for run in entry.fused] == ["afrd"]
+    assert [run.lights for run in entry.single] == [("top",)]
+
+
+def test_the_first_thing_shown_is_a_defective_test_sample_under_all_lights(library: Library, choice: Choice):
+    assert choice.split == "test_public"
+    dataset = library.data_of(library.category("Praline"))["test_public"]
+    assert choice.index is not None and dataset.anomalous[choice.index]
+    assert choice.lights == dataset.lights
+    assert choice.shown == "box"
+
+
+def test_the_table_shows_maps_scores_and_attention(library: Library, choice: Choice):
+    content = shown(library, choice)
+    both = content["panels"]
+    assert all(panel["map"].startswith("data:image/png") for panel in both)
+    assert both[0]["made_by"] == "lights: " + ", ".join(choice.lights)
+    assert both[1]["made_by"] == "lights: top"
+    assert sum(tile["mean"] for tile in content["lights"]) == pytest.approx(1, abs=0.01)
+    assert content["truth"].startswith("M")
+    assert len(json.dumps(content)) < 1_500_000
+
+
+def test_a_light_that_is_off_has_no_part_in_the_map(library: Library, choice: Choice):
+    whole = shown(library, choice)
+    fewer = shown(library, replace(choice, lights=("top", "box")))
+    assert fewer["panels"][0]["map"] != whole["panels"][0]["map"]
+    assert fewer["panels"][0]["made_by"] == "lights: top, box"
+    assert [tile["name"] for tile in fewer["lights"] if "error" in tile] == ["top", "box"]
+    assert fewer["panels"][1] == whole["panels"][1]
+
+
+def test_without_lights_the_table_asks_for_one(library: Library, choice: Choice):
+    content = shown(library, replace(choice, lights=()))
+    assert content["panels"][0]["problem"] == "Choose at least one light."
+    assert content["panels"][1]["map"]
+
+
+def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, choice: Choice):
+    for index in range(4):
+        content = shown(library, replace(choice, index=index))
+        bad, called = content["header"]["kind"] == "anomalous", content["panels"][0]["verdict"] == "anomalous"
+        expected = "correct" if bad == called else "missed" if bad else "false alarm"
+        assert content["panels"][0]["right"] == expected
+
+
+def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
+    library = Library(tmp_path, candies)
+    choice = explore.first_choice(library, None)
+    content = shown(library, choice)
+    assert content["missing"] == f"afrd train {candies} Praline --out RUN"
+    assert content["lights"][0]["picture"].startswith("data:image/webp") and not content["panels"][0].get("map")
+
+
+def test_a_data_set_that_moved_is_one_sentence(tiny_runs: Path, candies: Path, tmp_path: Path):
+    runs = tmp_path / "runs"
+    shutil.copytree(tiny_runs, runs)
+    for config in runs.glob("*/*/config.json"):
+        config.write_text(config.read_text().replace(str(candies), str(tmp_path / "gone")))
+    library = Library(runs, None)
+    content = shown(library, explore.first_choice(library, None))
+    assert str(tmp_path / "gone" / "Praline") in content["message"]["text"]
+    assert "--data" in content["message"]["text"]
+    found_again = Library(runs, candies)
+    assert shown(found_again, explore.first_choice(found_again, None))["panels"][0]["map"]
+
+
+def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path):
+    library = Library(tmp_path, None)
+    assert library.categories() == []
+    content = shown(library, explore.first_choice(library, None))
+    assert "afrd train" in content["message"]["command"]
+
+
+def test_a_broken_run_is_left_out(tiny_runs: Path, tmp_path: Path):
+    shutil.copytree(tiny_runs, tmp_path / "runs")
+    (tmp_path / "runs" / "Praline" / "single-top" / "config.json").write_text("{")
+    (entry,) = Library(tmp_path / "runs", None).categories()
+    assert entry.single == ()
+
+
+def test_a_browser_can_only_name_runs_of_the_category(library: Library, choice: Choice, tmp_path: Path):
+    assert explore.known_run(library, choice, str(choice.run)) == choice.run
+    assert explore.known_run(library, choice, str(tmp_path)) is None
+
+
+def test_a_run_that_is_trained_again_is_read_again(tiny_runs: Path, tmp_path: Path):
+    shutil.copytree(tiny_runs, tmp_path / "runs")
+    library = Library(tmp_path / "runs", None)
+    folder = tmp_path / "runs" / "Praline" / "afrd"
+    first = library.run(folder)
+    assert library.run(folder) is first
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    assert library.run(folder) is not first
+
+
+def test_presets_are_those_that_the_lights_allow():
+    eyecandies = ("spots", "bottom", "right", "top", "left", "box")
+    assert [p["name"] for p in presets(eyecandies)] == ["all", "single spots", "spots only", "box only"]
+    assert [p["name"] for p in presets(("left", "dome"))] == ["all", "dome only"]
+    assert presets(()) == []
+
+
+def test_the_preparation_panel_names_the_step_and_escapes_what_failed():
+    from afrd.demo.prepare import Step
+
+    steps = [
+        Step("render", "done", 2, 2),
+        Step("train", "running", 3, 10, "loss 0.2"),
+        Step("<b>", "failed", note="<i>"),
+    ]
+    html = progress.summary(steps)
+    assert "train" in html and "3 of 10, loss 0.2" in html and "step 3 of 3" in html
+    assert "&lt;i&gt;" in html and "<i>" not in html
+    assert "demo is ready" in progress.summary([Step("render", "done")])
+    assert progress.listing(steps).count("<li") == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--runs", "/no/such/folder"], "--runs /no/such/folder is not a folder"),
+        (["--port", "0"], "--port 0 is not a port"),
+        (["--port", "many"], "invalid int value: 'many'"),
+        (["--colour"], "unrecognized arguments: --colour"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_exit_2(options: list[str], said: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        main(options)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
+    with serving(app_command(tiny_runs, candies)) as address:
+        yield address
+
+
+MAP = "document.querySelector('.light-table .panel canvas.map')"
+SCORE = "document.querySelector('.verdict b').parentElement.title"  # to six digits
+SETTLED = f"!document.querySelector('.light-table.busy') && {MAP}?.width > 0"
+
+
+@pytest.mark.browser
+def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_selector(".light-table .panels")
+        page.locator("#samples button").nth(2).click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '02'")
+        page.locator("#samples button").nth(1).click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '01'")
+        page.wait_for_function(SETTLED)
+        assert " × threshold: " in page.locator(".verdict b").first.inner_text()
+        score = page.evaluate(SCORE)
+        assert score.startswith("score ")
+        assert page.locator(".panels .lines.truth").count() == 3
+        picture = page.evaluate(f"{MAP}.toDataURL()")
+
+        page.locator(".tile input[value=box]").click()
+        page.wait_for_function(f"text => {SETTLED} && {SCORE} != text", arg=score)
+        assert page.evaluate(f"{MAP}.toDataURL()") != picture
+        assert page.get_by_text("lights: spots, bottom, right, top, left", exact=True).count() == 1
+
+        page.get_by_role("button", name="box only").click()
+        page.wait_for_selector("text='lights: box'")
+        page.locator(".tile input[value=box]").click()
+        page.wait_for_selector("text='Choose at least one light.'")
+        page.get_by_role("button", name="all", exact=True).click()
+        page.wait_for_function(f"text => {SETTLED} && {SCORE} == text", arg=score)
+
+        for mode in ("error", "attention"):
+            page.get_by_role("button", name=mode).click()
+            page.wait_for_function("document.querySelectorAll('.tile canvas.map').length == 6")
+        page.locator(".panels .stage").nth(1).hover(position={"x": 50, "y": 60})
+        readings = page.locator(".at .reading").all_inner_texts()
+        assert readings[0].startswith("x ") and float(readings[1].strip("≥ ")) >= 0
+
+        page.locator(".tile .stage").nth(3).click()
+        page.wait_for_selector("text='under light top'")
+        page.get_by_role("button", name="next sample").click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '02'")
+
+
+@pytest.mark.browser
+def test_nothing_is_cut_off_on_a_tablet(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.set_viewport_size({"width": 820, "height": 1180})
+        page.wait_for_selector(".light-table .panels")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 820
+        clipped = """[...document.querySelectorAll('.light-table :is(label, button, .verdict, .weights span)')]
+            .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1)
+            .map(node => node.textContent)"""
+        assert page.evaluate(clipped) == []
+
+
+def test_scripts_can_ask_the_page_for_scores(app: str, tiny_runs: Path, candies: Path):
+    from gradio_client import Client
+
+    import afrd
+    from afrd.runs.run import load_run
+
+    client = Client(app, verbose=False)
+    assert client.predict(api_name="/categories") == ["Praline"]
+    found = client.predict("Praline", "01", "", "top,box", api_name="/look")
+    run = load_run(tiny_runs / "Praline" / "afrd", device="cpu")
+    dataset = afrd.open_dataset(candies, "Praline")["test_public"]
+    expected = run.predict_stored(dataset, dataset.names.index("01"), "top,box")
+    assert found["lights"] == ["top", "box"]
+    assert found["score"] == pytest.approx(expected.score, rel=1e-4)
+    assert found["verdict"] == expected.verdict
+    assert sum(weight["mean"] for weight in found["attention"].values()) == pytest.approx(1, abs=1e-3)
+    with pytest.raises(Exception, match="there is no category 'Cookie'"):
+        client.predict("Cookie", "01", "", "all", api_name="/look")
+
+
+def test_every_event_has_a_name_in_the_api(tmp_path: Path):
+    from afrd.page.tabs import build
+
+    dependencies = build(tmp_path, None).config["dependencies"]
+    names = [d["api_name"] for d in dependencies]
+    assert len(names) == len(set(names)) and all(isinstance(name, str) and name for name in names)
+    expected = {"open_page", "open_link", "select_sample", "choose_lights", "look", "categories", "look_for_news"}
+    assert expected <= set(names)
+    assert "Train" not in labels_of_tabs(build(tmp_path, None, training=False))
+    assert "Train" in labels_of_tabs(build(tmp_path, None))
+
+
+def labels_of_tabs(page) -> list[str]:
+    return [part["props"]["label"] for part in page.config["components"] if part["type"] == "tabitem"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "expected"),
+    [
+        ({}, [], ("127.0.0.1", 7860, True)),
+        ({"GRADIO_SERVER_PORT": "7001"}, [], ("127.0.0.1", 7860, True)),
+        ({}, ["--no-train", "--port", "9000"], ("127.0.0.1", 9000, False)),
+        ({"SPACE_ID": "someone/afrd"}, [], ("0.0.0.0", 7860, False)),
+        ({"SPACE_ID": "someone/afrd", "GRADIO_SERVER_PORT": "7001"}, [], ("0.0.0.0", 7001, False)),
+        ({"SPACE_ID": "someone/afrd"}, ["--train", "--port", "9000"], ("0.0.0.0", 9000, True)),
+    ],
+)
+def test_only_a_space_lets_everybody_in_and_nobody_train(
+    environment: dict, options: list, expected: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("SPACE_ID", "GRADIO_SERVER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    told: list[tuple] = []
+
+    def launch(runs, data, preparation, port, share, training, host):
+        told.append((host, port, training))
+        raise OSError("not in a test")
+
+    monkeypatch.setattr("afrd.page.server.launch", launch)
+    assert main(["--runs", str(tmp_path), *options]) == 1
+    assert told == [expected]
+
+
+STUB = """
+import shutil, sys, time
+from pathlib import Path
+from afrd.demo.prepare import Step
+from afrd.page.server import launch
+
+finished_run, runs, data, signal, _, port = sys.argv[1:]
+
+class Stub:
+    finished = False
+    categories = ("Praline",)
+    def start(self): pass
+    def steps(self):
+        done = Path(signal).exists()
+        if done and not (Path(runs) / "Praline").exists():
+            shutil.copytree(finished_run, Path(runs) / "Praline" / "afrd")
+        note = "" if done else "loss 0.213, 40 s left"
+        train = Step("Praline: train AFRD", "done" if done else "running", 3, 10, note)
+        return [train, Step("Cookie: render", "failed", note="no space is left on the disk")]
+
+launch(Path(runs), Path(data), Stub(), int(port)).block_thread()
+"""
+
+
+@pytest.mark.browser
+def test_the_first_run_of_a_preparation_appears_without_reloading(
+    tiny_runs: Path, tmp_path: Path, chromium: str | None
+):
+    signal = tmp_path / "signal"
+    for name in ("runs", "data"):
+        (tmp_path / name).mkdir()
+    arguments = [tiny_runs / "Praline" / "afrd", tmp_path / "runs", tmp_path / "data", signal]
+    with serving(["-c", STUB, *arguments]) as address, browsing(chromium, address) as page:
+        page.wait_for_selector("text='The first candies are being made'")
+        page.wait_for_selector("text='3 of 10, loss 0.213, 40 s left'")
+        page.wait_for_selector("text=no space is left on the disk")
+        # the data set is there before its run
+        config = json.loads((tiny_runs / "Praline" / "afrd" / "config.json").read_text())
+        shutil.copytree(Path(config["fit"]["data_root"]) / "Praline", tmp_path / "data" / "Praline")
+        page.wait_for_selector("text='No run for this category yet:'")
+        signal.touch()
+        page.wait_for_selector(".verdict b")
+        assert " × threshold: " in page.locator(".verdict b").first.inner_text()
+        assert page.locator("#category input").input_value() == "Praline"
+
+
+def test_a_patch_memory_is_headed_as_what_it_is(candies: Path, tmp_path: Path):
+    import afrd
+
+    data = afrd.open_dataset(candies, "Praline")
+    afrd.fit(data, "all", tmp_path / "Praline" / "memory", method="memory", size=64, show_progress=False)
+    library = Library(tmp_path, candies)
+    (entry,) = library.categories()
+    assert [(run.method, run.label) for run in entry.fused] == [("Patch memory", "memory: patch memory, 6 lights")]
+    panels = shown(library, explore.first_choice(library, "Praline"))["panels"]
+    assert panels[0]["method"] == "Patch memory" and panels[0]["map"].startswith("data:image/png")

@@ -1,0 +1,238 @@
+"""The Your own sample tab: any pictures on the table in this process, and uploads in the real page."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from tests.page.helpers import app_command, browsing, serving
+from PIL import Image
+
+import afrd
+from afrd.page.common.library import Library
+from afrd.page.upload.sample import Desk, Own
+
+
+@pytest.fixture(scope="module")
+def desk(tiny_runs: Path) -> Desk:
+    return Desk(Library(tiny_runs, None))
+
+
+@pytest.fixture
+def own(desk: Desk, tiny_runs: Path) -> Own:
+    return desk.with_run(Own(), str(tiny_runs / "Praline" / "afrd"))
+
+
+@pytest.fixture
+def pictures(candies: Path, tmp_path: Path) -> dict[str, Path]:
+    """Light -> a picture of the test sample 01, under names of another camera."""
+    dataset = afrd.open_dataset(candies, "Praline")["test_public"]
+    found = {}
+    for light in dataset.lights:
+        found[light] = tmp_path / f"part-7_{light}.png"
+        shutil.copy(dataset.picture(1, light), found[light])
+    return found
+
+
+def table(desk: Desk, own: Own) -> dict:
+    return json.loads(desk.scene(own))
+
+
+def said(desk: Desk, own: Own) -> str:
+    content = table(desk, own)
+    return content["message"]["text"] if "message" in content else ""
+
+
+def listed(desk: Desk, own: Own) -> str:
+    return " ".join(unescape(re.sub("<[^>]+>", " ", desk.listing(own))).split())
+
+
+def test_the_pictures_of_a_sample_get_the_verdict_that_the_sample_gets(
+    desk: Desk, own: Own, pictures: dict[str, Path], candies: Path
+):
+    brought = desk.brought(own, list(pictures.values()))
+    assert {upload.light: upload.path for upload in brought.uploads} == pictures
+    content = table(desk, brought)
+    run = desk.library.run(own.run)
+    expected = run.predict(afrd.open_dataset(candies, "Praline")["test_public"][1])
+    seen = desk.predict(brought, desk.sample(brought, run)[0], own.run, run.lights)
+    np.testing.assert_allclose(seen.anomaly_map, expected.anomaly_map, rtol=1e-3, atol=1e-4)
+    assert content["panels"][0]["verdict"] == expected.verdict
+    assert content["panels"][0]["made_by"] == "lights: " + ", ".join(run.lights)
+    assert content["panels"][1]["made_by"] == "lights: top"  # the single-light run beside it
+    assert content["header"]["truth"] == "truth not known" and not content["steps"]
+
+
+def test_a_light_that_is_missing_or_switched_off_has_no_say(desk: Desk, own: Own, pictures: dict[str, Path]):
+    three = desk.brought(own, [pictures[light] for light in ("left", "box", "top")])
+    content = table(desk, three)
+    assert [tile["name"] for tile in content["lights"]] == ["top", "left", "box"]
+    assert content["panels"][0]["made_by"] == "lights: top, left, box"
+    assert "Without a picture, and so without a say: spots, bottom, right." in listed(desk, three)
+    fewer = table(desk, replace(three, off=("left",)))
+    assert fewer["panels"][0]["made_by"] == "lights: top, box"
+    whole = desk.library.run(own.run).predict(desk.sample(three, desk.library.run(own.run))[0], ["top", "box"])
+    assert fewer["panels"][0]["exact"] == f"score {whole.score:.6g}"
+    none = table(desk, replace(three, off=("top", "left", "box")))
+    assert none["panels"][0]["problem"] == "Choose at least one light."
+
+
+def test_a_picture_can_be_given_another_light_left_out_or_taken_twice(desk: Desk, own: Own, pictures: dict[str, Path]):
+    two = desk.brought(own, [pictures["top"], pictures["box"]])
+    moved = desk.assigned(two, 0, "left")
+    assert table(desk, moved)["panels"][0]["made_by"] == "lights: left, box"
+    twice = desk.assigned(two, 0, "box")
+    assert "light 'box' has two pictures, part-7_top.png and part-7_box.png" in said(desk, twice)
+    assert listed(desk, twice).count("box has two pictures") == 2
+    assert table(desk, desk.assigned(twice, 1, ""))["panels"][0]["made_by"] == "lights: box"
+    assert "no picture has a light" in said(desk, desk.assigned(desk.assigned(two, 0, ""), 1, "no such light"))
+    assert desk.assigned(two, 9, "box") == two
+
+
+def test_what_is_no_picture_is_named_and_can_be_left_out(
+    desk: Desk, own: Own, pictures: dict[str, Path], tmp_path: Path
+):
+    (tmp_path / "left<b>.png").write_bytes(b"no picture")
+    own = desk.brought(own, [pictures["top"], tmp_path / "left<b>.png"])
+    own = desk.assigned(own, 1, "left")
+    assert said(desk, own).startswith("left<b>.png cannot be read as a picture")
+    assert "left&lt;b&gt;.png" in desk.listing(own) and "<b>" not in desk.listing(own)
+    assert str(tmp_path) not in desk.listing(own) + desk.scene(own)
+    assert table(desk, desk.assigned(own, 1, ""))["panels"][0]["made_by"] == "lights: top"
+
+
+def test_other_sizes_are_said_to_be_resized_and_other_proportions_hardly_comparable(
+    desk: Desk, own: Own, pictures: dict[str, Path]
+):
+    for path in pictures.values():
+        Image.open(path).resize((128, 128)).save(path)
+    larger = desk.brought(own, list(pictures.values()))
+    assert "The run was trained on pictures of 64×64; it reads these at 64×64." in listed(desk, larger)
+    assert table(desk, larger)["size"] == [128, 128]
+    for path in pictures.values():
+        Image.open(path).resize((128, 96)).save(path)
+    assert "hardly comparable" in listed(desk, larger)
+    Image.open(pictures["top"]).resize((96, 128)).save(pictures["top"])
+    assert "part-7_top.png is 96×128 pixels, but" in said(desk, larger)
+
+
+def test_another_run_matches_the_pictures_anew_where_its_lights_differ(
+    desk: Desk, own: Own, pictures: dict[str, Path], tiny_runs: Path, tmp_path: Path
+):
+    both = desk.brought(own, [pictures["top"], pictures["box"]])
+    single = desk.with_run(both, str(tiny_runs / "Praline" / "single-top"))
+    assert [upload.light for upload in single.uploads] == ["top", None]
+    panels = table(desk, single)["panels"]
+    assert panels[0]["method"] == "Single-light RD" and "single light itself" in panels[1]["problem"]
+    assert desk.with_run(both, str(tmp_path)).run == own.run  # what comes from a browser may name no other folder
+
+
+def test_without_pictures_or_runs_the_tab_says_what_to_do(desk: Desk, own: Own, tmp_path: Path):
+    assert "This run knows spots, bottom, right, top, left, box" in said(desk, own)
+    empty = Desk(Library(tmp_path, None))
+    nothing = empty.with_run(Own(), "")
+    assert "Train one first" in said(empty, nothing) and empty.everything(nothing)[1].value == ""
+    with pytest.raises(gr.Error, match="no run yet"):
+        empty.example(nothing)
+    with pytest.raises(gr.Error, match="65 pictures are more than a sample has"):
+        desk.brought(own, [Path(f"{i}.png") for i in range(65)])
+
+
+def test_examples_are_test_samples_one_after_the_other_bad_and_good(desk: Desk, own: Own, candies: Path):
+    dataset = afrd.open_dataset(candies, "Praline")["test_public"]
+    first = desk.example(own)
+    second = desk.example(first)
+    kinds = []
+    for shown in (first, second):
+        index = dataset.names.index(shown.title.removeprefix("Example "))
+        assert [upload.path for upload in shown.uploads] == [dataset.picture(index, light) for light in dataset.lights]
+        kinds.append(dataset.anomalous[index])
+    assert kinds == [True, False]
+    content = table(desk, first)
+    assert content["header"]["place"] == "Praline / test_public" and content["panels"][0]["map"]
+
+
+def test_who_is_quicker_than_the_tab_gets_the_first_run(desk: Desk, pictures: dict[str, Path]):
+    brought = desk.brought(Own(), [pictures["top"]])
+    assert brought.run == desk.runs()[0][1].folder and brought.uploads[0].light == "top"
+    assert desk.example(Own()).run == brought.run
+
+
+def test_a_pinned_place_is_explained(desk: Desk, own: Own):
+    content = table(desk, replace(desk.example(own), pinned=(20, 30)))
+    assert content["pinned"] == [20, 30]
+    assert [light["name"] for light in content["why"]["lights"]] == list(desk.lights(own))
+    assert all(len(light["neighbours"]) == 3 for light in content["why"]["lights"])
+
+
+@pytest.fixture(scope="module")
+def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
+    with serving(app_command(tiny_runs, candies)) as address:
+        yield address
+
+
+@pytest.mark.browser
+def test_three_pictures_are_dropped_corrected_and_judged_in_the_real_page(
+    app: str, pictures: dict[str, Path], chromium: str | None
+):
+    with browsing(chromium, app) as page:
+        page.wait_for_selector("#light-table .panels")
+        page.get_by_role("tab", name="Your own sample").click()
+        page.wait_for_selector("text='Bring the pictures of one part'")
+        page.locator("#own-files input[type=file]").set_input_files(
+            [pictures[light] for light in ("top", "left", "box")]
+        )
+        page.wait_for_selector("#own-table .verdict b")
+        assert page.locator("#own-table .tile label").all_inner_texts() == ["top", "left", "box"]
+        menus = page.locator("#own-pictures select")
+        assert [menus.nth(i).input_value() for i in range(3)] == ["top", "left", "box"]
+        page.wait_for_selector("text='lights: top, left, box'")
+
+        menus.nth(1).select_option("top")
+        page.wait_for_selector("text=light 'top' has two pictures")
+        menus.nth(1).select_option("right")
+        page.wait_for_selector("text='lights: right, top, box'")
+        page.locator("#own-table .tile input[value=box]").click()
+        page.wait_for_selector("text='lights: right, top'")
+        page.get_by_role("button", name="take part-7_box.png away").click()
+        page.wait_for_function("document.querySelectorAll('#own-table .tile').length == 2")
+
+        page.get_by_role("button", name="Clear").click()
+        page.wait_for_selector("text='Bring the pictures of one part'")
+        page.get_by_role("button", name="Load an example").click()
+        page.wait_for_selector("#own-table h2:has-text('Example')")
+        assert page.locator("#own-table .tile").count() == 6
+
+
+@pytest.mark.browser
+def test_the_tab_fits_a_tablet(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.set_viewport_size({"width": 820, "height": 1180})
+        page.wait_for_selector("#light-table .panels")
+        page.get_by_role("tab", name="Your own sample").click()
+        page.wait_for_selector("text='Bring the pictures of one part'")
+        page.get_by_role("button", name="Load an example").click()
+        page.wait_for_selector("#own-table .panels")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 820
+        clipped = """[...document.querySelectorAll('.own-form :is(button, select, .own-picture)')]
+            .filter(node => node.clientWidth && node.scrollWidth > node.clientWidth + 1)
+            .map(node => node.textContent)"""
+        assert page.evaluate(clipped) == []
+
+
+def test_a_script_can_upload_pictures(app: str, pictures: dict[str, Path]):
+    from gradio_client import Client, handle_file
+
+    client = Client(app, verbose=False)
+    client.predict(api_name="/open_own_sample")
+    found = client.predict([handle_file(pictures[light]) for light in ("top", "box")], api_name="/bring_pictures")
+    scene = json.loads(found[-1])
+    assert scene["panels"][0]["made_by"] == "lights: top, box" and scene["panels"][0]["map"]
