@@ -25,6 +25,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy afrd app.py
+	$(BIN)/lint-imports --no-cache
 
 lab: install
 	$(BIN)/jupyter lab notebooks/01_light_and_defects.ipynb

@@ -1,1 +1,34 @@
-from .version import __version__ as __version__
+from . import analysis, candies, data, figures, metrics, model, runs
+from .analysis import comparison, errors, explain, lights, reports
+from .data.check import check
+from .data.dataset import Sample, list_categories, open_dataset, read_sample
+from .metrics.predictions import Predictions
+from .runs.run import Prediction, Run, load_run
+from .runs.training import fit
+from .version import __version__
+
+__all__ = [
+    "Prediction",
+    "Predictions",
+    "Run",
+    "Sample",
+    "__version__",
+    "analysis",
+    "candies",
+    "check",
+    "comparison",
+    "data",
+    "errors",
+    "explain",
+    "figures",
+    "fit",
+    "lights",
+    "list_categories",
+    "load_run",
+    "metrics",
+    "model",
+    "open_dataset",
+    "read_sample",
+    "reports",
+    "runs",
+]

@@ -1,18 +1,14 @@
-"""Files that are whole or not there, in formats in which nobody can hide a program; never a pickle."""
+"""Files that are whole or not there, in formats from which nothing is unpickled."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
 
 
 @contextmanager
@@ -28,24 +24,6 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
-    with replacing(path) as unfinished:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, unfinished, about)
-
-
-def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors by name, and the file's text entries.
-
-    Raises:
-        ValueError: the file is missing or not a whole safetensors file.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path} cannot be read as safetensors ({error}); the run must be trained anew") from error
 
 
 def save_json(path: Path, content: Any) -> None:

@@ -37,7 +37,7 @@ import pandas as pd
 import plotly.express as px
 from scipy.stats import binom
 
-from afrd import errors
+from afrd.analysis.errors import table as errors
 from afrd.analysis.explain.visibility import visibility
 from afrd.candies.render import render_category
 from afrd.notebook_checks import as_written

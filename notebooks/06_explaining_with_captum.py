@@ -39,7 +39,8 @@ import plotly.express as px
 import torch
 from captum.attr import ShapleyValues
 
-from afrd import attribution, explain
+from afrd.analysis.explain import score as explain
+from afrd.analysis.explain import visibility as attribution
 from afrd.candies.render import render_category
 from afrd.notebook_checks import as_written
 from afrd.analysis.explain.shapley import coalitions, shapley

@@ -230,8 +230,9 @@ def show_attribution(found: Attribution, split: str) -> dict[str, Any]:
     summary = found.summary()
     table = pd.DataFrame(summary.stack(level=0, future_stack=True)).rename_axis(["defects", "evidence"])
     print(
-        f"attribution; {split}: {found.samples['sample'].nunique()} samples with twins; a hit has at least {afrd.analysis.explain.NEAR:.0%} "
-        f"of the best light's visibility, where that is {afrd.analysis.explain.VISIBLE:g} grey levels or more"
+        f"attribution; {split}: {found.samples['sample'].nunique()} samples with twins; a hit has at least "
+        f"{afrd.analysis.explain.NEAR:.0%} of the best light's visibility, where that is "
+        f"{afrd.analysis.explain.VISIBLE:g} grey levels or more"
     )
     counts = {"n": "{:.0f}".format, "ranked": "{:.0f}".format}
     print(table.to_string(float_format="{:.3f}".format, formatters=counts, na_rep="-"))

@@ -14,7 +14,6 @@ import afrd.data
 import afrd.files
 import afrd.metrics
 import afrd.runs
-from afrd.analysis.reports.lights import as_json
 from afrd.cli.common import _Bars
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def lights(options: argparse.Namespace) -> None:
     advice = afrd.analysis.lights.advise(found, options.metric, delta, costs, options.unit)
     _show(found, advice)
     if options.json is not None:
-        afrd.files.save_json(options.json, as_json(found, advice))
+        afrd.files.save_json(options.json, afrd.analysis.reports.lights.as_json(found, advice))
     if options.report is not None:
         page = afrd.analysis.reports.lights.report(found, advice)
         with afrd.files.replacing(options.report) as path:

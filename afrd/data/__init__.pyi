@@ -9,7 +9,7 @@ from .dataset import (
 )
 from .images import decode, read_picture
 from .layouts import why_no_categories
-from .uploads import SIDE, Upload, added, read_upload, read_uploads
+from .uploads import SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text
 
 __all__ = [
     "EYECANDIES_LIGHTS",
@@ -26,5 +26,7 @@ __all__ = [
     "read_sample",
     "read_upload",
     "read_uploads",
+    "same_proportions",
+    "size_text",
     "why_no_categories",
 ]

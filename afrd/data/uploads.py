@@ -150,7 +150,7 @@ def read_uploads(
     if len(sizes) > 1:
         notes.append(f"The pictures have {len(sizes)} sizes and the same proportions; they were made {width}×{height}.")
     elif (height, width) != smallest:
-        notes.append(f"The pictures were shrunk from {_text(smallest)} to {width}×{height}.")
+        notes.append(f"The pictures were shrunk from {size_text(smallest)} to {width}×{height}.")
     missing = [light for light in lights if light not in owner]
     if missing:
         notes.append(f"Without a picture, and so without a say: {', '.join(missing)}.")
@@ -198,14 +198,15 @@ def read_upload(upload: Upload, side: int = SIDE) -> tuple[Tensor, tuple[int, in
 def _same_proportions(found: Sequence[tuple[Upload, tuple[int, int]]]) -> None:
     first, size = found[0]
     for other, its_size in found[1:]:
-        if not _alike(its_size, size):
+        if not same_proportions(its_size, size):
             raise ValueError(
-                f"{other.name} is {_text(its_size)} pixels, but {first.name} is {_text(size)}; the pictures of a "
+                f"{other.name} is {size_text(its_size)} pixels, but {first.name} is {size_text(size)}; the "
+                "pictures of a "
                 "sample must have one size, or at least the same proportions"
             )
 
 
-def _alike(one: tuple[int, int], other: tuple[int, int]) -> bool:
+def same_proportions(one: tuple[int, int], other: tuple[int, int]) -> bool:
     a, b = one[0] * other[1], other[0] * one[1]
     return abs(a - b) <= PROPORTION * max(a, b)
 
@@ -221,5 +222,5 @@ def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(image[None], size, mode="bilinear", antialias=True, align_corners=False)[0].clamp(0, 1)
 
 
-def _text(size: tuple[int, int]) -> str:
+def size_text(size: tuple[int, int]) -> str:
     return f"{size[1]}×{size[0]}"

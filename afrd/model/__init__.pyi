@@ -3,4 +3,4 @@ from .config import ModelConfig
 from .device import pick_device
 from .teacher import TEACHERS, Teacher, load_teacher
 
-__all__ = ["AFRD", "TEACHERS", "ModelConfig", "Teacher", "load_teacher", "make_model", "pick_device"]
+__all__ = ["AFRD", "TEACHERS", "ModelConfig", "Teacher", "load_teacher", "make_model", "pick_device", "teacher_size"]

@@ -5,7 +5,7 @@ Reverse distillation on one light is this class with one light.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,6 @@ from afrd.model.fusion import FeatureFusion
 from afrd.model.patch_memory import PatchBank, PatchMemory
 from afrd.model.student import NarrowStudent, RD4ADStudent
 from afrd.model.weights import TORCHVISION
-from afrd.runs.feature_store import Features
 
 VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
 
@@ -98,11 +97,11 @@ class AFRD(nn.Module):
         return [smooth(resize(e, grid)) for e in weighted], smooth(torch.stack([resize(e, grid) for e in plain]).sum(0))
 
     @torch.no_grad()
-    def remember(self, features: Features, index: Sequence[int], positions: Sequence[int], seed: int) -> None:
+    def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> None:
         """Fills the memory, if there is one, once the student is trained; see `PatchBank.fill` for the arguments."""
         if self.bank is not None:
             self.eval()
-            self.bank.fill(features, index, positions, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
+            self.bank.fill(samples, count, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         """`evidence`, brought to a picture's size (H, W) and fused."""

@@ -1,15 +1,15 @@
-"""What good parts looked like, remembered patch by patch.
+"""What good parts look like, stored patch by patch.
 
-PatchCore's idea (Roth et al., CVPR 2022, section 3) on the teacher features that the student reads: the distance to
-the nearest remembered patch of a good part is an error. Every light has a memory of its own. The patches are a random
-choice, where PatchCore thins them out greedily. AFRD weighs its student's errors by it (`afrd.model.afrd`), and keeps with
-every patch how much evidence it raised itself, though its part was good; alone, as `PatchMemory`, it is what people
-would use without training, to compare with.
+PatchCore's idea (Roth et al., CVPR 2022, section 3, https://arxiv.org/abs/2106.08265) on the teacher features that the
+student reads: the distance to the nearest stored patch of a good part is an error. Every light has a memory of its own.
+The patches are drawn at random, where PatchCore selects them greedily. AFRD weighs its student's errors by the distance
+(`afrd.model.afrd`) and stores with every patch how much evidence it raised itself, though its part was good; alone, as
+`PatchMemory`, it is the baseline that needs no training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from afrd.model.evidence import Evidence, Maps, Parts, resize, smooth, to_maps
-from afrd.runs.feature_store import Features
 
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
@@ -50,33 +49,32 @@ class PatchBank(nn.Module):
 
     def fill(
         self,
-        features: Features,
-        index: Sequence[int],
-        positions: Sequence[int],
+        samples: Iterable[Sequence[Tensor]],
+        count: int,
         seed: int,
         errors_of: Callable[[list[Tensor]], Tensor] | None = None,
     ) -> None:
-        """Remembers patches of each light, drawn at random from the samples at `index`, as many from each sample.
+        """Remembers patches of each light, drawn at random, the same number from every sample.
 
         With `errors_of`, each patch keeps its usual evidence sqrt(S D): S its error, D the distance to the nearest
         remembered patch of *another* sample, as a patch of a new part would have it. One sample alone tells none.
 
         Args:
-            features: of good samples.
-            index: which of them.
-            positions: of this model's lights in `features`.
+            samples: teacher features of good samples, per scale (1, L, C, h, w), finest first.
+            count: how many samples there are.
             seed: of the choice.
             errors_of: the student's errors S (1, L, h, w) of one sample's features (1, L, C, h, w) per scale.
         """
-        height, width = features.scales[0].shape[-2:]
         generator = torch.Generator().manual_seed(seed)
-        share = min(1.0, self.wanted / (len(index) * height * width))
         kept: list[Tensor] = []
         errors: list[Tensor] = []
-        each = max(1, round(share * height * width))  # the same number from every sample, so that none is forgotten
-        for i in index:
-            sample = [f.to(self.patches.device).float() for f in features.batch([i], list(positions))]
-            chosen = torch.randperm(height * width, generator=generator)[:each].to(self.patches.device)
+        each = 0
+        for stored in samples:
+            sample = [f.to(self.patches.device).float() for f in stored]
+            places = sample[0].shape[-2:].numel()
+            share = min(1.0, self.wanted / (count * places))
+            each = max(1, round(share * places))  # at least one, so that no sample is left out
+            chosen = torch.randperm(places, generator=generator)[:each].to(self.patches.device)
             kept.append(embed(sample)[0][:, chosen].half())  # (L, each, C)
             if errors_of is not None:
                 errors.append(errors_of(sample)[0].flatten(1)[:, chosen])
@@ -137,6 +135,11 @@ class PatchMemory(nn.Module):
         super().__init__()
         self.config = config
         self.bank = PatchBank(len(config.lights), sum(config.channels), PATCHES)
+
+    @torch.no_grad()
+    def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> None:
+        """Fills the memory; see `PatchBank.fill`."""
+        self.bank.fill(samples, count, seed)
 
     def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
         """Smoothed distances D in the place of AFRD's errors, so that attention goes with D^2 times the contrast.

@@ -16,7 +16,7 @@ from afrd.page.about import about_tab
 from afrd.page.common import link as links
 from afrd.page.common.library import Library
 from afrd.page.common.link import from_query
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.selection import FIRST_TAB, Choice
 from afrd.page.compare import tab as compare
 from afrd.page.errors import tab as errors
@@ -56,18 +56,18 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None,
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Explore", id=FIRST_TAB) as first:
                 parts = explore.explore_tab(first, library, shades["script"], frame)
-            way = Way(library, tabs, parts)
+            open_in_explore = OpenInExplore(library, tabs, parts.choice, parts.all(), explore.everything)
             with gr.Tab("Compare", id="compare") as tab:
-                compare.compare_tab(tab, way)
+                compare.compare_tab(tab, open_in_explore)
             with gr.Tab("Errors", id="errors") as tab:
-                errors.errors_tab(tab, way)
+                errors.errors_tab(tab, open_in_explore)
             with gr.Tab("Lights", id="lights") as tab:
-                lights.lights_tab(tab, way)
+                lights.lights_tab(tab, open_in_explore)
             if training:
                 with gr.Tab("Train", id="train") as tab:
-                    train.train_tab(tab, way)
+                    train.train_tab(tab, open_in_explore)
             with gr.Tab("Your own sample", id="own") as tab:
-                own.own_tab(tab, way, shades["script"])
+                own.own_tab(tab, open_in_explore, shades["script"])
             with gr.Tab("About", id="about"):
                 about_tab(shades["error"])
         ids = [links.note_tab(tab) for tab in tabs.children if isinstance(tab, gr.Tab)]

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from afrd.files import load_tensors, save_tensors
 from afrd.model.afrd import AFRD
+from afrd.runs.tensors import load_tensors, save_tensors
 
 
 def save_checkpoint(

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset, Sample, open_dataset, parse_lights
-from afrd.files import load_tensors
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
 from afrd.model.afrd import Model, make_model
@@ -24,6 +23,7 @@ from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import BATCH, calibrate, calibration_index, evidence_of
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.run_folder import FitConfig, read_config
+from afrd.runs.tensors import load_tensors
 
 KEPT = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
 

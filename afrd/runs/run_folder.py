@@ -9,9 +9,10 @@ from typing import Any, TypeVar, get_type_hints
 import pandas as pd
 import torch
 
-from afrd.files import load_json, load_tensors, replacing, save_json, save_tensors
+from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import Evidence
+from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
 T = TypeVar("T")

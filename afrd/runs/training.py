@@ -18,7 +18,6 @@ from afrd.data.dataset import Category, MultiLightDataset, parse_lights
 from afrd.model.afrd import AFRD, make_model
 from afrd.model.config import ModelConfig
 from afrd.model.device import autocast, pick_device
-from afrd.model.patch_memory import PatchMemory
 from afrd.model.student import RD4ADStudent
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.model.weights import TORCHVISION
@@ -156,12 +155,10 @@ def fit(
     torch.manual_seed(seed)
     model = make_model(model_config).to(where)
     history: list[dict[str, float]] = []
-    if isinstance(model, PatchMemory):
-        model.bank.fill(features, train_index, positions, seed)
-    else:
+    if isinstance(model, AFRD):
         model.to(memory_format=torch.channels_last)
         history = _train(model, features, train_index, positions, config, where, compiled, folder, bar_of, on_step)
-        model.remember(features, train_index, positions, seed)
+    model.remember((features.batch([i], positions) for i in train_index), len(train_index), seed)
 
     if calibration is not None:
         on_good = load_features(calibration, teacher, size, _features_progress("val", bar_of, on_features))

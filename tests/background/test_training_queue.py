@@ -104,7 +104,7 @@ def test_a_training_that_is_stopped_before_a_checkpoint_leaves_nothing(
     queue: TrainingQueue, order: Order, monkeypatch: pytest.MonkeyPatch
 ):
     started = threading.Event()
-    monkeypatch.setattr("afrd.runs.checkpoint.load_checkpoint", lambda *_: started.set() or time.sleep(0.5) or (0, []))
+    monkeypatch.setattr("afrd.runs.training.load_checkpoint", lambda *_: started.set() or time.sleep(0.5) or (0, []))
     job = queue.add(Order(order.root, "Praline", "a/b/c", ("top",), size=64, epochs=50))
     started.wait(60)
     queue.cancel(job.number)

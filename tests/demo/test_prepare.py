@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import afrd.candies
+import afrd.runs
 from afrd.data.dataset import EYECANDIES_LIGHTS as LIGHTS
 from afrd.demo import prepare as demo
 from afrd.demo.prepare import Preparation
@@ -14,15 +16,12 @@ from afrd.runs.run_folder import find_runs
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Tiny candies and few steps; everything else is the real thing."""
-    from afrd.candies import render as candies
-    from afrd.runs import training
-
-    render, fit = candies.render_category, training.fit
+    render, fit = afrd.candies.render_category, afrd.runs.fit
     monkeypatch.setattr(demo, "CATEGORIES", ("Praline",))
     monkeypatch.setattr(demo, "SIZE", 64)
     counts = {"train": 3, "val": 2, "test_good": 1, "test_bad": 1, "workers": 1}
-    monkeypatch.setattr(candies, "render_category", lambda *a, **k: render(*a, **{**k, **counts}))
-    monkeypatch.setattr(training, "fit", lambda *a, **k: fit(*a, **{**k, "width": 16, "epochs": 1}))
+    monkeypatch.setattr(afrd.candies, "render_category", lambda *a, **k: render(*a, **{**k, **counts}))
+    monkeypatch.setattr(afrd.runs, "fit", lambda *a, **k: fit(*a, **{**k, "width": 16, "epochs": 1}))
 
 
 def wait(preparation: Preparation, seconds: float = 120) -> None:

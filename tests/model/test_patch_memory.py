@@ -29,7 +29,7 @@ def sample_of(index: int) -> list[torch.Tensor]:
 
 def test_the_error_is_the_distance_to_the_nearest_patch_of_the_same_light():
     memory = PatchMemory(config())
-    memory.bank.fill(good_parts(), [0, 2], [0, 1], seed=0)
+    memory.remember((good_parts().batch([i]) for i in (0, 2)), 2, seed=0)
     assert memory.bank.patches.shape == (2, 2 * 64, 8)
     asked = [f.float() for f in good_parts().batch([1])]
     contrast = 1 + torch.rand(1, 2, 8, 8)
@@ -51,7 +51,7 @@ def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
     def errors_of(sample: list[torch.Tensor]) -> torch.Tensor:
         return sample[0].mean(2).abs()  # any error (1, L, h, w)
 
-    bank.fill(good_parts(3), [0, 1, 2], [0, 1], 0, errors_of)
+    bank.fill((good_parts(3).batch([i]) for i in range(3)), 3, 0, errors_of)
     assert bank.usual.shape == (2, 3 * 64)
     patches, usual = bank.patches.double(), bank.usual.double()
     for light in range(2):
@@ -65,14 +65,14 @@ def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
 
 def test_one_part_alone_tells_nothing_of_what_is_usual():
     bank = PatchBank(2, 8, 4096)
-    bank.fill(good_parts(1), [0], [0, 1], 0, lambda sample: sample[0].mean(2).abs())
+    bank.fill([good_parts(1).batch([0])], 1, 0, lambda sample: sample[0].mean(2).abs())
     assert not bank.usual.any()
     assert bank([f.float() for f in good_parts(1).batch([0])])[0].isfinite().all()
 
 
 def test_a_remembered_part_has_no_error_and_every_sample_is_remembered():
     memory = PatchMemory(config())
-    memory.bank.fill(good_parts(), range(4), [0, 1], seed=0)
+    memory.remember((good_parts().batch([i]) for i in range(4)), 4, seed=0)
     known = [f.float() for f in good_parts().batch([3])]
     there = torch.ones(1, 2, dtype=torch.bool)
     assert memory.evidence(known, torch.ones(1, 2, 8, 8), there).errors.max() < 2e-3
@@ -84,7 +84,7 @@ def test_a_large_set_is_thinned_out_evenly_and_the_same_way_for_a_seed():
     many = Features(tuple(scales), contrast, ("a", "b"))
     first, second = PatchMemory(config()), PatchMemory(config())
     for memory in (first, second):
-        memory.bank.fill(many, range(3), [0, 1], seed=1)
+        memory.remember((many.batch([i]) for i in range(3)), 3, seed=1)
     assert abs(first.bank.patches.shape[1] - PATCHES) <= 3 and torch.equal(first.bank.patches, second.bank.patches)
 
 

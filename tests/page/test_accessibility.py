@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+
 from tests.page.helpers import app_command, browsing, serving, settled
 
 # Findings in Gradio's own components, which nothing here can mend: rule, part of the markup, and why it is theirs.

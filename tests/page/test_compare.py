@@ -10,7 +10,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from tests.page.helpers import app_command, browsing, serving
 
 import afrd
 from afrd.metrics.ranking import METRICS
@@ -20,6 +19,7 @@ from afrd.page.common.selection import Choice
 from afrd.page.compare import comparison as standings
 from afrd.page.compare.comparison import Comparison, NotComparableError
 from afrd.page.compare.text import label_in
+from tests.page.helpers import app_command, browsing, serving
 
 REFERENCE = "AFRD, attention over evidence"
 

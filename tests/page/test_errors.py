@@ -12,7 +12,6 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from tests.page.helpers import app_command, browsing, serving
 
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.page.common.library import Library
@@ -21,6 +20,7 @@ from afrd.page.common.selection import Choice
 from afrd.page.errors import rows as error_rows
 from afrd.page.errors import views
 from afrd.page.errors.analysis import CARDS, Analysis, Card, NothingToShowError, Session, View, shown_first, view_of
+from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.page.helpers import app_command, browsing, serving
 from starlette.datastructures import QueryParams
 
 import afrd
@@ -25,6 +24,7 @@ from afrd.page.common.selection import Choice
 from afrd.page.explore import other_methods as peers
 from afrd.page.explore.strip import strip_of
 from afrd.runs.run import load_run
+from tests.page.helpers import app_command, browsing, serving
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 places = st.integers(0, 999_999)
@@ -156,7 +156,7 @@ def test_a_large_split_waits_to_be_asked_for_its_scores(
     library: Library, choice: Choice, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("afrd.page.common.library.AT_ONCE", 3)
-    monkeypatch.setattr("afrd.runs.feature_store.features_stored", lambda *args: False)
+    monkeypatch.setattr("afrd.runs.features_stored", lambda *args: False)
     strip = json.loads(strip_of(library, replace(choice, verdict="missed", order="score")))
     assert strip["wait"] == "The 4 samples of this split have no scores yet."
     assert len(strip["samples"]) == 4  # a filter that cannot be answered hides nothing

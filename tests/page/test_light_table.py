@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.page.helpers import ROOT, app_command, browsing, serving, settled
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -24,6 +23,7 @@ from afrd.page.common.moves import first_choice
 from afrd.page.light_table.component import SCRIPTS
 from afrd.page.light_table.scene import sample_scene, scene
 from afrd.runs.run import Prediction
+from tests.page.helpers import ROOT, app_command, browsing, serving, settled
 
 PAGE = ROOT / "afrd" / "page"
 
@@ -125,7 +125,7 @@ def scripts(chromium: str | None) -> Iterator:
     """Calls functions of the light table's scripts in the browser, on an empty page."""
     from playwright.sync_api import sync_playwright
 
-    source = "".join((PAGE / name).read_text() for name in SCRIPTS if name in ("light_maps.js", "light_lamps.js"))
+    source = "".join((PAGE / "light_table" / name).read_text() for name in SCRIPTS if name in ("maps.js", "lamps.js"))
     head = (
         "const SCALES = {Grey: ['#000000', '#ffffff']}, SHARES = SCALES.Grey, LIMIT = 2, CLEAR = 0.45, FULL = 1.1;"
         "const clamp = (value, low, high) => Math.min(high, Math.max(low, value));"

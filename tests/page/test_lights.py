@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.page.helpers import app_command, browsing, serving, settled
 
 import afrd
 from afrd.analysis.lights.survey import survey
@@ -21,6 +20,7 @@ from afrd.page.common.selection import Choice
 from afrd.page.lights import views
 from afrd.page.lights.sample import look
 from afrd.page.lights.subject import Desk, NothingToShowError
+from tests.page.helpers import app_command, browsing, serving, settled
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.page.helpers import app_command, browsing, serving
 
 from afrd.cli.app import main
 from afrd.page import demo_panel as progress
@@ -18,6 +17,7 @@ from afrd.page.common.library import Library
 from afrd.page.common.selection import Choice
 from afrd.page.explore import tab as explore
 from afrd.page.light_table.scene import presets, scene
+from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture(scope="module")
@@ -295,7 +295,7 @@ def test_only_a_space_lets_everybody_in_and_nobody_train(
         told.append((host, port, training))
         raise OSError("not in a test")
 
-    monkeypatch.setattr("afrd.page.server.launch", launch)
+    monkeypatch.setattr("afrd.cli.app.launch", launch)
     assert main(["--runs", str(tmp_path), *options]) == 1
     assert told == [expected]
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from tests.page.helpers import app_command, browsing, serving
 
 import afrd
 from afrd.background.training_queue import Job, Order, TrainingQueue
@@ -30,6 +29,7 @@ from afrd.page.train.tab import (
     loss_curve,
     order_of,
 )
+from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from tests.page.helpers import app_command, browsing, serving
 from PIL import Image
 
 import afrd
 from afrd.page.common.library import Library
 from afrd.page.upload.sample import Desk, Own
+from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture(scope="module")

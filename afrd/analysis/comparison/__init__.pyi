@@ -9,11 +9,10 @@ from .differences import (
     worth_drawing,
 )
 from .methods import methods_of, reference_of
-from .scores import best_pair, split_scores
+from .scores import split_scores
 
 __all__ = [
     "beaten_by",
-    "best_pair",
     "by_defect",
     "curves",
     "methods_of",

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import torch
 
 from afrd.data.dataset import MultiLightDataset, parse_lights
-from afrd.metrics.ranking import image_metrics
 from afrd.metrics.threshold import Threshold
 from afrd.model.evidence import Evidence, resize, to_maps
 from afrd.runs.calibration import BATCH
@@ -39,16 +37,6 @@ class Scores:
     def anomalous(self) -> np.ndarray | None:
         """(N,) bool verdicts; None without a threshold."""
         return self.values > self.threshold.value if self.threshold else None
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two lights, how well they rank the samples of a split, and how many there were."""
-
-    lights: tuple[str, str]
-    image_auroc: float
-    good: int
-    bad: int
 
 
 @torch.inference_mode()
@@ -97,26 +85,3 @@ def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) ->
     units = np.array([found.value if found else 1.0 for found in thresholds])
     values = np.concatenate([part.cpu().numpy() for part in peaks]) if peaks else np.empty((0, len(used)))
     return pd.DataFrame(values / units, columns=used)
-
-
-def best_pair(run: Run, dataset: MultiLightDataset) -> Pair | None:
-    """The two lights whose scores rank the samples of a split best: highest image AUROC, then highest image AP.
-
-    Args:
-        run: of two lights or more.
-        dataset: a split that is not the one to be judged with these lights afterwards.
-
-    Returns:
-        None where the split does not hold both good and bad samples, or the run has fewer than two lights: good samples
-        alone cannot tell which lights find defects.
-    """
-    known = np.array([label is not None for label in dataset.anomalous], dtype=bool)
-    labels = np.array([label is True for label in dataset.anomalous], dtype=bool)[known]
-    if not labels.any() or labels.all() or len(run.lights) < 2:
-        return None
-    measured = []
-    for lights in combinations(run.lights, 2):
-        metrics = image_metrics(labels, split_scores(run, dataset, lights).values[known])
-        measured.append((metrics["image_auroc"], metrics["image_ap"], lights))
-    auroc, _, lights = max(measured, key=lambda m: m[:2])
-    return Pair((lights[0], lights[1]), float(auroc), int((~labels).sum()), int(labels.sum()))

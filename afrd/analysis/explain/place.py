@@ -70,8 +70,8 @@ class Why:
 class Neighbour:
     """A place of a good part: pixel (x, y) of training sample `index`, and how far it is from the place in question.
 
-    The distance is Euclidean between the patches of `afrd.model.patch_memory.embed`, 0..2 for each scale (root of the sum of
-    squares).
+    The distance is Euclidean between the patches of `afrd.model.patch_memory.embed`, 0..2 for each scale
+    (root of the sum of squares).
     """
 
     index: int

@@ -27,9 +27,9 @@ from scipy.spatial.distance import squareform
 from afrd.analysis.explain.shapley import MOST, coalitions, shapley
 from afrd.analysis.lights.subsets import Look, Report
 from afrd.data.dataset import MultiLightDataset
-from afrd.files import load_tensors, save_tensors
 from afrd.metrics.ranking import METRICS
 from afrd.runs.run import Run
+from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
 REPEATS = 300  # bootstrap draws, each parted in two halves

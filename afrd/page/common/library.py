@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
     from PIL import Image
 
     from afrd.analysis.comparison.methods import Method
-    from afrd.analysis.comparison.scores import Pair, Scores
+    from afrd.analysis.comparison.scores import Scores
     from afrd.data.dataset import Category, MultiLightDataset, Sample
     from afrd.metrics.predictions import Predictions
     from afrd.runs.run import Prediction, Run
@@ -78,7 +78,7 @@ class Library:
         self._entries, self._categories, self._runs = Cache(400), Cache(16), Cache(24)
         self._samples, self._predictions, self._thumbnails = Cache(24), Cache(48), Cache(4000)
         self._judged = Cache(JUDGED, lambda judged: judged.maps.nbytes + judged.masks.nbytes)
-        self._scores, self._pairs = Cache(400), Cache(50)
+        self._scores = Cache(400)
         self._turns: dict[Path, threading.RLock] = {}
         self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
@@ -229,18 +229,6 @@ class Library:
 
         key = (_state(folder / "model.safetensors"), dataset.root, dataset.category, dataset.split, lights)
         return self._scores.get((*key, _split_state(dataset)), make)
-
-    def best_pair(self, folder: Path, dataset: MultiLightDataset) -> Pair | None:
-        """The two lights that rank the samples of a split best, None where it cannot tell; see `afrd.analysis.comparison.scores`."""
-
-        run = self.run(folder)
-
-        def make() -> Pair | None:
-            with self.turn(run):
-                return afrd.analysis.comparison.best_pair(run, dataset)
-
-        key = (_state(folder / "model.safetensors"), dataset.root, dataset.category, _split_state(dataset))
-        return self._pairs.get(key, make)
 
     def picture_file(self, key: Hashable, make: Callable[[], Image.Image]) -> Path:
         """A picture as a file, made once; for components that hand out files. The latest `PAINTED` are kept."""

@@ -1,7 +1,8 @@
-"""The way from any tab into Explore: another tab hands over a `Choice`, and Explore shows it."""
+"""From any tab into Explore: another tab hands over a selection, and Explore shows it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,32 +10,31 @@ import gradio as gr
 
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Choice
-from afrd.page.explore import tab as explore
 
 
 @dataclass(frozen=True)
-class Way:
-    """What a tab needs to read the shared choice and to open something in Explore.
+class OpenInExplore:
+    """What a tab needs to read the shared selection and to open something in Explore, which it does not import.
 
     Attributes:
         library: what there is to show.
         tabs: all tabs, by id.
-        parts: Explore's components; `parts.choice` is the state that all tabs share.
+        choice: the state that all tabs share.
+        components: Explore's, in the order of what `shown` gives.
+        shown: values of `components` for a selection.
     """
 
     library: Library
     tabs: gr.Tabs
-    parts: explore.Parts
-
-    @property
-    def choice(self) -> gr.State:
-        return self.parts.choice
+    choice: gr.State
+    components: Sequence[Any]
+    shown: Callable[[Library, Choice], list[Any]]
 
     @property
     def outputs(self) -> list[Any]:
         """Of an event that opens Explore."""
-        return [self.tabs, *self.parts.all()]
+        return [self.tabs, *self.components]
 
     def opened(self, choice: Choice) -> list[Any]:
         """Values of `outputs`."""
-        return [gr.Tabs(selected="explore"), *explore.everything(self.library, choice)]
+        return [gr.Tabs(selected="explore"), *self.shown(self.library, choice)]

@@ -282,7 +282,7 @@ def lights_of(library: Library, choice: Choice) -> tuple[str, ...]:
 
 
 def compare(library: Library, category: str, split: str, lights: str) -> list[dict[str, Any]]:
-    """For scripts: a row a method, see `afrd.analysis.comparison.differences.standings_table`; None where a metric is not defined."""
+    """For scripts: a row a method, see `standings_table`; None where a metric is not defined."""
 
     try:
         choice = first_choice(library, library.category(category).key)

@@ -11,7 +11,7 @@ import gradio as gr
 from afrd.page.common.components import ByName
 from afrd.page.common.messages import message
 from afrd.page.common.moves import first_choice, known_run, with_run, with_samples
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.selection import Choice
 from afrd.page.compare import comparison as standings
 from afrd.page.compare.comparison import Comparison, NotComparableError
@@ -61,7 +61,7 @@ class Sheet(ByName):
         return list(vars(self).values())
 
 
-def compare_tab(tab: gr.Tab, way: Way) -> None:
+def compare_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Lays the tab out and connects it."""
     with gr.Column(elem_classes="compare"):
         with gr.Row(elem_classes="controls", equal_height=True):
@@ -109,7 +109,7 @@ def compare_tab(tab: gr.Tab, way: Way) -> None:
         pro,
         defects,
     )
-    _connect(tab, way, menus, sheet)
+    _connect(tab, open_in_explore, menus, sheet)
 
 
 def _plot(name: str) -> gr.Plot:
@@ -134,8 +134,8 @@ class Turns:
         return lambda: self._latest == mine
 
 
-def _connect(tab: gr.Tab, way: Way, menus: Menus, sheet: Sheet) -> None:
-    library = way.library
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, menus: Menus, sheet: Sheet) -> None:
+    library = open_in_explore.library
     turns = gr.State(Turns())
 
     # One event from the wish to the last figure: Gradio can lose one that only begins as another one ends.
@@ -146,7 +146,9 @@ def _connect(tab: gr.Tab, way: Way, menus: Menus, sheet: Sheet) -> None:
                 wished = wish(choice, *values)
             except (ValueError, OSError) as error:  # the data has moved meanwhile
                 raise gr.Error(str(error), print_exception=False) from None
-            yield {way.choice: wished} | (menus.filled(standings.menus(library, wished)) if own_menus else {})
+            yield {open_in_explore.choice: wished} | (
+                menus.filled(standings.menus(library, wished)) if own_menus else {}
+            )
             for found in standings.sheets(library, wished, metric, picked, drawn or []):
                 if not my_turn():
                     return
@@ -154,8 +156,8 @@ def _connect(tab: gr.Tab, way: Way, menus: Menus, sheet: Sheet) -> None:
 
         event(
             judge,
-            [turns, sheet.metric, sheet.picked, sheet.drawn, way.choice, *inputs],
-            [way.choice, *menus.all(), *sheet.all()],
+            [turns, sheet.metric, sheet.picked, sheet.drawn, open_in_explore.choice, *inputs],
+            [open_in_explore.choice, *menus.all(), *sheet.all()],
             api_name=name,
             show_progress="hidden",
             trigger_mode="multiple",
@@ -189,7 +191,7 @@ def _connect(tab: gr.Tab, way: Way, menus: Menus, sheet: Sheet) -> None:
 
     def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str) -> None:
         usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
-        event(handler, [way.choice, *inputs], outputs, api_name=name, trigger_mode="always_last", **usual)
+        event(handler, [open_in_explore.choice, *inputs], outputs, api_name=name, trigger_mode="always_last", **usual)
 
     def compared(choice: Choice) -> Comparison:
         try:
@@ -209,14 +211,14 @@ def _connect(tab: gr.Tab, way: Way, menus: Menus, sheet: Sheet) -> None:
 
     def open_sample(choice: Choice, picked: str, event: gr.SelectData) -> list:
         found = compared(choice)
-        return way.opened(found.opened(label_in(event.row_value), found.method(picked)))
+        return open_in_explore.opened(found.opened(label_in(event.row_value), found.method(picked)))
 
     samples = [sheet.picked, sheet.heading, sheet.samples]
     closer = [sheet.words, sheet.forest, *samples]
     on(sheet.metric.input, choose_metric, [sheet.metric, sheet.picked], closer, "compare_metric")
     on(sheet.table.select, pick_method, [sheet.metric], samples, "compare_pick")
     on(sheet.drawn.input, draw, [sheet.drawn], [sheet.roc, sheet.pro, sheet.defects], "compare_draw")
-    on(sheet.samples.select, open_sample, [sheet.picked], way.outputs, "compare_open_sample")
+    on(sheet.samples.select, open_sample, [sheet.picked], open_in_explore.outputs, "compare_open_sample")
 
     def compare(category: str, split: str = "", lights: str = "all") -> list[dict[str, Any]]:
         """Every method on the test split (or another) with these lights: metrics, intervals, paired differences."""

@@ -111,7 +111,8 @@ def words(standings: Sequence[Standing], metric: str) -> str:
         f"These are {looked_at} differences. If no method differed from the reference, about "
         f"{max(1, round(looked_at / 40))} of them would be called better, and as many worse, by chance."
     )
-    return f'<p><b>{escape(afrd.analysis.comparison.summary(standings, metric))}</b></p>{told}<p class="small">{chance}</p>'
+    summary = escape(afrd.analysis.comparison.summary(standings, metric))
+    return f'<p><b>{summary}</b></p>{told}<p class="small">{chance}</p>'
 
 
 def alone(reference: Method, command: str) -> str:

@@ -12,7 +12,7 @@ import gradio as gr
 
 import afrd.analysis.errors
 import afrd.analysis.reports
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.errors import views
 from afrd.page.errors.analysis import PROBLEMS, Analysis, Card, Session, View, view_of
 from afrd.page.errors.layout import Parts
@@ -22,7 +22,9 @@ FETCH = "() => document.querySelector('#errors-{}')?.click()"  # a file that was
 _numbers = count(1)
 
 
-def connect_rows(way: Way, parts: Parts, session: gr.State, on: Callable, asked: list, merged: gr.State) -> None:
+def connect_rows(
+    open_in_explore: OpenInExplore, parts: Parts, session: gr.State, on: Callable, asked: list, merged: gr.State
+) -> None:
     """A row: its card and note, and the way into Explore."""
     selected = parts.named(*SELECTED)
 
@@ -34,7 +36,13 @@ def connect_rows(way: Way, parts: Parts, session: gr.State, on: Callable, asked:
             return {parts.saved: gr.skip()}
         session.sample = name
         if picked.index[1] == 0:
-            return dict(zip(way.outputs, way.opened(session.analysis.opened(session.sample)), strict=True))
+            return dict(
+                zip(
+                    open_in_explore.outputs,
+                    open_in_explore.opened(session.analysis.opened(session.sample)),
+                    strict=True,
+                )
+            )
         view = asked_view(session, place, question, kind, text)
         assert view is not None
         points = views.points(view, session.sample, *views.axes(view, across, up)[1:])
@@ -43,7 +51,7 @@ def connect_rows(way: Way, parts: Parts, session: gr.State, on: Callable, asked:
     def open_row(session: Session) -> list:
         if session.analysis is None or session.sample is None:
             raise gr.Error("Select a row first.", print_exception=False)
-        return way.opened(session.analysis.opened(session.sample))
+        return open_in_explore.opened(session.analysis.opened(session.sample))
 
     def save(session: Session, number: str, text: str, tags: list[str], place: float, *asked: Any) -> dict:
 
@@ -73,8 +81,15 @@ def connect_rows(way: Way, parts: Parts, session: gr.State, on: Callable, asked:
         return result | ({merged: next(_numbers)} if is_shown else {})
 
     usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
-    on(parts.sheet.select, select_row, asked, [*selected, parts.scatter, *way.outputs], "errors_select", **usual)
-    on(parts.open.click, open_row, [], way.outputs, "errors_open_row", **usual)
+    on(
+        parts.sheet.select,
+        select_row,
+        asked,
+        [*selected, parts.scatter, *open_in_explore.outputs],
+        "errors_select",
+        **usual,
+    )
+    on(parts.open.click, open_row, [], open_in_explore.outputs, "errors_open_row", **usual)
     saving = [parts.number, parts.note, parts.tags, *asked]
     kept = [parts.sheet, parts.saved, parts.tags, merged]
     on(parts.note.blur, save, saving, kept, "errors_save_note", trigger_mode="multiple")

@@ -12,7 +12,7 @@ import gradio as gr
 import afrd.figures
 from afrd.page.common.messages import message, working
 from afrd.page.common.moves import first_choice, known_run, with_run
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.selection import Choice
 from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis, NothingToShowError, Session, shown_first
@@ -31,13 +31,13 @@ NO_FILTERS = ("all", "all", "", None, None)  # question, truth, search, and the 
 _numbers = count(1)
 
 
-def errors_tab(tab: gr.Tab, way: Way) -> None:
+def errors_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Lays the tab out and connects it."""
-    _connect(tab, way, lay_out())
+    _connect(tab, open_in_explore, lay_out())
 
 
-def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
-    library = way.library
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts) -> None:
+    library = open_in_explore.library
     session = gr.State(Session())
     request, ready, merged = gr.State(0), gr.State(0), gr.State(0)
 
@@ -101,15 +101,15 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
         return look_at(session, replace(session.choice, split=split, index=None, pinned=None, page=0))
 
     menus = [*parts.named("category", "run", "split"), request]
-    on(tab.select, look_at, [way.choice], menus, "errors_open")
+    on(tab.select, look_at, [open_in_explore.choice], menus, "errors_open")
     on(
         parts.category.input,
         choose_category,
         [parts.category],
-        [way.choice, *menus],
+        [open_in_explore.choice, *menus],
         "errors_category",
     )
-    on(parts.run.input, choose_run, [parts.run], [way.choice, *menus], "errors_run")
+    on(parts.run.input, choose_run, [parts.run], [open_in_explore.choice, *menus], "errors_run")
     on(parts.split.input, choose_split, [parts.split], menus, "errors_split")
 
     # what is asked of it: everything below takes the table as it is, and judges nothing
@@ -179,9 +179,15 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
         if method is not None and method.single:
             session.analysis.choice = replace(session.analysis.choice, beside=method.runs[0].folder)
             choice = replace(choice, beside=method.runs[0].folder)
-        return show(session, *asked) | {way.choice: choice}
+        return show(session, *asked) | {open_in_explore.choice: choice}
 
-    on(parts.other.input, compare_with, [way.choice, parts.other, *asked], [*drawn, way.choice], "errors_compare")
+    on(
+        parts.other.input,
+        compare_with,
+        [open_in_explore.choice, parts.other, *asked],
+        [*drawn, open_in_explore.choice],
+        "errors_compare",
+    )
 
     def select_region(
         session: Session, at: float, question: str, kind: str, text: str, across: str, up: str, picked: gr.SelectData
@@ -198,7 +204,7 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts) -> None:
     on(parts.scatter.double_click, _without_region(show), asked, drawn, "errors_whole_plot")
     on(parts.clear.click, show_all, asked, [*drawn, parts.text], "errors_show_all")
 
-    connect_rows(way, parts, session, on, asked, merged)
+    connect_rows(open_in_explore, parts, session, on, asked, merged)
     connect_files(parts, session, on, asked)
 
 

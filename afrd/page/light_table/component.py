@@ -10,7 +10,7 @@ import gradio as gr
 from afrd.figures import ERROR_COLOURS, colours
 from afrd.page.light_table.scene import message
 
-SCRIPTS = ("light_maps.js", "light_lamps.js", "light_view.js", "light_why.js", "light_keys.js", "light_table.js")
+SCRIPTS = ("maps.js", "lamps.js", "view.js", "why.js", "keys.js", "table.js")
 SCALES = (ERROR_COLOURS, "Viridis", "Cividis", "Gray")  # light and dark in every kind of colour vision
 
 

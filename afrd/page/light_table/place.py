@@ -1,4 +1,4 @@
-"""Why the map is what it is at a pinned place, for `light_why.js`: numbers of `afrd.analysis.explain.place`, and patches of pictures."""
+"""Why the map is what it is at a pinned place, for `why.js`: each light's numbers, and patches of pictures."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def _note(found: Why, train: MultiLightDataset | None, similar: bool) -> str:
         return scales + "Similar places can be shown once the teacher has read the training set."
     return (
         f"{scales}Similar places: the nearest in the teacher’s features, each of another one of "
-        f"{len(afrd.analysis.explain.searched(len(train)))} training samples; below them the distance, ± the mean distance between the three."
+        f"{len(afrd.analysis.explain.searched(len(train)))} training samples; below them the distance, ± the mean "
+        "distance between the three."
     )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import afrd.figures
 from afrd.page.common.library import Cache, Library, RunEntry
 from afrd.page.common.selection import Choice, missing_run, usable_lights
-from afrd.page.explore.best_pair import best_two
 from afrd.page.light_table.place import reasons
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def scene(library: Library, choice: Choice) -> str:
         shown=choice.shown,
         lights=choice.lights,
         usable=usable,
-        sets=[*presets(usable), *best_two(library, entry, choice)],
+        sets=presets(usable),
         methods=(_method(entry.fused, choice.run, "AFRD"), _method(entry.single, choice.beside, "Single-light RD")),
         titles=(_title(entry.fused, choice.run), _title(entry.single, choice.beside)),
         missing=missing_run(entry) if choice.run is None else None,

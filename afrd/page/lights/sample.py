@@ -12,7 +12,7 @@ import gradio as gr
 import afrd.analysis.explain
 import afrd.figures
 import afrd.runs
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import sample_label
 from afrd.page.common.selection import Choice
 from afrd.page.lights import views
@@ -35,7 +35,7 @@ BASELINES = [
 ALL = "all lights"
 
 
-def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
+def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -> None:
     """Lays it out below the tab's other parts and connects it; a new `request` shows its sample."""
     # The style sheet hides it as long as nothing is said of a sample.
     with gr.Column(elem_id="lights-sample", elem_classes="one-sample"):
@@ -96,7 +96,7 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
 
     def moved(choice: Choice) -> dict:
         try:
-            return {way.choice: choice, **_seen(desk.subject(choice))}
+            return {open_in_explore.choice: choice, **_seen(desk.subject(choice))}
         except NothingToShowError as why:
             raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
         except PROBLEMS as error:
@@ -116,13 +116,19 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
 
     seen = [picture, shares, said, pixels, at_work]
     on(request.change, lambda request: show(request[0]), [request], [sample, light, *seen], "lights_sample")
-    on(sample.input, choose_sample, [way.choice, sample], [way.choice, *seen], "lights_choose_sample")
-    on(picture.select, click, [way.choice], [way.choice, *seen], "lights_click")
+    on(
+        sample.input,
+        choose_sample,
+        [open_in_explore.choice, sample],
+        [open_in_explore.choice, *seen],
+        "lights_choose_sample",
+    )
+    on(picture.select, click, [open_in_explore.choice], [open_in_explore.choice, *seen], "lights_click")
     on(
         clear.click,
         lambda choice: moved(replace(choice, pinned=None)),
-        [way.choice],
-        [way.choice, *seen],
+        [open_in_explore.choice],
+        [open_in_explore.choice, *seen],
         "lights_whole",
     )
 
@@ -146,8 +152,15 @@ def sample_part(way: Way, desk: Desk, request: gr.State) -> None:
 
     outputs = [at_work, pixels]
     waits = {"concurrency_id": "lights", "concurrency_limit": 8}
-    on(explain.click, which_pixels, [way.choice, method, baseline, light], outputs, "lights_pixels", **waits)
-    on(stop.click, cancel, [way.choice], [], "lights_pixels_cancel", concurrency_id="lights-cancel")
+    on(
+        explain.click,
+        which_pixels,
+        [open_in_explore.choice, method, baseline, light],
+        outputs,
+        "lights_pixels",
+        **waits,
+    )
+    on(stop.click, cancel, [open_in_explore.choice], [], "lights_pixels_cancel", concurrency_id="lights-cancel")
 
 
 def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:

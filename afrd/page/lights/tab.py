@@ -14,11 +14,11 @@ import gradio as gr
 import afrd.analysis.lights
 import afrd.analysis.reports
 import afrd.figures
-from afrd.metrics.ranking import METRIC_NAMES
+import afrd.metrics
 from afrd.page.common.components import ByName
 from afrd.page.common.menus import category_choices, run_choices
 from afrd.page.common.moves import first_choice, known_run, with_run, with_samples
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import splits_of
 from afrd.page.common.selection import Choice
 from afrd.page.lights import views
@@ -60,15 +60,15 @@ class Parts(ByName):
     defects: gr.Plot
 
 
-def lights_tab(tab: gr.Tab, way: Way) -> None:
+def lights_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Lays the tab out and connects it."""
-    desk = Desk(way.library)
+    desk = Desk(open_in_explore.library)
     with gr.Column(elem_classes=["compare", "lights"]):
         with gr.Row(elem_classes="controls", equal_height=True):
             category = _menu("Category", "lights-category", 120)
             run = _menu("Run", "lights-run", 190, scale=2)
             split = _menu("Split", "lights-split", 110)
-            metrics = [(name, metric) for metric, name in METRIC_NAMES.items()]
+            metrics = [(name, metric) for metric, name in afrd.metrics.METRIC_NAMES.items()]
             metric = gr.Dropdown(
                 metrics, value="image_auroc", label="Quality", filterable=False, min_width=150, elem_id="lights-metric"
             )
@@ -154,8 +154,8 @@ def lights_tab(tab: gr.Tab, way: Way) -> None:
             defects,
         )
         request = gr.State((Choice(), 0))  # what is looked at, and a number: asked again, it is another request
-        sample_part(way, desk, request)
-    _connect(tab, way, desk, parts, request)
+        sample_part(open_in_explore, desk, request)
+    _connect(tab, open_in_explore, desk, parts, request)
 
 
 def _menu(label: str, name: str, width: int, scale: int = 1) -> gr.Dropdown:
@@ -166,8 +166,8 @@ def _plot(name: str) -> gr.Plot:
     return gr.Plot(show_label=False, container=False, min_width=420, elem_id=name)
 
 
-def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State) -> None:
-    library = way.library
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, desk: Desk, parts: Parts, request: gr.State) -> None:
+    library = open_in_explore.library
     asked = parts.named("metric", "delta", "unit", "costs", "which")
     drawn = parts.named("status", "pareto", "worth", "sets", "same", "defects")
 
@@ -235,7 +235,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
     )
 
     def settled(choice: Choice) -> list:
-        return [choice, *_menus(way, choice), (choice, next(_numbers))]
+        return [choice, *_menus(open_in_explore, choice), (choice, next(_numbers))]
 
     def open_tab(choice: Choice) -> list:
         return settled(choice if choice.category else first_choice(library, None))  # the page may still be loading
@@ -250,12 +250,19 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         start = replace(choice, split=split, kind="all", verdict="all", index=None, page=0)
         return settled(with_samples(library, start))
 
-    whole = [way.choice, *parts.named("category", "run", "split"), request]
+    whole = [open_in_explore.choice, *parts.named("category", "run", "split"), request]
     again = {"trigger_mode": "always_last"}
-    on(tab.select, open_tab, [way.choice], whole, "lights_open", **again)
-    on(parts.category.input, choose_category, [way.choice, parts.category], whole, "lights_category", **again)
-    on(parts.run.input, choose_run, [way.choice, parts.run], whole, "lights_run", **again)
-    on(parts.split.input, choose_split, [way.choice, parts.split], whole, "lights_split", **again)
+    on(tab.select, open_tab, [open_in_explore.choice], whole, "lights_open", **again)
+    on(
+        parts.category.input,
+        choose_category,
+        [open_in_explore.choice, parts.category],
+        whole,
+        "lights_category",
+        **again,
+    )
+    on(parts.run.input, choose_run, [open_in_explore.choice, parts.run], whole, "lights_run", **again)
+    on(parts.split.input, choose_split, [open_in_explore.choice, parts.split], whole, "lights_split", **again)
 
     def begin(choice: Choice, metric: str) -> tuple:
         try:
@@ -274,8 +281,15 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         if job is not None:
             job.cancel()
 
-    on(parts.start.click, begin, [way.choice, parts.metric], [request], "lights_start")
-    on(parts.cancel.click, cancel, [way.choice, parts.metric], [], "lights_cancel", concurrency_id="lights-cancel")
+    on(parts.start.click, begin, [open_in_explore.choice, parts.metric], [request], "lights_start")
+    on(
+        parts.cancel.click,
+        cancel,
+        [open_in_explore.choice, parts.metric],
+        [],
+        "lights_cancel",
+        concurrency_id="lights-cancel",
+    )
     # One way to all that is drawn: were there two, the older drawing could be the last to arrive.
     for name, event in (
         ("metric", parts.metric.input),
@@ -306,11 +320,13 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
             raise gr.Error("This set of lights is not in the table.", print_exception=False)
         lights = tuple(light for light in subject.dataset.lights if light in wanted)
         shown = choice.shown if choice.shown in lights else lights[-1]
-        return way.opened(with_samples(library, replace(choice, lights=lights, shown=shown), prefer_defects=True))
+        return open_in_explore.opened(
+            with_samples(library, replace(choice, lights=lights, shown=shown), prefer_defects=True)
+        )
 
-    on(parts.sets.select, open_set, [way.choice, parts.metric], way.outputs, "lights_open_set").success(
-        None, None, None, js="() => window.scrollTo(0, 0)", api_name="lights_to_top"
-    )
+    on(
+        parts.sets.select, open_set, [open_in_explore.choice, parts.metric], open_in_explore.outputs, "lights_open_set"
+    ).success(None, None, None, js="() => window.scrollTo(0, 0)", api_name="lights_to_top")
 
     def make_report(choice: Choice, *asked: Any) -> str:
 
@@ -320,7 +336,7 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    on(parts.report.click, make_report, [way.choice, *asked], [parts.report_file], "lights_report").success(
+    on(parts.report.click, make_report, [open_in_explore.choice, *asked], [parts.report_file], "lights_report").success(
         None, None, None, js=FETCH, api_name="lights_fetch_report"
     )
 
@@ -337,13 +353,13 @@ def _connect(tab: gr.Tab, way: Way, desk: Desk, parts: Parts, request: gr.State)
     gr.api(lights, api_name="lights", concurrency_limit=2, concurrency_id="torch")
 
 
-def _menus(way: Way, choice: Choice) -> list:
-    entries = way.library.categories()
+def _menus(open_in_explore: OpenInExplore, choice: Choice) -> list:
+    entries = open_in_explore.library.categories()
     entry = next((e for e in entries if e.key == choice.category), None)
     splits: list[str] = []
     if entry is not None:
         try:
-            splits = splits_of(way.library, entry)
+            splits = splits_of(open_in_explore.library, entry)
         except (ValueError, OSError):  # the status says what is wrong
             splits = []
     return [
@@ -354,7 +370,7 @@ def _menus(way: Way, choice: Choice) -> list:
 
 
 def _metric(metric: str) -> str:
-    return metric if metric in METRIC_NAMES else "image_auroc"
+    return metric if metric in afrd.metrics.METRIC_NAMES else "image_auroc"
 
 
 def _advice(found: Survey, metric: str, delta: float | None, unit: str | None, costs: Any) -> Advice:

@@ -17,7 +17,7 @@ import afrd.runs
 from afrd.background.training_queue import RUNNING, Job, Order, TrainingQueue, free_name
 from afrd.page.common.library import Library
 from afrd.page.common.moves import first_choice, with_run
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.selection import Choice
 from afrd.page.train import queue_view as trainings
 
@@ -73,9 +73,9 @@ class Board:
         return list(vars(self).values())
 
 
-def train_tab(tab: gr.Tab, way: Way) -> None:
+def train_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Lays the tab out and connects it; everybody who has the page open shares its queue."""
-    queue = TrainingQueue(way.library.runs)
+    queue = TrainingQueue(open_in_explore.library.runs)
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=372, elem_classes="train-form"):
             root = gr.Textbox(label="Data folder", placeholder="/path/to/data", elem_id="train-root")
@@ -113,8 +113,8 @@ def train_tab(tab: gr.Tab, way: Way) -> None:
             command = gr.HTML("", elem_id="train-command")
     form = Form(root, category, lights, method, fusion, teacher, weights, size, epochs, seed, name)
     board = Board(gr.State(None), gr.State(-1), listing, curve, command, gr.Timer(RARELY, active=False))
-    trained = _connect_board(tab, way, queue, form, board, start)
-    _connect_form(tab, way, queue, form, data_state, check, plan, trained)
+    trained = _connect_board(tab, open_in_explore, queue, form, board, start)
+    _connect_form(tab, open_in_explore, queue, form, data_state, check, plan, trained)
 
 
 def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any) -> Any:
@@ -124,7 +124,7 @@ def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: st
 
 def _connect_form(
     tab: gr.Tab,
-    way: Way,
+    open_in_explore: OpenInExplore,
     queue: TrainingQueue,
     form: Form,
     state: gr.HTML,
@@ -138,10 +138,10 @@ def _connect_form(
     def open_train(choice: Choice, folder: str) -> list:
 
         teachers = gr.Dropdown([name for name in afrd.model.TEACHERS if not name.endswith(":NAME")])
-        return [folder or first_root(way.library, choice), teachers]
+        return [folder or first_root(open_in_explore.library, choice), teachers]
 
     def read(folder: str, chosen: str | None, before: tuple[str, str], choice: Choice) -> list:
-        return data_values(folder, chosen or _category_name(way.library, choice), before)
+        return data_values(folder, chosen or _category_name(open_in_explore.library, choice), before)
 
     def read_another(folder: str, chosen: str | None, before: tuple[str, str], choice: Choice) -> list:
         known = before[1] and folder.strip() == before[0]
@@ -157,11 +157,11 @@ def _connect_form(
         data = opened_data(*at)
         return checked_values(*at) if data and pictures_in(data) <= CHECKED_AT_ONCE else [gr.skip(), gr.skip()]
 
-    reading = [form.root, form.category, looked, way.choice]
+    reading = [form.root, form.category, looked, open_in_explore.choice]
     what_is_read = [looked, form.category, state, check, form.lights]
     adjusting = [looked, suggested, *form.all()]
     adjustable = [plan, form.fusion, form.weights, form.epochs, form.name, suggested]
-    opened = on(tab.select, open_train, [way.choice, form.root], [form.root, form.teacher], "open_train")
+    opened = on(tab.select, open_train, [open_in_explore.choice, form.root], [form.root, form.teacher], "open_train")
     for event, handler, name in (
         (opened.then, read_another, "first"),
         (form.root.submit, read, "entered"),
@@ -178,7 +178,9 @@ def _connect_form(
     on(trained.success, adjust, adjusting, adjustable, "next_training")  # its name is taken now
 
 
-def _connect_board(tab: gr.Tab, way: Way, queue: TrainingQueue, form: Form, board: Board, start: gr.Button) -> Any:
+def _connect_board(
+    tab: gr.Tab, open_in_explore: OpenInExplore, queue: TrainingQueue, form: Form, board: Board, start: gr.Button
+) -> Any:
     """The queue and its buttons; returns the event of a training that was put into it."""
 
     def show(shown: int | None) -> list:
@@ -201,7 +203,7 @@ def _connect_board(tab: gr.Tab, way: Way, queue: TrainingQueue, form: Form, boar
 
     def open_run(event: gr.EventData) -> list:
         with one_sentence():
-            return way.opened(choice_of(way.library, queue.job(int(event.number))))
+            return open_in_explore.opened(choice_of(open_in_explore.library, queue.job(int(event.number))))
 
     on(tab.select, show, [board.shown], board.all(), "show_trainings", **QUICK)
     on(
@@ -221,7 +223,7 @@ def _connect_board(tab: gr.Tab, way: Way, queue: TrainingQueue, form: Form, boar
     on(table.forget, clicked(queue.remove), [board.shown], board.all(), "remove_training", **QUICK)
     on(table.again, clicked(queue.again), [board.shown], board.all(), "continue_training")
     on(table.look, clicked(queue.job), [board.shown], board.all(), "show_training", **QUICK)
-    on(table.open, open_run, [], way.outputs, "open_trained_run")
+    on(table.open, open_run, [], open_in_explore.outputs, "open_trained_run")
     return trained
 
 

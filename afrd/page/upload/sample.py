@@ -13,13 +13,14 @@ import gradio as gr
 import afrd.analysis.explain
 import afrd.data
 import afrd.figures
-from afrd.data.uploads import _alike, _text
-from afrd.model.inputs import teacher_size
+import afrd.model
 from afrd.page.common.library import Cache, CategoryEntry, Library, RunEntry
 from afrd.page.common.moves import first_beside
 from afrd.page.light_table.place import answer, training_split
 from afrd.page.light_table.scene import message, presets, sample_scene
-from afrd.runs.run_folder import FitConfig
+
+if TYPE_CHECKING:
+    from afrd.runs.run_folder import FitConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -329,9 +330,11 @@ def size_notes(sample: Sample, config: FitConfig) -> list[str]:
     size = (sample.images.shape[-2], sample.images.shape[-1])
     if size == config.picture_size:
         return []
-    read = _text(teacher_size(size, config.size))
-    notes = [f"The run was trained on pictures of {_text(config.picture_size)}; it reads these at {read}."]
-    if not _alike(size, config.picture_size):
+    read = afrd.data.size_text(afrd.model.teacher_size(size, config.size))
+    notes = [
+        f"The run was trained on pictures of {afrd.data.size_text(config.picture_size)}; it reads these at {read}."
+    ]
+    if not afrd.data.same_proportions(size, config.picture_size):
         notes.append("Their proportions are not those of the training, so the score is hardly comparable.")
     return notes
 
@@ -339,4 +342,4 @@ def size_notes(sample: Sample, config: FitConfig) -> list[str]:
 def same_grid(sample: Sample, config: FitConfig) -> bool:
     """Whether the teacher reads these pictures at the size at which it read those of the training."""
     size = (sample.images.shape[-2], sample.images.shape[-1])
-    return teacher_size(size, config.size) == teacher_size(config.picture_size, config.size)
+    return afrd.model.teacher_size(size, config.size) == afrd.model.teacher_size(config.picture_size, config.size)

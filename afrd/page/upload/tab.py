@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from afrd.page.common.messages import told
-from afrd.page.common.open_in_explore import Way
+from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.selection import Choice
 from afrd.page.light_table.component import light_table
 from afrd.page.upload.sample import Desk, Own
@@ -43,7 +43,7 @@ class Parts:
         return list(vars(self).values())
 
 
-def own_tab(tab: gr.Tab, way: Way, script_constants: str) -> None:
+def own_tab(tab: gr.Tab, open_in_explore: OpenInExplore, script_constants: str) -> None:
     """Lays the tab out and connects it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=310, elem_classes="own-form"):
@@ -58,11 +58,11 @@ def own_tab(tab: gr.Tab, way: Way, script_constants: str) -> None:
         with gr.Column(scale=1, min_width=520):
             table = light_table("own-table", script_constants)
     parts = Parts(gr.State(Own()), run, files, clear, pictures, table)
-    _connect(tab, way, parts, example)
+    _connect(tab, open_in_explore, parts, example)
 
 
-def _connect(tab: gr.Tab, way: Way, parts: Parts, example: gr.Button) -> None:
-    desk = Desk(way.library)
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts, example: gr.Button) -> None:
+    desk = Desk(open_in_explore.library)
 
     def on(event: Callable, handler: Callable, inputs: list, name: str, **options: Any) -> None:
         usual: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 2, "concurrency_id": "torch"}
@@ -103,7 +103,7 @@ def _connect(tab: gr.Tab, way: Way, parts: Parts, example: gr.Button) -> None:
         return desk.redrawn(replace(own, pinned=(place[0], place[1]) if len(place) == 2 else None))
 
     slow: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": parts.table}  # a run is read, and a teacher
-    on(tab.select, open_own, [way.choice], "open_own_sample")
+    on(tab.select, open_own, [open_in_explore.choice], "open_own_sample")
     on(parts.run.input, choose_run, [parts.run], "choose_own_run", **slow)
     on(parts.files.upload, bring, [parts.files], "bring_pictures", **slow)
     on(example.click, load_example, [], "load_example", **slow)
