@@ -45,7 +45,7 @@ from afrd.candies.render import render_category
 from afrd.notebook_checks import as_written
 from afrd.metrics.threshold import conformal_threshold
 from afrd.model.evidence import resize, smooth
-from afrd.model.inputs import compute_features
+from afrd.model.inputs import compute_inputs
 from afrd.metrics.ranking import image_metrics, pixel_metrics
 from afrd.model.teacher import IMAGENET, Teacher, load_teacher
 
@@ -130,7 +130,7 @@ with as_written():
 def read(teacher, split, light=LIGHT):
     """Features of a split under one light: a tensor (N, C, h, w) for each scale."""
     samples = data[split].select([light])
-    scales = zip(*(compute_features(teacher, one.images, SIZE) for one in samples), strict=True)
+    scales = zip(*(compute_inputs(teacher, one.images, SIZE)[0] for one in samples), strict=True)
     return [torch.cat(scale).float() for scale in scales]
 
 

@@ -203,14 +203,15 @@ with as_written():
 # from the run, but its picture shows the part without the defect. Every set needs one look at mixed pictures.
 
 # %%
-own, clean = (run.features_of(pictures, run.lights) for pictures in (sample, twin))
+own, clean = (run.inputs(pictures, run.lights) for pictures in (sample, twin))
 
 
 def worth(members):  # (L,) bool: these lights show the part, the others its twin
     there = torch.from_numpy(members)[:, None, None, None]
     pictures = replace(sample, images=torch.where(there, sample.images, twin.images))
-    features = [torch.where(there, a, b) for a, b in zip(own, clean, strict=True)]  # computed before
-    return run.predict(pictures, features=features).anomaly_map[found.region].max()
+    features = [torch.where(there, a, b) for a, b in zip(own.features, clean.features, strict=True)]
+    contrast = torch.where(there[..., 0], own.contrast, clean.contrast)
+    return run.predict(pictures, inputs=own._replace(features=features, contrast=contrast)).anomaly_map[found.region].max()
 
 
 values = np.array([worth(members) for members in coalitions(len(run.lights))])  # (64,)
@@ -344,7 +345,7 @@ with as_written():
 # Every kind of evidence ranks the lamps better than blindly (all rank correlations are positive). But only look at the
 # intervals: with 20 samples they are wide. Shapley values explain *the score*, perfectly, and say less about *the
 # part*: an error that counts how unexpected something is need not grow with its grey levels. Attention weighs it by
-# the picture's contrast (`Parts.weights` in [afrd/evidence.py](../afrd/evidence.py)), which is made for the question
+# the picture's contrast (`EvidenceTerms` in [afrd/model/evidence.py](../afrd/model/evidence.py)), which is made for the question
 # "which lamp shows it?", and answers it best here; its interval lies above chance.
 #
 # Take away: say which question, say what "absent" means, score the baseline, check completeness, randomise the model,

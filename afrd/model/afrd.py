@@ -1,5 +1,7 @@
 """AFRD: fusion and student over a frozen teacher's features; its loss, its maps and its scores.
 
+An independent re-implementation of Zhang, Cao, Zhang and Shen (CASE 2024, https://arxiv.org/abs/2406.04573).
+
 Reverse distillation on one light is this class with one light.
 """
 
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from afrd.model.config import ModelConfig
-from afrd.model.evidence import Evidence, Maps, Parts, cosine_errors, resize, smooth, to_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, cosine_errors, resize, smooth, to_maps
 from afrd.model.fusion import FeatureFusion
 from afrd.model.patch_memory import PatchBank, PatchMemory
 from afrd.model.student import NarrowStudent, RD4ADStudent
@@ -37,6 +39,56 @@ class AFRD(nn.Module):
             FeatureFusion(config.channels, len(config.lights), config.fusion) if config.target == "fused" else None
         )
         self.bank = PatchBank(seen, sum(config.channels), config.memory) if config.memory else None
+
+    def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
+        """Anomaly maps at a picture's size: terms (student, memory) -> evidence (E, w) -> maps (attention).
+
+        Args:
+            features: the teacher's, per scale (B, L, C, h, w), finest first.
+            contrast: of the pictures, (B, L, h, w) on the finest grid.
+            present: (B, L) bool. What stands in an absent light's place does not matter.
+            size: (H, W) of the maps.
+        """
+        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
+
+    def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
+        """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
+
+        That is the error in units of its predicted deviation; the exponent lies between that of the plain error (0) and
+        that of the loss (1). With a memory it is max(0, sqrt(S D) - 0.5 U): student error S, patch distance D, expected
+        normal evidence U.
+        `EvidenceTerms.evidence` says by what attention weighs the lights; docs/method.md has the measurements.
+
+        Args:
+            features: per scale (B, L, C, h, w), finest first.
+            contrast: of the pictures, (B, L, h, w) on the finest grid.
+            present: (B, L) bool. What stands in an absent light's place does not matter.
+        """
+        return self.terms(features, contrast, present).evidence(present)
+
+    def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
+        """What `evidence` is made of; for the arguments see there."""
+        inward, shares, _ = self._fuse(features, present)
+        weighted, plain = self._errors(inward)
+        share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
+        distance, usual = (None, None) if self.bank is None else (smooth(term) for term in self.bank(inward))
+        return EvidenceTerms(weighted, plain, smooth(contrast), distance, usual, share)
+
+    def _errors(self, inward: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Per scale e exp(-v / 2), and the sum over scales of e; smoothed, on the grid of the finest scale."""
+        regressed, log_variance = self.student(inward)
+        grid = inward[0].shape[-2:]
+        plain = cosine_errors(regressed, inward)
+        weighted = [e * torch.exp(-VARIANCE_EXPONENT * v) for e, v in zip(plain, log_variance, strict=True)]
+        return [smooth(resize(e, grid)) for e in weighted], smooth(torch.stack([resize(e, grid) for e in plain]).sum(0))
+
+    def _fuse(self, features: Sequence[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor] | None, Tensor]:
+        """What the student reads, the lights' shares in it, and which of its L (or 1) entries are there."""
+        if self.fusion is None:
+            there = present[:, :, None, None, None]
+            return [f.masked_fill(~there, 0.0) for f in features], None, present
+        fused, shares = self.fusion(list(features), present)
+        return [f[:, None] for f in fused], shares, torch.ones_like(present[:, :1])
 
     def loss(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
         """What training minimises.
@@ -65,55 +117,12 @@ class AFRD(nn.Module):
             ]
         return torch.stack([loss.mean() for loss in losses]).sum()
 
-    def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
-        """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
-
-        That is the error in units of its predicted deviation. The exponent lies between that of the plain error (0) and
-        that of the loss (1). With a memory it is max(0, sqrt(S D) - U / 2): what the student cannot regress *and* no
-        remembered patch of a good part has shown (distance D), less half of what such patches raised themselves (U).
-        By what attention weighs the lights, `Parts.weights` says; docs/method.md has the measurements.
-
-        Args:
-            features: per scale (B, L, C, h, w), finest first.
-            contrast: of the pictures, (B, L, h, w) on the finest grid.
-            present: (B, L) bool. What stands in an absent light's place does not matter.
-        """
-        return self.parts(features, contrast, present).evidence(present)
-
-    def parts(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Parts:
-        """What `evidence` is made of; for the arguments see there."""
-        inward, shares, _ = self._fuse(features, present)
-        weighted, plain = self._errors(inward)
-        share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
-        distance, usual = (None, None) if self.bank is None else (smooth(found) for found in self.bank(inward))
-        return Parts(weighted, plain, smooth(contrast), distance, usual, share)
-
-    def _errors(self, inward: list[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """Per scale e exp(-v / 2), and the sum over scales of e; smoothed, on the grid of the finest scale."""
-        regressed, log_variance = self.student(inward)
-        grid = inward[0].shape[-2:]
-        plain = cosine_errors(regressed, inward)
-        weighted = [e * torch.exp(-VARIANCE_EXPONENT * v) for e, v in zip(plain, log_variance, strict=True)]
-        return [smooth(resize(e, grid)) for e in weighted], smooth(torch.stack([resize(e, grid) for e in plain]).sum(0))
-
     @torch.no_grad()
     def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> None:
         """Fills the memory, if there is one, once the student is trained; see `PatchBank.fill` for the arguments."""
         if self.bank is not None:
             self.eval()
             self.bank.fill(samples, count, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
-
-    def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
-        """`evidence`, brought to a picture's size (H, W) and fused."""
-        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
-
-    def _fuse(self, features: Sequence[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor] | None, Tensor]:
-        """What the student reads, the lights' shares in it, and which of its L (or 1) entries are there."""
-        if self.fusion is None:
-            there = present[:, :, None, None, None]
-            return [f.masked_fill(~there, 0.0) for f in features], None, present
-        fused, shares = self.fusion(list(features), present)
-        return [f[:, None] for f in fused], shares, torch.ones_like(present[:, :1])
 
 
 Model = AFRD | PatchMemory

@@ -26,20 +26,18 @@ class Evidence:
             target `lights` how plainly each shows that something is wrong, with target `fused` its share in the fused
             features.
         present: (B, L) bool.
+        fused: whether the lights' features were fused before the student, so that one error stands for all lights.
     """
 
     errors: Tensor
     weights: Tensor
     present: Tensor
-
-    @property
-    def fused(self) -> bool:
-        return self.errors.shape[1] < self.weights.shape[1]
+    fused: bool
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the evidence is made of, smoothed, on the grid of the finest scale: (B, L, h, w) each.
+class EvidenceTerms:
+    """The terms of the evidence, smoothed, on the grid of the finest scale: (B, L, h, w) each.
 
     Attributes:
         scales: per scale the student's errors e exp(-v / 2); S is their sum.
@@ -56,23 +54,20 @@ class Parts:
     usual: Tensor | None
     shares: Tensor | None
 
-    def errors(self) -> Tensor:
-        """E: S, the sum of the scales, or with a memory max(0, sqrt(S D) - U / 2)."""
-        errors = torch.stack(self.scales).sum(0)
-        if self.distance is None or self.usual is None:
-            return errors
-        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
-
-    def weights(self) -> Tensor:
-        """How plainly each light shows that something is wrong: E times plain error times contrast.
-
-        A cosine error says which part of what is seen was not expected, whatever its strength; the contrast says how
-        strong that is: their product estimates the difference to a good part. With target `fused` the lights' shares.
-        """
-        return self.errors() * self.plain * self.contrast if self.shares is None else self.shares
-
     def evidence(self, present: Tensor) -> Evidence:
-        return Evidence(self.errors(), self.weights(), present)
+        """The error E and the weight w of every light.
+
+        E is S, the sum of the scales, or with a memory max(0, sqrt(S D) - U / 2). w says how plainly a light shows that
+        something is wrong: E times plain error times contrast. A cosine error says how unexpected the direction of a
+        feature is, whatever its strength; the contrast says how strong it is, so their product estimates the difference
+        to a good part. With target `fused`, w is the lights' shares in the fused features.
+        """
+        errors = torch.stack(self.scales).sum(0)
+        if self.distance is not None and self.usual is not None:
+            errors = ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
+        if self.shares is not None:
+            return Evidence(errors, self.shares, present, fused=True)
+        return Evidence(errors, errors * self.plain * self.contrast, present, fused=False)
 
 
 @dataclass(frozen=True)
@@ -94,7 +89,7 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
     errors = []
     for r, f in zip(regressed, features, strict=True):
         r = r.float()
-        f = torch.empty_like(r).copy_(f)  # in the layout of r, else each product below would read one of them in jumps
+        f = torch.empty_like(r).copy_(f)  # same memory format as r, for contiguous access
         # Half the memory traffic of F.cosine_similarity, which matters on a CPU.
         lengths = (r.square().sum(2) * f.square().sum(2)).clamp_min(1e-12).sqrt()
         errors.append(1 - (r * f).sum(2) / lengths)
@@ -102,11 +97,12 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
-    """Evidence of several batches in one piece."""
+    """Evidence of one or more batches in one piece."""
     return Evidence(
         torch.cat([part.errors for part in parts]),
         torch.cat([part.weights for part in parts]),
         torch.cat([part.present for part in parts]),
+        parts[0].fused,
     )
 
 

@@ -1,12 +1,31 @@
-"""From pictures to what the model reads: teacher features, and the contrast of the pictures."""
+"""From pictures to what a model reads: teacher features, and the contrast of the pictures.
+
+The same function serves a split that is stored, one sample that is uploaded, and attributions with gradients.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from afrd.model.teacher import Teacher
+
+
+class Inputs(NamedTuple):
+    """What a model reads of B samples under L lights; `model(*inputs, size)` gives their maps.
+
+    Attributes:
+        features: the teacher's, per scale (B, L, C, h, w), finest first.
+        contrast: of the pictures, (B, L, h, w) on the finest grid, see `local_contrast`.
+        present: (B, L) bool. What stands in an absent light's place does not matter.
+    """
+
+    features: list[Tensor]
+    contrast: Tensor
+    present: Tensor
 
 
 def teacher_size(picture: tuple[int, int], size: int) -> tuple[int, int]:
@@ -16,13 +35,30 @@ def teacher_size(picture: tuple[int, int], size: int) -> tuple[int, int]:
     return height, width
 
 
-def compute_features(teacher: Teacher, pictures: Tensor, size: int) -> list[Tensor]:
-    """Features of the pictures (L, 3, H, W) of one sample: (L, C, h, w) float16 per scale, on the teacher's device."""
-    wanted = teacher_size((pictures.shape[-2], pictures.shape[-1]), size)
-    x = pictures.to(teacher.mean.device)
-    if x.shape[-2:] != wanted:
-        x = F.interpolate(x, wanted, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-    return [f.half() for f in teacher(x)]
+def read_pictures(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[Tensor], Tensor]:
+    """What the teacher and the contrast say of pictures; gradients flow back to the pictures.
+
+    Args:
+        teacher: on the device that is to compute.
+        pictures: (B, 3, H, W) in 0..1.
+        size: longer side of the teacher's input, in pixels.
+
+    Returns:
+        Features (B, C, h, w) per scale, finest first, and the contrast (B, h, w), on the teacher's device.
+    """
+    pictures = pictures.to(teacher.mean.device)
+    x, height_width = pictures, teacher_size((pictures.shape[-2], pictures.shape[-1]), size)
+    if x.shape[-2:] != height_width:
+        x = F.interpolate(x, height_width, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
+    features = teacher.read(x)
+    return features, local_contrast(pictures, features[0].shape[-2:])
+
+
+@torch.no_grad()
+def compute_inputs(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[Tensor], Tensor]:
+    """`read_pictures` without gradients, in the float16 of the feature store, so that stored and new pictures agree."""
+    features, contrast = read_pictures(teacher, pictures, size)
+    return [f.half() for f in features], contrast.half()
 
 
 def local_contrast(pictures: Tensor, grid: tuple[int, int] | torch.Size) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, Maps, Parts, resize, smooth, to_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, smooth, to_maps
 
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
@@ -149,13 +149,13 @@ class PatchMemory(nn.Module):
             contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool.
         """
-        return self.parts(features, contrast, present).evidence(present)
+        return self.terms(features, contrast, present).evidence(present)
 
-    def parts(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Parts:
+    def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
         """What `evidence` is made of; for the arguments see there."""
         there = present[:, :, None, None, None]
         errors = smooth(self.bank([f.masked_fill(~there, 0.0) for f in features])[0])
-        return Parts([errors], errors, smooth(contrast), errors, None, None)
+        return EvidenceTerms([errors], errors, smooth(contrast), errors, None, None)
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)

@@ -11,6 +11,7 @@ from torch import Tensor
 from afrd.data.dataset import MultiLightDataset
 from afrd.model.afrd import Model
 from afrd.model.evidence import Evidence, joined
+from afrd.model.inputs import Inputs
 from afrd.runs.feature_store import Features
 
 BATCH = 8  # samples at a time when maps are made
@@ -24,16 +25,27 @@ def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
     return [i for i, label in enumerate(dataset.anomalous) if label is False]
 
 
+def stored_inputs(features: Features, index: Sequence[int], positions: list[int], present: Tensor) -> Inputs:
+    """What a model reads of the stored samples at `index`, on the device of `present`.
+
+    Args:
+        features: of a split.
+        index: B samples.
+        positions: of the model's lights in `features`.
+        present: (1, L) or (B, L) bool.
+    """
+    batch = [f.to(present.device).float() for f in features.batch(list(index), positions)]
+    contrast = features.contrasts(list(index), positions).to(present.device).float()
+    return Inputs(batch, contrast, present.expand(len(index), -1))
+
+
 @torch.inference_mode()
 def evidence_of(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:
     """Evidence of the samples at `index`, a few at a time, with the lights that are `present` (1, L)."""
     for start in range(0, len(index), BATCH):
-        chosen = list(index[start : start + BATCH])
-        batch = [f.to(present.device).float() for f in features.batch(chosen, positions)]
-        contrast = features.contrasts(chosen, positions).to(present.device).float()
-        yield model.evidence(batch, contrast, present.expand(len(chosen), -1))
+        yield model.evidence(*stored_inputs(features, index[start : start + BATCH], positions, present))
 
 
 def calibrate(
@@ -46,5 +58,10 @@ def calibrate(
         present = torch.ones(1, len(positions), dtype=torch.bool, device=device)
     if not len(index):
         grid = features.contrast.shape[-2:]
-        return Evidence(torch.zeros(0, 1, *grid), torch.zeros(0, len(positions), *grid), present.expand(0, -1))
+        return Evidence(
+            torch.zeros(0, 1, *grid),
+            torch.zeros(0, len(positions), *grid),
+            present.expand(0, -1),
+            model.config.target == "fused",
+        )
     return joined(list(evidence_of(model, features, index, positions, present)))

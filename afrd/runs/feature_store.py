@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset
-from afrd.model.inputs import compute_features, local_contrast
+from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher
 
 Progress = Callable[[int, int], None]
@@ -133,14 +133,14 @@ def _compute_all(
             sample = ahead.result()
             if i + 1 < len(dataset):
                 ahead = reader.submit(dataset.__getitem__, i + 1)
-            found = compute_features(teacher, sample.images, size)
-            found.append(local_contrast(sample.images, found[0].shape[-2:]))
+            features, contrast = compute_inputs(teacher, sample.images, size)
+            arrays = [*features, contrast]
             if not files:
                 files = [
                     np.lib.format.open_memmap(unfinished / name, "w+", np.float16, (len(dataset), *f.shape))
-                    for name, f in zip(_files(teacher), found, strict=True)
+                    for name, f in zip(_files(teacher), arrays, strict=True)
                 ]
-            for file, f in zip(files, found, strict=True):
+            for file, f in zip(files, arrays, strict=True):
                 file[i] = f.cpu().numpy()
             if progress:
                 progress(i + 1, len(dataset))

@@ -18,9 +18,9 @@ from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
 from afrd.model.afrd import Model, make_model
 from afrd.model.device import pick_device
 from afrd.model.evidence import Evidence, Maps, joined, to_maps
-from afrd.model.inputs import compute_features, local_contrast
+from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.teacher import Teacher, load_teacher
-from afrd.runs.calibration import BATCH, calibrate, calibration_index, evidence_of
+from afrd.runs.calibration import BATCH, calibrate, calibration_index, evidence_of, stored_inputs
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.run_folder import FitConfig, read_config
 from afrd.runs.tensors import load_tensors
@@ -132,21 +132,21 @@ class Run:
         self,
         sample: Sample,
         lights: str | Sequence[str | int] | None = None,
-        features: Sequence[Tensor] | None = None,
+        inputs: Inputs | None = None,
     ) -> Prediction:
         """The maps of one sample.
 
         Args:
             sample: pictures of any size; its lights are matched by name, those the run does not know are left out.
             lights: use these of the sample's lights only.
-            features: of at least these lights, where they are at hand (`features_of`).
+            inputs: of at least these lights, where they are at hand (`Run.inputs`).
 
         Raises:
             ValueError: the sample has none of the run's lights, or not those asked for.
         """
         used = self.lights_of(sample, lights)
         with torch.inference_mode():
-            evidence = self.model.evidence(*self.inputs(sample, used, features))
+            evidence = self.model.evidence(*self.inputs(sample, used, inputs))
         return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
 
     def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
@@ -159,20 +159,24 @@ class Run:
             )
         return parse_lights(lights, usable)
 
-    def features_of(self, sample: Sample, lights: Sequence[str]) -> list[Tensor]:
-        """The teacher's features of one sample under these lights: per scale (1, L, C, h, w) with all the run's lights,
-        zero where one is not asked for."""
-        found = compute_features(self.teacher, sample.select(lights).images, self.config.size)
-        return [self._among_all(f, lights) for f in found]
+    def inputs(self, sample: Sample, lights: Sequence[str], inputs: Inputs | None = None) -> Inputs:
+        """What the model reads of one sample (B = 1) with these lights present, and all the run's lights in the L axis.
 
-    def inputs(
-        self, sample: Sample, lights: Sequence[str], features: Sequence[Tensor] | None = None
-    ) -> tuple[list[Tensor], Tensor, Tensor]:
-        """What the model is asked with for one sample: its features, the contrast of its pictures in the same way
-        (1, L, h, w), and which lights are present (1, L); `features` where they are at hand."""
-        found = [f.to(self.device).float() for f in (features or self.features_of(sample, lights))]
-        contrast = local_contrast(sample.select(lights).images.to(self.device), found[0].shape[-2:])
-        return found, self._among_all(contrast, lights), self._present(lights)
+        Args:
+            sample: pictures of any size.
+            lights: those of the run's lights that are present.
+            inputs: of at least these lights, where they are at hand; only which lights are present is set anew.
+        """
+        if inputs is not None:
+            return inputs._replace(present=self._present(lights))
+        features, contrast = compute_inputs(self.teacher, sample.select(lights).images, self.config.size)
+        whole = [self._among_all(part.float(), lights) for part in (*features, contrast)]
+        return Inputs(whole[:-1], whole[-1], self._present(lights))
+
+    def stored_inputs(self, dataset: MultiLightDataset, index: int, lights: Sequence[str] | None = None) -> Inputs:
+        """`inputs` of a data set's sample from the feature store, which is filled first where it holds no such split."""
+        present = self._present(tuple(lights or self.lights))
+        return stored_inputs(self.features(dataset), [index], self._positions(dataset), present)
 
     def _among_all(self, found: Tensor, lights: Sequence[str]) -> Tensor:
         whole = found.new_zeros(1, len(self.lights), *found.shape[1:])
@@ -285,7 +289,7 @@ class Run:
     def _rows(self, evidence: Evidence, lights: tuple[str, ...], rows: slice) -> Evidence:
         """Some samples' evidence, with these lights present."""
         errors, weights = evidence.errors[rows], evidence.weights[rows]
-        return Evidence(errors, weights, self._present(lights).expand(len(errors), -1))
+        return Evidence(errors, weights, self._present(lights).expand(len(errors), -1), evidence.fused)
 
     def _all_maps(
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
@@ -365,7 +369,8 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         if not {"errors", "weights"} <= set(found):
             raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
         errors, weights = (found[name].to(where).float() for name in ("errors", "weights"))
-        calibration = Evidence(errors, weights, torch.ones(weights.shape[:2], dtype=torch.bool, device=where))
+        present = torch.ones(weights.shape[:2], dtype=torch.bool, device=where)
+        calibration = Evidence(errors, weights, present, model_config.target == "fused")
     run = Run(folder, model, config, calibration, where)
     if teacher is not None:
         run.use_teacher(teacher)

@@ -59,7 +59,7 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     values = np.empty(len(errors))
     for start in range(0, len(values), BATCH):
         some = slice(start, start + BATCH)
-        part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1))
+        part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1), found.fused)
         values[some] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
     return Scores(values, run.threshold(used))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset, Sample
 from afrd.model.evidence import resize, to_maps
+from afrd.model.inputs import Inputs
 from afrd.model.patch_memory import PatchMemory, embed
 from afrd.runs.run import Run
 
@@ -38,7 +39,7 @@ class LightReason:
         usual: the evidence which the most similar remembered patch raised in its own good part; None where the run
             keeps none.
 
-    The error is sum(scales), or `distance` where there are no scales; with both it is that of `Parts.errors`, and
+    The error is sum(scales), or `distance` where there are no scales; with both it is that of `EvidenceTerms`, and
     attention over evidence goes with error * plain * contrast, to the precision of enlarging the maps.
     """
 
@@ -98,7 +99,7 @@ def why(
     sample: Sample,
     place: tuple[int, int],
     lights: str | Sequence[str | int] | None = None,
-    features: Sequence[Tensor] | None = None,
+    inputs: Inputs | None = None,
 ) -> Why:
     """Takes a run's answer at one place apart.
 
@@ -107,8 +108,7 @@ def why(
         sample: what it looks at.
         place: (x, y) in pixels of the sample's pictures.
         lights: use these of the sample's lights only.
-        features: the teacher's features of the sample, per scale (1, L, C, h, w) with the run's lights, where they are
-            at hand (`Run.features_of`).
+        inputs: of the sample, of at least these lights, where they are at hand (`Run.inputs`).
 
     Raises:
         ValueError: the place is not in the picture, or the sample has none of the run's lights.
@@ -116,16 +116,16 @@ def why(
     height, width = _within(sample, place)
     x, y = place
     used = run.lights_of(sample, lights)
-    found, contrast, present = run.inputs(sample, used, features)
-    parts = run.model.parts(found, contrast, present)
-    maps = to_maps(parts.evidence(present), (height, width), run.model.config.fusion)
+    inputs = run.inputs(sample, used, inputs)
+    terms = run.model.terms(*inputs)
+    maps = to_maps(terms.evidence(inputs.present), (height, width), run.model.config.fusion)
 
     def here(part: Tensor) -> list[float]:  # (1, L, h, w), or (1, 1, h, w) with target `fused` -> a value a light
         return resize(part, (height, width))[0, :, y, x].expand(len(run.lights)).tolist()
 
-    scales = [] if isinstance(run.model, PatchMemory) else [here(part) for part in parts.scales]
-    plain, strength = here(parts.plain), here(parts.contrast)
-    distance, usual = (None if part is None else here(part) for part in (parts.distance, parts.usual))
+    scales = [] if isinstance(run.model, PatchMemory) else [here(part) for part in terms.scales]
+    plain, strength = here(terms.plain), here(terms.contrast)
+    distance, usual = (None if part is None else here(part) for part in (terms.distance, terms.usual))
     reasons = []
     for light in used:
         i = run.lights.index(light)
@@ -144,13 +144,13 @@ def similar_places(
     train: MultiLightDataset,
     lights: str | Sequence[str | int] | None = None,
     itself: int | None = None,
-    features: Sequence[Tensor] | None = None,
+    inputs: Inputs | None = None,
 ) -> dict[str, Similar]:
     """Where good parts are most like this place, light by light, in the eyes of the patch memory.
 
     Args:
         run: tells the teacher and the lights.
-        sample, place, lights, features: see `why`.
+        sample, place, lights, inputs: see `why`.
         train: the split of good parts; its teacher features are computed where the store has none. Of a split with more
             than `SEARCHED` samples, evenly spaced ones are searched.
         itself: the sample's own index in `train`, if it is one of them: it is not its own neighbour.
@@ -160,14 +160,14 @@ def similar_places(
     """
     height, width = _within(sample, place)
     used = run.lights_of(sample, lights)
-    found = [f.to(run.device).float() for f in (features or run.features_of(sample, used))]
+    features = run.inputs(sample, used, inputs).features
     stored = run.features(train)
-    rows, columns = found[0].shape[-2:]
+    rows, columns = features[0].shape[-2:]
     asked = place[1] * rows // height * columns + place[0] * columns // width
     index = [i for i in searched(len(train)) if i != itself]
     similar: dict[str, Similar] = {}
     for light in used:
-        wanted = embed([f[:, [run.lights.index(light)]] for f in found])[0, 0, asked]  # (C,)
+        wanted = embed([f[:, [run.lights.index(light)]] for f in features])[0, 0, asked]  # (C,)
         patches, cells = [], []  # the nearest of every training sample
         for start in range(0, len(index), CHUNK):
             batch = stored.batch(index[start : start + CHUNK], [stored.lights.index(light)])
@@ -175,7 +175,7 @@ def similar_places(
             cell = (there - wanted).square().sum(-1).argmin(1)
             cells += cell.tolist()
             patches += list(there[torch.arange(len(there)), cell])
-        similar[light] = _nearest(train, index, wanted, patches, cells, (found[0].shape[-2], found[0].shape[-1]))
+        similar[light] = _nearest(train, index, wanted, patches, cells, (rows, columns))
     return similar
 
 

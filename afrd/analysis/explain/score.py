@@ -15,7 +15,6 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
@@ -23,7 +22,7 @@ from afrd.analysis.explain.shapley import MOST, coalitions, shapley
 from afrd.data.dataset import MultiLightDataset, Sample, parse_lights
 from afrd.model.evidence import light_by_light, to_maps
 from afrd.model.fusion import coalition_maps
-from afrd.model.inputs import local_contrast, teacher_size
+from afrd.model.inputs import read_pictures
 from afrd.runs.calibration import BATCH
 from afrd.runs.feature_store import Progress
 from afrd.runs.run import Run
@@ -167,10 +166,7 @@ def _value_of_sets(
     if run.model.config.target == "lights":
         light_maps, weights = (part[positions] for part in light_by_light(run.evidence(dataset), index, size))
         return of_evidence
-    all_lights = [dataset.lights.index(light) for light in run.lights]
-    stored = run.features(dataset)
-    features = [f.to(run.device).float() for f in stored.batch([index], all_lights)]
-    contrast = stored.contrasts([index], all_lights).to(run.device).float()
+    features, contrast, _ = run.stored_inputs(dataset, index)
     return of_features
 
 
@@ -293,11 +289,8 @@ class _Score:
 
     def _read(self, pictures: Tensor) -> list[Tensor]:
         """Features per scale (B, C, h, w), and last the contrast (B, h, w)."""
-        x, wanted = pictures, teacher_size(self.size, self.run.config.size)
-        if wanted != self.size:
-            x = F.interpolate(x, wanted, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
-        features = self.run.teacher.read(x)
-        return [*features, local_contrast(pictures, features[0].shape[-2:])]
+        features, contrast = read_pictures(self.run.teacher, pictures, self.run.config.size)
+        return [*features, contrast]
 
     def __call__(self, pictures: Tensor, rows: list[int]) -> Tensor:
         """Scores (B,) with pictures (B, len(rows), 3, H, W) in place of those of the lights at `rows`."""

@@ -33,9 +33,8 @@ def reasons(library: Library, choice: Choice, entry: CategoryEntry, dataset: Mul
     try:
         run = library.run(choice.run)
         train = training_split(library, run, entry)
-        features: list[Tensor] | None = None
-        if afrd.runs.features_stored(dataset, run.teacher, run.config.size):
-            features = run.features(dataset).batch([index], [dataset.lights.index(light) for light in run.lights])
+        stored = afrd.runs.features_stored(dataset, run.teacher, run.config.size)
+        inputs = run.stored_inputs(dataset, index) if stored else None
         similar: Mapping[str, Similar] = {}
         if train is not None:
             # of all lights, so that switching one asks for nothing new
@@ -45,11 +44,11 @@ def reasons(library: Library, choice: Choice, entry: CategoryEntry, dataset: Mul
             similar = _answers.get(
                 key,
                 lambda: afrd.analysis.explain.similar_places(
-                    run, sample, choice.pinned or (0, 0), train, None, itself, features
+                    run, sample, choice.pinned or (0, 0), train, None, itself, inputs
                 ),
             )
         return answer(
-            run, sample, afrd.analysis.explain.why(run, sample, choice.pinned, choice.lights, features), similar, train
+            run, sample, afrd.analysis.explain.why(run, sample, choice.pinned, choice.lights, inputs), similar, train
         )
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
         return {"problem": str(error)}

@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from afrd.runs.run_folder import FitConfig
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from afrd.data.dataset import Sample
     from afrd.data.uploads import Upload
+    from afrd.model.inputs import Inputs
     from afrd.runs.run import Prediction, Run
 
 MOST = 64  # pictures of one sample
@@ -63,7 +62,7 @@ class Desk:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._samples, self._features, self._predictions = Cache(6), Cache(6), Cache(48)
+        self._samples, self._inputs, self._predictions = Cache(6), Cache(6), Cache(48)
         self._similar, self._thumbnails = Cache(50), Cache(400)
 
     def everything(self, own: Own) -> list:
@@ -163,27 +162,27 @@ class Desk:
         return sample, [*notes, *size_notes(sample, run.config)]
 
     def predict(self, own: Own, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction:
-        """What a run says of the sample under these lights; its features are kept.
+        """What a run says of the sample under these lights; its inputs are kept.
 
         Raises:
             ValueError: the run does not know these lights.
             RuntimeError: no weights for the teacher.
         """
         run = self.library.run(folder)
-        features = self.features(own, run, sample)
+        inputs = self.inputs(own, run, sample)
         key = (_states(own.uploads), sample.images.shape, folder, run.config.teacher_digest, lights)
 
         def make() -> Prediction:
             with self.library.turn(run):
-                return run.predict(sample, lights, features)
+                return run.predict(sample, lights, inputs)
 
         return self._predictions.get(key, make)
 
-    def features(self, own: Own, run: Run, sample: Sample) -> list[Tensor]:
+    def inputs(self, own: Own, run: Run, sample: Sample) -> Inputs:
         """Of all the lights that run and sample share, so that switching one is quick."""
         config = run.config
         key = (_states(own.uploads), sample.images.shape, run.lights, config.teacher_digest, config.size)
-        return self._features.get(key, lambda: run.features_of(sample, run.lights_of(sample)))
+        return self._inputs.get(key, lambda: run.inputs(sample, run.lights_of(sample)))
 
     def scene(self, own: Own) -> str:
         """The light table; every error that a user can cause is a sentence in it."""
@@ -243,8 +242,8 @@ class Desk:
             return None
 
         try:
-            features = self.features(own, run, sample)
-            found = afrd.analysis.explain.why(run, sample, own.pinned, lights, features)
+            inputs = self.inputs(own, run, sample)
+            found = afrd.analysis.explain.why(run, sample, own.pinned, lights, inputs)
             train = training_split(self.library, run, entry)
             if train and not same_grid(sample, run.config):
                 train = None
@@ -252,7 +251,7 @@ class Desk:
             place = own.pinned
             similar = (
                 self._similar.get(
-                    key, lambda: afrd.analysis.explain.similar_places(run, sample, place, train, lights, None, features)
+                    key, lambda: afrd.analysis.explain.similar_places(run, sample, place, train, lights, None, inputs)
                 )
                 if train
                 else {}

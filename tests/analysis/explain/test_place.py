@@ -59,7 +59,7 @@ def test_without_a_memory_an_error_is_the_sum_over_the_scales(data: Category, sa
 
 def test_with_a_memory_the_scales_are_weighed_by_the_distance_to_good_parts(run: Run, sample: Sample):
     x, y = PLACE
-    features = [f.float() for f in run.features_of(sample, run.lights)]
+    features = run.inputs(sample, run.lights).features
     with torch.inference_mode():
         distance, usual = (resize(smooth(found), (64, 64))[0, :, y, x] for found in run.model.bank(features))  # (L,)
     assert usual.min() > 0
@@ -79,10 +79,8 @@ def test_a_light_that_is_hidden_has_nothing_to_say(run: Run, sample: Sample):
 
 
 def test_features_at_hand_give_the_same_answer(run: Run, data: Category, sample: Sample):
-    stored = run.features(data["test_public"]).batch([1], [data.lights.index(light) for light in run.lights])
-    assert why(run, sample, PLACE, features=stored).evidence == pytest.approx(
-        why(run, sample, PLACE).evidence, rel=1e-4
-    )
+    stored = run.stored_inputs(data["test_public"], 1)
+    assert why(run, sample, PLACE, inputs=stored).evidence == pytest.approx(why(run, sample, PLACE).evidence, rel=1e-4)
 
 
 def test_fused_features_have_one_error_for_all_lights(data: Category, sample: Sample, tmp_path: Path):
