@@ -4,6 +4,7 @@ from .data.check import check
 from .data.dataset import Sample, list_categories, open_dataset, read_sample
 from .metrics.predictions import Predictions
 from .runs.run import Prediction, Run, load_run
+from .runs.plan import plan
 from .runs.training import fit
 from .version import __version__
 
@@ -28,6 +29,7 @@ __all__ = [
     "metrics",
     "model",
     "open_dataset",
+    "plan",
     "read_sample",
     "reports",
     "runs",

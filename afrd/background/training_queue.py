@@ -11,7 +11,6 @@ from __future__ import annotations
 import shlex
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -21,46 +20,38 @@ from typing import TYPE_CHECKING, Any
 import afrd.data
 import afrd.runs
 from afrd.background.turns import TURN, Turn
+from afrd.runs.options import TrainingOptions
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the queue is up before
     import pandas as pd
 
-    from afrd.data.dataset import Category
-    from afrd.runs.run import Run
+    from afrd.runs.plan import TrainingPlan
     from afrd.runs.training import StepReport
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
-FIT_OPTIONS = ("method", "target", "fusion", "memory", "teacher", "weights", "size", "epochs", "batch", "seed")
 LONGEST_NAME = 100  # characters of a run's name, so that paths stay within what file systems take
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be trained: `afrd.fit`'s options with its defaults, and the run's `name` below the queue's root."""
+class Order(TrainingOptions):
+    """What is to be trained: the options of a training, and the run's `name` below the queue's root."""
 
     root: str | Path
     category: str
     name: str
     lights: tuple[str, ...]
-    method: str = "afrd"
-    target: str = "lights"
-    fusion: str = "attention"
-    memory: int | None = None
-    teacher: str = "efficientnet_lite0"
-    weights: str | Path | None = None
-    size: int = 512
-    epochs: int | None = None
-    batch: int = 8
-    seed: int = 0
+
+    def options(self) -> TrainingOptions:
+        """The options alone."""
+        return TrainingOptions(**{option.name: getattr(self, option.name) for option in fields(TrainingOptions)})
 
     def command(self, runs: Path) -> str:
         """The same training on the command line."""
         words = ["afrd", "train", str(self.root), self.category, "--out", str(runs / self.name)]
         words += ["--lights", ",".join(self.lights)]
-        usual = {field.name: field.default for field in fields(Order)}
-        for name in FIT_OPTIONS:
-            value = getattr(self, name)
-            if value != usual[name] and not (name == "epochs" and self.method == "memory"):
+        for option in fields(TrainingOptions):
+            name, value = option.name, getattr(self, option.name)
+            if value != option.default and not (name == "epochs" and self.method == "memory"):
                 words += [f"--{name}", str(value)]
         return shlex.join(words)
 
@@ -281,7 +272,9 @@ class TrainingQueue:
                 return True
             return False
 
-        run, data = _fit(order, job.folder, on_step=on_step, on_features=on_features)
+        plan = _plan(order, job.folder)
+        run = afrd.runs.train(plan, show_progress=False, on_step=on_step, on_features=on_features)
+        data = plan.data
         with suppress(
             afrd.runs.Cancelled, ValueError, OSError
         ):  # the run is whole; without this, its first look takes longer
@@ -325,36 +318,21 @@ def free_name(runs: Path, category: str, kind: str, taken: set[Path] = frozenset
     raise ValueError(f"there are too many runs in {runs / category}; choose a name by hand")
 
 
-class _Checked(Exception):
-    """Ends a call of `fit` that only was to check, with the number of epochs."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__(epochs)
-        self.epochs = epochs
-
-
 def checked(order: Order, folder: Path) -> Order:
     """The order with its number of epochs, if it can be trained into the folder; no picture is decoded.
 
     Raises:
         as `TrainingQueue.add`.
     """
-
-    def enough(config: afrd.runs.FitConfig) -> None:
-        raise _Checked(config.epochs)
-
-    try:
-        _fit(order, folder, on_start=enough)
-    except _Checked as found:
-        return replace(order, root=Path(order.root).resolve(), epochs=found.epochs or None)
-    raise ValueError(f"{order.name} holds this very training, finished already; look at it in Explore")
+    plan = _plan(order, folder)
+    if plan.finished:
+        raise ValueError(f"{order.name} holds this very training, finished already; look at it in Explore")
+    return replace(order, root=Path(order.root).resolve(), epochs=plan.config.epochs or None)
 
 
-def _fit(order: Order, folder: Path, **callbacks: Callable) -> tuple[Run, Category]:
-
+def _plan(order: Order, folder: Path) -> TrainingPlan:
     data = afrd.data.open_dataset(order.root, order.category)
-    options: dict[str, Any] = {name: getattr(order, name) for name in FIT_OPTIONS} | callbacks
-    return afrd.runs.fit(data, order.lights, folder, show_progress=False, **options), data
+    return afrd.runs.plan(data, order.lights, folder, order.options())
 
 
 def how_to_go_on(job: Job) -> str:

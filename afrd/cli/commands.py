@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,16 @@ import afrd.runs
 from afrd import cli
 from afrd.cli.common import Bar, Parser, _write_json, heed_termination
 from afrd.cli.lights import add_command as add_lights
+from afrd.runs.options import TrainingOptions
 from afrd.version import __version__
 
 if TYPE_CHECKING:
     from afrd.analysis.explain.visibility import Attribution
     from afrd.data.dataset import Category
     from afrd.runs.run import Run
+
+
+TRAINING = asdict(TrainingOptions())  # options of a training, with their defaults
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,16 +75,25 @@ def parser() -> Parser:
     p.add_argument("category")
     p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--lights", default="all", help="names or numbers, comma-separated; one light: single-light RD")
-    p.add_argument("--method", default="afrd", help="afrd (default), or memory: nearest patches, no training")
-    p.add_argument("--fusion", default="attention", help="attention (default), mean, max; concat with --target fused")
-    p.add_argument("--target", default="lights", help="regress every light's own features (lights) or the fused ones")
+    p.add_argument(
+        "--method", default=TRAINING["method"], help="afrd (default), or memory: nearest patches, no training"
+    )
+    p.add_argument(
+        "--fusion", default=TRAINING["fusion"], help="attention (default), mean, max; concat with --target fused"
+    )
+    p.add_argument(
+        "--target", default=TRAINING["target"], help="regress every light's own features (lights) or the fused ones"
+    )
     p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (2048); 0: none")
-    p.add_argument("--teacher", default="efficientnet_lite0", help="or wide_resnet50_2, resnet18, timm:NAME")
+    p.add_argument("--teacher", default=TRAINING["teacher"], help="or wide_resnet50_2, resnet18, timm:NAME")
     p.add_argument("--weights", type=Path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
-    p.add_argument("--size", type=int, default=512, help="longer side of the teacher's input in pixels (512)")
+    p.add_argument(
+        "--size", type=int, default=TRAINING["size"], help="longer side of the teacher's input in pixels (512)"
+    )
+    p.add_argument("--width", type=int, default=TRAINING["width"], help="channels of the narrow student (64)")
     p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 500 steps")
-    p.add_argument("--batch", type=int, default=8)
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--batch", type=int, default=TRAINING["batch"])
+    p.add_argument("--seed", type=int, default=TRAINING["seed"])
     p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     p.add_argument("--compile", action="store_true", help="run training steps through torch.compile")
     p.set_defaults(run=train)
@@ -152,18 +166,9 @@ def train(options: argparse.Namespace) -> None:
         data,
         options.lights,
         options.out,
-        method=options.method,
-        target=options.target,
-        fusion=options.fusion,
-        memory=options.memory,
-        teacher=options.teacher,
-        weights=options.weights,
-        size=options.size,
-        epochs=options.epochs,
-        batch=options.batch,
-        seed=options.seed,
         device=options.device,
         compiled=options.compile,
+        **{name: value for name in TRAINING if (value := getattr(options, name, None)) is not None},
     )
     how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
     print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")

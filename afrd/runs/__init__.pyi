@@ -1,7 +1,9 @@
 from .feature_store import features_stored
+from .options import TrainingOptions
+from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
-from .training import Cancelled, StepReport, default_epochs, fit, split_train
+from .training import Cancelled, StepReport, fit, train
 
 __all__ = [
     "Cancelled",
@@ -9,6 +11,8 @@ __all__ = [
     "Prediction",
     "Run",
     "StepReport",
+    "TrainingOptions",
+    "TrainingPlan",
     "copy_run",
     "default_epochs",
     "features_stored",
@@ -16,6 +20,8 @@ __all__ = [
     "fit",
     "is_finished",
     "load_run",
+    "plan",
     "read_config",
     "split_train",
+    "train",
 ]

@@ -174,7 +174,7 @@ class Run:
         return Inputs(whole[:-1], whole[-1], self._present(lights))
 
     def stored_inputs(self, dataset: MultiLightDataset, index: int, lights: Sequence[str] | None = None) -> Inputs:
-        """`inputs` of a data set's sample from the feature store, which is filled first where it holds no such split."""
+        """`inputs` of a data set's sample, from the feature store (filled first where that holds no such split)."""
         present = self._present(tuple(lights or self.lights))
         return stored_inputs(self.features(dataset), [index], self._positions(dataset), present)
 

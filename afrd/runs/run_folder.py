@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields
+import json
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
+from pydantic import TypeAdapter, ValidationError
 
 from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
@@ -20,7 +22,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a run was trained; see `afrd.fit`. `picture_size` is the (H, W) of the training pictures."""
+    """How a run was trained; see `TrainingOptions`.
+
+    `picture_size` is the (H, W) of the training pictures, `pictures` their `fingerprint`; empty where it is not known.
+    """
 
     data_root: str
     category: str
@@ -32,6 +37,7 @@ class FitConfig:
     batch: int
     seed: int
     calibration: str
+    pictures: str = ""
 
 
 def find_runs(root: str | Path) -> list[Path]:
@@ -53,17 +59,17 @@ def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
 
 
 def _read(kind: type[T], values: dict[str, Any]) -> T:
+    """A dataclass from JSON; every entry must be there and have exactly its type."""
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
     if not needed <= set(values) <= names:
         raise ValueError(f"its entries should be {', '.join(sorted(names))}")
-    hints = get_type_hints(kind)
-    read = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    for name, value in read.items():
-        plain = {"str": str, "int": int}.get(getattr(hints[name], "__name__", ""))
-        if plain and not isinstance(value, plain):
-            raise ValueError(f"{name} is {value!r}")
-    return kind(**read)
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise ValueError(f"{place} is {first['input']!r}: {first['msg']}") from error
 
 
 def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
@@ -74,6 +80,14 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
     """
     if (folder / "config.json").is_file():
         begun = read_config(folder)
+        if not (begun[1].pictures and config.pictures):  # not known for runs that come along with the package
+            config = replace(config, pictures=begun[1].pictures)
+        elif begun == (model, replace(config, pictures=begun[1].pictures)) and begun[1] != config:
+            raise ValueError(
+                f"{folder} was trained on other pictures ({begun[1].pictures.partition(';')[0]}) than "
+                f"{config.data_root} holds now ({config.pictures.partition(';')[0]}); choose another folder, or delete "
+                "this one to train anew"
+            )
         if begun != (model, config):
             old, new = ({**asdict(m), **asdict(c)} for m, c in (begun, (model, config)))
             other = next(k for k in new if old[k] != new[k])

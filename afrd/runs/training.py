@@ -1,38 +1,39 @@
-"""Training: `fit`, one loop over cached teacher features."""
+"""Training: `fit` carries out a plan, one loop over stored teacher features."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from afrd.data.dataset import Category, MultiLightDataset, parse_lights
+from afrd.data.dataset import Category
 from afrd.model.afrd import AFRD, make_model
-from afrd.model.config import ModelConfig
-from afrd.model.device import autocast, pick_device
+from afrd.model.device import autocast
 from afrd.model.student import RD4ADStudent
-from afrd.model.teacher import Teacher, load_teacher
-from afrd.model.weights import TORCHVISION
-from afrd.runs.calibration import HELD_OUT, calibrate
+from afrd.model.teacher import Teacher
+from afrd.runs.calibration import calibrate
 from afrd.runs.checkpoint import load_checkpoint, save_checkpoint
 from afrd.runs.feature_store import Features, load_features
+from afrd.runs.options import TrainingOptions
+from afrd.runs.plan import TrainingPlan, plan
 from afrd.runs.run import Run, load_run
-from afrd.runs.run_folder import FitConfig, finish_run, is_finished, start_run
+from afrd.runs.run_folder import finish_run, start_run
 
-MEMORY = 2048  # patches that AFRD remembers of each light
-WINDOW = 304  # pixels of the teacher's input that a training step sees of each side: a step costs the same at any size
-REMEMBERING = 256  # the same where a memory stands beside the student: a quarter less time, and the map is as good
+STUDENT_WINDOW = (
+    304  # pixels of the teacher's input that a training step sees of each side: a step costs the same at any size
+)
+STUDENT_WINDOW_WITH_MEMORY = (
+    256  # the same where a memory stands beside the student: a quarter less time, and the map is as good
+)
 CROP = 0.8  # at most this part of a side: other surroundings every time
-STEPS = 500  # of the narrow student, however many samples there are
-RD4AD_EPOCHS = 200
 CHECKPOINT_SECONDS = 10.0
 
 Maps = TypeVar("Maps", Tensor, np.ndarray)
@@ -57,132 +58,89 @@ def fit(
     lights: str | Sequence[str | int] = "all",
     out: str | Path = "runs/afrd",
     *,
-    method: str = "afrd",
-    target: str = "lights",
-    fusion: str = "attention",
-    teacher: str | Teacher = "efficientnet_lite0",
-    weights: str | Path | None = None,
-    size: int = 512,
-    width: int = 64,
-    memory: int | None = None,
-    epochs: int | None = None,
-    batch: int = 8,
-    seed: int = 0,
+    teacher: str | Teacher | None = None,
     device: str = "auto",
     compiled: bool = False,
     show_progress: bool = True,
     on_step: Callable[[StepReport], bool | None] | None = None,
     on_features: Callable[[int, int], None] | None = None,
-    on_start: Callable[[FitConfig], None] | None = None,
+    **options: Any,
 ) -> Run:
-    """Trains AFRD on the good samples of a category and returns the finished run.
+    """Trains on the good samples of a category and returns the finished run: `train` of a `plan`.
 
     The same call on the folder of an interrupted training goes on from its last checkpoint and ends with the weights of
     an uninterrupted one; on the folder of a finished run it returns that run.
 
     Args:
-        data: from `open_dataset`; needs a train split. The validation split gives the threshold; where there is none,
-            every fifth training sample is kept back for it.
-        lights: "all", names, or numbers.
-        out: the run folder.
-        method, target, fusion, width: see `ModelConfig`.
-        memory: patches that `afrd` remembers of each light; by default 2048 for several lights with target `lights`,
-            and none where the published reverse distillation is wanted: one light, fused features, RD4AD's student.
-        teacher, weights: see `load_teacher`.
-        size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
-        epochs: passes over the training samples; by default as many as make 500 steps (RD4AD's student: 200 passes).
-        batch: samples a step.
-        seed: of initial weights and of the order of samples.
-        device: `auto` (CUDA, else MPS, else CPU) or a torch device.
+        data, lights, out, device: see `plan`.
+        teacher: a name (see `TrainingOptions`), or a loaded teacher.
+        compiled, show_progress, on_step, on_features: see `train`.
+        options: the fields of `TrainingOptions`: `method`, `target`, `fusion`, `weights`, `size`, `width`, `memory`,
+            `epochs`, `batch`, `seed`.
+
+    Raises:
+        TypeError: an option that there is not.
+        ValueError: a bad option, a bad picture, or a folder that holds another run.
+        WeightsUnavailable: see `load_teacher`.
+    """
+    names = [field.name for field in fields(TrainingOptions)]
+    for name in options:
+        if name not in names:
+            raise TypeError(f"fit has no option {name!r}; its options are {', '.join(names)}")
+    if isinstance(teacher, str):
+        options["teacher"] = teacher
+    loaded = teacher if isinstance(teacher, Teacher) else None
+    made = plan(data, lights, out, TrainingOptions(**options), device=device, teacher=loaded)
+    return train(made, compiled=compiled, show_progress=show_progress, on_step=on_step, on_features=on_features)
+
+
+def train(
+    plan: TrainingPlan,
+    *,
+    compiled: bool = False,
+    show_progress: bool = True,
+    on_step: Callable[[StepReport], bool | None] | None = None,
+    on_features: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Carries out a plan and returns the finished run.
+
+    Args:
+        plan: from `afrd.runs.plan`.
         compiled: run the step through torch.compile.
         show_progress: a bar on stderr, with loss and time left.
         on_step: called after every step; returning True stops training by `Cancelled`.
         on_features: called with (done, all) while teacher features are computed.
-        on_start: called with the whole configuration when everything is checked, before a picture is read; not called
-            where the run is finished. What it raises ends the call, and nothing has been written.
 
     Raises:
-        ValueError: a bad option, a bad picture, or a folder that holds another run.
-        WeightsUnavailable: see `load_teacher`.
+        ValueError: a bad picture.
+        Cancelled: by `on_step`.
     """
-    chosen = parse_lights(lights, data.lights)
-    where = pick_device(device)
-    if "train" not in data:
-        raise ValueError(f"category {data.name} has no train split; its splits are {', '.join(data.splits)}")
-    for name, value, least in (("size", size, 32), ("width", width, 8), ("batch", batch, 1), ("epochs", epochs, 1)):
-        if value is not None and value < least:
-            raise ValueError(f"{name} is {value}, but must be at least {least}")
-    if width % 8:
-        raise ValueError(f"width is {width}, but must be a multiple of 8")
-    teacher = (teacher if isinstance(teacher, Teacher) else load_teacher(teacher, weights)).to(where)
-    if any(data["train"].anomalous):
-        bad = data["train"].names[data["train"].anomalous.index(True)]
-        raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
-
-    if memory is None:
-        remembers = method == "afrd" and target == "lights" and len(chosen) > 1 and teacher.name not in TORCHVISION
-        memory = MEMORY if remembers else 0
-    model_config = ModelConfig(
-        chosen, teacher.name, teacher.channels, teacher.strides, target, fusion, width, method, memory
-    )
-    train_index, calibration = split_train(data)
-    if method == "memory":
-        epochs = 0
-    elif epochs is None:
-        epochs = default_epochs(teacher.name, len(train_index), batch)
-    config = FitConfig(
-        data_root=str(data.root.resolve()),
-        category=data.name,
-        teacher_digest=teacher.digest,
-        weights=str(Path(weights).resolve()) if weights else None,
-        size=size,
-        picture_size=data["train"].image_size,
-        epochs=epochs,
-        batch=batch,
-        seed=seed,
-        calibration=calibration.split if calibration is not None else "held out of train",
-    )
-    folder = Path(out)
-    if is_finished(folder, model_config, config):
-        return load_run(folder, device=device, teacher=teacher)
-    if on_start:
-        on_start(config)
-
+    if plan.finished:
+        return _load(plan)
     bar_of = _bar if show_progress else None
-    features = load_features(data["train"], teacher, size, _features_progress("train", bar_of, on_features))
-    start_run(folder, model_config, config)  # only now: a broken picture leaves no folder behind
-    positions = [data.lights.index(light) for light in chosen]
-    torch.manual_seed(seed)
-    model = make_model(model_config).to(where)
+    positions = [plan.data.lights.index(light) for light in plan.model.lights]
+    reading = _features_progress("train", bar_of, on_features)
+    features = load_features(plan.data["train"], plan.teacher, plan.config.size, reading)
+    start_run(plan.folder, plan.model, plan.config)  # only now: a broken picture leaves no folder behind
+    torch.manual_seed(plan.config.seed)
+    model = make_model(plan.model).to(plan.device)
     history: list[dict[str, float]] = []
     if isinstance(model, AFRD):
         model.to(memory_format=torch.channels_last)
-        history = _train(model, features, train_index, positions, config, where, compiled, folder, bar_of, on_step)
-    model.remember((features.batch([i], positions) for i in train_index), len(train_index), seed)
+        history = _train(plan, model, features, positions, compiled, bar_of, on_step)
+    samples = (features.batch([i], positions) for i in plan.train_index)
+    model.remember(samples, len(plan.train_index), plan.config.seed)
 
-    if calibration is not None:
-        on_good = load_features(calibration, teacher, size, _features_progress("val", bar_of, on_features))
-        good = [i for i, label in enumerate(calibration.anomalous) if label is False]
-    else:
-        on_good, good = features, sorted(set(range(len(features))) - set(train_index))
-    evidence = calibrate(model, on_good, good, positions)
-    finish_run(folder, model, evidence, history)
-    return load_run(folder, device=device, teacher=teacher)
-
-
-def default_epochs(teacher: str, samples: int, batch: int) -> int:
-    """Passes over so many training samples: RD4AD's own number for its student, else as many as make `STEPS` steps."""
-    return RD4AD_EPOCHS if teacher in TORCHVISION else math.ceil(STEPS / math.ceil(samples / batch))
+    if plan.calibration is not None:
+        reading = _features_progress("val", bar_of, on_features)
+        features = load_features(plan.calibration, plan.teacher, plan.config.size, reading)
+    evidence = calibrate(model, features, plan.calibration_index, positions)
+    finish_run(plan.folder, model, evidence, history)
+    return _load(plan)
 
 
-def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
-    """Training positions, and the validation split if it has good samples; else some of train are kept back."""
-    everything = list(range(len(data["train"])))
-    if "val" in data and False in data["val"].anomalous:
-        return everything, data["val"]
-    if len(everything) < 2:
-        return everything, None
-    return [i for i in everything if i % HELD_OUT != HELD_OUT - 1 or len(everything) < HELD_OUT], None
+def _load(plan: TrainingPlan) -> Run:
+    return load_run(plan.folder, device=str(plan.device), teacher=plan.teacher)
 
 
 def crop(scales: Sequence[Maps], largest: int, rng: np.random.Generator) -> list[Maps]:
@@ -212,21 +170,19 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def _train(
+    plan: TrainingPlan,
     model: AFRD,
     features: Features,
-    train_index: list[int],
     positions: list[int],
-    config: FitConfig,
-    device: torch.device,
     compiled: bool,
-    folder: Path,
     bar_of: Callable[..., tqdm] | None,
     on_step: Callable[[StepReport], bool | None] | None,
 ) -> list[dict[str, float]]:
     """Trains `model` in place, from the folder's checkpoint if there is one; returns a row a step."""
+    config, device, folder, train_index = plan.config, plan.device, plan.folder, list(plan.train_index)
     rd4ad = isinstance(model.student, RD4ADStudent)
-    largest = (REMEMBERING if model.config.memory else WINDOW) // model.config.strides[-1]
-    # RD4AD's own settings for its student; the narrow one likes AdamW with a decaying rate.
+    largest = (STUDENT_WINDOW_WITH_MEMORY if model.config.memory else STUDENT_WINDOW) // model.config.strides[-1]
+    # RD4AD's own settings for its student; the narrow student trains better with AdamW and a cosine schedule.
     optimiser: torch.optim.Optimizer = (
         torch.optim.Adam(model.parameters(), 0.005, betas=(0.5, 0.999))
         if rd4ad
@@ -234,7 +190,7 @@ def _train(
     )
     peak = optimiser.param_groups[0]["lr"]
     steps_an_epoch = math.ceil(len(train_index) / config.batch)
-    steps = config.epochs * steps_an_epoch
+    steps = plan.steps
     first_epoch, history = load_checkpoint(folder, model, optimiser)
     loss_of = torch.compile(model.loss) if compiled else model.loss
     on_card = _resident(features, train_index, positions, device)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import shutil
 import threading
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import afrd
-from afrd.background.training_queue import FIT_OPTIONS, Job, Order, TrainingQueue, free_name, run_folder, sentence
+from afrd.background.training_queue import Job, Order, TrainingQueue, free_name, run_folder, sentence
 from afrd.background.turns import TURN, Turn
 from afrd.cli.commands import parser
+from afrd.runs.options import TrainingOptions
 from afrd.runs.run_folder import find_runs
 
 
@@ -278,15 +279,12 @@ def test_the_command_of_an_order_is_understood_by_the_command_line(tmp_path: Pat
     options = parser().parse_args(words[1:])
     assert options.root == Path("/data/my parts") and options.category == "Relief"
     assert options.out == tmp_path / "Relief/a" and options.lights == "led 1,top"
-    for name in FIT_OPTIONS:
-        assert getattr(options, name) == getattr(order, name), name
+    for option in fields(TrainingOptions):
+        assert getattr(options, option.name) == getattr(order, option.name), option.name
 
 
 def test_an_order_has_the_defaults_of_fit():
-    parameters = inspect.signature(afrd.fit).parameters
-    assert {name: parameters[name].default for name in FIT_OPTIONS} == {
-        name: getattr(Order, name) for name in FIT_OPTIONS
-    }
+    assert Order("/data", "Relief", "Relief/a", ("top",)).options() == TrainingOptions()
 
 
 def test_turns_are_taken_in_the_order_of_asking():

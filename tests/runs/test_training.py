@@ -1,5 +1,6 @@
 """Training on real files: it learns, goes on where it stopped, and says what is wrong."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,8 +23,10 @@ from afrd.model.inputs import local_contrast, teacher_size
 from afrd.model.teacher import load_teacher
 from afrd.runs.calibration import calibration_index
 from afrd.runs.feature_store import load_features
+from afrd.runs.options import TrainingOptions
+from afrd.runs.plan import plan, split_train
 from afrd.runs.run_folder import read_config
-from afrd.runs.training import Cancelled, crop, learning_rate, split_train
+from afrd.runs.training import Cancelled, crop, learning_rate, train
 
 QUICK = {"size": 64, "width": 16, "show_progress": False}
 
@@ -298,3 +301,73 @@ def test_the_config_reads_back_what_was_written(data, teacher, tmp_path: Path):
     model_config, config = read_config(tmp_path / "run")
     assert asdict(model_config) == asdict(run.model.config) and config == run.config
     assert model_config.lights == ("top", "left")
+
+
+def test_a_plan_says_what_a_training_will_do_and_writes_nothing(data, teacher, tmp_path: Path):
+    options = TrainingOptions(size=64, width=16, epochs=2, batch=4)
+    made = plan(data, "top,box", tmp_path / "run", options, teacher=teacher)
+    assert made.model.lights == ("top", "box") and made.config.epochs == 2
+    assert (len(made.train_index), made.steps, made.finished) == (6, 4, False)
+    assert made.calibration is data["val"] and made.calibration_index == [0, 1, 2]
+    assert not (tmp_path / "run").exists()
+    train(made, show_progress=False)
+    assert plan(data, "top,box", tmp_path / "run", options, teacher=teacher).finished
+
+
+def test_an_option_that_there_is_not_is_named(data, tmp_path: Path):
+    with pytest.raises(TypeError, match="fit has no option 'epoch'; its options are method, target"):
+        afrd.fit(data, out=tmp_path, epoch=3)
+
+
+def test_a_finished_run_is_not_reused_for_other_pictures(candies: Path, teacher, tmp_path: Path):
+    options = {"teacher": teacher, "size": 64, "method": "memory", "show_progress": False}
+    few = tmp_path / "few"
+    shutil.copytree(candies, few)
+    for file in (few / "Praline" / "train" / "data").glob("005_*"):
+        file.rename(tmp_path / file.name)  # a sample that is added later
+    afrd.fit(afrd.open_dataset(few, "Praline"), out=tmp_path / "run", **options)
+    weights = (tmp_path / "run" / "model.safetensors").read_bytes()
+    afrd.fit(afrd.open_dataset(few, "Praline"), out=tmp_path / "run", **options)  # the same pictures: the same run
+    for file in tmp_path.glob("005_*"):
+        file.rename(few / "Praline" / "train" / "data" / file.name)
+    sentence = (
+        r"run was trained on other pictures \(5 of train, 3 of val\) than .*few holds now \(6 of train, 3 of val\)"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        afrd.fit(afrd.open_dataset(few, "Praline"), out=tmp_path / "run", **options)
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_checkpoint_is_not_continued_on_other_pictures(candies: Path, teacher, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("afrd.runs.training.CHECKPOINT_SECONDS", 0.0)
+    root = tmp_path / "data"
+    shutil.copytree(candies, root)
+    options = {"teacher": teacher, "size": 64, "width": 16, "epochs": 4, "show_progress": False}
+    with pytest.raises(Cancelled):
+        afrd.fit(afrd.open_dataset(root, "Praline"), out=tmp_path / "run", on_step=lambda r: r.step == 3, **options)
+    for file in (root / "Praline" / "train" / "data").glob("005_*"):
+        file.unlink()
+    with pytest.raises(ValueError, match="was trained on other pictures"):
+        afrd.fit(afrd.open_dataset(root, "Praline"), out=tmp_path / "run", **options)
+
+
+def test_one_light_with_concatenated_features_is_trained_and_judged(data, teacher, tmp_path: Path):
+    options = {"teacher": teacher, "size": 64, "width": 16, "epochs": 1, "show_progress": False}
+    run = afrd.fit(data, "top", tmp_path / "run", target="fused", fusion="concat", **options)
+    prediction = run.predict(data["test_public"][0])
+    assert prediction.attention.shape == (1, 64, 64) and (prediction.attention == 1).all()
+    assert len(run.evaluate(data["test_public"]).table) == 4 and run.threshold() is not None
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("lights", "ab"), ("width", True), ("channels", [16, "24"]), ("memory", 1.5), ("teacher", None)],
+)
+def test_a_config_with_an_entry_of_another_type_is_refused(data, teacher, tmp_path: Path, entry, value):
+    afrd.fit(data, "top", tmp_path / "run", method="memory", teacher=teacher, size=64, show_progress=False)
+    file = tmp_path / "run" / "config.json"
+    content = json.loads(file.read_text())
+    content["model"][entry] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=rf"config.json is not the config of a run \({entry}"):
+        afrd.load_run(tmp_path / "run")

@@ -1,0 +1,51 @@
+"""What a person may choose of a training; the one place of the defaults. It needs no torch, so a page can show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Options of `afrd.fit`, with their defaults.
+
+    Args:
+        method: `afrd`, or `memory` for the patch memory alone.
+        target, fusion, width: see `ModelConfig`.
+        memory: patches that `afrd` stores of each light; None: 2048 for several lights with target `lights`, and none
+            where the published reverse distillation is wanted: one light, fused features, RD4AD's student.
+        teacher, weights: see `load_teacher`.
+        size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
+        epochs: passes over the training samples; None: as many as make 500 steps (RD4AD's student: 200 passes).
+        batch: samples a step.
+        seed: of initial weights and of the order of samples.
+
+    Raises:
+        ValueError: a number below its least value.
+    """
+
+    method: str = "afrd"
+    target: str = "lights"
+    fusion: str = "attention"
+    teacher: str = "efficientnet_lite0"
+    weights: str | Path | None = None
+    size: int = 512
+    width: int = 64
+    memory: int | None = None
+    epochs: int | None = None
+    batch: int = 8
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises as the class says; the rest is checked where the model and the teacher are known."""
+        for name, value, least in (
+            ("size", self.size, 32),
+            ("width", self.width, 8),
+            ("batch", self.batch, 1),
+            ("epochs", self.epochs, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}, but must be at least {least}")
+        if self.width % 8:
+            raise ValueError(f"width is {self.width}, but must be a multiple of 8")

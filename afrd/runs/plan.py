@@ -1,0 +1,160 @@
+"""What a training will do: checked and complete before a picture is read, to be shown, listed or carried out."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from afrd.data.dataset import Category, MultiLightDataset, parse_lights
+from afrd.model.config import ModelConfig
+from afrd.model.device import pick_device
+from afrd.model.teacher import Teacher, load_teacher
+from afrd.model.weights import TORCHVISION
+from afrd.runs.calibration import HELD_OUT, calibration_index
+from afrd.runs.options import TrainingOptions
+from afrd.runs.run_folder import FitConfig, is_finished
+
+MEMORY_PATCHES = 2048  # that AFRD stores of each light
+NARROW_STUDENT_STEPS = 500  # however many samples there are
+RD4AD_EPOCHS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPlan:
+    """A training that is checked and can be carried out by `afrd.runs.train`.
+
+    Attributes:
+        data: the category.
+        folder: of the run.
+        model, config: what the run's `config.json` holds.
+        teacher: on `device`.
+        train_index: samples of the train split that are trained on.
+        calibration: the split whose good samples set the threshold; None: those of train that are held out.
+        finished: whether the folder holds this very run already.
+    """
+
+    data: Category
+    folder: Path
+    model: ModelConfig
+    config: FitConfig
+    teacher: Teacher
+    device: torch.device
+    train_index: tuple[int, ...]
+    calibration: MultiLightDataset | None
+    finished: bool
+
+    @property
+    def steps(self) -> int:
+        """Training steps in all; 0 for a patch memory alone."""
+        return self.config.epochs * math.ceil(len(self.train_index) / self.config.batch)
+
+    @property
+    def calibration_index(self) -> list[int]:
+        """Good samples that set the threshold, in `calibration`, or in train where that is None."""
+        if self.calibration is not None:
+            return calibration_index(self.calibration, held_out=False)
+        return sorted(set(range(len(self.data["train"]))) - set(self.train_index))
+
+
+def plan(
+    data: Category,
+    lights: str | Sequence[str | int] = "all",
+    out: str | Path = "runs/afrd",
+    options: TrainingOptions | None = None,
+    *,
+    device: str = "auto",
+    teacher: Teacher | None = None,
+) -> TrainingPlan:
+    """Checks everything that a training needs and says what it will do; nothing is written.
+
+    Args:
+        data: from `open_dataset`; needs a train split. The validation split gives the threshold; where there is none,
+            every fifth training sample is held out for it.
+        lights: "all", names, or numbers.
+        out: the run folder.
+        options: the defaults where there are none.
+        device: `auto` (CUDA, else MPS, else CPU) or a torch device.
+        teacher: a loaded one instead of `options.teacher`.
+
+    Raises:
+        ValueError: a bad option, a bad label, or a folder that holds another run.
+        WeightsUnavailable: see `load_teacher`.
+    """
+    options = options or TrainingOptions()
+    chosen = parse_lights(lights, data.lights)
+    where = pick_device(device)
+    if "train" not in data:
+        raise ValueError(f"category {data.name} has no train split; its splits are {', '.join(data.splits)}")
+    options.check()
+    if any(data["train"].anomalous):
+        bad = data["train"].names[data["train"].anomalous.index(True)]
+        raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
+    teacher = (teacher or load_teacher(options.teacher, options.weights)).to(where)
+    memory = options.memory
+    if memory is None:
+        several = options.method == "afrd" and options.target == "lights" and len(chosen) > 1
+        memory = MEMORY_PATCHES if several and teacher.name not in TORCHVISION else 0
+    model = ModelConfig(
+        lights=chosen,
+        teacher=teacher.name,
+        channels=teacher.channels,
+        strides=teacher.strides,
+        target=options.target,
+        fusion=options.fusion,
+        width=options.width,
+        method=options.method,
+        memory=memory,
+    )
+    train_index, calibration = split_train(data)
+    epochs = options.epochs or default_epochs(teacher.name, len(train_index), options.batch)
+    config = FitConfig(
+        data_root=str(data.root.resolve()),
+        category=data.name,
+        teacher_digest=teacher.digest,
+        weights=str(Path(options.weights).resolve()) if options.weights else None,
+        size=options.size,
+        picture_size=data["train"].image_size,
+        epochs=0 if options.method == "memory" else epochs,
+        batch=options.batch,
+        seed=options.seed,
+        calibration=calibration.split if calibration is not None else "held out of train",
+        pictures=fingerprint(chosen, data["train"], *([] if calibration is None else [calibration])),
+    )
+    folder = Path(out)
+    finished = is_finished(folder, model, config)
+    return TrainingPlan(data, folder, model, config, teacher, where, tuple(train_index), calibration, finished)
+
+
+def fingerprint(lights: Sequence[str], *splits: MultiLightDataset) -> str:
+    """Which pictures a run stands on: samples of each split, and a digest of their names and the files' sizes.
+
+    It does not change when a data set is copied or moved, and changes when samples are added, removed or replaced by
+    files of another size.
+    """
+    sha = hashlib.sha256()
+    for split in splits:
+        for i, name in enumerate(split.names):
+            sizes = [path.stat().st_size if (path := split.picture(i, light)).exists() else None for light in lights]
+            sha.update(f"{split.split} {name} {sizes}\n".encode())
+    counts = ", ".join(f"{len(split)} of {split.split}" for split in splits)
+    return f"{counts}; {sha.hexdigest()[:16]}"
+
+
+def default_epochs(teacher: str, samples: int, batch: int) -> int:
+    """Passes over so many training samples: RD4AD's own number for its student, else as many as make 500 steps."""
+    return RD4AD_EPOCHS if teacher in TORCHVISION else math.ceil(NARROW_STUDENT_STEPS / math.ceil(samples / batch))
+
+
+def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
+    """Training positions, and the validation split if it has good samples; else some of train are held out."""
+    everything = list(range(len(data["train"])))
+    if "val" in data and False in data["val"].anomalous:
+        return everything, data["val"]
+    if len(everything) < 2:
+        return everything, None
+    return [i for i in everything if i % HELD_OUT != HELD_OUT - 1 or len(everything) < HELD_OUT], None
