@@ -13,8 +13,8 @@
 # **Prerequisites**: Python and NumPy. **Time**: 10 minutes to read, about a minute and a half to run on two cores.
 # **Seeds**: every candy depends on (seed, category, split, index) only; the seed is 0 throughout.
 #
-# **The code that is explained here**: `afrd/candies.py` and `afrd/candy_light.py` (the rendering),
-# `afrd/attribution.py` (visibility), `afrd/figures/` (the figures).
+# **The code that is explained here**: `afrd/candies/render.py` and `afrd/candies/lamps.py` (the rendering),
+# `afrd/analysis/explain/visibility.py` (visibility), `afrd/figures/` (the figures).
 
 # %%
 import os
@@ -216,7 +216,7 @@ with as_written():
 # What `left` brightens, `top` darkens.
 #
 # One number for each light is enough to compare them. **Visibility** is the mean absolute difference inside the
-# outline, in grey levels of 255: `afrd.attribution.visibility`.
+# outline, in grey levels of 255: `afrd.analysis.explain.visibility.visibility`.
 
 # %%
 seen = visibility(dent, twin)  # (L,)

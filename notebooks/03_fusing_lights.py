@@ -15,8 +15,8 @@
 # second time takes less than one. **Seeds**: data and trainings use seed 0. One category, 40 test parts, 125 steps:
 # read the direction, not the digits.
 #
-# **The code that is explained here**: `afrd/fusion.py`, `afrd/model.py`, `afrd/comparison.py`, `afrd/drift.py`,
-# `afrd/attribution.py`.
+# **The code that is explained here**: `afrd/model/fusion.py`, `afrd/model/afrd.py`, `afrd/analysis/comparison/methods.py`, `afrd/analysis/explain/attention_drift.py`,
+# `afrd/analysis/explain/visibility.py`.
 
 # %%
 import os
@@ -37,15 +37,15 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 
+from afrd.analysis.comparison.methods import methods_of
+from afrd.analysis.explain.attention_drift import drift, sentence
 from afrd.analysis.explain.visibility import evidence_inside, visibility
 from afrd.candies.render import render_category
+from afrd.model.afrd import AFRD
+from afrd.model.fusion import fuse_evidence
 
 # %%
 from afrd.notebook_checks import as_written
-from afrd.analysis.comparison.methods import methods_of
-from afrd.analysis.explain.attention_drift import drift, sentence
-from afrd.model.fusion import fuse_evidence
-from afrd.model.afrd import AFRD
 from afrd.runs.training import crop, learning_rate
 
 # %%
@@ -313,7 +313,7 @@ with as_written():
 #
 # ## Is that a fair comparison with six networks?
 # Not quite: `afrd.fit` with several lights also remembers patches of good parts, weighs the student's error with the
-# distance to the nearest of them, and excuses half of what such patches raised themselves (`afrd/memory.py`); the
+# distance to the nearest of them, and excuses half of what such patches raised themselves (`afrd/model/patch_memory.py`); the
 # single-light networks do not. Take the memory away and look again.
 
 # %%

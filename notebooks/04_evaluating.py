@@ -15,7 +15,7 @@
 # about two minutes to run on two cores the first time, then half a minute. **Seeds**: 0 for data, trainings and all
 # draws.
 #
-# **The code that is explained here**: `afrd/metrics.py`, `afrd/evaluation.py`, `afrd/resampling.py`, `afrd/figures/`.
+# **The code that is explained here**: `afrd/metrics/ranking.py`, `afrd/metrics/predictions.py`, `afrd/metrics/bootstrap.py`, `afrd/figures/`.
 
 # %%
 import os
@@ -36,9 +36,9 @@ from scipy.ndimage import label
 from scipy.stats import norm
 
 from afrd.candies.render import render_category
-from afrd.notebook_checks import as_written
-from afrd.metrics.threshold import conformal_threshold
 from afrd.metrics.ranking import aupro, image_metrics, pixel_metrics
+from afrd.metrics.threshold import conformal_threshold
+from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps

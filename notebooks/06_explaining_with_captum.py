@@ -15,8 +15,8 @@
 # **Prerequisites**: notebooks 1 to 3, gradients in PyTorch. **Time**: half an hour to read, at most 4 minutes to run on
 # two cores, half of it for a training that notebook 5 shares. **Seeds**: 0 for candies, training, and the bootstrap.
 #
-# **The code that is explained here**: [afrd/explain.py](../afrd/explain.py) (all that is Captum's),
-# [afrd/coalitions.py](../afrd/coalitions.py) (sets of lights), [afrd/attribution.py](../afrd/attribution.py) (against
+# **The code that is explained here**: [afrd/analysis/explain/score.py](../afrd/analysis/explain/score.py) (all that is Captum's),
+# [afrd/analysis/explain/shapley.py](../afrd/analysis/explain/shapley.py) (sets of lights), [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py) (against
 # the twins).
 
 # %%
@@ -41,9 +41,9 @@ from captum.attr import ShapleyValues
 
 from afrd.analysis.explain import score as explain
 from afrd.analysis.explain import visibility as attribution
+from afrd.analysis.explain.shapley import coalitions, shapley
 from afrd.candies.render import render_category
 from afrd.notebook_checks import as_written
-from afrd.analysis.explain.shapley import coalitions, shapley
 from afrd.runs.run import Run
 
 # %%
@@ -211,7 +211,9 @@ def worth(members):  # (L,) bool: these lights show the part, the others its twi
     pictures = replace(sample, images=torch.where(there, sample.images, twin.images))
     features = [torch.where(there, a, b) for a, b in zip(own.features, clean.features, strict=True)]
     contrast = torch.where(there[..., 0], own.contrast, clean.contrast)
-    return run.predict(pictures, inputs=own._replace(features=features, contrast=contrast)).anomaly_map[found.region].max()
+    return (
+        run.predict(pictures, inputs=own._replace(features=features, contrast=contrast)).anomaly_map[found.region].max()
+    )
 
 
 values = np.array([worth(members) for members in coalitions(len(run.lights))])  # (64,)

@@ -14,8 +14,8 @@
 # **Prerequisites**: notebook 1; the rest is explained here. **Time**: 20 minutes to read, at most 4 minutes to run on
 # two cores. **Seeds**: 0 for the parts and the training.
 #
-# **The code that is explained here**: [afrd/layouts.py](../afrd/layouts.py), [afrd/checking.py](../afrd/checking.py),
-# [afrd/datasets.py](../afrd/datasets.py), [afrd/folder.py](../afrd/folder.py) and [afrd/runs.py](../afrd/runs.py). The
+# **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py), [afrd/data/check.py](../afrd/data/check.py),
+# [afrd/data/dataset.py](../afrd/data/dataset.py), [afrd/runs/run_folder.py](../afrd/runs/run_folder.py) and [afrd/runs/run.py](../afrd/runs/run.py). The
 # commands `afrd check`, `train`, `evaluate` and `predict` do the same from a terminal.
 
 # %%
@@ -34,9 +34,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from afrd.analysis.reports.errors import csv
 from afrd.candies.render import render_category, spot_ring
 from afrd.notebook_checks import as_written
-from afrd.analysis.reports.errors import csv
 from afrd.runs.training import split_train
 
 # %%

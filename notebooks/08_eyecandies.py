@@ -16,8 +16,8 @@
 # The real set wants a GPU and an evening. **Seeds**: `SEEDS` below; one here, several for a table that is to be
 # published.
 #
-# **The code that is explained here**: [afrd/layouts.py](../afrd/layouts.py) (file names),
-# [afrd/metrics.py](../afrd/metrics.py), [afrd/comparison.py](../afrd/comparison.py),
+# **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py) (file names),
+# [afrd/metrics/ranking.py](../afrd/metrics/ranking.py), [afrd/analysis/comparison/methods.py](../afrd/analysis/comparison/methods.py),
 # [benchmarks/compare.py](../benchmarks/compare.py).
 
 # %% [markdown]
@@ -46,9 +46,9 @@ from pathlib import Path
 import pandas as pd
 
 from afrd.candies.render import is_complete, render_category
-from afrd.notebook_checks import as_written
 from afrd.data.dataset import EYECANDIES_LIGHTS
 from afrd.metrics.ranking import METRICS
+from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training
