@@ -3,8 +3,8 @@ from .analysis import comparison, errors, explain, lights, reports
 from .data.check import check
 from .data.dataset import Sample, list_categories, open_dataset, read_sample
 from .metrics.predictions import Predictions
-from .runs.run import Prediction, Run, load_run
 from .runs.plan import plan
+from .runs.run import Prediction, Run, load_run
 from .runs.training import fit
 from .version import __version__
 

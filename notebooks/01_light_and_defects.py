@@ -34,7 +34,7 @@ import plotly.express as px
 import torch
 
 from afrd.analysis.explain.visibility import visibility
-from afrd.candies.render import DEFECTS, EYECANDIES_RIG, render_sample
+from afrd.candies import DEFECTS, EYECANDIES_RIG, render_sample
 from afrd.notebook_checks import as_written
 
 # %% [markdown]

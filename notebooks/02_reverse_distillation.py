@@ -16,7 +16,8 @@
 # minutes to read, about two minutes to run on two cores (the first notebook that needs the data renders it, one
 # minute more). **Seeds**: data and training use seed 0; one seed and 40 test parts show effects, not digits.
 #
-# **The code that is explained here**: `afrd/model/teacher.py`, `afrd/model/student.py`, `afrd/model/evidence.py`, `afrd/model/patch_memory.py`.
+# **The code that is explained here**: `afrd/model/teacher.py`, `afrd/model/student.py`, `afrd/model/evidence.py`,
+# `afrd/model/patch_memory.py`.
 
 # %%
 import os
@@ -39,12 +40,9 @@ from plotly.subplots import make_subplots
 from torch import nn
 
 from afrd.analysis.explain.visibility import visibility
-from afrd.candies.render import render_category
-from afrd.metrics.ranking import image_metrics, pixel_metrics
-from afrd.metrics.threshold import conformal_threshold
-from afrd.model.evidence import resize, smooth
-from afrd.model.inputs import compute_inputs
-from afrd.model.teacher import IMAGENET, Teacher, load_teacher
+from afrd.candies import render_category
+from afrd.metrics import conformal_threshold, image_metrics, pixel_metrics
+from afrd.model import IMAGENET, Teacher, compute_inputs, load_teacher, resize, smooth
 
 # %%
 from afrd.notebook_checks import as_written
@@ -359,7 +357,8 @@ with as_written():
 # threshold, which the white lines and edges of *good* parts have pushed up.
 #
 # So there are two ways to fail. Against the second a better student helps: one that knows where good parts vary
-# (exercise 3), or a memory of good patches (`afrd/model/patch_memory.py`). Against the first only another lamp does. Notebook 3
+# (exercise 3), or a memory of good patches (`afrd/model/patch_memory.py`). Against the first only another lamp does.
+# Notebook 3
 # puts several lamps together.
 #
 # ## The teacher's own input normalisation

@@ -15,7 +15,8 @@
 # second time takes less than one. **Seeds**: data and trainings use seed 0. One category, 40 test parts, 125 steps:
 # read the direction, not the digits.
 #
-# **The code that is explained here**: `afrd/model/fusion.py`, `afrd/model/afrd.py`, `afrd/analysis/comparison/methods.py`, `afrd/analysis/explain/attention_drift.py`,
+# **The code that is explained here**: `afrd/model/fusion.py`, `afrd/model/afrd.py`,
+# `afrd/analysis/comparison/methods.py`, `afrd/analysis/explain/attention_drift.py`,
 # `afrd/analysis/explain/visibility.py`.
 
 # %%
@@ -37,16 +38,15 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 
-from afrd.analysis.comparison.methods import methods_of
-from afrd.analysis.explain.attention_drift import drift, sentence
+from afrd.analysis.comparison import methods_of
+from afrd.analysis.explain import drift, sentence
 from afrd.analysis.explain.visibility import evidence_inside, visibility
-from afrd.candies.render import render_category
-from afrd.model.afrd import AFRD
-from afrd.model.fusion import fuse_evidence
+from afrd.candies import render_category
+from afrd.model import AFRD, fuse_evidence
 
 # %%
 from afrd.notebook_checks import as_written
-from afrd.runs.training import crop, learning_rate
+from afrd.runs import crop, learning_rate
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps
@@ -313,7 +313,8 @@ with as_written():
 #
 # ## Is that a fair comparison with six networks?
 # Not quite: `afrd.fit` with several lights also remembers patches of good parts, weighs the student's error with the
-# distance to the nearest of them, and excuses half of what such patches raised themselves (`afrd/model/patch_memory.py`); the
+# distance to the nearest of them, and excuses half of what such patches raised themselves
+# (`afrd/model/patch_memory.py`); the
 # single-light networks do not. Take the memory away and look again.
 
 # %%
@@ -379,7 +380,7 @@ with as_written():
 # <details><summary>Solution</summary>
 #
 # ```python
-# from afrd.evidence import resize
+# from afrd.model import resize
 # from afrd.metrics import pixel_metrics
 #
 # seen = run.evidence(test)

@@ -15,7 +15,8 @@
 # about two minutes to run on two cores the first time, then half a minute. **Seeds**: 0 for data, trainings and all
 # draws.
 #
-# **The code that is explained here**: `afrd/metrics/ranking.py`, `afrd/metrics/predictions.py`, `afrd/metrics/bootstrap.py`, `afrd/figures/`.
+# **The code that is explained here**: `afrd/metrics/ranking.py`, `afrd/metrics/predictions.py`,
+# `afrd/metrics/bootstrap.py`, `afrd/figures/`.
 
 # %%
 import os
@@ -35,9 +36,8 @@ import plotly.express as px
 from scipy.ndimage import label
 from scipy.stats import norm
 
-from afrd.candies.render import render_category
-from afrd.metrics.ranking import aupro, image_metrics, pixel_metrics
-from afrd.metrics.threshold import conformal_threshold
+from afrd.candies import render_category
+from afrd.metrics import aupro, conformal_threshold, image_metrics, pixel_metrics
 from afrd.notebook_checks import as_written
 
 # %%

@@ -17,9 +17,12 @@
 # to run on two cores, nearly all of it two trainings (the larger one is shared with notebook 6). **Seeds**: 0 for the
 # candies and both trainings.
 #
-# **The code that is explained here**: [afrd/analysis/errors/table.py](../afrd/analysis/errors/table.py) (the table and its questions),
-# [afrd/metrics/localisation.py](../afrd/metrics/localisation.py), [afrd/analysis/errors/notes.py](../afrd/analysis/errors/notes.py),
-# [afrd/analysis/reports/errors.py](../afrd/analysis/reports/errors.py). The page's Errors tab is the same table with a mouse.
+# **The code that is explained here**: [afrd/analysis/errors/table.py](../afrd/analysis/errors/table.py) (the table
+# and its questions),
+# [afrd/metrics/localisation.py](../afrd/metrics/localisation.py),
+# [afrd/analysis/errors/notes.py](../afrd/analysis/errors/notes.py),
+# [afrd/analysis/reports/errors.py](../afrd/analysis/reports/errors.py). The page's Errors tab is the same table with
+# a mouse.
 
 # %%
 import os
@@ -37,12 +40,12 @@ import pandas as pd
 import plotly.express as px
 from scipy.stats import binom
 
-from afrd.analysis.comparison.methods import methods_of
+from afrd.analysis.comparison import methods_of
+from afrd.analysis.errors import Note, Notes
 from afrd.analysis.errors import table as errors
-from afrd.analysis.errors.notes import Note, Notes
 from afrd.analysis.explain.visibility import visibility
 from afrd.analysis.reports.errors import csv, report
-from afrd.candies.render import render_category
+from afrd.candies import render_category
 from afrd.notebook_checks import as_written
 
 # %%

@@ -15,8 +15,10 @@
 # **Prerequisites**: notebooks 1 to 3, gradients in PyTorch. **Time**: half an hour to read, at most 4 minutes to run on
 # two cores, half of it for a training that notebook 5 shares. **Seeds**: 0 for candies, training, and the bootstrap.
 #
-# **The code that is explained here**: [afrd/analysis/explain/score.py](../afrd/analysis/explain/score.py) (all that is Captum's),
-# [afrd/analysis/explain/shapley.py](../afrd/analysis/explain/shapley.py) (sets of lights), [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py) (against
+# **The code that is explained here**: [afrd/analysis/explain/score.py](../afrd/analysis/explain/score.py) (all that
+# is Captum's),
+# [afrd/analysis/explain/shapley.py](../afrd/analysis/explain/shapley.py) (sets of lights),
+# [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py) (against
 # the twins).
 
 # %%
@@ -42,9 +44,8 @@ from captum.attr import ShapleyValues
 from afrd.analysis.explain import score as explain
 from afrd.analysis.explain import visibility as attribution
 from afrd.analysis.explain.shapley import coalitions, shapley
-from afrd.candies.render import render_category
+from afrd.candies import render_category
 from afrd.notebook_checks import as_written
-from afrd.runs.run import Run
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training
@@ -211,9 +212,8 @@ def worth(members):  # (L,) bool: these lights show the part, the others its twi
     pictures = replace(sample, images=torch.where(there, sample.images, twin.images))
     features = [torch.where(there, a, b) for a, b in zip(own.features, clean.features, strict=True)]
     contrast = torch.where(there[..., 0], own.contrast, clean.contrast)
-    return (
-        run.predict(pictures, inputs=own._replace(features=features, contrast=contrast)).anomaly_map[found.region].max()
-    )
+    inputs = own._replace(features=features, contrast=contrast)
+    return run.predict(pictures, inputs=inputs).anomaly_map[found.region].max()
 
 
 values = np.array([worth(members) for members in coalitions(len(run.lights))])  # (64,)
@@ -347,7 +347,8 @@ with as_written():
 # Every kind of evidence ranks the lamps better than blindly (all rank correlations are positive). But only look at the
 # intervals: with 20 samples they are wide. Shapley values explain *the score*, perfectly, and say less about *the
 # part*: an error that counts how unexpected something is need not grow with its grey levels. Attention weighs it by
-# the picture's contrast (`EvidenceTerms` in [afrd/model/evidence.py](../afrd/model/evidence.py)), which is made for the question
+# the picture's contrast (`EvidenceTerms` in [afrd/model/evidence.py](../afrd/model/evidence.py)), which is made for
+# the question
 # "which lamp shows it?", and answers it best here; its interval lies above chance.
 #
 # Take away: say which question, say what "absent" means, score the baseline, check completeness, randomise the model,

@@ -14,8 +14,10 @@
 # **Prerequisites**: notebook 1; the rest is explained here. **Time**: 20 minutes to read, at most 4 minutes to run on
 # two cores. **Seeds**: 0 for the parts and the training.
 #
-# **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py), [afrd/data/check.py](../afrd/data/check.py),
-# [afrd/data/dataset.py](../afrd/data/dataset.py), [afrd/runs/run_folder.py](../afrd/runs/run_folder.py) and [afrd/runs/run.py](../afrd/runs/run.py). The
+# **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py),
+# [afrd/data/check.py](../afrd/data/check.py),
+# [afrd/data/dataset.py](../afrd/data/dataset.py), [afrd/runs/run_folder.py](../afrd/runs/run_folder.py) and
+# [afrd/runs/run.py](../afrd/runs/run.py). The
 # commands `afrd check`, `train`, `evaluate` and `predict` do the same from a terminal.
 
 # %%
@@ -34,10 +36,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from afrd.analysis.reports.errors import csv
-from afrd.candies.render import render_category, spot_ring
+from afrd.analysis.reports import csv
+from afrd.candies import render_category, spot_ring
 from afrd.notebook_checks import as_written
-from afrd.runs.training import split_train
+from afrd.runs import split_train
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training
@@ -240,7 +242,7 @@ assert again.predict(sample).score == seen.score
 # <details><summary>Solution</summary>
 #
 # ```python
-# from afrd.evaluation import conformal_threshold
+# from afrd.metrics import conformal_threshold
 #
 # scores = np.random.default_rng(SEED).normal(size=99)
 # print(conformal_threshold(scores[:98], 0.01), conformal_threshold(scores, 0.01), sep="\n")

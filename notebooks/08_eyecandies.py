@@ -17,7 +17,8 @@
 # published.
 #
 # **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py) (file names),
-# [afrd/metrics/ranking.py](../afrd/metrics/ranking.py), [afrd/analysis/comparison/methods.py](../afrd/analysis/comparison/methods.py),
+# [afrd/metrics/ranking.py](../afrd/metrics/ranking.py),
+# [afrd/analysis/comparison/methods.py](../afrd/analysis/comparison/methods.py),
 # [benchmarks/compare.py](../benchmarks/compare.py).
 
 # %% [markdown]
@@ -45,9 +46,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from afrd.candies.render import is_complete, render_category
-from afrd.data.dataset import EYECANDIES_LIGHTS
-from afrd.metrics.ranking import METRICS
+from afrd.candies import is_complete, render_category
+from afrd.data import EYECANDIES_LIGHTS
+from afrd.metrics import METRICS
 from afrd.notebook_checks import as_written
 
 # %%

@@ -1,3 +1,12 @@
-from .render import CATEGORIES, render_category
+from .render import CATEGORIES, DEFECTS, EYECANDIES_RIG, Light, is_complete, render_category, render_sample, spot_ring
 
-__all__ = ["CATEGORIES", "render_category"]
+__all__ = [
+    "CATEGORIES",
+    "DEFECTS",
+    "EYECANDIES_RIG",
+    "Light",
+    "is_complete",
+    "render_category",
+    "render_sample",
+    "spot_ring",
+]

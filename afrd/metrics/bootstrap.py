@@ -78,6 +78,44 @@ class Resampler:
         return np.stack([found[name] for name in METRICS], 1)
 
 
+def interval(draws: np.ndarray, level: float = 0.95, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of bootstrap draws (Efron & Tibshirani 1993, section 13.3).
+
+    Args:
+        draws: any shape; a draw in which a figure is not defined is NaN and left out.
+        level: of confidence, 0..1.
+        axis: along which the draws lie.
+
+    Returns:
+        The lower and the upper edges, without that axis; NaN where no draw has a value.
+    """
+    draws = np.moveaxis(np.asarray(draws, dtype=float), axis, -1)
+    edges = np.full((2, *draws.shape[:-1]), np.nan)
+    defined = np.isfinite(draws).any(-1)
+    if defined.any():
+        edges[:, defined] = np.nanquantile(draws[defined], [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    return edges[0], edges[1]
+
+
+def drawn_image_auroc(scores: np.ndarray, bad: np.ndarray, good: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Image AUROC of many methods in many draws.
+
+    Args:
+        scores: (K, N).
+        bad, good: (N,) bool, the samples that count.
+        counts: (R, N) how often each sample was drawn.
+
+    Returns:
+        (K, R); NaN where a draw has no bad or no good sample.
+    """
+    above = scores[:, bad, None] - scores[:, None, good]  # (K, bad, good)
+    wins = ((above > 0) + 0.5 * (above == 0)).astype(np.float32)
+    drawn_bad, drawn_good = counts[:, bad].astype(np.float32), counts[:, good].astype(np.float32)
+    pairs = (drawn_bad.sum(1) * drawn_good.sum(1)).astype(float)  # (R,)
+    won = np.stack([((drawn_bad @ one) * drawn_good).sum(1) for one in wins])  # (K, R)
+    return np.divide(won, pairs, out=np.full(won.shape, np.nan), where=pairs > 0)
+
+
 def _one_hot(ranks: np.ndarray) -> np.ndarray:
     table = np.zeros((len(ranks), ranks.max() + 1))
     table[np.arange(len(ranks)), ranks] = 1

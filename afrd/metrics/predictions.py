@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from afrd.files import load_json, replacing, save_json
-from afrd.metrics.bootstrap import Resampler
+from afrd.metrics.bootstrap import Resampler, interval
 from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
 from afrd.metrics.threshold import Threshold
 
@@ -57,7 +57,7 @@ class Predictions:
     def intervals(self, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
         """Bootstrap intervals over the samples: index metric, columns `value`, `low`, `high`."""
         draws = self._draws(repeats, seed)
-        edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        edges = interval(draws, level)
         metrics = self.metrics()
         return pd.DataFrame(
             {"value": [metrics[m] for m in METRICS], "low": edges[0], "high": edges[1]}, index=list(METRICS)
@@ -79,7 +79,7 @@ class Predictions:
         if list(self.table["sample"]) != list(other.table["sample"]):
             raise ValueError(f"{self.method} and {other.method} are about different samples and cannot be compared")
         draws = self._draws(repeats, seed) - other._draws(repeats, seed)
-        edges = np.nanquantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        edges = interval(draws, level)
         here, there = self.metrics(), other.metrics()
         table = pd.DataFrame(
             {"this": [here[m] for m in METRICS], "other": [there[m] for m in METRICS]}, index=list(METRICS)

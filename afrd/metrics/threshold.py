@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-ALPHA = 0.05
+ALPHA = 0.05  # promised rate of false alarms
+ROUNDING = 1e-5  # relative difference of scores that is none
+OUTCOMES = ("right", "missed", "false alarm")
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,28 @@ class Threshold:
             promise += f"; {self.wanted:.0%} cannot be promised with fewer than {math.ceil(1 / self.wanted) - 1}"
         return f"{self.value:.4g} ({promise})"
 
+    def exceeded_by(self, scores: ArrayLike) -> np.ndarray:
+        """Whether scores are anomalous, bool of their shape.
+
+        A score counts as higher from one part in a hundred thousand on: the last bits of a score differ between batch
+        sizes, numbers of threads and devices, and the sample that set the threshold is good in all of them.
+        """
+        return np.asarray(scores) > self.value * (1 + ROUNDING)
+
     def verdict(self, score: float) -> str:
-        return "anomalous" if score > self.value else "good"
+        return verdict_word(bool(self.exceeded_by(score)))
+
+
+def verdict_word(anomalous: bool) -> str:
+    """What a run says of a sample."""
+    return "anomalous" if anomalous else "good"
+
+
+def outcome(truth: bool | None, anomalous: bool) -> str:
+    """A verdict against the truth (anomalous or not): one of `OUTCOMES`; the verdict where the truth is not known."""
+    if truth is None:
+        return verdict_word(anomalous)
+    return "right" if truth == anomalous else "missed" if truth else "false alarm"
 
 
 def conformal_threshold(scores: Sequence[float] | np.ndarray, alpha: float = ALPHA) -> Threshold:

@@ -1,7 +1,23 @@
 from .afrd import AFRD, make_model
 from .config import ModelConfig
 from .device import pick_device
-from .inputs import teacher_size
-from .teacher import TEACHERS, Teacher, load_teacher
+from .evidence import resize, smooth
+from .fusion import fuse_evidence
+from .inputs import compute_inputs, teacher_size
+from .teacher import IMAGENET, TEACHERS, Teacher, load_teacher
 
-__all__ = ["AFRD", "TEACHERS", "ModelConfig", "Teacher", "load_teacher", "make_model", "pick_device", "teacher_size"]
+__all__ = [
+    "AFRD",
+    "IMAGENET",
+    "TEACHERS",
+    "ModelConfig",
+    "Teacher",
+    "compute_inputs",
+    "fuse_evidence",
+    "load_teacher",
+    "make_model",
+    "pick_device",
+    "resize",
+    "smooth",
+    "teacher_size",
+]

@@ -3,7 +3,7 @@ from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
-from .training import Cancelled, StepReport, fit, train
+from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
     "Cancelled",
@@ -14,11 +14,13 @@ __all__ = [
     "TrainingOptions",
     "TrainingPlan",
     "copy_run",
+    "crop",
     "default_epochs",
     "features_stored",
     "find_runs",
     "fit",
     "is_finished",
+    "learning_rate",
     "load_run",
     "plan",
     "read_config",

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from afrd.metrics.bootstrap import Resampler
+from afrd.metrics.bootstrap import Resampler, interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
-from afrd.metrics.threshold import Threshold, conformal_threshold
+from afrd.metrics.threshold import Threshold, conformal_threshold, outcome
 
 
 def predictions(shift: float = 1.0, seed: int = 0, samples: int = 24, noise_seed: int = 0) -> Predictions:
@@ -134,3 +134,34 @@ def test_samples_of_unknown_truth_do_not_count():
 def test_no_more_calibration_scores_lie_above_the_threshold_than_promised(scores, alpha):
     threshold = conformal_threshold(scores, alpha)
     assert sum(s > threshold.value for s in scores) <= threshold.alpha * (len(scores) + 1)
+
+
+def test_a_score_that_differs_from_the_threshold_by_rounding_is_good():
+    threshold = conformal_threshold([0.1, 0.2, 0.3])
+    assert threshold.value == 0.3 and threshold.verdict(0.3) == "good"
+    assert threshold.verdict(float(np.nextafter(np.float32(0.3), np.float32(1)))) == "good"
+    assert threshold.verdict(0.30001) == "anomalous"
+    assert threshold.exceeded_by([0.3, 0.300001, 0.31]).tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("truth", "anomalous", "expected"),
+    [
+        (True, True, "right"),
+        (False, False, "right"),
+        (True, False, "missed"),
+        (False, True, "false alarm"),
+        (None, True, "anomalous"),
+        (None, False, "good"),
+    ],
+)
+def test_an_outcome_is_a_verdict_against_the_truth(truth, anomalous, expected):
+    assert outcome(truth, anomalous) == expected
+
+
+def test_the_interval_of_draws_leaves_out_what_is_not_defined():
+    draws = np.array([[0.0, np.nan], [1.0, np.nan], [2.0, np.nan], [np.nan, np.nan]])
+    low, high = interval(draws, level=0.5)
+    assert (low[0], high[0]) == (0.5, 1.5) and np.isnan([low[1], high[1]]).all()
+    assert np.array_equal(interval(draws.T, level=0.5, axis=1)[0], low, equal_nan=True)
+    assert interval(np.array([1.0, 3.0]))[0] == pytest.approx(1.05)

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from afrd.analysis.comparison.methods import Method
-from afrd.metrics.bootstrap import Resampler
+from afrd.metrics.bootstrap import Resampler, interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import FPR_LIMIT, METRIC_NAMES, METRICS, image_metrics, pixel_metrics, pro_curve
 
@@ -190,8 +190,7 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
         row: dict[str, object] = {"defect": kind, "samples": int(mine.sum())}
         for metric in DEFECT_METRICS:
             row[metric] = values.get(metric, np.nan)
-            row |= {f"{metric}_low": draws[metric].quantile((1 - level) / 2)}
-            row |= {f"{metric}_high": draws[metric].quantile((1 + level) / 2)}
+            row[f"{metric}_low"], row[f"{metric}_high"] = interval(draws[metric].to_numpy(), level)
         rows.append(row)
     columns = ["defect", "samples", *(f"{m}{end}" for m in DEFECT_METRICS for end in ("", "_low", "_high"))]
     return pd.DataFrame(rows, columns=columns)

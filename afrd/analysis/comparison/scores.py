@@ -36,7 +36,7 @@ class Scores:
     @property
     def anomalous(self) -> np.ndarray | None:
         """(N,) bool verdicts; None without a threshold."""
-        return self.values > self.threshold.value if self.threshold else None
+        return self.threshold.exceeded_by(self.values) if self.threshold else None
 
 
 @torch.inference_mode()

@@ -1,4 +1,9 @@
 from . import table
 from .notes import Note, Notes, cleaned
 
-__all__ = ["Note", "Notes", "cleaned", "table"]
+__all__ = [
+    "Note",
+    "Notes",
+    "cleaned",
+    "table",
+]

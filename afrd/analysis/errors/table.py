@@ -25,6 +25,7 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.localisation import localise
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import f1_max
+from afrd.metrics.threshold import ROUNDING, outcome
 from afrd.model.evidence import SMOOTHING
 
 QUESTIONS = (
@@ -146,14 +147,14 @@ class ErrorTable:
         """(N,) bool, which samples a method (`run` by default) calls anomalous; None without verdicts."""
         label = label or self.run
         level = self.threshold_of(label, at)
-        return None if level is None else self.scores[label].to_numpy() > level
+        return None if level is None else self.scores[label].to_numpy() > level * (1 + ROUNDING)
 
     def outcome(self, at: float | None = 1.0, label: str | None = None) -> list[str]:
         """Per sample `right`, `missed`, `false alarm`; the verdict where the truth is not known; "" without one."""
         called = self.called(at, label)
         if called is None:
             return [""] * len(self)
-        return [_outcome(bool(said), label) for said, label in zip(called, self.samples.anomalous, strict=True)]
+        return [outcome(truth, bool(said)) for said, truth in zip(called, self.samples.anomalous, strict=True)]
 
     def confusion(self, at: float | None = 1.0, label: str | None = None) -> Confusion | None:
         """Counts at this threshold; None without verdicts. The calibration samples are those of `run`."""
@@ -248,9 +249,9 @@ class ErrorTable:
         notes = notes or {}
         kept = []
         known = (self.samples["sample"], self.samples.anomalous, self.samples.defects, self.outcome(at))
-        for name, anomalous, defects, outcome in zip(*known, strict=True):
+        for name, anomalous, defects, said in zip(*known, strict=True):
             note = notes.get(name, Note())
-            parts = (name, truth_word(anomalous), defects, outcome, " ".join(note.tags), note.text)
+            parts = (name, truth_word(anomalous), defects, said, " ".join(note.tags), note.text)
             whole = "\n".join(parts).casefold()
             kept.append(all(word in whole for word in words))
         return np.array(kept, dtype=bool)
@@ -375,14 +376,6 @@ def short_name(label: str) -> str:
 
 def truth_word(anomalous: bool | None) -> str:
     return "unknown" if anomalous is None else "bad" if anomalous else "good"
-
-
-def _outcome(called: bool, anomalous: bool | None) -> str:
-    if anomalous is None:
-        return "anomalous" if called else "good"
-    if called == anomalous:
-        return "right"
-    return "missed" if anomalous else "false alarm"
 
 
 def _in_unit(predictions: Predictions) -> tuple[np.ndarray, float | None]:

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from afrd.analysis.explain.score import lights as shapley_of
 from afrd.data.dataset import Category, MultiLightDataset, Sample, parse_lights
+from afrd.metrics.bootstrap import interval
 from afrd.runs.feature_store import Progress
 from afrd.runs.run import Prediction, Run
 
@@ -78,7 +79,7 @@ def _interval(hits: np.ndarray, repeats: int, level: float, seed: int) -> dict[s
     if not len(hits):
         return {"low": np.nan, "high": np.nan}
     draws = np.random.default_rng(seed).choice(hits, (repeats, len(hits))).mean(1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = interval(draws, level)
     return {"low": float(low), "high": float(high)}
 
 

@@ -33,6 +33,7 @@ from afrd.analysis.lights.sentences import (
 )
 from afrd.analysis.lights.subsets import rank
 from afrd.analysis.lights.survey import Survey
+from afrd.metrics.bootstrap import drawn_image_auroc, interval
 from afrd.metrics.ranking import METRIC_NAMES, METRICS
 
 DELTA = 0.05  # of a metric, what a rig may lose: one more anomalous part of twenty
@@ -132,9 +133,9 @@ def _sets(survey: Survey, m: int, cost: np.ndarray) -> pd.DataFrame:
     table = survey.table()
     table["cost"] = cost
     table["value"] = survey.metrics[:, m]
-    table["low"], table["high"] = _interval(draws)
+    table["low"], table["high"] = interval(draws, LEVEL, axis=1)
     table["difference"] = table.value - table.value[survey.whole]
-    table["difference_low"], table["difference_high"] = _interval(draws - draws[survey.whole])
+    table["difference_low"], table["difference_high"] = interval(draws - draws[survey.whole], LEVEL, axis=1)
     order = np.lexsort((-rank(survey.metrics, m), cost))  # cheapest first, best first
     best = np.maximum.accumulate(table.value.to_numpy()[order])
     front = np.append(True, best[1:] > best[:-1])
@@ -196,7 +197,7 @@ def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd
     for light, cost in costs.items():
         alone, without = survey.row([light]), survey.row([other for other in survey.lights if other != light])
         change = draws[without] - draws[survey.whole]
-        low, high = _interval(change[None])
+        low, high = interval(change[None], LEVEL, axis=1)
         rows[light] = {
             "cost": cost,
             "alone": value[alone],
@@ -221,14 +222,16 @@ def _defects(
     rows, without, without_high = {}, {}, {}
     for kind in kinds:
         bad = np.array([kind in defects.split("+") for defects in survey.defects]) & survey.anomalous
-        exact = aurocs(survey.scores, bad, good, np.ones((1, len(good))))[:, 0]  # (K,)
-        in_draws = aurocs(survey.scores[[*but_one, survey.whole]], bad, good, counts.sum(1))
+        exact = drawn_image_auroc(survey.scores, bad, good, np.ones((1, len(good))))[:, 0]  # (K,)
+        in_draws = drawn_image_auroc(survey.scores[[*but_one, survey.whole]], bad, good, counts.sum(1))
         change = in_draws[:-1] - in_draws[-1]  # (L, R)
         without[kind] = dict(zip(survey.lights, exact[but_one] - exact[survey.whole], strict=True))
-        without_high[kind] = dict(zip(survey.lights, _interval(change)[1], strict=True))
-        halves = np.stack([aurocs(survey.scores, bad, good, counts[:, half]) for half in (0, 1)], 2)  # (K, R, 2)
+        without_high[kind] = dict(zip(survey.lights, interval(change, LEVEL, axis=1)[1], strict=True))
+        halves = np.stack(
+            [drawn_image_auroc(survey.scores, bad, good, counts[:, half]) for half in (0, 1)], 2
+        )  # (K, R, 2)
         judged = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
-        low, high = _interval(_mean(np.array(judged))[None])
+        low, high = interval(_mean(np.array(judged))[None], LEVEL, axis=1)
         few, many = bad.sum() < FEW, bad.sum() >= FEW_SAMPLES
         rows[kind] = {
             "samples": int(bad.sum()),
@@ -245,36 +248,6 @@ def _defects(
         pd.DataFrame.from_dict(without, orient="index", columns=list(survey.lights)),
         pd.DataFrame.from_dict(without_high, orient="index", columns=list(survey.lights)),
     )
-
-
-def aurocs(scores: np.ndarray, bad: np.ndarray, good: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Image AUROC of many methods in many draws.
-
-    Args:
-        scores: (K, N).
-        bad, good: (N,) bool, the samples that count.
-        counts: (R, N) how often each sample was drawn.
-
-    Returns:
-        (K, R); NaN where a draw has no bad or no good sample.
-    """
-    above = scores[:, bad, None] - scores[:, None, good]  # (K, bad, good)
-    wins = ((above > 0) + 0.5 * (above == 0)).astype(np.float32)
-    mine, others = counts[:, bad].astype(np.float32), counts[:, good].astype(np.float32)
-    pairs = (mine.sum(1) * others.sum(1)).astype(float)  # (R,)
-    won = np.stack([((mine @ one) * others).sum(1) for one in wins])  # (K, R)
-    return np.divide(won, pairs, out=np.full(won.shape, np.nan), where=pairs > 0)
-
-
-def _interval(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of each row; NaN where no draw has a value."""
-    if not draws.size:
-        return np.full(len(draws), np.nan), np.full(len(draws), np.nan)
-    some = np.isfinite(draws).any(1)
-    edges = np.full((2, len(draws)), np.nan)
-    if some.any():
-        edges[:, some] = np.nanquantile(draws[some], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-    return edges[0], edges[1]
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRIC_NAMES, METRICS
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _other_quality(survey: Survey, advice: Advice) -> list[str]:
     if np.isnan(survey.metrics[[rig, survey.whole], m]).any():
         return []
     change = survey.draws[rig, :, m].astype(float) - survey.draws[survey.whole, :, m]
-    low, high = np.nanquantile(change, [0.025, 0.975])
+    low, high = interval(change)
     verb = "falls" if high < 0 else "rises" if low > 0 else "may or may not change"
     exact = survey.metrics[rig, m] - survey.metrics[survey.whole, m]
     return [

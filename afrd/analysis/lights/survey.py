@@ -27,7 +27,9 @@ from scipy.spatial.distance import squareform
 from afrd.analysis.explain.shapley import MOST, coalitions, shapley
 from afrd.analysis.lights.subsets import Look, Report
 from afrd.data.dataset import MultiLightDataset
+from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRICS
+from afrd.metrics.threshold import ROUNDING
 from afrd.runs.run import Run
 from afrd.runs.tensors import load_tensors, save_tensors
 
@@ -104,7 +106,7 @@ class Survey:
     def table(self) -> pd.DataFrame:
         """A row a set, in the order of `members`: `lights` (comma-separated), `size`, the metrics, `missed` and
         `false_alarms` at the set's own threshold (NaN without one)."""
-        called = self.scores > self.thresholds[:, None]  # (K, N)
+        called = self.scores > self.thresholds[:, None] * (1 + ROUNDING)  # (K, N)
         unknown = np.isnan(self.thresholds)
         return pd.DataFrame(
             {
@@ -126,7 +128,6 @@ class Survey:
             Index light; columns `value`, `low`, `high`: a bootstrap interval over the samples.
         """
         m = METRICS.index(metric)
-        tails = [(1 - level) / 2, (1 + level) / 2]
         if self.searched:
             pairs = self.walks[:, :, m].reshape(-1, 2, len(self.lights)).mean(1)  # an order and its reverse
             value = pairs.mean(0)
@@ -138,7 +139,7 @@ class Survey:
         values = np.full((1 + self.draws.shape[1], 2 ** len(self.lights)), self.empty[m])
         values[0, places], values[1:, places] = self.metrics[:, m], self.draws[:, :, m].T
         found = shapley(values)  # (1 + R, L)
-        low, high = np.nanquantile(found[1:], tails, axis=0) if np.isfinite(found[1:]).any() else found[:2] * np.nan
+        low, high = interval(found[1:], level)
         return pd.DataFrame({"value": found[0], "low": low, "high": high}, index=list(self.lights))
 
 

@@ -9,10 +9,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from afrd.analysis.explain.shapley import coalitions
-from afrd.analysis.lights.advisor import advise, aurocs, checked_costs
+from afrd.analysis.lights.advisor import advise, checked_costs
 from afrd.analysis.lights.subsets import drawn_halves
 from afrd.analysis.lights.survey import Survey, redundancy
 from afrd.analysis.reports.lights import report
+from afrd.metrics.bootstrap import drawn_image_auroc
 from afrd.metrics.ranking import METRICS, image_metrics
 
 
@@ -45,9 +46,9 @@ def of_scores(lights: tuple[str, ...], own: np.ndarray, kinds: list[str], repeat
     metrics[:, :3] = [list(image_metrics(anomalous, one).values()) for one in scores]
     draws = np.full((len(members), repeats, len(METRICS)), np.nan)
     halves = np.full((len(members), repeats, 2, len(METRICS)), np.nan)
-    draws[..., 0] = aurocs(scores, anomalous, ~anomalous, counts.sum(1))
+    draws[..., 0] = drawn_image_auroc(scores, anomalous, ~anomalous, counts.sum(1))
     for half in (0, 1):
-        halves[:, :, half, 0] = aurocs(scores, anomalous, ~anomalous, counts[:, half])
+        halves[:, :, half, 0] = drawn_image_auroc(scores, anomalous, ~anomalous, counts[:, half])
     return Survey(
         category="Made up",
         split="test",
@@ -83,13 +84,13 @@ def test_aurocs_of_draws_are_those_of_samples_written_out():
     scores = random.integers(0, 5, (3, 12)).astype(float)
     bad = np.arange(12) < 5
     counts = random.integers(0, 3, (4, 12))
-    found = aurocs(scores, bad, ~bad, counts)
+    found = drawn_image_auroc(scores, bad, ~bad, counts)
     for k in range(3):
         for r in range(4):
             again = np.repeat(np.arange(12), counts[r])
             expected = image_metrics(bad[again], scores[k][again])["image_auroc"]
             assert found[k, r] == pytest.approx(expected, abs=1e-6)
-    assert np.isnan(aurocs(scores, bad, ~bad, np.zeros((1, 12)))).all()
+    assert np.isnan(drawn_image_auroc(scores, bad, ~bad, np.zeros((1, 12)))).all()
 
 
 def test_the_smallest_rig_leaves_out_the_lights_that_show_nothing_of_their_own():
