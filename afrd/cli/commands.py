@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TRAINING = asdict(TrainingOptions())  # options of a training, with their defaults
 
+LARGEST_SIDE = 100_000  # pixels; the command line shrinks no picture
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
@@ -254,7 +256,13 @@ def show_attribution(found: Attribution, split: str) -> dict[str, Any]:
 def predict(options: argparse.Namespace) -> None:
 
     run = afrd.runs.load_run(options.run_folder, options.device)
-    sample = afrd.data.read_sample(match_pictures(options.pictures, run.lights), name=Path(options.pictures[0]).stem)
+    uploads = afrd.data.uploads_of(options.pictures, run.lights)
+    name = uploads[0].path.stem
+    sample, notes = afrd.data.read_uploads(uploads, run.lights, name, side=LARGEST_SIDE)
+    for upload in uploads:
+        print(f"{upload.light}: {upload.path}")
+    for note in notes:
+        print(note)
     seen = run.predict(sample)
     print(f"score {seen.score:.4g}: {seen.verdict or 'no verdict, the run has no threshold'}")
     if seen.threshold:
@@ -272,31 +280,6 @@ def predict(options: argparse.Namespace) -> None:
     if options.figure:
         with afrd.files.replacing(options.figure) as path:
             afrd.figures.overlay(sample, seen).write_html(path)
-
-
-def match_pictures(pictures: Sequence[str], lights: Sequence[str]) -> dict[str, str]:
-    """Which picture belongs to which light: LIGHT=PICTURE, else files named after lights, else the run's order.
-
-    Raises:
-        ValueError: a light that is not in the run or given twice, or another number of pictures than lights.
-    """
-    pairs = [picture.partition("=")[::2] if "=" in picture else (Path(picture).stem, picture) for picture in pictures]
-    named = any("=" in picture for picture in pictures) or all(name in lights for name, _ in pairs)
-    if not named:
-        if len(pictures) != len(lights):
-            raise ValueError(
-                f"{len(pictures)} pictures do not fit the run's {len(lights)} lights ({', '.join(lights)}); "
-                "give one each in this order, or LIGHT=PICTURE for those you have"
-            )
-        return dict(zip(lights, pictures, strict=True))
-    matched: dict[str, str] = {}
-    for name, picture in pairs:
-        if name not in lights:
-            raise ValueError(f"light {name!r} is not in this run; it was trained on {', '.join(lights)}")
-        if name in matched:
-            raise ValueError(f"light {name!r} is given twice: {matched[name]} and {picture}")
-        matched[name] = picture
-    return matched
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from .dataset import (
 )
 from .images import decode, read_picture
 from .layouts import why_no_categories
-from .uploads import SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text
+from .uploads import SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text, uploads_of
 
 __all__ = [
     "EYECANDIES_LIGHTS",
@@ -28,5 +28,6 @@ __all__ = [
     "read_uploads",
     "same_proportions",
     "size_text",
+    "uploads_of",
     "why_no_categories",
 ]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from afrd.data.dataset import Sample
 from afrd.data.images import PictureError, decode, is_picture
-from afrd.data.layouts import natural
+from afrd.data.layouts import EYECANDIES_LIGHTS, natural
 
 LARGEST = 60_000_000  # pixels of a picture that is still decoded
 SIDE = 1024  # pixels; larger pictures are shrunk: no teacher here reads more
@@ -37,6 +37,55 @@ class Upload:
     light: str | None = None
 
 
+def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
+    """Pictures as they are given on a command line, `PICTURE` or `LIGHT=PICTURE`, each with its light.
+
+    A file that exists is a file, whatever its name holds. In other texts the longest light of the run that stands
+    before a `=` at the beginning is the light. The others are matched by their names as by `match_lights`; where no
+    name tells anything, the order in which they are given counts.
+
+    Args:
+        pictures: at least one.
+        lights: of the run.
+
+    Raises:
+        ValueError: a light that is not in the run or has two pictures, a picture whose light cannot be told, or another
+            number of pictures than lights where only their order tells.
+    """
+    uploads: list[Upload] = []
+    for text in pictures:
+        begun = [light for light in lights if text.startswith(f"{light}=")]
+        if Path(text).is_file() or "=" not in text:
+            uploads.append(Upload(Path(text).expanduser(), Path(text).name))
+        elif begun:
+            light = max(begun, key=len)
+            path = Path(text[len(light) + 1 :]).expanduser()
+            uploads.append(Upload(path, path.name, light))
+        else:
+            name = text.partition("=")[0]
+            raise ValueError(f"light {name!r} is not in this run; it was trained on {', '.join(lights)}")
+    unnamed = [i for i, upload in enumerate(uploads) if upload.light is None]
+    matched = _lights_by_name([uploads[i].name for i in unnamed], lights)
+    if matched is None and len(unnamed) == len(uploads) == len(lights):
+        matched = list(lights)
+    if matched is None and len(unnamed) == len(uploads):
+        raise ValueError(
+            f"{len(uploads)} pictures do not fit the run's {len(lights)} lights ({', '.join(lights)}); "
+            "give one each in this order, or LIGHT=PICTURE for those you have"
+        )
+    for i, told in zip(unnamed, matched or [None] * len(unnamed), strict=True):
+        if told is None:
+            path = uploads[i].path
+            raise ValueError(f"{path} does not say which of {', '.join(lights)} it is; give it as LIGHT={path}")
+        uploads[i] = replace(uploads[i], light=told)
+    owner: dict[str | None, Upload] = {}
+    for upload in uploads:
+        if upload.light in owner:
+            raise ValueError(f"light {upload.light!r} is given twice: {owner[upload.light].path} and {upload.path}")
+        owner[upload.light] = upload
+    return uploads
+
+
 def match_lights(names: Sequence[str], lights: Sequence[str]) -> list[str | None]:
     """Which light each file is of, as far as the names tell; a guess, to be shown and corrected.
 
@@ -51,17 +100,24 @@ def match_lights(names: Sequence[str], lights: Sequence[str]) -> list[str | None
     Returns:
         A light or None for each name, in the same order; two files can have the same light.
     """
-    found = [named_light(name, lights) for name in names]
-    if any(light is not None for light in found):
-        return found
+    matched = _lights_by_name(names, lights)
+    if matched is None:
+        matched = [None] * len(names)
+        places = sorted(range(len(names)), key=lambda i: (natural(names[i]), i))
+        for place, light in zip(places, lights, strict=False):
+            matched[place] = light
+    return matched
+
+
+def _lights_by_name(names: Sequence[str], lights: Sequence[str]) -> list[str | None] | None:
+    """The light that each name tells, None for a name that tells none; None where no name tells anything."""
+    matched = [named_light(name, lights) for name in names]
     numbers = [_EYECANDIES.fullmatch(Path(name).stem) for name in names]
-    if all(numbers) and all(number is not None and int(number[1]) < len(lights) for number in numbers):
-        return [lights[int(number[1])] for number in numbers if number is not None]
-    places = sorted(range(len(names)), key=lambda i: (natural(names[i]), i))
-    found = [None] * len(names)
-    for place, light in zip(places, lights, strict=False):
-        found[place] = light
-    return found
+    if not any(matched) and all(numbers):
+        by_number = EYECANDIES_LIGHTS if set(lights) <= set(EYECANDIES_LIGHTS) else tuple(lights)
+        numbered = [int(number[1]) for number in numbers if number is not None]
+        matched = [by_number[n] if n < len(by_number) and by_number[n] in lights else None for n in numbered]
+    return matched if any(matched) else None
 
 
 def added(before: Sequence[Upload], new: Sequence[Upload], lights: Sequence[str]) -> tuple[Upload, ...]:
@@ -153,7 +209,7 @@ def read_uploads(
         notes.append(f"The pictures were shrunk from {size_text(smallest)} to {width}×{height}.")
     missing = [light for light in lights if light not in owner]
     if missing:
-        notes.append(f"Without a picture, and so without a say: {', '.join(missing)}.")
+        notes.append(f"No picture for: {', '.join(missing)} (left out).")
     images = torch.stack([_resized(image, (height, width)) for _, image, _ in found])  # (L, 3, H, W)
     return Sample(name, images, tuple(upload.light or "" for upload, _, _ in found)), notes
 

@@ -39,7 +39,7 @@ def stored_inputs(features: Features, index: Sequence[int], positions: list[int]
     return Inputs(batch, contrast, present.expand(len(index), -1))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evidence_of(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:

@@ -145,7 +145,7 @@ class Run:
             ValueError: the sample has none of the run's lights, or not those asked for.
         """
         used = self.lights_of(sample, lights)
-        with torch.inference_mode():
+        with torch.no_grad():
             evidence = self.model.evidence(*self.inputs(sample, used, inputs))
         return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
 
@@ -282,7 +282,7 @@ class Run:
             return np.empty((0, *self.config.picture_size), np.float32)
         return self._all_maps(found, used, fusion, self.config.picture_size)[0]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
         return to_maps(evidence, size, fusion or self.model.config.fusion)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from afrd.cli.commands import main, match_pictures
+from afrd.cli.commands import main
 from afrd.metrics.ranking import METRICS
 
 
@@ -132,17 +132,6 @@ def test_weights_that_cannot_be_had_are_no_wrong_input(capsys, candies, tmp_path
     assert code == 1 and "--weights" in err and err.count("\n") == 1 and not (tmp_path / "r").exists()
 
 
-def test_pictures_are_matched_by_name_or_by_order():
-    lights = ("top", "left")
-    assert match_pictures(["a.png", "b.png"], lights) == {"top": "a.png", "left": "b.png"}
-    assert match_pictures(["x/left.png", "x/top.png"], lights) == {"left": "x/left.png", "top": "x/top.png"}
-    assert match_pictures(["left=b.png"], lights) == {"left": "b.png"}
-    with pytest.raises(ValueError, match="light 'dome' is not in this run; it was trained on top, left"):
-        match_pictures(["dome=b.png"], lights)
-    with pytest.raises(ValueError, match="'top' is given twice"):
-        match_pictures(["top=a.png", "top=b.png"], lights)
-
-
 def test_the_command_is_installed_and_starts_without_torch():
     script = "import sys; from afrd.cli.commands import parser; parser(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
@@ -150,3 +139,14 @@ def test_the_command_is_installed_and_starts_without_torch():
         [sys.executable, "-m", "afrd.cli.commands", "--help"], capture_output=True, text=True, check=True
     )
     assert all(command in done.stdout for command in ("render", "check", "train", "evaluate", "predict", "app"))
+
+
+def test_pictures_named_as_in_eyecandies_go_by_number_in_any_order(capsys, candies, tiny_runs):
+    folder = candies / "Praline" / "test_public" / "data"
+    pictures = [folder / f"02_image_{n}.png" for n in (5, 4, 3, 2, 1, 0)]
+    forwards, backwards = (
+        run(capsys, "predict", tiny_runs / "Praline" / "afrd", *p) for p in (pictures[::-1], pictures)
+    )
+    assert forwards[0] == backwards[0] == 0
+    assert f"box: {folder / '02_image_5.png'}" in backwards[1]
+    assert forwards[1].split("score ")[1] == backwards[1].split("score ")[1]

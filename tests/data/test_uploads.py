@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from afrd.data.dataset import EYECANDIES_LIGHTS, read_sample
-from afrd.data.uploads import Upload, added, match_lights, read_uploads
+from afrd.data.uploads import Upload, added, match_lights, read_uploads, uploads_of
 from afrd.page.upload.sample import same_grid, size_notes
 from afrd.runs.run_folder import FitConfig
 
@@ -105,7 +105,7 @@ def test_pictures_are_read_as_those_of_a_data_set(tmp_path: Path):
     sample, notes = read_uploads(uploads(box=box, top=top), LIGHTS)
     assert sample.lights == ("top", "box")  # the run's order
     assert torch.equal(sample.images, read_sample({"top": top, "box": box}).images)
-    assert notes == ["Without a picture, and so without a say: left, top left."]
+    assert notes == ["No picture for: left, top left (left out)."]
 
 
 def test_sixteen_bit_cmyk_palette_alpha_and_turned_pictures_are_read(tmp_path: Path):
@@ -223,3 +223,40 @@ def test_what_a_run_does_with_other_sizes_is_said(tmp_path: Path):
     ]
     assert same_grid(sample, config(480, 640)) and not same_grid(sample, config(100, 100))
     assert size_notes(sample, config(100, 100))[1].startswith("Their proportions are not those of the training")
+
+
+def pairs(pictures: list[str], lights: tuple[str, ...]) -> dict[str, str]:
+    return {upload.light: str(upload.path) for upload in uploads_of(pictures, lights)}
+
+
+def test_pictures_of_a_command_line_are_matched_by_name_or_by_order():
+    lights = ("top", "left")
+    assert pairs(["a.png", "b.png"], lights) == {"top": "a.png", "left": "b.png"}
+    assert pairs(["z.png", "a.png"], lights) == {"top": "z.png", "left": "a.png"}
+    assert pairs(["x/left.png", "x/top.png"], lights) == {"left": "x/left.png", "top": "x/top.png"}
+    assert pairs(["left=b.png"], lights) == {"left": "b.png"}
+    with pytest.raises(ValueError, match="light 'dome' is not in this run; it was trained on top, left"):
+        uploads_of(["dome=b.png"], lights)
+    with pytest.raises(ValueError, match="'top' is given twice"):
+        uploads_of(["top=a.png", "top=b.png"], lights)
+    with pytest.raises(ValueError, match="3 pictures do not fit the run's 2 lights"):
+        uploads_of(["a.png", "b.png", "c.png"], lights)
+
+
+def test_a_command_line_and_the_page_match_pictures_alike():
+    lights = ("spots", "bottom", "right", "top", "left", "box")
+    names = [f"25_image_{n}.png" for n in (5, 4, 3, 2, 1, 0)]
+    assert pairs(names, lights) == dict(zip(match_lights(names, lights), names, strict=True))
+    assert pairs(names, lights)["box"] == "25_image_5.png"
+    assert pairs(["part_left.png", "part_top.png"], lights) == {"left": "part_left.png", "top": "part_top.png"}
+    assert pairs(["25_image_5.png"], ("box",)) == {"box": "25_image_5.png"}
+
+
+def test_an_equals_sign_in_a_path_or_a_light_is_no_riddle(tmp_path: Path):
+    file = tmp_path / "exp=10" / "box.png"
+    file.parent.mkdir()
+    file.write_bytes(b"")
+    assert pairs([str(file)], ("box", "top")) == {"box": str(file)}
+    assert pairs([f"r=90={file}"], ("r", "r=90")) == {"r=90": str(file)}
+    with pytest.raises(ValueError, match=r"b\.png does not say which of top, left it is; give it as LIGHT=b\.png"):
+        uploads_of(["top=a.png", "b.png"], ("top", "left"))

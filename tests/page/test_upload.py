@@ -76,7 +76,7 @@ def test_a_light_that_is_missing_or_switched_off_has_no_say(desk: Desk, own: Own
     content = table(desk, three)
     assert [tile["name"] for tile in content["lights"]] == ["top", "left", "box"]
     assert content["panels"][0]["made_by"] == "lights: top, left, box"
-    assert "Without a picture, and so without a say: spots, bottom, right." in listed(desk, three)
+    assert "No picture for: spots, bottom, right (left out)." in listed(desk, three)
     fewer = table(desk, replace(three, off=("left",)))
     assert fewer["panels"][0]["made_by"] == "lights: top, box"
     whole = desk.library.run(own.run).predict(desk.sample(three, desk.library.run(own.run))[0], ["top", "box"])

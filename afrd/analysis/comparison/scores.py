@@ -39,7 +39,7 @@ class Scores:
         return self.threshold.exceeded_by(self.values) if self.threshold else None
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[str | int] | None = None) -> Scores:
     """The scores of `run.evaluate(dataset, lights)`, to the bit; the maps are given up batch by batch.
 
@@ -64,7 +64,7 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     return Scores(values, run.threshold(used))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) -> pd.DataFrame:
     """What each light says by itself: the score of the run with this light alone, in units of its own threshold.
 

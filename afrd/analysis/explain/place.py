@@ -93,7 +93,7 @@ class Similar:
     spread: float
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def why(
     run: Run,
     sample: Sample,
@@ -136,7 +136,7 @@ def why(
     return Why(x, y, float(maps.anomaly_map[0, y, x]), run.model.config.strides, tuple(reasons))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def similar_places(
     run: Run,
     sample: Sample,

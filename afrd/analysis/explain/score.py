@@ -143,13 +143,13 @@ def _value_of_sets(
     def best(maps: Tensor) -> Tensor:  # (K, H, W) -> (K,)
         return maps[:, region.to(maps.device)].amax(1)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def of_evidence(members: np.ndarray) -> np.ndarray:
         sets = torch.from_numpy(members).to(light_maps.device)
         found = best(coalition_maps(light_maps, weights, sets, fusion))
         return np.where(members.any(1), found.double().cpu().numpy(), empty)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def of_features(members: np.ndarray) -> np.ndarray:
         present = torch.zeros(len(members), len(run.lights), dtype=torch.bool, device=run.device)
         present[:, positions] = torch.from_numpy(members).to(run.device)

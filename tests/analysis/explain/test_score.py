@@ -242,3 +242,9 @@ def test_the_run_is_as_before_after_explaining(run, data):
     pixels(run, dataset[1], steps=2)
     assert not any(parameter.grad is not None for parameter in run.model.parameters())
     assert not run.model.training and np.array_equal(run.predict(dataset[1]).anomaly_map, before)
+
+
+def test_pixels_can_be_explained_first_thing_in_a_new_process(tiny_runs, data):
+    run = afrd.load_run(tiny_runs / "Praline" / "afrd", device="cpu")  # its teacher is not loaded yet
+    found = explain.pixels(run, data["test_public"][2], steps=2)
+    assert np.isfinite(found.values).all()
