@@ -290,7 +290,7 @@ torch.manual_seed(SEED)
 for layer in forgetful.student.modules():
     if hasattr(layer, "reset_parameters"):
         layer.reset_parameters()
-randomised = Run(run.folder, forgetful, run.config, None, run.device)
+randomised = afrd.Run(run.folder, forgetful, run.config, None, run.device)
 metrics = {"trained": run.evaluate(test).metrics(), "random student": randomised.evaluate(test).metrics()}
 print(pd.DataFrame(metrics).round(3).to_string())
 with as_written():
@@ -400,7 +400,7 @@ with as_written():
 # if empty_headed.bank is not None:
 #     noise = torch.randn(empty_headed.bank.patches.shape, generator=torch.Generator().manual_seed(SEED))
 #     empty_headed.bank.patches = torch.nn.functional.normalize(noise, dim=-1).half()
-# nothing = Run(run.folder, empty_headed, run.config, None, run.device).evaluate(test).metrics()
+# nothing = afrd.Run(run.folder, empty_headed, run.config, None, run.device).evaluate(test).metrics()
 # print(pd.Series(nothing).round(3).to_string())
 # with as_written():
 #     assert nothing["pixel_ap"] < metrics["random student"]["pixel_ap"]

@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from afrd.analysis.reports import csv
+from afrd.analysis.reports.errors import csv
 from afrd.candies import render_category, spot_ring
 from afrd.notebook_checks import as_written
 from afrd.runs import split_train
