@@ -9,9 +9,8 @@ from typing import Any
 import timm
 import torch
 from torch import Tensor, nn
-from torchvision.models.feature_extraction import create_feature_extractor
 
-from afrd.model.weights import TORCHVISION, digest, load_classifier, timm_backbone
+from afrd.model.weights import TIMM_NAMES, TORCHVISION, digest, load_classifier, timm_backbone
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
@@ -88,17 +87,13 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         ValueError: the name is not known, or the file does not fit the backbone.
         WeightsUnavailable: the weights cannot be had here. Random weights are never used.
     """
-    if name == "efficientnet_lite0":
-        model = load_classifier(name, weights)
-        backbone = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3))
-        backbone.load_state_dict(model.state_dict(), strict=False)
+    if name in TIMM_NAMES:
+        scales = (1, 2, 3) if name in TORCHVISION else (2, 3)
+        backbone = timm.create_model(TIMM_NAMES[name], features_only=True, out_indices=scales)
+        backbone.load_state_dict(load_classifier(name, weights).state_dict(), strict=False)  # without the head
         info: Any = backbone.feature_info
-        return Teacher(name, backbone, LITE, tuple(info.channels()), tuple(info.reduction()))
-    if name in TORCHVISION:
-        model = load_classifier(name, weights)
-        width = 64 if name == "resnet18" else 256  # channels of layer1
-        backbone = create_feature_extractor(model, ["layer1", "layer2", "layer3"])
-        return Teacher(name, backbone, IMAGENET, (width, 2 * width, 4 * width), (4, 8, 16))
+        normalisation = IMAGENET if name in TORCHVISION else LITE
+        return Teacher(name, backbone, normalisation, tuple(info.channels()), tuple(info.reduction()))
     if name.startswith("timm:"):
         backbone = timm_backbone(name.removeprefix("timm:"), weights)
         config = timm.data.resolve_model_data_config(backbone)

@@ -15,6 +15,12 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+# What timm calls the networks; they name their tensors as torchvision's weights files do.
+TIMM_NAMES = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "resnet18": "resnet18.tv_in1k",
+    "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
+}
 TORCHVISION = {
     "resnet18": torchvision.models.ResNet18_Weights.IMAGENET1K_V1,
     "wide_resnet50_2": torchvision.models.Wide_ResNet50_2_Weights.IMAGENET1K_V1,
@@ -27,17 +33,13 @@ class WeightsUnavailable(RuntimeError):
 
 def load_classifier(name: str, weights: str | Path | None = None) -> nn.Module:
     """The whole pretrained network with its 1000-way head, in eval mode (the teacher is cut from it)."""
-    if name == "efficientnet_lite0":
-        model = timm.create_model("tf_efficientnet_lite0")
-        path = Path(weights) if weights else _lite_file()
-        state = read_state_dict(path)
-        if not weights or set(state) != set(model.state_dict()):
-            # The package names its tensors otherwise, but they stand in timm's order.
-            state = dict(zip(model.state_dict(), state.values(), strict=False))
-    else:
-        model = torchvision.models.get_model(name)
-        path = Path(weights) if weights else _torchvision_file(name)
-        state = read_state_dict(path)
+    model = timm.create_model(TIMM_NAMES[name])
+    lite = name == "efficientnet_lite0"
+    path = Path(weights) if weights else _lite_file() if lite else _torchvision_file(name)
+    state = read_state_dict(path)
+    if lite and (not weights or set(state) != set(model.state_dict())):
+        # The package names its tensors otherwise, but they stand in timm's order.
+        state = dict(zip(model.state_dict(), state.values(), strict=False))
     load_into(model, state, name, path)
     return model.eval()
 

@@ -10,6 +10,7 @@ import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from afrd.model.teacher import load_teacher
 from afrd.model.weights import WeightsUnavailable, load_classifier, read_state_dict
@@ -132,3 +133,17 @@ def test_a_pickle_with_a_program_in_it_is_not_run(tmp_path: Path):
     with pytest.raises(ValueError, match=r"trap.pth cannot be read as named tensors"):
         read_state_dict(tmp_path / "trap.pth")
     assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "wide_resnet50_2"])
+def test_a_resnet_teacher_has_the_features_of_torchvision(name: str, tmp_path: Path):
+    network = torchvision.models.get_model(name).eval()
+    torch.save(network.state_dict(), tmp_path / "weights.pth")
+    teacher = load_teacher(name, tmp_path / "weights.pth")
+    pictures = torch.rand(1, 3, 64, 64)
+    layers = create_feature_extractor(network, ["layer1", "layer2", "layer3"])
+    with torch.no_grad():
+        expected = list(layers(teacher.normalise(pictures)).values())
+    for feature, other in zip(teacher(pictures), expected, strict=True):
+        torch.testing.assert_close(feature, other, rtol=1e-4, atol=1e-5)
+    assert teacher.strides == (4, 8, 16) and teacher.channels == tuple(f.shape[1] for f in expected)
