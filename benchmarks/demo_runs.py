@@ -1,4 +1,4 @@
-"""Trains the demo's first category and puts its AFRD and single-light runs, in half precision, where they come along.
+"""Trains the demo's first category and puts its AFRD and single-light runs, in half precision, into the package.
 
     python benchmarks/demo_runs.py [--data data/candies] [--work runs/demo-runs]
 
@@ -19,14 +19,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/demo-runs"))
     options = parser.parse_args()
     demo.CATEGORIES = demo.CATEGORIES[:1]
-    preparation = demo.Preparation(options.data, options.work, come_along=options.work / "none")
+    preparation = demo.Preparation(options.data, options.work, shipped_runs=options.work / "none")
     preparation.start()
     preparation.wait()
     for run in find_runs(options.work / demo.CATEGORIES[0]):
         model, config = read_config(run)
         if model.method == "memory":
             continue  # filled in seconds
-        to = demo.COMES_ALONG / config.category / run.name
+        to = demo.SHIPPED_RUNS / config.category / run.name
         copy_run(run, to, replace(config, data_root="data/candies"), half=True)
         print(f"{to}: {sum(file.stat().st_size for file in to.iterdir()) / 1e6:.2f} MB")
 

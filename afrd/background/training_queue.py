@@ -3,7 +3,7 @@
 queue = TrainingQueue("runs")
 job = queue.add(Order("data/candies", "Praline", "Praline/night", lights=("top", "box")))
 queue.job(job.number)      # how far it is
-queue.cancel(job.number)   # leaves its checkpoint; queue.again(job.number) goes on from there
+queue.cancel(job.number)   # leaves its checkpoint; queue.resume(job.number) goes on from there
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import afrd.data
 import afrd.runs
-from afrd.background.turns import TURN, Turn
+from afrd.background.jobs import HEAVY_WORK, Job, Report, Worker, error_sentence
 from afrd.runs.options import TrainingOptions
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the queue is up before
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the 
     from afrd.runs.training import StepReport
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
-LONGEST_NAME = 100  # characters of a run's name, so that paths stay within what file systems take
+MAX_NAME_LENGTH = 100  # characters of a run's name, so that paths stay within what file systems take
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Order(TrainingOptions):
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training as it stands now.
 
     Attributes:
@@ -86,27 +86,28 @@ class Job:
 
 
 class TrainingQueue:
-    """Trains in a background thread, one run after the other; safe to be used by many threads at once.
+    """Trains in the background, one run after the other; several threads may use it at once.
 
     Args:
         runs: all runs are made below this folder.
-        turn: what trainings share with other heavy work.
+        worker: runs the trainings, one at a time and in turn with other heavy work.
     """
 
-    def __init__(self, runs: str | Path, turn: Turn = TURN) -> None:
+    def __init__(self, runs: str | Path, worker: Worker = HEAVY_WORK) -> None:
         self.runs = Path(runs)
-        self._turn = turn
+        self._worker = worker
         self._lock = threading.RLock()
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, TrainingJob] = {}
+        self._work: dict[int, Job] = {}  # of the jobs that wait or run
         self._losses: dict[int, list[tuple[int, int, float]]] = {}  # of a job: step, epoch, loss
         self._next = 1
         self._version = 0
-        self._thread: threading.Thread | None = None
 
     @property
     def version(self) -> int:
         """Another number whenever anything about the jobs has changed."""
         with self._lock:
+            self._update_notes()
             return self._version
 
     @property
@@ -114,14 +115,16 @@ class TrainingQueue:
         """Whether a training runs or waits."""
         return any(not job.ended for job in self.jobs())
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[TrainingJob]:
         """All jobs that were not removed, in the order of arrival."""
         with self._lock:
+            self._update_notes()
             return list(self._jobs.values())
 
-    def job(self, number: int | None) -> Job | None:
+    def job(self, number: int | None) -> TrainingJob | None:
         """One of them; None where it was removed."""
         with self._lock:
+            self._update_notes()
             return self._jobs.get(number) if number is not None else None
 
     def place(self, number: int) -> int:
@@ -135,7 +138,7 @@ class TrainingQueue:
         with self._lock:
             return pd.DataFrame(self._losses.get(number, []), columns=["step", "epoch", "loss"])
 
-    def add(self, order: Order) -> Job:
+    def add(self, order: Order) -> TrainingJob:
         """Checks everything that can be checked before, and puts the training into the queue.
 
         Raises:
@@ -148,13 +151,12 @@ class TrainingQueue:
             for job in self._jobs.values():
                 if job.folder == folder and not job.ended:
                     raise ValueError(f"{order.name} is being trained or waits already; choose another name")
-            job = Job(self._next, order, folder)
+            job = TrainingJob(self._next, order, folder)
             self._next += 1
             self._jobs[job.number] = job
             self._version += 1
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="trainings", daemon=True)
-                self._thread.start()
+            work = self._worker.submit(partial(self._run, job), f"the training of {order.name}")
+            self._work[job.number] = work
         return job
 
     def cancel(self, number: int) -> None:
@@ -162,7 +164,7 @@ class TrainingQueue:
         with self._lock:
             job = self._jobs.get(number)
             if job is not None and job.state == WAITING:
-                self._drop(number)
+                self._remove(number)
             elif job is not None and job.state == RUNNING:
                 self._set(number, stopping=True)
 
@@ -171,9 +173,9 @@ class TrainingQueue:
         with self._lock:
             job = self._jobs.get(number)
             if job is not None and job.state != RUNNING:
-                self._drop(number)
+                self._remove(number)
 
-    def again(self, number: int) -> Job:
+    def resume(self, number: int) -> TrainingJob:
         """Puts a cancelled or failed job at the end of the queue; it goes on from its checkpoint.
 
         Raises:
@@ -182,17 +184,19 @@ class TrainingQueue:
         job = self.job(number)
         if job is None or job.state not in (CANCELLED, FAILED):
             raise ValueError("this training is not there any more, or has nothing to go on with")
-        new = self.add(job.order)
-        with self._lock:  # its curve begins where the old one began
-            losses = self._losses.setdefault(new.number, [])
-            begun = losses[0][0] if losses else job.steps + 1
-            losses[:0] = [row for row in self._losses.get(number, []) if row[0] < begun]
+        resumed = self.add(job.order)
+        with self._lock:  # its loss curve begins where the old one began
+            losses = self._losses.setdefault(resumed.number, [])
+            first_step = losses[0][0] if losses else job.steps + 1
+            losses[:0] = [row for row in self._losses.get(number, []) if row[0] < first_step]
             self.remove(number)
-        return new
+        return resumed
 
-    def _drop(self, number: int) -> None:
+    def _remove(self, number: int) -> None:
         del self._jobs[number]
         self._losses.pop(number, None)
+        if (work := self._work.pop(number, None)) is not None:
+            work.cancel()
         self._version += 1
 
     def _set(self, number: int, **changes: Any) -> None:
@@ -201,52 +205,56 @@ class TrainingQueue:
                 self._jobs[number] = replace(self._jobs[number], **changes)
                 self._version += 1
 
-    def _first_waiting(self) -> Job | None:
-        """The job whose turn it is; without one the thread ends, and `add` starts another."""
+    def _update_notes(self) -> None:
+        """Says of waiting jobs what other work they wait for; that changes without an event here."""
         with self._lock:
-            job = next((job for job in self._jobs.values() if job.state == WAITING), None)
-            if job is None:
-                self._thread = None
-            return job
+            training = any(job.state == RUNNING for job in self._jobs.values())
+            for number, work in self._work.items():
+                if self._jobs[number].state == WAITING:
+                    blocked_by = None if training else work.blocked_by
+                    note = f"waits for {blocked_by}" if blocked_by else ""
+                    if note != self._jobs[number].note:
+                        self._set(number, note=note)
 
-    def _work(self) -> None:
-        while (job := self._first_waiting()) is not None:
-            if (holder := self._turn.holder) is not None:
-                self._set(job.number, note=f"waits for {holder}")
-            with self._turn.taken(f"the training of {job.order.name}", partial(self._there, job.number)):
-                with self._lock:  # nobody removes it between this look and the start
-                    if not self._there(job.number):
-                        continue
-                    self._set(job.number, state=RUNNING, note="opens the data set and the teacher")
-                self._train(job)
+    def _run(self, job: TrainingJob, report: Report) -> None:
+        """Trains and records how that ended."""
+        with self._lock:
+            if job.number not in self._jobs:  # removed between the worker's start and this line
+                return
+            self._set(job.number, state=RUNNING, note="opens the data set and the teacher")
+        try:
+            state, note = self._train(job)
+        except BaseException as error:  # whatever it is: the job must not stay "running"
+            state, note = FAILED, error_sentence(error)
+        with self._lock:
+            self._work.pop(job.number, None)
+            self._set(job.number, state=state, note=note, seconds_left=None, stopping=False)
 
-    def _there(self, number: int) -> bool:
-        return self.job(number) is not None
-
-    def _train(self, job: Job) -> None:
-        """Trains, and writes down how that ended."""
-
-        made = [path for path in (job.folder, *job.folder.parents) if not path.exists()]
+    def _train(self, job: TrainingJob) -> tuple[str, str]:
+        """Trains and tidies up; returns the job's last state and note."""
+        new_folders = [path for path in (job.folder, *job.folder.parents) if not path.exists()]
         try:
             self._fit(job)
-            state, note = DONE, ""
+            return DONE, ""
         except afrd.runs.Cancelled:
-            state, note = CANCELLED, how_to_go_on(self.job(job.number) or job)
-        except Exception as error:  # whatever it is, the queue says it and goes on with the next
-            state, note = FAILED, sentence(error)
-        if state != DONE:
-            _tidy(job.folder, made)
-        self._set(job.number, state=state, note=note, seconds_left=None, stopping=False)
+            state, note = CANCELLED, resume_note(self.job(job.number) or job)
+        except Exception as error:
+            state, note = FAILED, error_sentence(error)
+        try:
+            _remove_unused_folder(job.folder, new_folders)
+        except Exception as error:
+            return FAILED, f"{note}; its folder could not be tidied up: {error_sentence(error)}"
+        return state, note
 
-    def _fit(self, job: Job) -> None:
+    def _fit(self, job: TrainingJob) -> None:
         """Trains, keeps the job's progress up to date, and reads the test split for a first look without waiting."""
 
         number, order = job.number, job.order
-        reported = 0.0
+        last_update = 0.0
 
         def stopping() -> bool:
-            now = self.job(number)
-            return now is None or now.stopping
+            current = self.job(number)
+            return current is None or current.stopping
 
         def on_features(done: int, total: int) -> None:
             self._set(number, note=f"the teacher reads sample {done} of {total}")
@@ -254,15 +262,15 @@ class TrainingQueue:
                 raise afrd.runs.Cancelled("stopped while the teacher was reading")
 
         def on_step(report: StepReport) -> bool:
-            nonlocal reported
+            nonlocal last_update
             with self._lock:
                 epoch = (report.step - 1) * (order.epochs or 1) // report.steps
                 losses = self._losses.setdefault(number, [])
-                while losses and losses[-1][0] >= report.step:  # were seen after the checkpoint
+                while losses and losses[-1][0] >= report.step:  # steps after the checkpoint are repeated
                     losses.pop()
                 losses.append((report.step, epoch, report.loss))
-            if time.monotonic() - reported > 0.25 or report.step == report.steps:
-                reported = time.monotonic()
+            if time.monotonic() - last_update > 0.25 or report.step == report.steps:
+                last_update = time.monotonic()
                 last = report.step == report.steps
                 note = "sets the threshold" if last else ""
                 left = report.seconds_left
@@ -275,9 +283,8 @@ class TrainingQueue:
         plan = _plan(order, job.folder)
         run = afrd.runs.train(plan, show_progress=False, on_step=on_step, on_features=on_features)
         data = plan.data
-        with suppress(
-            afrd.runs.Cancelled, ValueError, OSError
-        ):  # the run is whole; without this, its first look takes longer
+        # The run is complete; without its features, it only takes longer to open it for the first time.
+        with suppress(afrd.runs.Cancelled, ValueError, OSError):
             run.features(data[data.test_split], on_features)
 
 
@@ -294,17 +301,17 @@ def run_folder(runs: Path, name: str) -> Path:
     parts = name.strip().split("/")
     if not name.strip():
         raise ValueError("the run has no name; give one, such as Praline/night")
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"the run's name has {len(name)} characters, but must have at most {LONGEST_NAME}")
-    odd = next((part for part in parts if not part or part.startswith((".", " ")) or part.endswith((".", " "))), None)
-    if odd is not None or set(name) & set('\\:*?"<>|') or not name.isprintable():
+    if len(name) > MAX_NAME_LENGTH:
+        raise ValueError(f"the run's name has {len(name)} characters, but must have at most {MAX_NAME_LENGTH}")
+    bad_part = any(not part or part.startswith((".", " ")) or part.endswith((".", " ")) for part in parts)
+    if bad_part or set(name) & set('\\:*?"<>|') or not name.isprintable():
         raise ValueError(f"{name!r} cannot be the name of a run in {runs}; use letters, digits, - and _, and / between")
     folder = runs.joinpath(*parts)
     if not folder.resolve().is_relative_to(runs.resolve()):
         raise ValueError(f"{name!r} leads out of {runs}, and runs are made there only; choose another name")
-    above = next((p for p in folder.parents if p.is_relative_to(runs) and (p / "config.json").exists()), None)
-    if above is not None:
-        raise ValueError(f"{folder} would lie inside the run {above}; choose another name")
+    outer_run = next((p for p in folder.parents if p.is_relative_to(runs) and (p / "config.json").exists()), None)
+    if outer_run is not None:
+        raise ValueError(f"{folder} would lie inside the run {outer_run}; choose another name")
     return folder
 
 
@@ -335,25 +342,16 @@ def _plan(order: Order, folder: Path) -> TrainingPlan:
     return afrd.runs.plan(data, order.lights, folder, order.options())
 
 
-def how_to_go_on(job: Job) -> str:
+def resume_note(job: TrainingJob) -> str:
     """A sentence about a job that was stopped."""
     if not job.step:
         return "stopped before its first step; started again, it begins anew"
-    epoch = _whole_epochs(job.folder)
-    then = f"goes on after epoch {epoch} of {job.order.epochs}" if epoch else "begins anew"
-    return f"stopped after step {job.step} of {job.steps}; started again, it {then}"
+    epoch = _checkpoint_epochs(job.folder)
+    continuation = f"goes on after epoch {epoch} of {job.order.epochs}" if epoch else "begins anew"
+    return f"stopped after step {job.step} of {job.steps}; started again, it {continuation}"
 
 
-def sentence(error: Exception) -> str:
-    """What went wrong, in one line."""
-    if isinstance(error, MemoryError):
-        return "there is not enough memory; choose a smaller size, fewer lights or a smaller teacher"
-    first = str(error).strip().splitlines()[0] if str(error).strip() else ""
-    known = isinstance(error, (ValueError, OSError, RuntimeError, ArithmeticError)) and first
-    return first if known else f"something went wrong that should not ({type(error).__name__}: {first or 'no text'})"
-
-
-def _whole_epochs(folder: Path) -> int:
+def _checkpoint_epochs(folder: Path) -> int:
     """Epochs in the folder's checkpoint, 0 without one."""
     from safetensors import SafetensorError, safe_open
 
@@ -364,11 +362,12 @@ def _whole_epochs(folder: Path) -> int:
         return 0
 
 
-def _tidy(folder: Path, made: list[Path]) -> None:
-    """Takes away a run folder that was made just now and has nothing to go on from, so that its name is free."""
-    if folder not in made or not folder.is_dir() or {path.name for path in folder.iterdir()} != {"config.json"}:
+def _remove_unused_folder(folder: Path, new_folders: list[Path]) -> None:
+    """Removes a run folder that this training made and that holds no checkpoint, so that its name is free."""
+    if folder not in new_folders or not folder.is_dir():
         return
-    with suppress(OSError):  # somebody has put something there
-        (folder / "config.json").unlink()
-        for path in made:
-            path.rmdir()
+    if {path.name for path in folder.iterdir()} == {"config.json"}:
+        with suppress(OSError):  # somebody has put something there
+            (folder / "config.json").unlink()
+            for path in new_folders:
+                path.rmdir()

@@ -1,4 +1,4 @@
-"""The demo's data and runs, made in the background while the page is up; what is on disk already is not made again."""
+"""The demo's data and runs, made in the background while the page is open; what is on disk is not made again."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ import afrd.candies
 import afrd.data
 import afrd.model
 import afrd.runs
-from afrd.background.turns import TURN
+from afrd.background.jobs import HEAVY_WORK, Job, Report, Worker, error_sentence
 
 if TYPE_CHECKING:
     from afrd.model.teacher import Teacher
 
 CATEGORIES = ("Licorice", "Praline", "Cookie")
-SIZE = 256  # of pictures and of the teacher's input: a quarter of the time of 512, for a first look
-WIDTH, MEMORY = 40, 384  # of the student, and patches of each light: the runs that come along are to be small
-FEW = {"train": 1, "val": 1}  # of a category whose runs come along: with its test set alone there is something to see
-COMES_ALONG = Path(__file__).with_name("runs")  # by category: runs in half precision, by `make demo-runs`
+PICTURE_SIZE = 256  # of the pictures and of the teacher's input: a quarter of the time of 512, for a first look
+STUDENT_WIDTH, MEMORY_PATCHES = 40, 384  # patches of each light; both keep the shipped runs small
+FIRST_LOOK_COUNTS = {"train": 1, "val": 1}  # with shipped runs, the test split is enough to show a result
+SHIPPED_RUNS = Path(__file__).with_name("runs")  # by category: runs in half precision, by `make demo-runs`
 
 
 @dataclass(frozen=True)
@@ -50,34 +50,40 @@ class Preparation:
     Args:
         data: data set folder, made if needed.
         runs: the runs of a category go to `<runs>/<Category>/`: `afrd`, `single-<light>` for each light, `memory`.
-        come_along: folder of runs that need not be trained, in the same order.
+        shipped_runs: folder of runs that need not be trained, in the same order.
+        worker: runs the steps, one at a time and in turn with other heavy work.
     """
 
-    def __init__(self, data: Path, runs: Path, come_along: Path = COMES_ALONG) -> None:
-        self.data, self.runs, self.come_along = data, runs, come_along
+    def __init__(self, data: Path, runs: Path, shipped_runs: Path = SHIPPED_RUNS, worker: Worker = HEAVY_WORK) -> None:
+        self.data, self.runs, self.shipped_runs = data, runs, shipped_runs
         self.categories = CATEGORIES
+        self._worker = worker
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._reported = 0.0  # when a step last said how far it is
+        self._job: Job | None = None  # of the current step
+        self._current = 0
+        self._ended = threading.Event()
+        self._last_update = 0.0  # when the training of a step last reported
         self._work: list[tuple[Step, Callable[[int], None]]] = []
         for category in self.categories:
             self._plan(category)
 
     def start(self) -> None:
-        """Goes to work in a background thread; does nothing where that is running or all is done."""
-        if self.finished or (self._thread and self._thread.is_alive()):
-            return
-        self._thread = threading.Thread(target=self._run, name="demo", daemon=True)
-        self._thread.start()
+        """Starts in the background; does nothing where it runs or has finished."""
+        if not self.finished and (self._job is None or self._job.ended):
+            self._ended.clear()
+            self._submit(0)
 
     def wait(self) -> None:
-        """Until all is done or has failed."""
-        if self._thread:
-            self._thread.join()
+        """Waits until all steps are done or have failed; returns at once where it was not started."""
+        if self._job is not None:
+            self._ended.wait()
 
     def steps(self) -> list[Step]:
         with self._lock:
-            return [step for step, _ in self._work]
+            steps, job, current = [step for step, _ in self._work], self._job, self._current
+        if job is not None and (blocked_by := job.blocked_by):
+            steps[current] = replace(steps[current], note=f"waits for {blocked_by}")
+        return steps
 
     @property
     def finished(self) -> bool:
@@ -88,53 +94,59 @@ class Preparation:
         def add(title: str, work: Callable[[int], None]) -> None:
             self._work.append((Step(f"{category}: {title}"), work))
 
-        come_along = (self.come_along / category).is_dir()
+        shipped = (self.shipped_runs / category).is_dir()
         render = partial(self._render, category=category)
-        if come_along:
-            add("render the test candies under six lights", partial(render, **FEW))
-            add("take the trained runs that come along", partial(self._bring, category=category))
+        if shipped:
+            add("render the test candies under six lights", partial(render, **FIRST_LOOK_COUNTS))
+            add("copy the trained runs of the package", partial(self._copy_shipped_runs, category=category))
         else:
             add("render candies under six lights", partial(render, twins=True))
         add("train AFRD", partial(self._train, category=category, lights="all", name="afrd"))
         for light in afrd.data.EYECANDIES_LIGHTS:
             name = f"single-{light}"
             add(f"train single-light RD, {light}", partial(self._train, category=category, lights=light, name=name))
-        if come_along:
-            # with one process: there is a page to look at now
+        if shipped:
+            # in one process, because the page is in use by now
             add("render the other candies", partial(render, twins=True, workers=1))
         memory = partial(self._train, category=category, lights="all", name="memory", method="memory")
         add("fill the patch memory", memory)
 
-    def _run(self) -> None:
-        for i, (_, work) in enumerate(self._work):
-            holder = TURN.holder
-            self._set(i, state="running", note=f"waits for {holder}" if holder else "")
-            with TURN.taken(f"the demo ({self._work[i][0].title})"):
-                self._set(i, note="")
-                try:
-                    work(i)
-                except Exception as error:  # the page shows it; later categories are tried all the same
-                    self._set(i, state="failed", note=str(error))
-                else:
-                    total = self._work[i][0].total
-                    self._set(i, state="done", done=total, note="")
+    def _submit(self, index: int) -> None:
+        """Puts one step at the end of the worker's queue, so that other work gets its turn between two steps."""
+        self._set(index, state="running", note="")
+        with self._lock:  # so that the step cannot submit its successor before it is recorded here itself
+            title = f"the demo ({self._work[index][0].title})"
+            self._job, self._current = self._worker.submit(partial(self._run_step, index), title), index
+
+    def _run_step(self, index: int, report: Report) -> None:
+        _, work = self._work[index]
+        try:
+            work(index)
+        except BaseException as error:  # the page shows it; the next step is tried all the same
+            self._set(index, state="failed", note=error_sentence(error))
+        else:
+            self._set(index, state="done", done=self._work[index][0].total, note="")
+        if index + 1 < len(self._work):
+            self._submit(index + 1)
+            return
         failed = any(step.state == "failed" for step in self.steps())
         print("demo: some steps failed, see above" if failed else "demo: all is ready", flush=True)
+        self._ended.set()
 
     def _set(self, index: int, **changes: Any) -> None:
         with self._lock:
             step, work = self._work[index]
             changed = replace(step, **changes)
             self._work[index] = (changed, work)
-        self._tell(index, step, changed)
+        self._print_progress(index, step, changed)
 
-    def _tell(self, index: int, step: Step, changed: Step) -> None:
-        """A line in the terminal where something is being made; none for what was there already."""
+    def _print_progress(self, index: int, step: Step, changed: Step) -> None:
+        """Prints a line for each quarter of a step; none for what was on disk already."""
         title = f"demo {index + 1}/{len(self._work)}  {changed.title}"
-        quarter, quarter_before = (s.done * 4 // s.total if s.total else 0 for s in (changed, step))
+        quarter, last_quarter = (s.done * 4 // s.total if s.total else 0 for s in (changed, step))
         if changed.state == "failed":
             print(f"{title}: failed: {changed.note}", flush=True)
-        elif changed.state == "running" and quarter > quarter_before and (changed.done < changed.total or step.done):
+        elif changed.state == "running" and quarter > last_quarter and (changed.done < changed.total or step.done):
             print(f"{title}: {changed.done} of {changed.total} {changed.note}".rstrip(), flush=True)
 
     def _render(self, index: int, category: str, **parts: Any) -> None:
@@ -142,7 +154,7 @@ class Preparation:
         afrd.candies.render_category(
             self.data,
             category,
-            size=SIZE,
+            size=PICTURE_SIZE,
             **parts,
             progress=lambda done, total: self._set(index, done=done, total=total),
         )
@@ -152,13 +164,14 @@ class Preparation:
 
         return afrd.model.load_teacher()
 
-    def _bring(self, index: int, category: str) -> None:
-        for shipped in sorted((self.come_along / category).iterdir()):
-            bring(shipped, self.runs / category / shipped.name, self.data, self._teacher)
+    def _copy_shipped_runs(self, index: int, category: str) -> None:
+        for shipped in sorted((self.shipped_runs / category).iterdir()):
+            copy_shipped_run(shipped, self.runs / category / shipped.name, self.data, self._teacher)
 
     def _train(self, index: int, category: str, lights: str, name: str, method: str = "afrd") -> None:
 
-        if bring(self.come_along / category / name, self.runs / category / name, self.data, self._teacher):
+        shipped, folder = self.shipped_runs / category / name, self.runs / category / name
+        if copy_shipped_run(shipped, folder, self.data, self._teacher):
             return
 
         def on_features(done: int, total: int) -> None:
@@ -166,23 +179,23 @@ class Preparation:
 
         def on_step(report: afrd.runs.StepReport) -> None:
             now = time.monotonic()
-            if now - self._reported > 0.5 or report.step == report.steps:
-                self._reported = now
+            if now - self._last_update > 0.5 or report.step == report.steps:
+                self._last_update = now
                 note = f"loss {report.loss:.3f}, {report.seconds_left:.0f} s left"
                 self._set(index, done=report.step, total=report.steps, note=note)
 
-        if (self.come_along / category).is_dir():  # but does not fit, or has no such run: all pictures are needed
+        if shipped.parent.is_dir():  # no shipped run replaces this training, which needs all pictures
             self._render(index, category)
         data = afrd.data.open_dataset(self.data, category)
         run = afrd.runs.fit(
             data,
             lights,
-            self.runs / category / name,
+            folder,
             method=method,
-            memory=MEMORY if name == "afrd" else None,
-            width=WIDTH,
+            memory=MEMORY_PATCHES if name == "afrd" else None,
+            width=STUDENT_WIDTH,
             teacher=self._teacher,
-            size=SIZE,
+            size=PICTURE_SIZE,
             show_progress=False,
             on_step=on_step,
             on_features=on_features,
@@ -191,22 +204,21 @@ class Preparation:
         run.features(data[data.test_split], on_features)
 
 
-def bring(shipped: Path, folder: Path, data: Path, teacher: Teacher) -> bool:
-    """Copies a run that comes along to `folder`, as if trained on `data`; one that is there already is left alone.
+def copy_shipped_run(shipped: Path, folder: Path, data: Path, teacher: Teacher) -> bool:
+    """Copies a shipped run to `folder`, as if it was trained on `data`; one that is there already is left alone.
 
     Returns:
-        Whether `folder` holds that run now: False where none comes along, or where it was made with another teacher.
+        Whether `folder` holds that run now: False where `shipped` is no run, or was trained with another teacher.
 
     Raises:
         ValueError: the folder holds another run, or other things.
     """
-
     if not (shipped / "config.json").is_file():
         return False
     model, config = afrd.runs.read_config(shipped)
     if config.teacher_digest != teacher.digest:
         return False
-    here = replace(config, data_root=str(data.resolve()))
-    if not afrd.runs.is_finished(folder, model, here):
-        afrd.runs.copy_run(shipped, folder, here)
+    local_config = replace(config, data_root=str(data.resolve()))
+    if not afrd.runs.is_finished(folder, model, local_config):
+        afrd.runs.copy_run(shipped, folder, local_config)
     return True

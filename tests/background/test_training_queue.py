@@ -6,7 +6,7 @@ import shlex
 import shutil
 import threading
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -15,16 +15,18 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import afrd
-from afrd.background.training_queue import Job, Order, TrainingQueue, free_name, run_folder, sentence
-from afrd.background.turns import TURN, Turn
+from afrd.background import training_queue
+from afrd.background.jobs import HEAVY_WORK, THREAD_NAME, Worker
+from afrd.background.training_queue import Order, TrainingJob, TrainingQueue, free_name, run_folder
 from afrd.cli.commands import parser
 from afrd.runs.options import TrainingOptions
 from afrd.runs.run_folder import find_runs
+from tests.background.helpers import occupied, wait_until
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> TrainingQueue:
-    return TrainingQueue(tmp_path / "runs", Turn())
+    return TrainingQueue(tmp_path / "runs", Worker())
 
 
 @pytest.fixture
@@ -32,16 +34,8 @@ def order(candies: Path) -> Order:
     return Order(candies, "Praline", "Praline/night", ("top", "box"), size=64, epochs=2)
 
 
-def wait(queue: TrainingQueue, seconds: float = 120) -> list[Job]:
+def wait(queue: TrainingQueue, seconds: float = 120) -> list[TrainingJob]:
     return wait_until(lambda: not queue.busy and queue.jobs(), seconds)
-
-
-def wait_until(what, seconds: float = 120):
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
 
 
 def begun(queue: TrainingQueue, number: int) -> bool:
@@ -88,7 +82,7 @@ def test_a_cancelled_training_says_how_to_go_on_and_ends_with_the_same_weights(
     )
     assert (job.folder / "checkpoint.safetensors").is_file() and not find_runs(queue.runs)
 
-    again = queue.again(job.number)
+    again = queue.resume(job.number)
     assert queue.job(job.number) is None and again.order == stopped.order
     (ended,) = wait(queue)
     assert ended.state == "done"
@@ -131,7 +125,7 @@ def test_a_training_can_be_stopped_while_the_teacher_reads(
 
 
 def test_waiting_trainings_can_be_taken_out_and_ended_ones_forgotten(queue: TrainingQueue, order: Order):
-    with queue._turn.taken("the demo (Praline: train AFRD)"):
+    with occupied(queue._worker, "the demo (Praline: train AFRD)"):
         first = queue.add(order)
         second = queue.add(Order(order.root, "Praline", "Praline/second", ("top",), size=64, epochs=1))
         third = queue.add(Order(order.root, "Praline", "Praline/third", ("top",), size=64, epochs=1))
@@ -155,7 +149,7 @@ def test_the_queue_can_be_used_again_when_it_has_run_empty(queue: TrainingQueue,
         queue.add(Order(order.root, "Praline", name, ("top",), size=64, epochs=1))
         wait(queue)
     assert [job.state for job in queue.jobs()] == ["done", "done"]
-    assert [thread.name for thread in threading.enumerate()].count("trainings") == 0
+    wait_until(lambda: [thread.name for thread in threading.enumerate()].count(THREAD_NAME) == 0)
 
 
 def test_a_patch_memory_is_filled_without_steps(queue: TrainingQueue, order: Order):
@@ -237,11 +231,11 @@ def test_a_training_that_fails_says_why_leaves_nothing_and_the_next_one_runs(
     assert picture.name in queue.job(bad.number).note and "\n" not in queue.job(bad.number).note
     assert not bad.folder.exists()
     picture.write_bytes(afrd.open_dataset(order.root, "Praline")["train"].picture(4, "left").read_bytes())
-    again = queue.again(bad.number)
+    again = queue.resume(bad.number)
     wait(queue)
     assert queue.job(again.number).state == "done"
     with pytest.raises(ValueError, match="is not there any more, or has nothing to go on with"):
-        queue.again(again.number)
+        queue.resume(again.number)
 
 
 def test_a_link_out_of_the_root_is_no_way_out(tmp_path: Path):
@@ -287,32 +281,6 @@ def test_an_order_has_the_defaults_of_fit():
     assert Order("/data", "Relief", "Relief/a", ("top",)).options() == TrainingOptions()
 
 
-def test_turns_are_taken_in_the_order_of_asking():
-    turn, order, threads = Turn(), [], []
-
-    def work(name: str) -> None:
-        with turn.taken(name):
-            order.append((name, turn.holder))
-            time.sleep(0.02)
-
-    with turn.taken("first"):
-        for name in "abc":
-            threads.append(threading.Thread(target=work, args=(name,)))
-            threads[-1].start()
-            wait_until(lambda: len(turn._line) == len(threads) + 1)
-    for thread in threads:
-        thread.join()
-    assert order == [("a", "a"), ("b", "b"), ("c", "c")] and turn.holder is None
-
-
-def test_who_no_longer_wants_the_turn_leaves_the_line():
-    turn = Turn()
-    with turn.taken("first"), turn.taken("second", lambda: False) as mine:
-        assert not mine
-    with turn.taken("third") as mine:
-        assert mine and turn.holder == "third"
-
-
 def test_the_demo_and_the_queue_take_turns(queue: TrainingQueue, order: Order, tmp_path: Path):
     from afrd.demo.prepare import Preparation, Step
 
@@ -324,7 +292,7 @@ def test_the_demo_and_the_queue_take_turns(queue: TrainingQueue, order: Order, t
         both.extend(job for job in shared.jobs() if job.state == "running")
         at_work.pop()
 
-    shared = TrainingQueue(tmp_path / "runs")  # the turn that the demo takes too
+    shared = TrainingQueue(tmp_path / "runs")  # has the same worker as the demo
     demo = Preparation(tmp_path / "data", tmp_path / "demo")
     demo._work = [(Step(f"step {i}"), work) for i in range(60)]
     demo.start()
@@ -340,11 +308,56 @@ def test_the_demo_and_the_queue_take_turns(queue: TrainingQueue, order: Order, t
     assert both == [] and shared.job(job.number).state == "done"
     assert "waits for the demo" in said and "waits for the training of Praline/night" in said
     wait_until(lambda: demo.finished)
-    assert TURN.holder is None
+    wait_until(lambda: HEAVY_WORK.holder is None)
 
 
-def test_every_error_is_one_line():
-    assert sentence(ValueError("a\nb")) == "a"
-    assert "not enough memory" in sentence(MemoryError())
-    assert sentence(KeyError("x")) == "something went wrong that should not (KeyError: 'x')"
-    assert sentence(AssertionError()) == "something went wrong that should not (AssertionError: no text)"
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), KeyError("x"), SystemExit(3)])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_the_training_queue_goes_on_when_tidying_a_folder_raises(
+    queue: TrainingQueue, order: Order, monkeypatch: pytest.MonkeyPatch, error: BaseException, cancelled: bool
+):
+    def fit(self: TrainingQueue, job: TrainingJob) -> None:
+        if job.number == first.number:
+            raise afrd.runs.Cancelled if cancelled else ValueError("a picture is broken")
+
+    def tidy(*_) -> None:
+        raise error
+
+    monkeypatch.setattr(TrainingQueue, "_fit", fit)
+    monkeypatch.setattr(training_queue, "_remove_unused_folder", tidy)
+    with occupied(queue._worker):
+        first, second = queue.add(order), queue.add(replace(order, name="Praline/second"))
+    failed, done = wait(queue, 20)
+    assert (failed.state, done.state) == ("failed", "done") and done.number == second.number
+    assert failed.note and "\n" not in failed.note
+    if isinstance(error, Exception):
+        assert "its folder could not be tidied up" in failed.note
+        assert failed.note.startswith("stopped before its first step" if cancelled else "a picture is broken")
+
+
+def test_the_training_queue_goes_on_when_a_folder_cannot_be_looked_into(
+    queue: TrainingQueue, order: Order, monkeypatch: pytest.MonkeyPatch
+):
+    """The same with the real tidying."""
+    iterdir = Path.iterdir
+
+    def fit(self: TrainingQueue, job: TrainingJob) -> None:
+        if job.number == first.number:
+            job.folder.mkdir(parents=True)
+            raise ValueError("a picture is broken")
+
+    def refused(folder: Path):
+        if folder == first.folder:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return iterdir(folder)
+
+    monkeypatch.setattr(TrainingQueue, "_fit", fit)
+    with occupied(queue._worker):
+        first = queue.add(order)
+        queue.add(replace(order, name="Praline/second"))
+    monkeypatch.setattr(Path, "iterdir", refused)
+    failed, done = wait(queue, 20)
+    assert (failed.state, done.state) == ("failed", "done")
+    assert failed.note == (
+        f"a picture is broken; its folder could not be tidied up: [Errno 13] Permission denied: {str(first.folder)!r}"
+    )

@@ -18,7 +18,7 @@ def small(monkeypatch):
     """Tiny candies and few steps; everything else is the real thing."""
     render, fit = afrd.candies.render_category, afrd.runs.fit
     monkeypatch.setattr(demo, "CATEGORIES", ("Praline",))
-    monkeypatch.setattr(demo, "SIZE", 64)
+    monkeypatch.setattr(demo, "PICTURE_SIZE", 64)
     counts = {"train": 3, "val": 2, "test_good": 1, "test_bad": 1, "workers": 1}
     monkeypatch.setattr(afrd.candies, "render_category", lambda *a, **k: render(*a, **{**k, **counts}))
     monkeypatch.setattr(afrd.runs, "fit", lambda *a, **k: fit(*a, **{**k, "width": 16, "epochs": 1}))

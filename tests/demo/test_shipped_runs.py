@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from afrd.demo import prepare as demo
-from afrd.demo.prepare import COMES_ALONG, Preparation, bring
+from afrd.demo.prepare import SHIPPED_RUNS, Preparation, copy_shipped_run
 from afrd.model.teacher import load_teacher
 from afrd.runs.run_folder import read_config
 
 ROOT = Path(__file__).parents[2]
 CATEGORY = demo.CATEGORIES[0]
-NAMES = sorted(folder.name for folder in (COMES_ALONG / CATEGORY).iterdir())
+NAMES = sorted(folder.name for folder in (SHIPPED_RUNS / CATEGORY).iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +27,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_they_are_small_and_safe_to_read():
-    files = [path for path in COMES_ALONG.rglob("*") if path.is_file()]
+    files = [path for path in SHIPPED_RUNS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 5_000_000
     assert {path.suffix for path in files} == {".json", ".csv", ".safetensors"}
     assert len(NAMES) == 7 and "afrd" in NAMES
     for name in NAMES:
-        model, config = read_config(COMES_ALONG / CATEGORY / name)
-        assert (config.size, model.width) == (demo.SIZE, demo.WIDTH)
-        assert model.memory == (demo.MEMORY if name == "afrd" else 0)
+        model, config = read_config(SHIPPED_RUNS / CATEGORY / name)
+        assert (config.size, model.width) == (demo.PICTURE_SIZE, demo.STUDENT_WIDTH)
+        assert model.memory == (demo.MEMORY_PATCHES if name == "afrd" else 0)
         assert config.data_root == "data/candies"  # nobody's own folder
 
 
@@ -54,13 +54,13 @@ def test_their_figures_are_those_of_the_readme(prepared: Path):
 
 
 def test_they_are_copied_once_and_never_over_something_else(prepared: Path, tmp_path: Path):
-    teacher, afrd = load_teacher(), COMES_ALONG / CATEGORY / "afrd"
+    teacher, afrd = load_teacher(), SHIPPED_RUNS / CATEGORY / "afrd"
     weights = prepared / "runs" / CATEGORY / "afrd" / "model.safetensors"
     before = weights.stat().st_mtime_ns
-    assert bring(afrd, weights.parent, prepared / "data", teacher) and weights.stat().st_mtime_ns == before
+    assert copy_shipped_run(afrd, weights.parent, prepared / "data", teacher) and weights.stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="holds a run with data_root"):
-        bring(afrd, weights.parent, tmp_path, teacher)
-    assert not bring(tmp_path / "none", tmp_path / "a", tmp_path, teacher) and not (tmp_path / "a").exists()
+        copy_shipped_run(afrd, weights.parent, tmp_path, teacher)
+    assert not copy_shipped_run(tmp_path / "none", tmp_path / "a", tmp_path, teacher) and not (tmp_path / "a").exists()
 
     # made with another teacher: trained here instead
     other = tmp_path / "other"
@@ -68,4 +68,4 @@ def test_they_are_copied_once_and_never_over_something_else(prepared: Path, tmp_
     content = json.loads((afrd / "config.json").read_text())
     content["fit"]["teacher_digest"] = "0" * 16
     (other / "config.json").write_text(json.dumps(content))
-    assert not bring(other, tmp_path / "b", tmp_path, teacher) and not (tmp_path / "b").exists()
+    assert not copy_shipped_run(other, tmp_path / "b", tmp_path, teacher) and not (tmp_path / "b").exists()

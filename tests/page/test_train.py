@@ -14,8 +14,8 @@ import gradio as gr
 import pytest
 
 import afrd
-from afrd.background.training_queue import Job, Order, TrainingQueue
-from afrd.background.turns import Turn
+from afrd.background.jobs import Worker
+from afrd.background.training_queue import Order, TrainingJob, TrainingQueue
 from afrd.page.common.library import Library
 from afrd.page.train import queue_view as trainings
 from afrd.page.train.tab import (
@@ -29,12 +29,13 @@ from afrd.page.train.tab import (
     loss_curve,
     order_of,
 )
+from tests.background.helpers import occupied
 from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> TrainingQueue:
-    return TrainingQueue(tmp_path / "runs", Turn())
+    return TrainingQueue(tmp_path / "runs", Worker())
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_a_form_becomes_an_order(form: Form):
 
 def test_the_board_shows_a_training_its_place_in_the_queue_and_its_loss(queue: TrainingQueue, form: Form):
     assert "Nothing is being trained" in board_values(queue, None)[2]
-    with queue._turn.taken("the demo (Praline: train AFRD)"):
+    with occupied(queue._worker, "the demo (Praline: train AFRD)"):
         first = queue.add(order_of(form))
         second = queue.add(replace_name(form, "x & y"))
         deadline = time.monotonic() + 10
@@ -145,7 +146,7 @@ def replace_name(form: Form, name: str) -> Order:
 
 
 def test_every_state_of_a_training_has_its_words_and_buttons(queue: TrainingQueue, form: Form):
-    job = Job(1, order_of(form), queue.runs / "Praline" / "afrd", "running", "", 5, 100, 3725.0)
+    job = TrainingJob(1, order_of(form), queue.runs / "Praline" / "afrd", "running", "", 5, 100, 3725.0)
     assert trainings.state_text(queue, job) == "step 5 of 100, 1 h 2 min left"
     failed = replace(job, state="failed", note="<i>")
     queue._jobs = {1: failed, 2: replace(job, number=2, stopping=True), 3: replace(job, number=3, state="cancelled")}
@@ -160,7 +161,7 @@ def test_a_finished_run_opens_in_explore_even_when_its_data_is_not_the_page_s(
 ):
     (tmp_path / "other").mkdir()
     library = Library(tmp_path / "runs", tmp_path / "other")
-    queue = TrainingQueue(tmp_path / "runs", Turn())
+    queue = TrainingQueue(tmp_path / "runs", Worker())
     jobs = [queue.add(order_of(form)), queue.add(replace_name(form, "Praline/single-top"))]
     wait(queue)
     assert choice_of(library, jobs[0]).run == jobs[0].folder

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import afrd.analysis.comparison
 import afrd.analysis.errors
+from afrd.background.jobs import Worker
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.moves import on_its_page
 from afrd.page.common.samples import splits_of
@@ -265,21 +264,15 @@ class Session:
 
 
 def _in_background(work: Callable[[Callable[[int, int], None]], None]) -> Iterator[tuple[int, int]]:
-    """Runs `work(progress)` in a thread and yields what it tells; its exception is raised here."""
-    told: queue.Queue = queue.Queue()
+    """Runs `work(progress)` in a thread of its own and yields its progress; its exception is raised here.
 
-    def run() -> None:
-        try:
-            work(lambda done, total: told.put((done, total)))
-            told.put(None)
-        except BaseException as error:
-            told.put(error)
-
-    threading.Thread(target=run, name="reading", daemon=True).start()
-    while (item := told.get()) is not None:
-        if isinstance(item, BaseException):
-            raise item
-        yield item
+    It does not wait for `HEAVY_WORK`: the tab shows nothing without it, and a training may take hours.
+    """
+    job = Worker().submit(lambda report: work(lambda done, total: report("samples read", done, total)))
+    while not job.wait(0.2):
+        if job.total:
+            yield job.done, job.total
+    job.future.result()
 
 
 def shown_first(session: Session, choice: Choice, library: Library) -> Choice:

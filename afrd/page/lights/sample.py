@@ -135,7 +135,8 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
     def which_pixels(choice: Choice, method: str, baseline: str, of: str) -> Iterator[dict]:
 
         subject = _subject(desk, choice)
-        job = desk.jobs.start(_key(subject), lambda report: _explained(subject, method, baseline, of, report))
+        title = f"the explanation of {subject.run.name}"
+        job = desk.jobs.start(_key(subject), lambda report: _explained(subject, method, baseline, of, report), title)
         while not job.wait(OFTEN):
             yield {at_work: views.working(job.what, job.done, job.total)}
         desk.jobs.forget(_key(subject), job)

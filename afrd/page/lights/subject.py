@@ -97,14 +97,14 @@ class Desk:
             raise NothingToShowError("Nothing to judge lights by", str(error)) from None
 
     def start(self, subject: Subject, metric: str) -> Job:
-        """Judges the sets of lights in the background."""
+        """Judges the sets of lights in the background, in turn with other heavy work."""
 
         def work(report: Report) -> Survey:
             # A run of its own: what it remembers is not made by several threads at once.
             run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
             return afrd.analysis.lights.survey.survey(run, subject.dataset, metric, report)
 
-        return self.jobs.start((subject.key, metric), work)
+        return self.jobs.start((subject.key, metric), work, f"the survey of {subject.run.name}")
 
     def job(self, subject: Subject, metric: str) -> Job | None:
         return self.jobs.get((subject.key, metric))

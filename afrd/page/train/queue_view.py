@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afrd.background.training_queue import CANCELLED, DONE, FAILED, RUNNING, Job, Order, TrainingQueue
+from afrd.background.training_queue import CANCELLED, DONE, FAILED, RUNNING, Order, TrainingJob, TrainingQueue
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Category, Problem
@@ -94,7 +94,7 @@ def listing(queue: TrainingQueue, shown: int | None) -> str:
     return f'<div class="trainings">{"".join(_row(queue, job, job.number == shown) for job in order)}</div>'
 
 
-def _row(queue: TrainingQueue, job: Job, shown: bool) -> str:
+def _row(queue: TrainingQueue, job: TrainingJob, shown: bool) -> str:
     number = job.number
     buttons = {
         RUNNING: [("cancel", "Stopping …" if job.stopping else "Stop")],
@@ -116,7 +116,7 @@ def _row(queue: TrainingQueue, job: Job, shown: bool) -> str:
     )
 
 
-def _button(name: str, text: str, job: Job) -> str:
+def _button(name: str, text: str, job: TrainingJob) -> str:
     off = " disabled" if job.stopping else ""
     return (
         f'<button type="button" data-do="{name}" data-number="{job.number}"{off} '
@@ -124,7 +124,7 @@ def _button(name: str, text: str, job: Job) -> str:
     )
 
 
-def what(job: Job) -> str:
+def what(job: TrainingJob) -> str:
     """Such as `Praline, attention over evidence, 6 lights`."""
     order = job.order
     lights = f"{len(order.lights)} lights" if len(order.lights) > 1 else f"light {order.lights[0]}"
@@ -137,7 +137,7 @@ def what(job: Job) -> str:
     return f"{order.category}, {how}, {lights}"
 
 
-def state_text(queue: TrainingQueue, job: Job) -> str:
+def state_text(queue: TrainingQueue, job: TrainingJob) -> str:
     """What it is doing, how far it is, how long it takes, or how it ended."""
     if job.state == "waiting":
         number = queue.place(job.number)
@@ -164,7 +164,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def command_text(job: Job | None, runs: Path) -> str:
+def command_text(job: TrainingJob | None, runs: Path) -> str:
     """The same training for a terminal."""
     if job is None:
         return ""

@@ -14,7 +14,7 @@ import afrd.data
 import afrd.figures
 import afrd.model
 import afrd.runs
-from afrd.background.training_queue import RUNNING, Job, Order, TrainingQueue, free_name
+from afrd.background.training_queue import RUNNING, Order, TrainingJob, TrainingQueue, free_name
 from afrd.page.common.library import Library
 from afrd.page.common.moves import first_choice, with_run
 from afrd.page.common.open_in_explore import OpenInExplore
@@ -193,7 +193,7 @@ def _connect_board(
         with one_sentence():
             return board_values(queue, queue.add(order_of(Form(*values))).number)
 
-    def clicked(act: Callable[[int], Job | None]) -> Callable:
+    def clicked(act: Callable[[int], TrainingJob | None]) -> Callable:
         def handler(shown: int | None, event: gr.EventData) -> list:
             with one_sentence():
                 job = act(int(event.number))
@@ -221,7 +221,7 @@ def _connect_board(
     table = board.listing
     on(table.cancel, clicked(queue.cancel), [board.shown], board.all(), "cancel_training", **QUICK)
     on(table.forget, clicked(queue.remove), [board.shown], board.all(), "remove_training", **QUICK)
-    on(table.again, clicked(queue.again), [board.shown], board.all(), "continue_training")
+    on(table.again, clicked(queue.resume), [board.shown], board.all(), "continue_training")
     on(table.look, clicked(queue.job), [board.shown], board.all(), "show_training", **QUICK)
     on(table.open, open_run, [], open_in_explore.outputs, "open_trained_run")
     return trained
@@ -368,7 +368,7 @@ def board_values(queue: TrainingQueue, shown: int | None, seen: int = -1) -> lis
     ]
 
 
-def most_interesting(queue: TrainingQueue) -> Job | None:
+def most_interesting(queue: TrainingQueue) -> TrainingJob | None:
     """The job that runs, else the one that ended last, else the next."""
     jobs = queue.jobs()
     running = [job for job in jobs if job.state == RUNNING]
@@ -376,7 +376,7 @@ def most_interesting(queue: TrainingQueue) -> Job | None:
     return next(iter(running), ended[-1] if ended else next(iter(jobs), None))
 
 
-def loss_curve(queue: TrainingQueue, job: Job | None) -> go.Figure | None:
+def loss_curve(queue: TrainingQueue, job: TrainingJob | None) -> go.Figure | None:
 
     history = queue.history(job.number) if job else None
     if job is None or history is None or history.empty:
@@ -386,7 +386,7 @@ def loss_curve(queue: TrainingQueue, job: Job | None) -> go.Figure | None:
     return figure.update_layout(title_text=f"Training of {job.order.name}", uirevision=job.number)
 
 
-def choice_of(library: Library, job: Job | None) -> Choice:
+def choice_of(library: Library, job: TrainingJob | None) -> Choice:
     """A finished run in Explore: on its own category's first sample, beside a single light where there is one."""
     if job is None:
         raise ValueError("this training is not in the queue any more; its run is in Explore's menus")
