@@ -111,7 +111,7 @@ class Predictions:
         folder = Path(folder)
         about = load_json(folder / "about.json")
         try:
-            table = pd.read_csv(folder / "table.csv", dtype={"sample": str}, keep_default_na=False)
+            table = pd.read_csv(folder / "table.csv", dtype={"sample": str, "defects": str, "verdict": str}, keep_default_na=False)
             table["anomalous"] = [{"True": True, "False": False}.get(str(value)) for value in table.anomalous]
             table["anomalous"] = table.anomalous.astype(object)
             maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)
@@ -133,7 +133,9 @@ class Predictions:
     def _draws(self, repeats: int, seed: int) -> np.ndarray:
         """(repeats, metrics), remembered: one method is compared with many."""
         if (repeats, seed) not in self._drawn:
-            self._drawn[repeats, seed] = self.resampler.draw(repeats, seed)
+            known = bool(self._known().any())  # of a split without truth no metric is defined in any draw
+            nothing = np.full((repeats, len(METRICS)), np.nan)
+            self._drawn[repeats, seed] = self.resampler.draw(repeats, seed) if known else nothing
         return self._drawn[repeats, seed]
 
     @cached_property

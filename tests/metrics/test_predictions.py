@@ -165,3 +165,18 @@ def test_the_interval_of_draws_leaves_out_what_is_not_defined():
     assert (low[0], high[0]) == (0.5, 1.5) and np.isnan([low[1], high[1]]).all()
     assert np.array_equal(interval(draws.T, level=0.5, axis=1)[0], low, equal_nan=True)
     assert interval(np.array([1.0, 3.0]))[0] == pytest.approx(1.05)
+
+
+def test_a_split_whose_truth_is_unknown_has_intervals_and_comparisons_without_values():
+    p = predictions()
+    table = p.table.assign(anomalous=pd.Series([None] * len(p.table), dtype=object))
+    unknown = Predictions(table, p.maps, p.masks, np.zeros(len(table), bool), "m", ("top",), None)
+    assert unknown.intervals(repeats=20).isna().all(axis=None)
+    assert unknown.compare(unknown, repeats=20)[["difference", "low", "high"]].isna().all(axis=None)
+
+
+def test_a_defect_that_is_called_by_a_number_stays_a_name(tmp_path: Path):
+    p = predictions()
+    table = p.table.assign(defects=["001" if kind else "" for kind in p.table.defects])
+    Predictions(table, p.maps, p.masks, p.masked, p.method, p.lights, None).save(tmp_path)
+    assert set(Predictions.load(tmp_path).table.defects) == {"001", ""}

@@ -145,5 +145,5 @@ def test_a_resnet_teacher_has_the_features_of_torchvision(name: str, tmp_path: P
     with torch.no_grad():
         expected = list(layers(teacher.normalise(pictures)).values())
     for feature, other in zip(teacher(pictures), expected, strict=True):
-        torch.testing.assert_close(feature, other, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(feature, other, rtol=0, atol=1e-4 * float(other.abs().max()))
     assert teacher.strides == (4, 8, 16) and teacher.channels == tuple(f.shape[1] for f in expected)
