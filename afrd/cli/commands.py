@@ -16,7 +16,7 @@ import afrd.figures
 import afrd.files
 import afrd.runs
 from afrd import cli
-from afrd.cli.common import Bar, Parser, _write_json, heed_termination
+from afrd.cli.common import Bar, Parser, write_json, heed_termination
 from afrd.cli.lights import add_command as add_lights
 from afrd.runs.options import TrainingOptions
 from afrd.version import __version__
@@ -211,7 +211,7 @@ def evaluate(options: argparse.Namespace) -> None:
         about["drift"] = show_drift(run, data)
     if attribution:
         about["attribution"] = show_attribution(attribution, data.test_split)
-    _write_json(options.json, about)
+    write_json(options.json, about)
 
 
 def show_drift(run: Run, data: Category) -> dict[str, dict[str, float]]:
@@ -276,7 +276,7 @@ def predict(options: argparse.Namespace) -> None:
     about: dict[str, Any] = {"score": seen.score, "verdict": seen.verdict, "lights": list(seen.lights)}
     about |= {"threshold": seen.threshold.value if seen.threshold else None}
     about |= {"attention": attention, "peak_attention": peak, "errors": errors}
-    _write_json(options.json, about)
+    write_json(options.json, about)
     if options.figure:
         with afrd.files.replacing(options.figure) as path:
             afrd.figures.overlay(sample, seen).write_html(path)

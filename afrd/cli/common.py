@@ -25,7 +25,7 @@ def heed_termination() -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _write_json(file: Path | None, content: dict[str, Any]) -> None:
+def write_json(file: Path | None, content: dict[str, Any]) -> None:
     if file is not None:
         afrd.files.save_json(file, content)
 
@@ -49,7 +49,7 @@ class Bar:
         self.bar.update(done - self.bar.n)
 
 
-class _Bars:
+class Bars:
     """A bar for each kind of work that a survey reports."""
 
     def __init__(self, open_bars: ExitStack) -> None:

@@ -14,7 +14,7 @@ import afrd.data
 import afrd.files
 import afrd.metrics
 import afrd.runs
-from afrd.cli.common import _Bars
+from afrd.cli.common import Bars
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def lights(options: argparse.Namespace) -> None:
     data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category)
     with ExitStack() as bars:
         found = afrd.analysis.lights.survey.survey(
-            run, data[options.split or data.test_split], options.metric, _Bars(bars)
+            run, data[options.split or data.test_split], options.metric, Bars(bars)
         )
     advice = afrd.analysis.lights.advise(found, options.metric, delta, costs, options.unit)
     _show(found, advice)
