@@ -102,10 +102,10 @@ def rig_survey(own: np.ndarray, kinds: np.ndarray, repeats: int) -> Survey:
     draws = np.full((len(members), repeats, len(METRICS)), np.nan)
     halves = np.full((len(members), repeats, 2, len(METRICS)), np.nan)
     metrics = np.full((len(members), len(METRICS)), np.nan)
-    metrics[:, 0] = aurocs(fused, bad, ~bad, np.ones((1, 2 * each)))[:, 0]
-    draws[..., 0] = aurocs(fused, bad, ~bad, counts.sum(1))
+    metrics[:, 0] = drawn_image_auroc(fused, bad, ~bad, np.ones((1, 2 * each)))[:, 0]
+    draws[..., 0] = drawn_image_auroc(fused, bad, ~bad, counts.sum(1))
     for half in (0, 1):
-        halves[:, :, half, 0] = aurocs(fused, bad, ~bad, counts[:, half])
+        halves[:, :, half, 0] = drawn_image_auroc(fused, bad, ~bad, counts[:, half])
     return Survey(
         category="made up",
         split="test",

@@ -16,7 +16,7 @@ import afrd.figures
 import afrd.files
 import afrd.runs
 from afrd import cli
-from afrd.cli.common import Bar, Parser, write_json, heed_termination
+from afrd.cli.common import Bar, Parser, heed_termination, write_json
 from afrd.cli.lights import add_command as add_lights
 from afrd.runs.options import TrainingOptions
 from afrd.version import __version__

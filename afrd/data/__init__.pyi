@@ -9,11 +9,11 @@ from .dataset import (
 )
 from .images import decode, read_picture
 from .layouts import why_no_categories
-from .uploads import SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text, uploads_of
+from .uploads import MAX_UPLOAD_SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text, uploads_of
 
 __all__ = [
     "EYECANDIES_LIGHTS",
-    "SIDE",
+    "MAX_UPLOAD_SIDE",
     "MultiLightDataset",
     "Sample",
     "Upload",

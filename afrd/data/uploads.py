@@ -22,8 +22,8 @@ from afrd.data.dataset import Sample
 from afrd.data.images import PictureError, decode, is_picture
 from afrd.data.layouts import EYECANDIES_LIGHTS, natural
 
-LARGEST = 60_000_000  # pixels of a picture that is still decoded
-SIDE = 1024  # pixels; larger pictures are shrunk: no teacher here reads more
+MAX_UPLOAD_PIXELS = 60_000_000  # pixels of a picture that is still decoded
+MAX_UPLOAD_SIDE = 1024  # pixels; larger pictures are shrunk: no teacher here reads more
 PROPORTION = 0.01  # relative difference of proportions that is taken for the same
 _EYECANDIES = re.compile(r"(?:.*_)?image_([0-9]+)")
 
@@ -165,7 +165,7 @@ def _holds(words: list[str], part: list[str]) -> bool:
 
 
 def read_uploads(
-    uploads: Sequence[Upload], lights: Sequence[str], name: str = "your sample", side: int = SIDE
+    uploads: Sequence[Upload], lights: Sequence[str], name: str = "your sample", side: int = MAX_UPLOAD_SIDE
 ) -> tuple[Sample, list[str]]:
     """The sample that these pictures show, and what was done to them.
 
@@ -214,7 +214,7 @@ def read_uploads(
     return Sample(name, images, tuple(upload.light or "" for upload, _, _ in found)), notes
 
 
-def read_upload(upload: Upload, side: int = SIDE) -> tuple[Tensor, tuple[int, int]]:
+def read_upload(upload: Upload, side: int = MAX_UPLOAD_SIDE) -> tuple[Tensor, tuple[int, int]]:
     """One picture, its pixels put together by whole blocks where it is at least twice as large as `side`.
 
     Returns:
@@ -228,11 +228,12 @@ def read_upload(upload: Upload, side: int = SIDE) -> tuple[Tensor, tuple[int, in
             width, height = picture.size
             frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # phones: a preview behind it
     except Image.DecompressionBombError:
-        width, height, frames = LARGEST, LARGEST, 1
+        width, height, frames = MAX_UPLOAD_PIXELS, MAX_UPLOAD_PIXELS, 1
     except (OSError, ValueError, SyntaxError, TypeError, OverflowError):
         raise ValueError(f"{upload.name} cannot be read as a picture; export it as PNG, JPEG, BMP or TIFF") from None
-    if width * height > LARGEST:
-        raise ValueError(f"{upload.name} has more than {LARGEST // 1_000_000} million pixels; shrink it first")
+    if width * height > MAX_UPLOAD_PIXELS:
+        limit = MAX_UPLOAD_PIXELS // 1_000_000
+        raise ValueError(f"{upload.name} has more than {limit} million pixels; shrink it first")
     if frames > 1:
         raise ValueError(f"{upload.name} holds {frames} pictures (animation or pages); save the one that is meant")
     try:

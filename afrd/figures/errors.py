@@ -19,7 +19,7 @@ from afrd.figures.drawing import (
 if TYPE_CHECKING:
     from afrd.analysis.errors.table import ErrorTable
 
-BINS = 36  # about so many across the scores
+HISTOGRAM_BINS = 36  # about so many across the scores
 
 
 def score_histogram(found: ErrorTable, at: float | None = 1.0) -> go.Figure:
@@ -66,7 +66,7 @@ def score_histogram(found: ErrorTable, at: float | None = 1.0) -> go.Figure:
 def _bins(values: np.ndarray) -> tuple[float, float, float]:
     """First edge, last edge and width of bins with round numbers, 1 among the edges."""
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, LIMIT)
-    rough = max(high - low, 1e-6) / BINS
+    rough = max(high - low, 1e-6) / HISTOGRAM_BINS
     power = 10 ** math.floor(math.log10(rough))
     step = next(power * nice for nice in (1, 2, 5, 10) if power * nice >= rough)
     return step * math.floor(low / step - 1), step * math.ceil(high / step + 1), step

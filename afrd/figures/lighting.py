@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RIG_COLOUR = "#009e73"  # Okabe & Ito's green: what is recommended
 # from what lowers a number (blue) over nothing (a grey on which dark figures are read) to what raises it (vermilion)
 SIGNED = [(0.0, GOOD_COLOUR), (0.5, "#dfe3e7"), (1.0, ANOMALOUS_COLOUR)]
-SIDE = 256  # pixels of a picture among several
+SMALL_PICTURE_SIDE = 256  # pixels of a picture among several
 BAR: dict[str, Any] = {"thickness": 12, "outlinewidth": 0, "len": 0.9}
 
 
@@ -278,7 +278,7 @@ def pixel_shares(sample: Sample, attribution: PixelAttribution) -> go.Figure:
         place = {"row": n // columns + 1, "col": n % columns + 1}
         picture = sample.images[sample.lights.index(attribution.lights[i])].mean(0).numpy()  # (H, W)
         tinted = _tinted(picture, attribution.values[i] / limit)
-        tinted.thumbnail((SIDE, SIDE))
+        tinted.thumbnail((SMALL_PICTURE_SIDE, SMALL_PICTURE_SIDE))
         figure.add_layout_image(
             source=tinted, x=0, y=0, sizex=width, sizey=height, sizing="stretch", layer="below", **place
         )

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from afrd.metrics.ranking import FPR_LIMIT, METRICS
 
-BINS = 4096
-PORTION = 64  # draws at a time: their histograms are 2 MB
+SCORE_BINS = 4096
+DRAWS_CHUNK_SIZE = 64  # draws at a time: their histograms are 2 MB
 EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
@@ -29,24 +29,24 @@ class Resampler:
         ranks = np.unique(scores, return_inverse=True)[1]
         self.score_bins = _one_hot(ranks)  # (N, distinct scores), lowest first
         n = len(scores)
-        self.good_pixels, self.bad_pixels, self.overlap = (np.zeros((n, BINS)) for _ in range(3))
+        self.good_pixels, self.bad_pixels, self.overlap = (np.zeros((n, SCORE_BINS)) for _ in range(3))
         self.regions = np.zeros(n)
         if not masked.any():
             return
         # Bins of equal filling over a regular part of the pixels: fine where the maps have most of their values.
         values = np.sort(maps[masked].reshape(-1)[:: max(1, maps[masked].size // 500_000)].astype(np.float32))
         top = maps[masked].max(axis=(1, 2))
-        edges = np.unique(np.concatenate([values[:: max(1, len(values) // (BINS // 2))], _upper(values), top]))
-        edges = edges[np.linspace(0, len(edges) - 1, min(BINS - 1, len(edges))).astype(int)]
+        edges = np.unique(np.concatenate([values[:: max(1, len(values) // (SCORE_BINS // 2))], _upper(values), top]))
+        edges = edges[np.linspace(0, len(edges) - 1, min(SCORE_BINS - 1, len(edges))).astype(int)]
         for i in np.flatnonzero(masked):
             bins = np.searchsorted(edges, maps[i].ravel().astype(np.float32), side="right").reshape(maps[i].shape)
-            self.good_pixels[i] = np.bincount(bins[~masks[i]], minlength=BINS)
+            self.good_pixels[i] = np.bincount(bins[~masks[i]], minlength=SCORE_BINS)
             if masks[i].any():
-                self.bad_pixels[i] = np.bincount(bins[masks[i]], minlength=BINS)
+                self.bad_pixels[i] = np.bincount(bins[masks[i]], minlength=SCORE_BINS)
                 labels, self.regions[i] = ndimage.label(masks[i], EIGHT_NEIGHBOURS)
                 inside = labels > 0
                 weights = 1 / np.bincount(labels[inside])[labels[inside]]
-                self.overlap[i] = np.bincount(bins[inside], weights, minlength=BINS)
+                self.overlap[i] = np.bincount(bins[inside], weights, minlength=SCORE_BINS)
 
     def draw(self, repeats: int, seed: int) -> np.ndarray:
         """(repeats, metrics) of draws of N samples; NaN where a draw leaves a metric undefined."""
@@ -54,7 +54,7 @@ class Resampler:
         counts = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=repeats)
         counts, which = np.unique(counts, axis=0, return_inverse=True)  # few samples have few different draws
         # A few draws at a time stay in the processor's cache: the same figures in a half of the time, or less.
-        found = [self.metrics(counts[at : at + PORTION]) for at in range(0, len(counts), PORTION)]
+        found = [self.metrics(counts[at : at + DRAWS_CHUNK_SIZE]) for at in range(0, len(counts), DRAWS_CHUNK_SIZE)]
         return np.concatenate(found)[which.ravel()]
 
     def metrics(self, counts: np.ndarray) -> np.ndarray:
@@ -125,7 +125,7 @@ def _one_hot(ranks: np.ndarray) -> np.ndarray:
 def _upper(values: np.ndarray) -> np.ndarray:
     """Finer edges in the top 2 %, where the defects are."""
     tail = values[int(0.98 * len(values)) :]
-    return tail[:: max(1, len(tail) // (BINS // 2))]
+    return tail[:: max(1, len(tail) // (SCORE_BINS // 2))]
 
 
 def _ranking(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -111,7 +111,8 @@ class Predictions:
         folder = Path(folder)
         about = load_json(folder / "about.json")
         try:
-            table = pd.read_csv(folder / "table.csv", dtype={"sample": str, "defects": str, "verdict": str}, keep_default_na=False)
+            names = {"sample": str, "defects": str, "verdict": str}
+            table = pd.read_csv(folder / "table.csv", dtype=names, keep_default_na=False)
             table["anomalous"] = [{"True": True, "False": False}.get(str(value)) for value in table.anomalous]
             table["anomalous"] = table.anomalous.astype(object)
             maps = np.load(folder / "maps.npy", mmap_mode="r", allow_pickle=False)

@@ -12,7 +12,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from afrd.model.fusion import fuse_evidence
 
-EXCUSED = 0.5  # of the evidence that the most similar good patches raised; see docs/method.md
+EXCUSED_SHARE = 0.5  # of the evidence that the most similar good patches raised; see docs/method.md
 SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
 
 
@@ -64,7 +64,7 @@ class EvidenceTerms:
         """
         errors = torch.stack(self.scales).sum(0)
         if self.distance is not None and self.usual is not None:
-            errors = ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED * self.usual).clamp_min(0.0)
+            errors = ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED_SHARE * self.usual).clamp_min(0.0)
         if self.shares is not None:
             return Evidence(errors, self.shares, present, fused=True)
         return Evidence(errors, errors * self.plain * self.contrast, present, fused=False)

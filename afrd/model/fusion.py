@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 FUSIONS = ("attention", "mean", "max", "concat")
-LEAST = 1e-12  # weight of a light that tells nothing: where none does, all count alike
+MIN_WEIGHT = 1e-12  # weight of a light that tells nothing: where none does, all count alike
 
 
 def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str = "attention") -> tuple[Tensor, Tensor]:
@@ -36,7 +36,7 @@ def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str =
     there = present[:, :, None, None]
     evidence = evidence.masked_fill(~there, 0.0)
     if how == "attention":
-        weights = weights.clamp_min(LEAST).masked_fill(~there, 0.0)
+        weights = weights.clamp_min(MIN_WEIGHT).masked_fill(~there, 0.0)
         weights = weights / weights.sum(1, keepdim=True)
     elif how == "mean":
         weights = (there / there.sum(1, keepdim=True)).expand_as(evidence).to(evidence.dtype)
@@ -137,8 +137,8 @@ def coalition_maps(evidence: Tensor, weights: Tensor, members: Tensor, fusion: s
     flat = evidence.flatten(1)  # (L, P)
     inside = members.to(flat.dtype)
     if fusion == "attention":
-        telling = weights.flatten(1).clamp_min(LEAST)
-        found = (inside @ (telling * flat)) / (inside @ telling).clamp_min(LEAST)  # the empty set has no sum
+        telling = weights.flatten(1).clamp_min(MIN_WEIGHT)
+        found = (inside @ (telling * flat)) / (inside @ telling).clamp_min(MIN_WEIGHT)  # the empty set has no sum
     elif fusion == "mean":
         found = (inside @ flat) / inside.sum(1, keepdim=True).clamp_min(1)
     elif fusion == "max":

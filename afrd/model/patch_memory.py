@@ -21,9 +21,9 @@ from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, smooth, t
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
 
-TOGETHER = 128  # places that are looked up at a time: their distances stay in a processor's cache
-PATCHES = 4096  # remembered for each light where the memory stands alone
-REACH = 0.1  # of the mean squared distance between parts: how far what is usual of a patch holds around it
+LOOKUP_CHUNK_SIZE = 128  # places that are looked up at a time: their distances stay in a processor's cache
+MEMORY_ALONE_PATCHES = 4096  # remembered for each light where the memory stands alone
+USUAL_REACH = 0.1  # of the mean squared distance between parts: how far what is usual of a patch holds around it
 
 
 class PatchBank(nn.Module):
@@ -86,7 +86,7 @@ class PatchBank(nn.Module):
             for light, (patches, error) in enumerate(zip(self.patches.float(), torch.cat(errors, 1), strict=True)):
                 distance = torch.cdist(patches, patches).masked_fill_(own, torch.inf).amin(-1)
                 self.usual[light] = (error * distance).sqrt()
-                self.reach[light] = REACH * distance.square().mean().clamp_min(1e-6)
+                self.reach[light] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Looks every place up: (B, L, C, h, w) per scale.
@@ -101,7 +101,7 @@ class PatchBank(nn.Module):
         # -d^2 / reach without the term that is the same for all patches, in one matrix product
         towards = (2 * known.mT / self.reach[:, None, None]).contiguous()
         shift = -known.square().sum(-1) / self.reach[:, None]
-        found = [self._look_up(part, known, towards, shift[:, None]) for part in places.split(TOGETHER, 1)]
+        found = [self._look_up(part, known, towards, shift[:, None]) for part in places.split(LOOKUP_CHUNK_SIZE, 1)]
         grid = (-1, *features[0].shape[-2:])
         distance, usual = (torch.cat(part, 1).unflatten(1, grid).transpose(0, 1) for part in zip(*found, strict=True))
         return distance, usual
@@ -134,7 +134,7 @@ class PatchMemory(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.bank = PatchBank(len(config.lights), sum(config.channels), PATCHES)
+        self.bank = PatchBank(len(config.lights), sum(config.channels), MEMORY_ALONE_PATCHES)
 
     @torch.no_grad()
     def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> None:

@@ -14,7 +14,7 @@ from afrd.model.evidence import Evidence, joined
 from afrd.model.inputs import Inputs
 from afrd.runs.feature_store import Features
 
-BATCH = 8  # samples at a time when maps are made
+MAPS_BATCH_SIZE = 8  # samples at a time when maps are made
 HELD_OUT = 5  # without a validation split every fifth training sample is kept for the threshold
 
 
@@ -44,8 +44,8 @@ def evidence_of(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:
     """Evidence of the samples at `index`, a few at a time, with the lights that are `present` (1, L)."""
-    for start in range(0, len(index), BATCH):
-        yield model.evidence(*stored_inputs(features, index[start : start + BATCH], positions, present))
+    for start in range(0, len(index), MAPS_BATCH_SIZE):
+        yield model.evidence(*stored_inputs(features, index[start : start + MAPS_BATCH_SIZE], positions, present))
 
 
 def calibrate(

@@ -20,12 +20,12 @@ from afrd.model.device import pick_device
 from afrd.model.evidence import Evidence, Maps, joined, to_maps
 from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.teacher import Teacher, load_teacher
-from afrd.runs.calibration import BATCH, calibrate, calibration_index, evidence_of, stored_inputs
+from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index, evidence_of, stored_inputs
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.run_folder import FitConfig, read_config
 from afrd.runs.tensors import load_tensors
 
-KEPT = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
+MAX_CACHED_SPLITS = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,7 +268,7 @@ class Run:
                     progress(sum(len(p.errors) for p in parts), len(features))
             self._evidence[key] = joined(parts)
         self._evidence.move_to_end(key)
-        while len(self._evidence) > KEPT:
+        while len(self._evidence) > MAX_CACHED_SPLITS:
             self._evidence.popitem(last=False)
         return self._evidence[key]
 
@@ -297,8 +297,8 @@ class Run:
         """Anomaly maps (N, H, W) and scores (N,) under these lights."""
         maps = np.empty((len(evidence.errors), *size), np.float32)
         scores = np.empty(len(maps))
-        for start in range(0, len(maps), BATCH):
-            rows = slice(start, start + BATCH)
+        for start in range(0, len(maps), MAPS_BATCH_SIZE):
+            rows = slice(start, start + MAPS_BATCH_SIZE)
             found = self._maps(self._rows(evidence, lights, rows), size, fusion)
             maps[rows], scores[rows] = found.anomaly_map.cpu().numpy(), found.score.cpu().numpy()
         return maps, scores

@@ -12,7 +12,7 @@ import torch
 from afrd.data.dataset import MultiLightDataset, parse_lights
 from afrd.metrics.threshold import Threshold
 from afrd.model.evidence import Evidence, resize, to_maps
-from afrd.runs.calibration import BATCH
+from afrd.runs.calibration import MAPS_BATCH_SIZE
 from afrd.runs.run import Run
 
 
@@ -57,8 +57,8 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     errors, weights = found.errors if found.fused else found.errors[:, rows], found.weights[:, rows]
     present = torch.ones(1, len(used), dtype=torch.bool, device=errors.device)
     values = np.empty(len(errors))
-    for start in range(0, len(values), BATCH):
-        some = slice(start, start + BATCH)
+    for start in range(0, len(values), MAPS_BATCH_SIZE):
+        some = slice(start, start + MAPS_BATCH_SIZE)
         part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1), found.fused)
         values[some] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
     return Scores(values, run.threshold(used))
@@ -80,7 +80,8 @@ def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) ->
     if run.model.config.target == "fused" or len(used) < 2:
         return pd.DataFrame(index=range(len(dataset)))
     errors = run.evidence(dataset).errors[:, [run.lights.index(light) for light in used]]  # (N, L, h, w)
-    peaks = [resize(part, dataset.image_size).clamp_min(0).amax((2, 3)) for part in errors.split(BATCH)]  # (B, L)
+    batches = errors.split(MAPS_BATCH_SIZE)
+    peaks = [resize(batch, dataset.image_size).clamp_min(0).amax((2, 3)) for batch in batches]  # (B, L)
     thresholds = [run.threshold([light]) for light in used]
     units = np.array([found.value if found else 1.0 for found in thresholds])
     values = np.concatenate([part.cpu().numpy() for part in peaks]) if peaks else np.empty((0, len(used)))

@@ -23,7 +23,7 @@ from afrd.files import load_json, save_json
 
 FORMAT = 1
 LONGEST, TAGS, LONGEST_TAG = 2000, 12, 40  # characters of a note, tags of a sample, characters of a tag
-LARGEST = 8_000_000  # bytes of a file that is read: more than any number of people write
+MAX_NOTES_BYTES = 8_000_000  # bytes of a file that is read: more than any number of people write
 TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 PATIENCE = 10.0  # seconds to wait for somebody else's writing
 
@@ -103,8 +103,8 @@ class Notes:
         if not self.path.is_file():
             return {}
         try:
-            if self.path.stat().st_size > LARGEST:
-                raise ValueError(f"it is larger than {LARGEST // 1_000_000} MB")
+            if self.path.stat().st_size > MAX_NOTES_BYTES:
+                raise ValueError(f"it is larger than {MAX_NOTES_BYTES // 1_000_000} MB")
             content = load_json(self.path)
             if content["format"] != FORMAT:
                 raise ValueError(f"format {content['format']} is not {FORMAT}")

@@ -1,12 +1,12 @@
 from .attention_drift import drift, sentence
 from .place import searched, similar_places, why
 from .score import around
-from .shapley import MOST
+from .shapley import MAX_EXACT_LIGHTS
 from .visibility import KINDS, NEAR, VISIBLE, measure
 
 __all__ = [
     "KINDS",
-    "MOST",
+    "MAX_EXACT_LIGHTS",
     "NEAR",
     "VISIBLE",
     "around",

@@ -20,8 +20,8 @@ from afrd.model.patch_memory import PatchMemory, embed
 from afrd.runs.run import Run
 
 NEIGHBOURS = 3
-SEARCHED = 64  # training samples that are searched, evenly spaced in a larger set
-CHUNK = 8  # of them at a time
+MAX_SEARCHED_SAMPLES = 64  # training samples that are searched, evenly spaced in a larger set
+SEARCH_CHUNK_SIZE = 8  # of them at a time
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def similar_places(
         run: tells the teacher and the lights.
         sample, place, lights, inputs: see `why`.
         train: the split of good parts; its teacher features are computed where the store has none. Of a split with more
-            than `SEARCHED` samples, evenly spaced ones are searched.
+            than `MAX_SEARCHED_SAMPLES` samples, evenly spaced ones are searched.
         itself: the sample's own index in `train`, if it is one of them: it is not its own neighbour.
 
     Raises:
@@ -169,8 +169,8 @@ def similar_places(
     for light in used:
         wanted = embed([f[:, [run.lights.index(light)]] for f in features])[0, 0, asked]  # (C,)
         patches, cells = [], []  # the nearest of every training sample
-        for start in range(0, len(index), CHUNK):
-            batch = stored.batch(index[start : start + CHUNK], [stored.lights.index(light)])
+        for start in range(0, len(index), SEARCH_CHUNK_SIZE):
+            batch = stored.batch(index[start : start + SEARCH_CHUNK_SIZE], [stored.lights.index(light)])
             there = embed([f.to(run.device).float() for f in batch])[:, 0]  # (chunk, places, C)
             cell = (there - wanted).square().sum(-1).argmin(1)
             cells += cell.tolist()
@@ -181,7 +181,7 @@ def similar_places(
 
 def searched(count: int) -> range:
     """Which of `count` training samples `similar_places` looks at."""
-    return range(0, count, max(1, -(-count // SEARCHED)))
+    return range(0, count, max(1, -(-count // MAX_SEARCHED_SAMPLES)))
 
 
 def _nearest(

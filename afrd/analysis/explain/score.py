@@ -18,22 +18,22 @@ import torch
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from afrd.analysis.explain.shapley import MOST, coalitions, shapley
+from afrd.analysis.explain.shapley import MAX_EXACT_LIGHTS, coalitions, shapley
 from afrd.data.dataset import MultiLightDataset, Sample, parse_lights
 from afrd.model.evidence import light_by_light, to_maps
 from afrd.model.fusion import coalition_maps
 from afrd.model.inputs import read_pictures
-from afrd.runs.calibration import BATCH
+from afrd.runs.calibration import MAPS_BATCH_SIZE
 from afrd.runs.feature_store import Progress
 from afrd.runs.run import Run
 
 METHODS = ("integrated gradients", "occlusion", "ablation")
 BASELINES = ("blurred", "black")
-CANDIDATES = 60  # good samples among which the most alike one is looked for
+MAX_BASELINE_CANDIDATES = 60  # good samples among which the most alike one is looked for
 RADIUS = 1 / 16  # of a clicked region, as a part of the picture's longer side
-WINDOW = 1 / 6  # of occlusion and ablation, likewise
+OCCLUSION_WINDOW = 1 / 6  # of occlusion and ablation, likewise
 SAMPLED_ORDERS = 100  # of the lights, where all sets are too many
-STEPS = 16  # of integrated gradients
+GRADIENT_STEPS = 16  # of integrated gradients
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +107,8 @@ def lights(
     over a region. An absent light is hidden from the run, as it is when a user switches it off. No light at all is
     worth `empty`; another number there shifts all values by the same.
 
-    Up to `MOST` lights all 2^L sets are fused at once and weighted exactly; Captum's `ShapleyValues` gives the same
-    numbers by walking through all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws orders.
+    Up to `MAX_EXACT_LIGHTS` lights all 2^L sets are fused at once and weighted exactly; Captum's `ShapleyValues` gives
+    the same numbers by walking through all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws orders.
 
     Args:
         run: of any target.
@@ -128,7 +128,7 @@ def lights(
     everything = np.ones((1, count), bool)
     score = float(value(everything)[0])
     alone, without = value(np.eye(count, dtype=bool)), score - value(~np.eye(count, dtype=bool))
-    exact = count <= MOST
+    exact = count <= MAX_EXACT_LIGHTS
     worth = shapley(value(coalitions(count))) if exact else _sampled(value, count)
     return LightAttribution(used, score, empty, worth, alone, without, exact)
 
@@ -155,8 +155,8 @@ def _value_of_sets(
         present[:, positions] = torch.from_numpy(members).to(run.device)
         values = np.full(len(members), empty)
         some = np.flatnonzero(members.any(1))
-        for start in range(0, len(some), BATCH):
-            rows = some[start : start + BATCH]
+        for start in range(0, len(some), MAPS_BATCH_SIZE):
+            rows = some[start : start + MAPS_BATCH_SIZE]
             batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
             there = contrast.expand(len(rows), *contrast.shape[1:])
             maps = to_maps(run.model.evidence(batch, there, present[rows]), size, fusion).anomaly_map
@@ -187,8 +187,8 @@ def _sampled(value: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarra
 def alike(sample: Sample, good: MultiLightDataset) -> Sample:
     """The good sample whose pictures differ least from these, by their mean square over all lights.
 
-    Looked for among at most `CANDIDATES` samples, evenly spread over the split. It is the best stand-in for a part
-    without its defect where parts lie alike; where they do not, all else that differs is attributed too.
+    Searched among at most `MAX_BASELINE_CANDIDATES` samples, evenly spread over the split. It is the best substitute for
+    a part without its defect where parts lie alike; where they do not, all else that differs is attributed too.
 
     Args:
         sample: as it is.
@@ -198,7 +198,7 @@ def alike(sample: Sample, good: MultiLightDataset) -> Sample:
         ValueError: the lights or the sizes of the pictures differ, or a file cannot be read.
     """
     pictures = good.select(sample.lights)
-    places = np.unique(np.linspace(0, len(good) - 1, min(CANDIDATES, len(good))).round().astype(int))
+    places = np.unique(np.linspace(0, len(good) - 1, min(MAX_BASELINE_CANDIDATES, len(good))).round().astype(int))
     best, least = None, float("inf")
     for i in places:
         other = pictures[int(i)]
@@ -222,7 +222,7 @@ def pixels(
     region: np.ndarray | None = None,
     lights: str | Sequence[str | int] | None = None,
     of: Sequence[str] | None = None,
-    steps: int = STEPS,
+    steps: int = GRADIENT_STEPS,
     progress: Progress | None = None,
 ) -> PixelAttribution:
     """Which pixels of which picture made the score, by Captum, through the frozen teacher.
@@ -325,7 +325,7 @@ def _windows(
     from captum.attr import FeatureAblation, Occlusion
 
     height, width = images.shape[-2:]
-    side = min(max(2, round(WINDOW * max(height, width))), height, width)
+    side = min(max(2, round(OCCLUSION_WINDOW * max(height, width))), height, width)
     step = max(1, side // 2)
     squares = torch.arange(height)[:, None] // side * -(-width // side) + torch.arange(width) // side  # (H, W)
     slid = (1 + -(-(height - side) // step)) * (1 + -(-(width - side) // step))

@@ -6,7 +6,7 @@ from math import factorial
 
 import numpy as np
 
-MOST = 10  # lights of which all 2^L sets are looked at
+MAX_EXACT_LIGHTS = 10  # lights of which all 2^L sets are looked at
 
 
 def coalitions(lights: int) -> np.ndarray:

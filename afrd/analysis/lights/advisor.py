@@ -38,8 +38,8 @@ from afrd.metrics.ranking import METRIC_NAMES, METRICS
 
 DELTA = 0.05  # of a metric, what a rig may lose: one more anomalous part of twenty
 LEVEL = 0.95
-FEW = 5  # samples of a defect type, below which nothing is said about it
-STEPS = 16  # budgets that are looked at, at most
+MIN_DEFECT_SAMPLES = 5  # samples of a defect type, below which nothing is said about it
+MAX_BUDGETS = 16  # budgets that are looked at, at most
 
 
 def advise(
@@ -185,8 +185,8 @@ def _levels(cost: np.ndarray) -> np.ndarray:
     """Budgets below the cost of all lights, the dearest first."""
     levels = np.unique(np.round(cost, 9))[::-1]
     levels = levels[levels < cost[-1] - 1e-9]
-    if len(levels) > STEPS:
-        levels = levels[np.unique(np.linspace(0, len(levels) - 1, STEPS).round().astype(int))]
+    if len(levels) > MAX_BUDGETS:
+        levels = levels[np.unique(np.linspace(0, len(levels) - 1, MAX_BUDGETS).round().astype(int))]
     return levels
 
 
@@ -232,7 +232,7 @@ def _defects(
         )  # (K, R, 2)
         judged = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
         low, high = interval(_mean(np.array(judged))[None], LEVEL, axis=1)
-        few, many = bad.sum() < FEW, bad.sum() >= FEW_SAMPLES
+        few, many = bad.sum() < MIN_DEFECT_SAMPLES, bad.sum() >= FEW_SAMPLES
         rows[kind] = {
             "samples": int(bad.sum()),
             "all_lights": exact[survey.whole],

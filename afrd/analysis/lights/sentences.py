@@ -21,7 +21,7 @@ NEEDED, NOT_MISSED = "needed", "not missed"  # of a light
 KEPT, LOST = "kept", "lost"  # of a defect type
 FEW_SAMPLES = 8  # good or anomalous ones, below which no rig is called enough
 UNIT, COST = "lights", "cost"  # what costs are counted in: where all are 1, and where nobody named a unit
-SHOWN = 3  # of many sentences of one kind
+MAX_SENTENCES_OF_A_KIND = 3  # of many sentences of one kind
 
 
 def answer(survey: Survey, advice: Advice) -> str:
@@ -108,7 +108,7 @@ def _about_defects(advice: Advice) -> list[str]:
     said = []
     rows: dict[str, Any] = {str(row.Index): row for row in advice.defects.itertuples()}
     lost = [(advice.without[light][kind], light, kind) for kind, row in rows.items() for light in row.lost_without]
-    for change, light, kind in sorted(lost)[:SHOWN]:
+    for change, light, kind in sorted(lost)[:MAX_SENTENCES_OF_A_KIND]:
         said.append(
             f"Without {light} you lose {kind}: their image AUROC falls from {rows[kind].all_lights:.2f} to "
             f"{rows[kind].all_lights + change:.2f} ({rows[kind].samples} samples)."

@@ -18,9 +18,9 @@ from afrd.model.evidence import light_by_light
 from afrd.model.fusion import coalition_maps
 from afrd.runs.run import Run
 
-ROOM = 256 * 2**20  # bytes of maps that are held at once
-ORDERS = 24  # orders of the lights from which Shapley values are estimated where all sets are too many
-KEPT = 5  # sets of each size that a search keeps
+MAX_MAP_BYTES = 256 * 2**20  # bytes of maps that are held at once
+SAMPLED_LIGHT_ORDERS = 24  # orders of the lights from which Shapley values are estimated where all sets are too many
+SETS_KEPT_PER_SIZE = 5  # sets of each size that a search keeps
 Report = Callable[[str, int, int], None]  # what is counted, done, in all; what it raises ends the work
 
 
@@ -85,7 +85,7 @@ class Look:
 
         found = search(lights, quality)
         walked = []
-        for order in orders(lights, ORDERS):
+        for order in orders(lights, SAMPLED_LIGHT_ORDERS):
             grown = prefixes(order)
             look(grown)
             gains = np.diff([self.empty(), *(self.seen[s][1] for s in grown)], axis=0)  # (L, M), in this order
@@ -94,7 +94,7 @@ class Look:
         kept = {*single, *but_one, (1 << lights) - 1}
         for size in range(2, lights - 1):
             same = sorted((s for s in found if s.bit_count() == size), key=lambda s: (-found[s], s))
-            kept |= set(same[:KEPT])
+            kept |= set(same[:SETS_KEPT_PER_SIZE])
         members = np.array([[s >> light & 1 for light in range(lights)] for s in kept], bool)
         return members, len(self.seen), np.array(walked)
 
@@ -137,7 +137,7 @@ class Look:
                 yield [self.run.evaluate(self.dataset, self._named(row)).maps[self.wanted]]
             return
         size, fusion = self.dataset.image_size, self.run.model.config.fusion
-        step = max(1, ROOM // (4 * self.masks.size))
+        step = max(1, MAX_MAP_BYTES // (4 * self.masks.size))
         for start in range(0, len(members), step):
             rows = torch.from_numpy(members[start : start + step]).to(self.run.device)
             maps = np.empty((len(rows), *self.masks.shape), np.float32)

@@ -5,7 +5,8 @@ found.table()                              # a row a set
 found.shapley("image_auroc")               # a row a light
 redundancy(found)                          # rank correlations of the lights, clustered
 
-Beyond `MOST` lights the sets are searched for instead; docs/lights.md says how, and what the figures mean. What follows
+Beyond `MAX_EXACT_LIGHTS` lights the sets are searched for instead; docs/lights.md says how, and what the figures mean.
+What follows
 from them, `afrd.analysis.lights.advisor` says.
 """
 
@@ -24,7 +25,7 @@ import torch
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from afrd.analysis.explain.shapley import MOST, coalitions, shapley
+from afrd.analysis.explain.shapley import MAX_EXACT_LIGHTS, coalitions, shapley
 from afrd.analysis.lights.subsets import Look, Report
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.bootstrap import interval
@@ -192,7 +193,7 @@ def survey(
     report: Report | None = None,
     repeats: int = REPEATS,
 ) -> Survey:
-    """Looks at every set of the run's lights, or beyond `MOST` lights searches for the best ones of each size.
+    """Evaluates every set of the run's lights; beyond `MAX_EXACT_LIGHTS` lights it searches the best ones of each size.
 
     What was found is kept in the run folder and read from there the next time, as long as the weights, the pictures,
     the masks and the labels are what they were.
@@ -200,7 +201,7 @@ def survey(
     Args:
         run: with at least two lights.
         dataset: a split with good and anomalous samples.
-        metric: what a search looks for (one of `METRICS`); of no importance up to `MOST` lights.
+        metric: what a search looks for (one of `METRICS`); of no importance up to `MAX_EXACT_LIGHTS` lights.
         report: called with (what is counted, done, in all); what it raises ends the work, and nothing is kept.
         repeats: bootstrap draws.
 
@@ -212,7 +213,7 @@ def survey(
     if kept is not None and kept.draws.shape[1] >= repeats:
         return kept
     look = Look(run, dataset, wanted, repeats, report or (lambda *_: None))
-    if len(run.lights) <= MOST:
+    if len(run.lights) <= MAX_EXACT_LIGHTS:
         members, searched, walks = coalitions(len(run.lights))[1:], 0, np.empty((0, len(run.lights), len(METRICS)))
     else:
         members, searched, walks = look.search(metric)
@@ -273,7 +274,7 @@ def _wanted(run: Run, dataset: MultiLightDataset, metric: str) -> np.ndarray:
 
 
 def _file(run: Run, dataset: MultiLightDataset, metric: str) -> Path:
-    found_for = f"-{metric}" if len(run.lights) > MOST else ""
+    found_for = f"-{metric}" if len(run.lights) > MAX_EXACT_LIGHTS else ""
     return run.folder / "lights" / f"{dataset.split}{found_for}.safetensors"
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
 
 TEMPLATES = Path(__file__).with_name("templates")
-MOST = 200  # samples of a report: about 15 MB
+MAX_REPORT_SAMPLES = 200  # samples of a report: about 15 MB
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula at the beginning of a text
 EXPLAINED = (
     "Scores are in units of each method's own threshold, so 1 is the threshold that promises its rate of false alarms; "
@@ -107,10 +107,12 @@ def report(
         light: whose picture lies under the maps; the light box or the last light by default.
 
     Raises:
-        ValueError: more than `MOST` samples, or a picture that cannot be read.
+        ValueError: more than `MAX_REPORT_SAMPLES` samples, or a picture that cannot be read.
     """
-    if len(rows) > MOST:
-        raise ValueError(f"a report holds at most {MOST} samples, and these are {len(rows)}; filter the table first")
+    if len(rows) > MAX_REPORT_SAMPLES:
+        raise ValueError(
+            f"a report holds at most {MAX_REPORT_SAMPLES} samples, and these are {len(rows)}; filter the table first"
+        )
     cards = [card(found, row, dataset, judged, notes, at, light) for row in rows]
     frame = found.frame(at, rows, notes).drop(columns="note")
     shown = frame.loc[:, :"tags"]

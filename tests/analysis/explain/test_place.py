@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 
 import afrd
-from afrd.analysis.explain.place import SEARCHED, searched, similar_places, why
+from afrd.analysis.explain.place import MAX_SEARCHED_SAMPLES, searched, similar_places, why
 from afrd.data.dataset import Category, Sample
-from afrd.model.evidence import EXCUSED, resize, smooth
+from afrd.model.evidence import EXCUSED_SHARE, resize, smooth
 from afrd.runs.run import Run, load_run
 
 PLACE = (41, 22)
@@ -67,7 +67,7 @@ def test_with_a_memory_the_scales_are_weighed_by_the_distance_to_good_parts(run:
         assert reason.distance == pytest.approx(float(distance[light]), rel=1e-5)
         assert reason.usual == pytest.approx(float(usual[light]), rel=1e-5)
         # the root is taken before the map is enlarged
-        expected = max(0.0, (sum(reason.scales) * reason.distance) ** 0.5 - EXCUSED * reason.usual)
+        expected = max(0.0, (sum(reason.scales) * reason.distance) ** 0.5 - EXCUSED_SHARE * reason.usual)
         assert expected == pytest.approx(reason.error, rel=0.05)
 
 
@@ -151,8 +151,8 @@ def test_a_training_sample_is_not_its_own_neighbour(run: Run, data: Category):
 
 def test_a_large_training_set_is_searched_at_even_distances():
     assert list(searched(5)) == [0, 1, 2, 3, 4]
-    assert len(searched(SEARCHED)) == SEARCHED
-    assert len(searched(1000)) <= SEARCHED and searched(1000)[-1] > 900
+    assert len(searched(MAX_SEARCHED_SAMPLES)) == MAX_SEARCHED_SAMPLES
+    assert len(searched(1000)) <= MAX_SEARCHED_SAMPLES and searched(1000)[-1] > 900
 
 
 def test_what_cannot_be_answered_is_one_sentence(run: Run, sample: Sample, data: Category):

@@ -91,7 +91,7 @@ def test_another_worth_of_no_light_shifts_all_values_alike(run, data):
 
 def test_too_many_lights_are_sampled_in_random_orders_and_still_sum_to_the_score(run, data, monkeypatch):
     exact = explain.lights(run, data["test_public"], 1)
-    monkeypatch.setattr(explain, "MOST", 5)
+    monkeypatch.setattr(explain, "MAX_EXACT_LIGHTS", 5)
     found = explain.lights(run, data["test_public"], 1)
     assert not found.exact and found.score == exact.score
     assert found.shapley.sum() == pytest.approx(found.score, abs=1e-5)
@@ -145,7 +145,7 @@ def test_gradients_are_those_of_small_steps(run, data):
 @pytest.mark.parametrize("kind", ["lights", "fused", "memory"])
 @pytest.mark.parametrize("method", ["occlusion", "ablation"])
 def test_a_replaced_window_is_worth_what_the_score_loses(runs, data, kind: str, method: str, monkeypatch):
-    monkeypatch.setattr(explain, "WINDOW", 1 / 2)
+    monkeypatch.setattr(explain, "OCCLUSION_WINDOW", 1 / 2)
     run, sample = runs[kind], data["test_public"][1].select(["top", "left", "box"])
     region = around((40, 24), (64, 64), 9)
     found = pixels(run, sample, method, "black", region, lights="top,left,box", of=["left"])

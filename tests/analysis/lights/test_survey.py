@@ -209,7 +209,7 @@ def test_too_many_lights_are_searched_and_it_says_so(run_and_test, tmp_path: Pat
     run, dataset = run_and_test
     whole = survey(run, dataset, repeats=20)
     folder = shutil.copytree(run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("lights"))
-    monkeypatch.setattr("afrd.analysis.lights.survey.MOST", 5)
+    monkeypatch.setattr("afrd.analysis.lights.survey.MAX_EXACT_LIGHTS", 5)
     found = survey(afrd.load_run(folder, "cpu"), dataset, "aupro", repeats=20)
     assert 0 < found.searched <= 63 and len(found) <= found.searched
     m = METRICS.index("aupro")

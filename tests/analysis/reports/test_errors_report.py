@@ -18,7 +18,7 @@ import afrd
 from afrd.analysis.comparison.methods import methods_of
 from afrd.analysis.errors import table as errors
 from afrd.analysis.errors.notes import Note
-from afrd.analysis.reports.errors import MOST, card, card_html, csv, report
+from afrd.analysis.reports.errors import MAX_REPORT_SAMPLES, card, card_html, csv, report
 
 EVIL = "<script>alert('x')</script> & \"quotes\""
 
@@ -141,7 +141,7 @@ def test_without_a_threshold_or_truth_a_card_claims_nothing(scene):
 
 def test_a_report_of_too_many_samples_is_refused_and_of_none_says_so(scene):
     found, dataset, judged = scene
-    with pytest.raises(ValueError, match=f"a report holds at most {MOST} samples, and these are 201; filter the table"):
+    with pytest.raises(ValueError, match=f"at most {MAX_REPORT_SAMPLES} samples, and these are 201; filter the table"):
         report(found, [0] * 201, dataset, judged)
     assert "No sample fits." in report(found, [], dataset, judged)
 
