@@ -2,7 +2,7 @@
 
 queue = TrainingQueue("runs")
 job = queue.add(Order("data/candies", "Praline", "Praline/night", lights=("top", "box")))
-queue.job(job.number)      # how far it is
+queue.job(job.number)      # its state and progress
 queue.cancel(job.number)   # leaves its checkpoint; queue.resume(job.number) goes on from there
 """
 
@@ -67,7 +67,7 @@ class TrainingJob:
         note: a sentence: what it is doing or waiting for, how to go on, why it failed.
         step, steps: training steps done and in all; `steps` is 0 where there are none or they are not known yet.
         seconds_left: of the training steps, None while it is not known.
-        stopping: it was asked to stop and will do so after the present step.
+        stopping: it was cancelled and stops after the current step.
     """
 
     number: int
@@ -105,7 +105,7 @@ class TrainingQueue:
 
     @property
     def version(self) -> int:
-        """Another number whenever anything about the jobs has changed."""
+        """A number that increases with every change of a job."""
         with self._lock:
             self._update_notes()
             return self._version
@@ -132,7 +132,7 @@ class TrainingQueue:
         return 1 + sum(job.number < number and job.state == WAITING for job in self.jobs())
 
     def history(self, number: int) -> pd.DataFrame:
-        """A job's losses as far as they were seen here: columns step (from 1), epoch (from 0), loss."""
+        """A job's losses, of the steps that ran in this process: columns step (from 1), epoch (from 0), loss."""
         import pandas as pd
 
         with self._lock:
@@ -160,7 +160,7 @@ class TrainingQueue:
         return job
 
     def cancel(self, number: int) -> None:
-        """Stops a running job after its present step, and takes a waiting one out of the queue."""
+        """Stops a running job after its current step, and takes a waiting one out of the queue."""
         with self._lock:
             job = self._jobs.get(number)
             if job is not None and job.state == WAITING:
@@ -247,7 +247,7 @@ class TrainingQueue:
         return state, note
 
     def _fit(self, job: TrainingJob) -> None:
-        """Trains, keeps the job's progress up to date, and reads the test split for a first look without waiting."""
+        """Trains, keeps the job's progress up to date, and stores the test split's features for the page."""
 
         number, order = job.number, job.order
         last_update = 0.0

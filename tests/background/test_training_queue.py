@@ -38,11 +38,6 @@ def wait(queue: TrainingQueue, seconds: float = 120) -> list[TrainingJob]:
     return wait_until(lambda: not queue.busy and queue.jobs(), seconds)
 
 
-def begun(queue: TrainingQueue, number: int) -> bool:
-    job = queue.job(number)
-    return job is not None and job.step > 0
-
-
 def test_two_trainings_run_one_after_the_other_and_become_runs(queue: TrainingQueue, order: Order):
     first = queue.add(order)
     second = queue.add(Order(order.root, "Praline", "Praline/other", ("top",), size=64, epochs=3, seed=4))
@@ -91,8 +86,8 @@ def test_a_cancelled_training_says_how_to_go_on_and_ends_with_the_same_weights(
     afrd.fit(
         afrd.open_dataset(order.root, "Praline"), "top,box", tmp_path / "w", size=64, epochs=25, show_progress=False
     )
-    expected, found = (load_file(f / "model.safetensors") for f in (tmp_path / "w", job.folder))
-    assert all((expected[name] == found[name]).all() for name in expected)
+    expected, resumed = (load_file(f / "model.safetensors") for f in (tmp_path / "w", job.folder))
+    assert all((expected[name] == resumed[name]).all() for name in expected)
 
 
 def test_a_training_that_is_stopped_before_a_checkpoint_leaves_nothing(

@@ -47,8 +47,8 @@ def test_their_figures_are_those_of_the_readme(prepared: Path):
     assert sorted(name for _, name, *_ in claimed) == NAMES
     for label, name, *figures in claimed:
         run = afrd.load_run(prepared / "runs" / CATEGORY / name)
-        found = run.evaluate(data["test_public"]).metrics()
-        measured = [found[metric] for metric in ("image_auroc", "pixel_ap", "aupro")]
+        metrics = run.evaluate(data["test_public"]).metrics()
+        measured = [metrics[metric] for metric in ("image_auroc", "pixel_ap", "aupro")]
         # other processors round otherwise, in the rendering as well
         assert measured == pytest.approx([float(figure) for figure in figures], abs=0.015), label
 
