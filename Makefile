@@ -12,7 +12,7 @@ install: .venv/installed
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks]"
 	@touch $@
 
 demo: install
@@ -26,6 +26,8 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy afrd app.py
 	$(BIN)/lint-imports --no-cache
+	@if command -v node >/dev/null; then for f in $$(find afrd/page -name '*.js'); do node --check $$f || exit 1; done; \
+	else echo "node is not installed: the page's scripts were not checked"; fi
 
 lab: install
 	$(BIN)/jupyter lab notebooks/01_light_and_defects.ipynb

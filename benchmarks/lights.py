@@ -22,9 +22,10 @@ import torch
 import afrd
 from afrd.analysis.explain import score as explain
 from afrd.analysis.explain.shapley import coalitions
-from afrd.analysis.lights.advisor import DELTA, advise, aurocs
+from afrd.analysis.lights.advisor import DELTA, advise
 from afrd.analysis.lights.subsets import drawn_halves
 from afrd.analysis.lights.survey import Survey, redundancy, survey
+from afrd.metrics.bootstrap import drawn_image_auroc
 from afrd.metrics.ranking import METRICS
 
 RIGS = [  # shares of the defects that each light alone shows

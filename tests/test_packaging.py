@@ -22,7 +22,7 @@ def test_conda_installs_the_same_package_from_pyproject():
     (pip,) = (d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
     # Nothing but Python comes from conda; all else is what pyproject.toml and constraints.txt say.
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
-    assert pip == ["--constraint constraints.txt", "--editable .[dev]"]
+    assert pip == ["--constraint constraints.txt", "--editable .[dev,notebooks]"]
 
 
 def test_a_space_installs_what_pyproject_asks_for_and_starts_the_page():

@@ -1,3 +1,4 @@
+from . import dataset
 from .dataset import (
     EYECANDIES_LIGHTS,
     MultiLightDataset,
@@ -18,6 +19,7 @@ __all__ = [
     "Sample",
     "Upload",
     "added",
+    "dataset",
     "decode",
     "list_categories",
     "open_dataset",

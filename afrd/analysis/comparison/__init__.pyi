@@ -1,3 +1,4 @@
+from . import differences
 from .differences import (
     beaten_by,
     by_defect,
@@ -15,6 +16,7 @@ __all__ = [
     "beaten_by",
     "by_defect",
     "curves",
+    "differences",
     "methods_of",
     "reference_of",
     "split_scores",

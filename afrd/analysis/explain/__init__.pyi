@@ -1,3 +1,4 @@
+from . import score
 from .attention_drift import drift, sentence
 from .place import searched, similar_places, why
 from .score import around
@@ -12,6 +13,7 @@ __all__ = [
     "around",
     "drift",
     "measure",
+    "score",
     "searched",
     "sentence",
     "similar_places",

@@ -108,7 +108,8 @@ def lights(
     worth `empty`; another number there shifts all values by the same.
 
     Up to `MAX_EXACT_LIGHTS` lights all 2^L sets are fused at once and weighted exactly; Captum's `ShapleyValues` gives
-    the same numbers by walking through all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws orders.
+    the same numbers by walking through all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws
+    orders.
 
     Args:
         run: of any target.
@@ -187,8 +188,8 @@ def _sampled(value: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarra
 def alike(sample: Sample, good: MultiLightDataset) -> Sample:
     """The good sample whose pictures differ least from these, by their mean square over all lights.
 
-    Searched among at most `MAX_BASELINE_CANDIDATES` samples, evenly spread over the split. It is the best substitute for
-    a part without its defect where parts lie alike; where they do not, all else that differs is attributed too.
+    Searched among at most `MAX_BASELINE_CANDIDATES` samples, evenly spread over the split. It is the best substitute
+    for a part without its defect where parts lie alike; where they do not, all else that differs is attributed too.
 
     Args:
         sample: as it is.

@@ -1,5 +1,16 @@
+from . import survey
 from .advisor import DELTA, advise, checked_costs, checked_delta
 from .sentences import UNIT
 from .survey import load_survey, redundancy, with_truth
 
-__all__ = ["DELTA", "UNIT", "advise", "checked_costs", "checked_delta", "load_survey", "redundancy", "with_truth"]
+__all__ = [
+    "DELTA",
+    "UNIT",
+    "advise",
+    "checked_costs",
+    "checked_delta",
+    "load_survey",
+    "redundancy",
+    "survey",
+    "with_truth",
+]
