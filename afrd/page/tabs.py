@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 import afrd.figures
-from afrd.page import demo_panel as progress
+from afrd.page import demo_panel
 from afrd.page.about import about_tab
 from afrd.page.common import link as links
 from afrd.page.common.library import Library
 from afrd.page.common.link import from_query
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.selection import FIRST_TAB, Choice
+from afrd.page.common.selection import FIRST_TAB, Selection
+from afrd.page.common.session import PageSession
 from afrd.page.compare import tab as compare
 from afrd.page.errors import tab as errors
 from afrd.page.explore import tab as explore
@@ -49,14 +50,28 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None,
         )
         steps = preparation.steps() if preparation is not None else []
         with gr.Column(visible=preparation is not None, elem_id="preparation") as panel:
-            summary = gr.HTML(progress.summary(steps))
+            summary = gr.HTML(demo_panel.summary(steps))
             with gr.Accordion("All steps", open=False):
-                listing = gr.HTML(progress.listing(steps))
-        frame = explore.Frame(links.address(), links.notice(), gr.State(Choice()), gr.State([]), gr.State(0.0))
+                listing = gr.HTML(demo_panel.listing(steps))
+        components = explore.PageComponents(
+            session=gr.State(PageSession()),
+            address=links.address(),
+            notice=links.notice(),
+            arrived=gr.State(Selection()),
+            known=gr.State([]),
+            news=gr.State(0.0),
+        )
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Explore", id=FIRST_TAB) as first:
-                parts = explore.explore_tab(first, library, shades["script"], frame)
-            open_in_explore = OpenInExplore(library, tabs, parts.choice, parts.all(), explore.everything)
+                explore_components = explore.explore_tab(first, library, shades["script"], components)
+            open_in_explore = OpenInExplore(
+                library,
+                tabs,
+                components.session,
+                explore_components.changed,
+                explore_components.all(),
+                explore.everything,
+            )
             with gr.Tab("Compare", id="compare") as tab:
                 compare.compare_tab(tab, open_in_explore)
             with gr.Tab("Errors", id="errors") as tab:
@@ -72,51 +87,63 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None,
                 about_tab(shades["error"])
         ids = [links.note_tab(tab) for tab in tabs.children if isinstance(tab, gr.Tab)]
 
-        def opened(query: str | Mapping[str, str]) -> list:
+        def opened(query: str | Mapping[str, str], session: PageSession) -> list:
             """The page as a link wants it; `query` comes from anywhere."""
-            asked, link = time.monotonic(), from_query(query)
+            started, link = time.monotonic(), from_query(query)
             first_made = preparation.categories[0] if preparation is not None else None
-            choice, lost = links.choice_of(library, link, first_made)
+            linked, lost = links.selection_of(library, link, first_made)
             tab = link.tab if link.tab in ids else FIRST_TAB
             if link.tab and link.tab != tab:
                 lost = lost or f"This page has no tab “{link.tab[:40]}”; it has {', '.join(ids)}."
-            address = links.stamped(links.query_of(library, choice, tab if link.tab else ""), asked)
+            session.apply(lambda _: linked)
             shown = gr.Tabs(selected=tab) if link.tab else gr.skip()  # who has chosen a tab meanwhile stays there
-            return [shown, lost, choice, known_now(), address, *explore.everything(library, choice)]
 
-        def open_page(request: gr.Request) -> list:
-            return opened(dict(request.query_params))
+            def draw(selection: Selection) -> list:
+                query = links.query_of(library, selection, tab if link.tab else "")
+                return [links.stamped(query, started), *explore.everything(library, selection)]
 
-        def known_now() -> list[str]:
+            return [shown, lost, linked, category_descriptions(), *session.drawn(draw)]
+
+        def open_page(session: PageSession, request: gr.Request) -> list:
+            return opened(dict(request.query_params), session)
+
+        def category_descriptions() -> list[str]:
             return [str(entry) for entry in library.categories()]
 
-        wanted = gr.Textbox(visible=False, label="link")
-        whole = [tabs, frame.notice, frame.arrived, frame.known, frame.address, *parts.all()]
+        link_query = gr.Textbox(visible=False, label="link")
+        whole_page = [
+            tabs,
+            components.notice,
+            components.arrived,
+            components.known,
+            components.address,
+            *explore_components.all(),
+        ]
         usual: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 2, "concurrency_id": "torch"}
-        page.load(open_page, None, whole, api_name="open_page", **usual)
-        wanted.submit(opened, wanted, whole, api_name="open_link", **usual)
+        page.load(open_page, components.session, whole_page, api_name="open_page", **usual)
+        link_query.submit(opened, [link_query, components.session], whole_page, api_name="open_link", **usual)
 
-        def look_for_news(choice: Choice, known: list[str]) -> list:
-            now = known_now()
+        def look_for_news(session: PageSession, known: list[str]) -> list:
+            now = category_descriptions()
             if now == known:
-                found = [gr.skip(), gr.skip(), *explore.nothing_new()]
+                news = [gr.skip(), gr.skip(), *explore.nothing_new()]
             else:
-                found = [now, time.monotonic(), *explore.joined(library, choice)]
+                news = [now, time.monotonic(), *explore.refreshed(library, session)]
             if preparation is None:
-                return [gr.skip() for _ in range(4)] + found
+                return [gr.skip() for _ in range(4)] + news
             steps, finished = preparation.steps(), preparation.finished
             if finished:
                 failed = any(step.state == "failed" for step in steps)
-                news = [gr.Timer(SLOW), gr.Column(visible=failed)]
+                panel_values = [gr.Timer(SLOW), gr.Column(visible=failed)]
             else:
-                news = [gr.skip(), gr.skip()]
-            return [*news, progress.summary(steps), progress.listing(steps), *found]
+                panel_values = [gr.skip(), gr.skip()]
+            return [*panel_values, demo_panel.summary(steps), demo_panel.listing(steps), *news]
 
         timer = gr.Timer(QUICK if preparation is not None else SLOW)
         timer.tick(
             look_for_news,
-            [parts.choice, frame.known],
-            [timer, panel, summary, listing, frame.known, frame.news, *parts.all()],
+            [components.session, components.known],
+            [timer, panel, summary, listing, components.known, components.news, *explore_components.all()],
             api_name="look_for_news",
             trigger_mode="once",
             show_progress="hidden",

@@ -14,8 +14,8 @@ import pytest
 import afrd
 from afrd.metrics.ranking import METRICS
 from afrd.page.common.library import Cache, Library
-from afrd.page.common.moves import first_choice
-from afrd.page.common.selection import Choice
+from afrd.page.common.samples import first_selection
+from afrd.page.common.selection import Selection
 from afrd.page.compare import comparison as standings
 from afrd.page.compare.comparison import Comparison, NotComparableError
 from afrd.page.compare.text import label_in
@@ -42,14 +42,14 @@ def library(runs: Path, candies: Path) -> Library:
 
 
 @pytest.fixture
-def choice(library: Library) -> Choice:
-    return first_choice(library, "Praline")
+def selection(library: Library) -> Selection:
+    return first_selection(library, "Praline")
 
 
 def sheets(
-    library: Library, choice: Choice, metric: str = "pixel_ap", picked: str = "", drawn: tuple = ()
+    library: Library, selection: Selection, metric: str = "pixel_ap", picked: str = "", drawn: tuple = ()
 ) -> list[dict]:
-    return list(standings.sheets(library, choice, metric, picked, drawn))
+    return list(standings.sheets(library, selection, metric, picked, drawn))
 
 
 def whole(found: list[dict]) -> dict:
@@ -57,14 +57,14 @@ def whole(found: list[dict]) -> dict:
     return {name: value for values in found for name, value in values.items()}
 
 
-def test_all_methods_are_compared_with_the_shown_run_first(library: Library, choice: Choice):
-    found = whole(sheets(library, choice))
+def test_all_methods_are_compared_with_the_shown_run_first(library: Library, selection: Selection):
+    found = whole(sheets(library, selection))
     rows = found["table"]
     names = [row[0] for row in rows["data"]]
     assert names[0] == f"{REFERENCE} (ref.)" and label_in(rows["data"][0]) == REFERENCE
     assert len(names) == len(set(names)) == 10 and names[-1] == "single-light RDs, late max"
     assert rows["data"][1][1] == "all 6" and rows["data"][-1][1] == "top, box"
-    judged = Comparison(library, choice).standings()
+    judged = Comparison(library, selection).standings()
     for row, texts, one in zip(rows["data"], rows["metadata"]["display_value"], judged, strict=True):
         assert row[2:] == [one.intervals.value[m] for m in METRICS]  # sorted by the exact values
         low, high = one.intervals.low["aupro"], one.intervals.high["aupro"]
@@ -73,15 +73,15 @@ def test_all_methods_are_compared_with_the_shown_run_first(library: Library, cho
     assert found["drawn"].value[:1] == [REFERENCE] and len(found["drawn"].value) == 4
 
 
-def test_a_second_look_judges_nothing_again(library: Library, choice: Choice, monkeypatch: pytest.MonkeyPatch):
-    first = sheets(library, choice)
+def test_a_second_look_judges_nothing_again(library: Library, selection: Selection, monkeypatch: pytest.MonkeyPatch):
+    first = sheets(library, selection)
     monkeypatch.setattr(Library, "judged", None)
-    second = sheets(library, choice)
+    second = sheets(library, selection)
     assert len(second) == 2 and whole(second)["words"] == whole(first)["words"]
 
 
-def test_the_chosen_lights_are_those_of_every_method(library: Library, choice: Choice):
-    found = whole(sheets(library, replace(choice, lights=("top", "left"))))
+def test_the_chosen_lights_are_those_of_every_method(library: Library, selection: Selection):
+    found = whole(sheets(library, replace(selection, lights=("top", "left"))))
     lights = {row[0]: row[1] for row in found["table"]["data"]}
     assert set(lights.values()) == {"top, left", "top"}
     assert not any("box" in name or "late" in name for name in lights)
@@ -91,14 +91,14 @@ def test_the_table_grows_while_methods_are_judged(runs: Path, candies: Path, mon
     fresh = Library(runs, candies)
     monkeypatch.setattr(standings, "_kept", Cache(100))
     monkeypatch.setattr(standings, "OFTEN", 0.0)
-    found = sheets(fresh, first_choice(fresh, "Praline"))
+    found = sheets(fresh, first_selection(fresh, "Praline"))
     assert len(found) > 2 and f"Judging with {REFERENCE}" in found[0]["status"] and "0 of 10" in found[0]["status"]
     grown = [len(values["table"]["data"]) for values in found if "table" in values]
     assert grown == sorted(grown) and grown[0] == 0 and grown[-1] == 10
 
 
-def test_the_other_method_chosen_decides_which_samples_are_shown(library: Library, choice: Choice):
-    found = Comparison(library, choice)
+def test_the_other_method_chosen_decides_which_samples_are_shown(library: Library, selection: Selection):
+    found = Comparison(library, selection)
     shown = standings.samples(found, "image_auroc", "single-light RD, box")
     assert shown["picked"] == "single-light RD, box" and "Rank, other" in shown["samples"]["headers"]
     assert "<b>single-light RD, box</b> (other), light: box" in shown["heading"]
@@ -107,13 +107,13 @@ def test_the_other_method_chosen_decides_which_samples_are_shown(library: Librar
     assert standings.samples(found, "image_auroc", "no such method") == {}
 
 
-def test_a_sample_is_opened_with_the_single_light_beside_it(library: Library, choice: Choice, runs: Path):
-    found = Comparison(library, replace(choice, kind="dents", verdict="missed", pinned=(1, 2)))
+def test_a_sample_is_opened_with_the_single_light_beside_it(library: Library, selection: Selection, runs: Path):
+    found = Comparison(library, replace(selection, kind="dents", verdict="missed", pinned=(1, 2)))
     opened = found.opened("03", found.method("single-light RD, top"))
     assert opened.index == 3 and opened.beside == runs / "Praline" / "single-top"
     assert (opened.kind, opened.verdict, opened.pinned) == ("all", "all", None)
-    assert found.opened("03", found.method("single-light RDs, late max")).beside == choice.beside
-    assert found.opened("../../secret", None) == found.choice
+    assert found.opened("03", found.method("single-light RDs, late max")).beside == selection.beside
+    assert found.opened("../../secret", None) == found.selection
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,10 @@ def test_a_sample_is_opened_with_the_single_light_beside_it(library: Library, ch
         ({"category": None}, "Nothing to compare yet"),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_one_sentence(library: Library, choice: Choice, changes: dict, title: str):
-    (shown,) = sheets(library, replace(choice, **changes))
+def test_what_cannot_be_compared_is_said_in_one_sentence(
+    library: Library, selection: Selection, changes: dict, title: str
+):
+    (shown,) = sheets(library, replace(selection, **changes))
     assert f"<h2>{title}</h2>" in shown["status"]
 
 
@@ -135,12 +137,12 @@ def test_a_category_without_run_and_a_run_without_another_say_how_to_train(
     candies: Path, tiny_runs: Path, tmp_path: Path
 ):
     empty = Library(tmp_path, candies)
-    (shown,) = sheets(empty, first_choice(empty, "Praline"))
+    (shown,) = sheets(empty, first_selection(empty, "Praline"))
     assert "No run for Praline yet" in shown["status"] and f"afrd train {candies} Praline --out RUN" in shown["status"]
 
     shutil.copytree(tiny_runs / "Praline" / "single-top", tmp_path / "Praline" / "single-top")
     alone = Library(tmp_path, candies)
-    found = whole(sheets(alone, first_choice(alone, "Praline")))
+    found = whole(sheets(alone, first_selection(alone, "Praline")))
     assert [row[0] for row in found["table"]["data"]] == ["single-light RD, top (ref.)"]
     assert "is the only method with these lights" in found["words"] and "--lights" in found["words"]
 
@@ -151,7 +153,7 @@ def test_a_run_that_does_not_fit_is_left_out_and_named(runs: Path, candies: Path
     digest = Library(runs, candies).run(runs / "Praline" / "afrd").config.teacher_digest
     config.write_text(config.read_text().replace(digest, "0" * len(digest)))
     library = Library(tmp_path / "runs", candies)
-    found = whole(sheets(library, first_choice(library, "Praline")))
+    found = whole(sheets(library, first_selection(library, "Praline")))
     assert "Left out: single-light RD, box. run " in found["notes"] and "other weights" in found["notes"]
     assert len(found["table"]["data"]) == 7  # late fusion needs it too
 
@@ -162,13 +164,13 @@ def test_names_from_files_are_not_read_as_html():
     assert "<script>" not in message("<script>", "<script>", "<script>")
 
 
-def test_downloads_hold_every_digit(library: Library, choice: Choice):
+def test_downloads_hold_every_digit(library: Library, selection: Selection):
     from urllib.parse import unquote
 
-    notes = whole(sheets(library, choice))["notes"]
+    notes = whole(sheets(library, selection))["notes"]
     href = notes.split('href="data:text/csv;charset=utf-8,')[1].split('"')[0]
     rows = list(csv.DictReader(StringIO(unquote(href))))
-    first = Comparison(library, choice).standings()[0]
+    first = Comparison(library, selection).standings()[0]
     assert len(rows) == 10 and float(rows[0]["pixel_ap"]) == first.intervals.value["pixel_ap"]
     assert 'download="compare-Praline-test_public.csv"' in notes
 
@@ -187,7 +189,7 @@ def test_scripts_get_the_table_and_one_sentence_where_there_is_none(library: Lib
         with pytest.raises(gr.Error, match=said):
             standings.compare(library, *arguments)
     with pytest.raises(NotComparableError):
-        Comparison(library, Choice())
+        Comparison(library, Selection())
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.page.common.library import Library
-from afrd.page.common.moves import first_choice
-from afrd.page.common.selection import Choice
+from afrd.page.common.samples import first_selection
+from afrd.page.common.selection import Selection
 from afrd.page.errors import rows as error_rows
 from afrd.page.errors import views
-from afrd.page.errors.analysis import CARDS, Analysis, Card, NothingToShowError, Session, View, shown_first, view_of
+from afrd.page.errors.analysis import CARDS, Analysis, Card, ErrorsState, NothingToShowError, View, shown_first, view_of
 from tests.page.helpers import app_command, browsing, serving
 
 
@@ -36,77 +36,77 @@ def library(runs: Path, candies: Path) -> Library:
     return Library(runs, candies)
 
 
-def looking(library: Library, **changes) -> Session:
-    """A session whose table is there, with all methods."""
-    session = Session(choice=replace(first_choice(library, "Praline"), **changes))
-    analysis = Analysis(library, session.choice)
+def looking(library: Library, **changes) -> ErrorsState:
+    """A state whose table is there, with all methods."""
+    state = ErrorsState(selection=replace(first_selection(library, "Praline"), **changes))
+    analysis = Analysis(library, state.selection)
     assert list(analysis.reading()) is not None
-    session.take_up(analysis)
+    state.take_up(analysis)
     assert len(list(analysis.judging())) in (0, len(analysis.methods))
-    session.found = analysis.against(analysis.table(), session.found.other if session.found else None)
-    return session
+    state.found = analysis.against(analysis.table(), state.found.other if state.found else None)
+    return state
 
 
-def asked(session: Session, at: float | None = 1.0, question: str = "all", kind: str = "all", text: str = "") -> View:
-    view = view_of(session, at, question, kind, text)
+def asked(state: ErrorsState, at: float | None = 1.0, question: str = "all", kind: str = "all", text: str = "") -> View:
+    view = view_of(state, at, question, kind, text)
     assert view is not None
     return view
 
 
 def test_the_run_and_the_single_light_that_explore_shows_are_compared(library: Library):
-    session = looking(library)
-    assert session.found is not None and session.analysis is not None
-    assert session.found.run == "AFRD, attention over evidence"
-    assert session.found.other == "single-light RD, top"
-    assert len(session.found.labels) == len(session.analysis.methods) > 2
-    assert session.sample == session.analysis.dataset.names[session.choice.index or 0]
-    titles = views.question_titles(session.found)
+    state = looking(library)
+    assert state.found is not None and state.analysis is not None
+    assert state.found.run == "AFRD, attention over evidence"
+    assert state.found.other == "single-light RD, top"
+    assert len(state.found.labels) == len(state.analysis.methods) > 2
+    assert state.sample == state.analysis.dataset.names[state.selection.index or 0]
+    titles = views.question_titles(state.found)
     assert titles["only_run_right"] == "AFRD right, top wrong"
 
 
 def test_a_single_light_that_is_off_can_still_be_compared_with(library: Library):
-    session = looking(library, lights=("left", "box"))
-    assert session.analysis is not None and session.found is not None
-    assert session.analysis.main.lights == ("left", "box")
-    assert session.found.other == "single-light RD, top"
-    assert list(session.found.light_scores) == ["left", "box"]
+    state = looking(library, lights=("left", "box"))
+    assert state.analysis is not None and state.found is not None
+    assert state.analysis.main.lights == ("left", "box")
+    assert state.found.other == "single-light RD, top"
+    assert list(state.found.light_scores) == ["left", "box"]
 
 
 def test_filters_combine_and_the_line_says_which_are_on(library: Library):
-    session = looking(library)
-    found = session.found
+    state = looking(library)
+    found = state.found
     assert found is not None
-    everything = asked(session)
+    everything = asked(state)
     assert everything.rows == [0, 1, 2, 3] and views.count_line(everything) == "4 of 4 samples"
-    bad = asked(session, kind="bad")
+    bad = asked(state, kind="bad")
     assert bad.rows == [i for i in range(4) if found.bad[i]]
     scores = found.scores[found.run]
-    session.region = ("AFRD attention", float(scores.min()), float(scores.sort_values().iloc[1]))
-    low = asked(session)
+    state.region = ("AFRD attention", float(scores.min()), float(scores.sort_values().iloc[1]))
+    low = asked(state)
     assert set(low.rows) == set(scores.sort_values().index[:2])
-    both = asked(session, kind="bad", text="bad")
+    both = asked(state, kind="bad", text="bad")
     assert set(both.rows) == set(low.rows) & set(bad.rows)
     assert re.fullmatch(r"\d of 4 samples: bad; “bad”; AFRD attention from [\d.]+ to [\d.]+", views.count_line(both))
     at = float(scores.max()) + 0.1
-    session.region = None
-    assert asked(session, at, "missed").rows == found.answer("missed", at)
-    assert asked(session, question="false_alarms", kind="bad").rows == []
+    state.region = None
+    assert asked(state, at, "missed").rows == found.answer("missed", at)
+    assert asked(state, question="false_alarms", kind="bad").rows == []
 
 
 def test_what_only_a_script_would_ask_is_refused_in_a_sentence(library: Library):
-    session = looking(library)
+    state = looking(library)
     with pytest.raises(gr.Error, match="there is no question 'why'"):
-        error_rows.asked_view(session, 1.0, "why", "all", "")
+        error_rows.asked_view(state, 1.0, "why", "all", "")
     with pytest.raises(gr.Error):
-        error_rows.asked_view(session, "high", "all", "all", "")
-    assert asked(session, kind="no such defect").rows == []
-    session.region = ("no such column", 0, 1)
-    assert len(asked(session).rows) == 4
+        error_rows.asked_view(state, "high", "all", "all", "")
+    assert asked(state, kind="no such defect").rows == []
+    state.region = ("no such column", 0, 1)
+    assert len(asked(state).rows) == 4
 
 
 def test_the_table_marks_wrong_verdicts_and_scores_above_the_threshold(library: Library):
-    session = looking(library)
-    view = asked(session, 0.1)
+    state = looking(library)
+    view = asked(state, 0.1)
     sheet = views.sheet(view)
     assert sheet["headers"][:4] == ["", "sample", "truth", "defects"]
     texts, styles = sheet["metadata"]["display_value"], sheet["metadata"]["styling"]
@@ -119,8 +119,8 @@ def test_the_table_marks_wrong_verdicts_and_scores_above_the_threshold(library: 
 
 
 def test_every_sample_is_a_point_and_those_filtered_out_are_dull(library: Library):
-    session = looking(library)
-    view = asked(session, kind="bad")
+    state = looking(library)
+    view = asked(state, kind="bad")
     names, across, up = views.axes(view, None, None)
     assert (across, up) == ("AFRD attention", "RD top") and {"disagreement", "best IoU"} <= set(names)
     points = views.points(view, view.frame["sample"][view.rows[0]], across, up)
@@ -134,14 +134,14 @@ def test_every_sample_is_a_point_and_those_filtered_out_are_dull(library: Librar
 
 
 def test_counts_are_those_of_both_methods(library: Library):
-    session = looking(library)
-    assert session.found is not None
-    html = views.counts(session.found, 1.0)
-    for label in (session.found.run, session.found.other):
-        count = session.found.confusion(1.0, label)
+    state = looking(library)
+    assert state.found is not None
+    html = views.counts(state.found, 1.0)
+    for label in (state.found.run, state.found.other):
+        count = state.found.confusion(1.0, label)
         assert count is not None
         numbers = [count.found, count.missed, count.false_alarms, count.passed]
-        cells = re.search(rf"<th>{session.found.column_names()[label]}</th>(.*?)</tr>", html)
+        cells = re.search(rf"<th>{state.found.column_names()[label]}</th>(.*?)</tr>", html)
         assert cells and [int(n) for n in re.findall(r">(\d+)<", cells[1])] == numbers
     assert "of the 3 good samples that set the threshold" in html
 
@@ -149,14 +149,14 @@ def test_counts_are_those_of_both_methods(library: Library):
 def test_a_run_without_threshold_gets_one_by_hand(runs: Path, candies: Path, tmp_path: Path):
     shutil.copytree(runs, tmp_path / "runs")
     (tmp_path / "runs" / "Praline" / "afrd" / "calibration.safetensors").unlink()
-    session = looking(Library(tmp_path / "runs", candies))
-    assert session.analysis is not None and session.found is not None
-    at = session.found.first_threshold
-    slider = views.slider(session.analysis, session.found, at)
+    state = looking(Library(tmp_path / "runs", candies))
+    assert state.analysis is not None and state.found is not None
+    at = state.found.first_threshold
+    slider = views.slider(state.analysis, state.found, at)
     assert slider.value == at and slider.label == "Threshold by hand, in raw scores"
-    assert "AFRD attention (raw)" in asked(session, at).frame
-    assert "promises nothing" in views.counts(session.found, at)
-    assert "raw, without a threshold: AFRD attention" in views.summary(session.analysis, session.found)
+    assert "AFRD attention (raw)" in asked(state, at).frame
+    assert "promises nothing" in views.counts(state.found, at)
+    assert "raw, without a threshold: AFRD attention" in views.summary(state.analysis, state.found)
 
 
 def test_samples_of_unknown_truth_are_shown_and_not_counted(runs: Path, candies: Path, tmp_path: Path):
@@ -165,14 +165,14 @@ def test_samples_of_unknown_truth_are_shown_and_not_counted(runs: Path, candies:
     private.mkdir(parents=True)
     for picture in (candies / "Praline" / "test_public" / "data").glob("*_image_*.png"):
         shutil.copy(picture, private)
-    session = looking(Library(runs, tmp_path / "data"), split="test_private", index=None)
-    assert session.analysis is not None and session.found is not None and session.sample is None
-    assert "truth of this split is not known" in views.counts(session.found, 1.0)
-    view = asked(session)
+    state = looking(Library(runs, tmp_path / "data"), split="test_private", index=None)
+    assert state.analysis is not None and state.found is not None and state.sample is None
+    assert "truth of this split is not known" in views.counts(state.found, 1.0)
+    view = asked(state)
     assert set(view.frame["truth"]) == {"unknown"} and view.rows == [0, 1, 2, 3]
     assert "truth not known" in views.points(view, None, *views.axes(view, None, None)[1:]).samples.tolist()
-    assert "4 whose truth is not known" in views.summary(session.analysis, session.found)
-    assert "Select a row" in views.card_of(session.analysis, session.found, 1.0, None)
+    assert "4 whose truth is not known" in views.summary(state.analysis, state.found)
+    assert "Select a row" in views.card_of(state.analysis, state.found, 1.0, None)
 
 
 @pytest.mark.parametrize(
@@ -186,51 +186,51 @@ def test_samples_of_unknown_truth_are_shown_and_not_counted(runs: Path, candies:
 )
 def test_where_there_is_nothing_to_show_it_says_why(change: dict, title: str, library: Library):
     with pytest.raises(NothingToShowError) as why:
-        Analysis(library, replace(first_choice(library, "Praline"), **change))
+        Analysis(library, replace(first_selection(library, "Praline"), **change))
     assert why.value.parts[0] == title
 
 
 def test_without_a_run_it_says_how_to_train_one(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
     with pytest.raises(NothingToShowError) as why:
-        Analysis(library, first_choice(library, "Praline"))
+        Analysis(library, first_selection(library, "Praline"))
     assert why.value.parts[2] == f"afrd train {candies} Praline --out RUN"
 
 
 def test_the_test_split_is_shown_first_until_another_is_chosen_here(library: Library):
-    session = Session()
-    choice = replace(first_choice(library, "Praline"), split="train", index=2)
-    assert shown_first(session, choice, library).split == "test_public"
-    assert shown_first(session, choice, library).index is None
-    session.split = ("Praline", "val")
-    assert shown_first(session, choice, library).split == "val"
-    assert shown_first(session, Choice(), library) == Choice()
+    state = ErrorsState()
+    selection = replace(first_selection(library, "Praline"), split="train", index=2)
+    assert shown_first(state, selection, library).split == "test_public"
+    assert shown_first(state, selection, library).index is None
+    state.split = ("Praline", "val")
+    assert shown_first(state, selection, library).split == "val"
+    assert shown_first(state, Selection(), library) == Selection()
 
 
 def test_another_run_or_split_begins_anew_and_another_sample_does_not(library: Library):
-    session = looking(library)
-    session.region = ("AFRD attention", 0, 1)
-    again = Analysis(library, replace(session.choice, index=0))
-    assert session.take_up(again) and session.region is not None
-    assert session.sample == again.dataset.names[0]
-    assert not session.take_up(Analysis(library, replace(session.choice, lights=("top", "box"))))
-    assert session.region is None
+    state = looking(library)
+    state.region = ("AFRD attention", 0, 1)
+    again = Analysis(library, replace(state.selection, index=0))
+    assert state.take_up(again) and state.region is not None
+    assert state.sample == again.dataset.names[0]
+    assert not state.take_up(Analysis(library, replace(state.selection, lights=("top", "box"))))
+    assert state.region is None
 
 
 def test_a_note_on_its_way_finds_its_sample_whatever_is_selected_since():
-    session = Session()
-    numbers = [session.show(Card(None, str(i), Note())) for i in range(CARDS + 5)]  # type: ignore[arg-type]
-    assert [session.cards[n].sample for n in numbers[-2:]] == [str(CARDS + 3), str(CARDS + 4)]
-    assert len(session.cards) == CARDS and numbers[0] not in session.cards
+    state = ErrorsState()
+    numbers = [state.show(Card(None, str(i), Note())) for i in range(CARDS + 5)]  # type: ignore[arg-type]
+    assert [state.cards[n].sample for n in numbers[-2:]] == [str(CARDS + 3), str(CARDS + 4)]
+    assert len(state.cards) == CARDS and numbers[0] not in state.cards
 
 
 def test_broken_notes_are_told_and_do_not_hide_the_table(runs: Path, candies: Path, tmp_path: Path):
     shutil.copytree(runs, tmp_path / "runs")
     (tmp_path / "runs" / "Praline" / "afrd" / "notes.json").write_text("{")
-    session = looking(Library(tmp_path / "runs", candies))
-    assert session.analysis is not None and session.found is not None
-    assert "does not hold notes" in views.summary(session.analysis, session.found)
-    assert len(asked(session).rows) == 4
+    state = looking(Library(tmp_path / "runs", candies))
+    assert state.analysis is not None and state.found is not None
+    assert "does not hold notes" in views.summary(state.analysis, state.found)
+    assert len(asked(state).rows) == 4
 
 
 @pytest.fixture(scope="module")
@@ -257,8 +257,8 @@ def samples_shown(page) -> list[str]:
 
 @pytest.mark.browser
 def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library: Library, chromium: str | None):
-    session = looking(library)
-    found = session.found
+    state = looking(library)
+    found = state.found
     assert found is not None
     notes = Notes(runs / "Praline" / "afrd")
     with browsing(chromium, app) as page:

@@ -18,10 +18,19 @@ import afrd
 from afrd.page.common import link as links
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.link import NAMES, Link, from_query, to_query
-from afrd.page.common.moves import first_choice, on_its_page, stepped, with_samples
-from afrd.page.common.samples import kinds, listed, mark_of, pages, sample_label
-from afrd.page.common.selection import Choice
-from afrd.page.explore import other_methods as peers
+from afrd.page.common.samples import (
+    first_selection,
+    kinds,
+    listed,
+    mark_of,
+    on_its_page,
+    pages,
+    sample_label,
+    stepped,
+    with_samples,
+)
+from afrd.page.common.selection import Selection
+from afrd.page.explore import other_methods
 from afrd.page.explore.strip import strip_of
 from afrd.runs.run import load_run
 from tests.page.helpers import app_command, browsing, serving
@@ -42,8 +51,8 @@ def library(tiny_runs: Path) -> Library:
 
 
 @pytest.fixture
-def choice(library: Library) -> Choice:
-    return first_choice(library, "Praline")
+def selection(library: Library) -> Selection:
+    return first_selection(library, "Praline")
 
 
 @given(some_links)
@@ -61,18 +70,18 @@ def test_what_an_address_should_not_hold_is_left_out():
     assert to_query(Link(lights=("top", "box"), sample="25", at=(120, 88))) == "sample=25&lights=top,box&at=120,88"
 
 
-def test_a_choice_and_its_link_are_the_same_view(library: Library, choice: Choice):
+def test_a_choice_and_its_link_are_the_same_view(library: Library, selection: Selection):
     views = [
-        choice,
-        replace(choice, index=0, lights=("top", "box"), shown="left", pinned=(12, 40)),
-        replace(choice, lights=(), beside=None),
-        with_samples(library, replace(choice, kind="good", order="score")),
-        with_samples(library, replace(choice, split="val", verdict="right", index=None)),
+        selection,
+        replace(selection, index=0, lights=("top", "box"), shown="left", pinned=(12, 40)),
+        replace(selection, lights=(), beside=None),
+        with_samples(library, replace(selection, kind="good", order="score")),
+        with_samples(library, replace(selection, split="val", verdict="right", index=None)),
     ]
     for view in views:
-        again, lost = links.choice_of(library, from_query(links.query_of(library, view)))
+        again, lost = links.selection_of(library, from_query(links.query_of(library, view)))
         assert lost == ""
-        assert again == on_its_page(library, replace(view, beside=view.beside or choice.beside))
+        assert again == on_its_page(library, replace(view, beside=view.beside or selection.beside))
 
 
 @pytest.mark.parametrize(
@@ -87,22 +96,22 @@ def test_a_choice_and_its_link_are_the_same_view(library: Library, choice: Choic
     ],
 )
 def test_a_foreign_link_opens_the_nearest_view_and_says_what_is_missing(library: Library, query: str, named: str):
-    choice, lost = links.choice_of(library, from_query(query))
+    selection, lost = links.selection_of(library, from_query(query))
     assert named in lost and lost.count(".") - query.count(".") == 1
-    assert choice.category == "Praline" and choice.index is not None
-    assert choice.run == library.category("Praline").fused[0].folder
-    assert choice.lights and set(choice.lights) <= {"spots", "bottom", "right", "top", "left", "box"}
+    assert selection.category == "Praline" and selection.index is not None
+    assert selection.run == library.category("Praline").fused[0].folder
+    assert selection.lights and set(selection.lights) <= {"spots", "bottom", "right", "top", "left", "box"}
 
 
-def test_a_link_to_a_run_alone_finds_its_category(library: Library, choice: Choice, tmp_path: Path):
-    found, lost = links.choice_of(library, Link(run="Praline/afrd"))
-    assert (found, lost) == (choice, "")
-    nothing, _ = links.choice_of(Library(tmp_path, None), Link(run="Praline/afrd", sample="01"))
-    assert nothing == Choice()
+def test_a_link_to_a_run_alone_finds_its_category(library: Library, selection: Selection, tmp_path: Path):
+    found, lost = links.selection_of(library, Link(run="Praline/afrd"))
+    assert (found, lost) == (selection, "")
+    nothing, _ = links.selection_of(Library(tmp_path, None), Link(run="Praline/afrd", sample="01"))
+    assert nothing == Selection()
 
 
-def test_filters_and_steps_stay_among_the_samples_that_fit(library: Library, choice: Choice):
-    good = with_samples(library, replace(choice, kind="good"))
+def test_filters_and_steps_stay_among_the_samples_that_fit(library: Library, selection: Selection):
+    good = with_samples(library, replace(selection, kind="good"))
     found = listed(library, good)
     assert len(found) == 2 and good.index in found
     assert {stepped(library, replace(good, index=found[0]), by).index for by in (1, -1)} == {found[1]}
@@ -112,12 +121,12 @@ def test_filters_and_steps_stay_among_the_samples_that_fit(library: Library, cho
 
 
 def test_order_and_verdicts_are_those_of_the_evaluation(
-    library: Library, choice: Choice, tiny_runs: Path, candies: Path
+    library: Library, selection: Selection, tiny_runs: Path, candies: Path
 ):
     lights = ("top", "box")
     run = load_run(tiny_runs / "Praline" / "afrd", device="cpu")
     table = run.evaluate(afrd.open_dataset(candies, "Praline")["test_public"], lights).table
-    few = replace(choice, lights=lights, order="score")
+    few = replace(selection, lights=lights, order="score")
     assert listed(library, few) == list(table.score.sort_values(ascending=False, kind="stable").index)
     called = (table.verdict == "anomalous").tolist()
     marks = [mark_of(truth, said) for truth, said in zip(table.anomalous, called, strict=True)]
@@ -147,50 +156,50 @@ def test_a_long_list_comes_in_pages():
 
 def test_without_a_run_the_strip_has_pictures_but_no_scores(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
-    strip = json.loads(strip_of(library, first_choice(library, None)))
+    strip = json.loads(strip_of(library, first_selection(library, None)))
     assert len(strip["samples"]) == 4 and not any("score" in tile for tile in strip["samples"])
     assert strip["wait"] == ""
 
 
 def test_a_large_split_waits_to_be_asked_for_its_scores(
-    library: Library, choice: Choice, monkeypatch: pytest.MonkeyPatch
+    library: Library, selection: Selection, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("afrd.page.common.library.AT_ONCE", 3)
     monkeypatch.setattr("afrd.runs.features_stored", lambda *args: False)
-    strip = json.loads(strip_of(library, replace(choice, verdict="missed", order="score")))
+    strip = json.loads(strip_of(library, replace(selection, verdict="missed", order="score")))
     assert strip["wait"] == "The 4 samples of this split have no scores yet."
     assert len(strip["samples"]) == 4  # a filter that cannot be answered hides nothing
     monkeypatch.undo()
-    assert json.loads(strip_of(library, choice))["wait"] == ""
+    assert json.loads(strip_of(library, selection))["wait"] == ""
 
 
 def test_every_method_says_its_own_score_of_the_sample(
-    library: Library, choice: Choice, tiny_runs: Path, candies: Path
+    library: Library, selection: Selection, tiny_runs: Path, candies: Path
 ):
-    said = peers.said_of_sample(library, replace(choice, lights=("top", "box")))
+    said = other_methods.said_of_sample(library, replace(selection, lights=("top", "box")))
     assert list(said) == ["AFRD", "RD, top"]
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     for name, folder, lights in (("AFRD", "afrd", "top,box"), ("RD, top", "single-top", "top")):
         run = load_run(tiny_runs / "Praline" / folder, device="cpu")
-        assert said[name].score == pytest.approx(run.predict_stored(dataset, choice.index, lights).score, rel=1e-5)
-    assert list(peers.said_of_sample(library, replace(choice, lights=()))) == ["RD, top"]
-    figure = peers.bars(library, choice)
+        assert said[name].score == pytest.approx(run.predict_stored(dataset, selection.index, lights).score, rel=1e-5)
+    assert list(other_methods.said_of_sample(library, replace(selection, lights=()))) == ["RD, top"]
+    figure = other_methods.bars(library, selection)
     assert (
         list(figure.data[0].y) == ["AFRD", "RD, top"]
         and "units of the method's threshold" in figure.layout.xaxis.title.text
     )
-    assert peers.bars(library, replace(choice, index=None)) is None
+    assert other_methods.bars(library, replace(selection, index=None)) is None
 
 
-def test_before_and_after_are_two_pictures_of_one_size(library: Library, choice: Choice):
+def test_before_and_after_are_two_pictures_of_one_size(library: Library, selection: Selection):
     from PIL import Image
 
-    files, line = peers.before_and_after(library, choice)
+    files, line = other_methods.before_and_after(library, selection)
     before, after = (Image.open(file) for file in files)
     assert before.size == after.size == (512, 512) and before.tobytes() != after.tobytes()
     assert re.fullmatch(r"left: RD, top \d+\.\d\d ×; right: AFRD \d+\.\d\d ×", line)
-    assert peers.before_and_after(library, choice)[0] == files  # made once
-    assert peers.before_and_after(library, replace(choice, beside=None))[0] is None
+    assert other_methods.before_and_after(library, selection)[0] == files  # made once
+    assert other_methods.before_and_after(library, replace(selection, beside=None))[0] is None
 
 
 def test_a_cache_keeps_within_its_size_and_makes_others_wait_for_nothing():
@@ -318,7 +327,7 @@ def test_a_view_is_found_filtered_and_sent_to_a_colleague(app: str, chromium: st
         assert page.get_by_role("tab", selected=True).inner_text() == "About"
         page.get_by_role("tab", name="Explore").click()
         arrived(page, "03", "__theme=dark")
-        assert "tab=" not in page.url
+        page.wait_for_function("!location.search.includes('tab=')")
 
 
 @pytest.mark.browser

@@ -19,7 +19,7 @@ import afrd
 from afrd.data.dataset import Sample
 from afrd.metrics.threshold import Threshold
 from afrd.page.common.library import Library
-from afrd.page.common.moves import first_choice
+from afrd.page.common.samples import first_selection
 from afrd.page.light_table.component import SCRIPTS
 from afrd.page.light_table.scene import sample_scene, scene
 from afrd.runs.run import Prediction
@@ -92,31 +92,31 @@ def test_six_lights_of_256_pixels_are_less_than_a_megabyte():
 
 
 def test_every_light_has_the_map_of_its_own_single_light_run(library: Library):
-    tiles = json.loads(scene(library, first_choice(library, "Praline")))["lights"]
+    tiles = json.loads(scene(library, first_selection(library, "Praline")))["lights"]
     assert [tile["name"] for tile in tiles if "single" in tile] == ["top"]
     assert re.fullmatch(r"[\d.]+ ×: (good|anomalous)", next(t["single"]["text"] for t in tiles if "single" in t))
 
 
 def test_a_pinned_place_is_answered_light_by_light(library: Library, candies: Path):
-    choice = replace(first_choice(library, "Praline"), pinned=(41, 22))
-    content = json.loads(scene(library, choice))
+    selection = replace(first_selection(library, "Praline"), pinned=(41, 22))
+    content = json.loads(scene(library, selection))
     assert content["pinned"] == [41, 22]
     why = content["why"]
-    assert [light["name"] for light in why["lights"]] == list(choice.lights)
+    assert [light["name"] for light in why["lights"]] == list(selection.lights)
     assert sum(light["attention"] for light in why["lights"]) == pytest.approx(1, abs=1e-3)
     assert sum(light["part"] for light in why["lights"]) == pytest.approx(1, abs=1e-3)
-    sample = afrd.open_dataset(candies, "Praline")["test_public"][choice.index]
+    sample = afrd.open_dataset(candies, "Praline")["test_public"][selection.index]
     for light, image in zip(why["lights"], sample.images, strict=True):
         assert light["colour"] == [round(255 * float(c)) for c in image[:, 22, 41]]
         assert light["patch"].startswith("data:image/webp") and len(light["neighbours"]) == 3
         assert sum(light["scales"]) == pytest.approx(light["error"], rel=0.01)
-    fewer = json.loads(scene(library, replace(choice, lights=("top", "box"))))["why"]
+    fewer = json.loads(scene(library, replace(selection, lights=("top", "box"))))["why"]
     assert [light["name"] for light in fewer["lights"]] == ["top", "box"]
     assert fewer["lights"][0]["neighbours"] == why["lights"][3]["neighbours"]
 
 
 def test_a_pin_beside_the_picture_is_left_out(library: Library):
-    content = json.loads(scene(library, replace(first_choice(library, "Praline"), pinned=(64, 0))))
+    content = json.loads(scene(library, replace(first_selection(library, "Praline"), pinned=(64, 0))))
     assert content["pinned"] is None and content["why"] is None
 
 

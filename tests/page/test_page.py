@@ -14,7 +14,7 @@ import pytest
 from afrd.cli.app import main
 from afrd.page import demo_panel as progress
 from afrd.page.common.library import Library
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
 from afrd.page.explore import tab as explore
 from afrd.page.light_table.scene import presets, scene
 from tests.page.helpers import app_command, browsing, serving
@@ -26,12 +26,12 @@ def library(tiny_runs: Path) -> Library:
 
 
 @pytest.fixture
-def choice(library: Library) -> Choice:
-    return explore.first_choice(library, "Praline")
+def selection(library: Library) -> Selection:
+    return explore.first_selection(library, "Praline")
 
 
-def shown(library: Library, choice: Choice) -> dict:
-    return json.loads(scene(library, choice))
+def shown(library: Library, selection: Selection) -> dict:
+    return json.loads(scene(library, selection))
 
 
 def test_runs_are_grouped_by_category_and_number_of_lights(library: Library):
@@ -41,43 +41,43 @@ def test_runs_are_grouped_by_category_and_number_of_lights(library: Library):
     assert [run.lights for run in entry.single] == [("top",)]
 
 
-def test_the_first_thing_shown_is_a_defective_test_sample_under_all_lights(library: Library, choice: Choice):
-    assert choice.split == "test_public"
+def test_the_first_thing_shown_is_a_defective_test_sample_under_all_lights(library: Library, selection: Selection):
+    assert selection.split == "test_public"
     dataset = library.data_of(library.category("Praline"))["test_public"]
-    assert choice.index is not None and dataset.anomalous[choice.index]
-    assert choice.lights == dataset.lights
-    assert choice.shown == "box"
+    assert selection.index is not None and dataset.anomalous[selection.index]
+    assert selection.lights == dataset.lights
+    assert selection.shown == "box"
 
 
-def test_the_table_shows_maps_scores_and_attention(library: Library, choice: Choice):
-    content = shown(library, choice)
+def test_the_table_shows_maps_scores_and_attention(library: Library, selection: Selection):
+    content = shown(library, selection)
     both = content["panels"]
     assert all(panel["map"].startswith("data:image/png") for panel in both)
-    assert both[0]["made_by"] == "lights: " + ", ".join(choice.lights)
+    assert both[0]["made_by"] == "lights: " + ", ".join(selection.lights)
     assert both[1]["made_by"] == "lights: top"
     assert sum(tile["mean"] for tile in content["lights"]) == pytest.approx(1, abs=0.01)
     assert content["truth"].startswith("M")
     assert len(json.dumps(content)) < 1_500_000
 
 
-def test_a_light_that_is_off_has_no_part_in_the_map(library: Library, choice: Choice):
-    whole = shown(library, choice)
-    fewer = shown(library, replace(choice, lights=("top", "box")))
+def test_a_light_that_is_off_has_no_part_in_the_map(library: Library, selection: Selection):
+    whole = shown(library, selection)
+    fewer = shown(library, replace(selection, lights=("top", "box")))
     assert fewer["panels"][0]["map"] != whole["panels"][0]["map"]
     assert fewer["panels"][0]["made_by"] == "lights: top, box"
     assert [tile["name"] for tile in fewer["lights"] if "error" in tile] == ["top", "box"]
     assert fewer["panels"][1] == whole["panels"][1]
 
 
-def test_without_lights_the_table_asks_for_one(library: Library, choice: Choice):
-    content = shown(library, replace(choice, lights=()))
+def test_without_lights_the_table_asks_for_one(library: Library, selection: Selection):
+    content = shown(library, replace(selection, lights=()))
     assert content["panels"][0]["problem"] == "Choose at least one light."
     assert content["panels"][1]["map"]
 
 
-def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, choice: Choice):
+def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, selection: Selection):
     for index in range(4):
-        content = shown(library, replace(choice, index=index))
+        content = shown(library, replace(selection, index=index))
         bad, called = content["header"]["kind"] == "anomalous", content["panels"][0]["verdict"] == "anomalous"
         expected = "correct" if bad == called else "missed" if bad else "false alarm"
         assert content["panels"][0]["right"] == expected
@@ -85,8 +85,8 @@ def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, choic
 
 def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
-    choice = explore.first_choice(library, None)
-    content = shown(library, choice)
+    selection = explore.first_selection(library, None)
+    content = shown(library, selection)
     assert content["missing"] == f"afrd train {candies} Praline --out RUN"
     assert content["lights"][0]["picture"].startswith("data:image/webp") and not content["panels"][0].get("map")
 
@@ -97,17 +97,17 @@ def test_a_data_set_that_moved_is_one_sentence(tiny_runs: Path, candies: Path, t
     for config in runs.glob("*/*/config.json"):
         config.write_text(config.read_text().replace(str(candies), str(tmp_path / "gone")))
     library = Library(runs, None)
-    content = shown(library, explore.first_choice(library, None))
+    content = shown(library, explore.first_selection(library, None))
     assert str(tmp_path / "gone" / "Praline") in content["message"]["text"]
     assert "--data" in content["message"]["text"]
     found_again = Library(runs, candies)
-    assert shown(found_again, explore.first_choice(found_again, None))["panels"][0]["map"]
+    assert shown(found_again, explore.first_selection(found_again, None))["panels"][0]["map"]
 
 
 def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path):
     library = Library(tmp_path, None)
     assert library.categories() == []
-    content = shown(library, explore.first_choice(library, None))
+    content = shown(library, explore.first_selection(library, None))
     assert "afrd train" in content["message"]["command"]
 
 
@@ -118,9 +118,9 @@ def test_a_broken_run_is_left_out(tiny_runs: Path, tmp_path: Path):
     assert entry.single == ()
 
 
-def test_a_browser_can_only_name_runs_of_the_category(library: Library, choice: Choice, tmp_path: Path):
-    assert explore.known_run(library, choice, str(choice.run)) == choice.run
-    assert explore.known_run(library, choice, str(tmp_path)) is None
+def test_a_browser_can_only_name_runs_of_the_category(library: Library, selection: Selection, tmp_path: Path):
+    assert explore.known_run(library, selection, str(selection.run)) == selection.run
+    assert explore.known_run(library, selection, str(tmp_path)) is None
 
 
 def test_a_run_that_is_trained_again_is_read_again(tiny_runs: Path, tmp_path: Path):
@@ -354,5 +354,5 @@ def test_a_patch_memory_is_headed_as_what_it_is(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
     (entry,) = library.categories()
     assert [(run.method, run.label) for run in entry.fused] == [("Patch memory", "memory: patch memory, 6 lights")]
-    panels = shown(library, explore.first_choice(library, "Praline"))["panels"]
+    panels = shown(library, explore.first_selection(library, "Praline"))["panels"]
     assert panels[0]["method"] == "Patch memory" and panels[0]["map"].startswith("data:image/png")

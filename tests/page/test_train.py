@@ -23,11 +23,11 @@ from afrd.page.train.tab import (
     adjusted,
     board_values,
     checked_values,
-    choice_of,
     data_values,
     first_root,
     loss_curve,
     order_of,
+    selection_of,
 )
 from tests.background.helpers import occupied
 from tests.page.helpers import app_command, browsing, serving
@@ -121,7 +121,7 @@ def test_a_form_becomes_an_order(form: Form):
 
 
 def test_the_board_shows_a_training_its_place_in_the_queue_and_its_loss(queue: TrainingQueue, form: Form):
-    assert "Nothing is being trained" in board_values(queue, None)[2]
+    assert "Nothing is being trained" in board_values(queue, None)[1]
     with occupied(queue._worker, "the demo (Praline: train AFRD)"):
         first = queue.add(order_of(form))
         second = queue.add(replace_name(form, "x & y"))
@@ -133,12 +133,12 @@ def test_the_board_shows_a_training_its_place_in_the_queue_and_its_loss(queue: T
         assert "x &amp; y" in trainings.listing(queue, None)
         queue.cancel(second.number)
     wait(queue)
-    shown, version, listing, curve, command, _ = board_values(queue, None)
-    assert shown is None and "finished: 2 steps" in listing and 'data-do="open"' in listing
+    version, listing, curve, command, _ = board_values(queue, None)
+    assert "finished: 2 steps" in listing and 'data-do="open"' in listing
     assert curve.visible and "afrd train" in command and "--size 64 --epochs 2" in command
     figure = loss_curve(queue, queue.job(first.number))
     assert list(figure.data[0].x) == [1, 2] and list(figure.data[0].y) == queue.history(first.number).loss.tolist()
-    assert board_values(queue, None, version)[:5] == [gr.skip()] * 5
+    assert board_values(queue, None, version)[:4] == [gr.skip()] * 4
 
 
 def replace_name(form: Form, name: str) -> Order:
@@ -164,21 +164,21 @@ def test_a_finished_run_opens_in_explore_even_when_its_data_is_not_the_page_s(
     queue = TrainingQueue(tmp_path / "runs", Worker())
     jobs = [queue.add(order_of(form)), queue.add(replace_name(form, "Praline/single-top"))]
     wait(queue)
-    assert choice_of(library, jobs[0]).run == jobs[0].folder
-    assert choice_of(library, jobs[1]).beside == jobs[1].folder
+    assert selection_of(library, jobs[0]).run == jobs[0].folder
+    assert selection_of(library, jobs[1]).beside == jobs[1].folder
     with pytest.raises(ValueError, match="is not in the queue any more"):
-        choice_of(library, None)
+        selection_of(library, None)
     (jobs[0].folder / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="is not a finished run"):
-        choice_of(library, jobs[0])
+        selection_of(library, jobs[0])
 
 
 def test_the_data_folder_to_begin_with_is_that_of_what_one_looks_at(tiny_runs: Path, candies: Path, tmp_path: Path):
-    from afrd.page.common.selection import Choice
+    from afrd.page.common.selection import Selection
 
-    assert first_root(Library(tiny_runs, None), Choice(category="Praline")) == str(candies)
-    assert first_root(Library(tmp_path, tmp_path), Choice()) == str(tmp_path)
-    assert first_root(Library(tmp_path, None), Choice()) == ""
+    assert first_root(Library(tiny_runs, None), Selection(category="Praline")) == str(candies)
+    assert first_root(Library(tmp_path, tmp_path), Selection()) == str(tmp_path)
+    assert first_root(Library(tmp_path, None), Selection()) == ""
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def test_without_pictures_or_runs_the_tab_says_what_to_do(desk: Desk, own: Own, 
     assert "This run knows spots, bottom, right, top, left, box" in said(desk, own)
     empty = Desk(Library(tmp_path, None))
     nothing = empty.with_run(Own(), "")
-    assert "Train one first" in said(empty, nothing) and empty.everything(nothing)[1].value == ""
+    assert "Train one first" in said(empty, nothing) and empty.everything(nothing)[0].value == ""
     with pytest.raises(gr.Error, match="no run yet"):
         empty.example(nothing)
     with pytest.raises(gr.Error, match="65 pictures are more than a sample has"):

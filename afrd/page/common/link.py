@@ -1,4 +1,4 @@
-"""From a choice to the page's address and back, so that a view can be sent to somebody."""
+"""From a selection to the page's address and back, so that a view can be sent to somebody."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import gradio as gr
 
 from afrd.page.common import samples
 from afrd.page.common.library import CategoryEntry, Library, RunEntry
-from afrd.page.common.moves import first_choice, on_its_page, with_run, with_samples
-from afrd.page.common.selection import FIRST_TAB, ORDERS, VERDICTS, Choice, usable_lights
+from afrd.page.common.samples import first_selection, on_its_page, with_samples
+from afrd.page.common.selection import FIRST_TAB, ORDERS, VERDICTS, Selection, usable_lights, with_run
 
 SCRIPT = Path(__file__).with_name("address.js")
 TAB_EVENT = "afrd-tab"
@@ -62,32 +62,32 @@ def note_tab(tab: gr.Tab) -> str:
     return str(tab.id)
 
 
-def link_of(library: Library, choice: Choice) -> Link:
-    """The names of what a choice shows; all that the page would show by itself is left empty."""
-    if choice.category is None:
+def link_of(library: Library, selection: Selection) -> Link:
+    """The names of what a selection shows; all that the page would show by itself is left empty."""
+    if selection.category is None:
         return Link()
     try:
-        entry = library.category(choice.category)
-        dataset = samples.dataset_of(library, choice)
-        usable = usable_lights(entry, choice, dataset.lights)
+        entry = library.category(selection.category)
+        dataset = samples.dataset_of(library, selection)
+        usable = usable_lights(entry, selection, dataset.lights)
     except (ValueError, OSError):
-        return Link(category=choice.category)
+        return Link(category=selection.category)
     return Link(
-        category=choice.category,
-        run=_name(library, choice.run),
-        beside=_name(library, choice.beside),
+        category=selection.category,
+        run=_name(library, selection.run),
+        beside=_name(library, selection.beside),
         split=dataset.split,
-        sample="" if choice.index is None else dataset.names[choice.index],
-        lights=None if choice.lights == usable else choice.lights,
-        light=choice.shown or "",
-        kind="" if choice.kind == "all" else choice.kind,
-        verdict="" if choice.verdict == "all" else choice.verdict,
-        order="" if choice.order == ORDERS[0] else choice.order,
-        at=choice.pinned,
+        sample="" if selection.index is None else dataset.names[selection.index],
+        lights=None if selection.lights == usable else selection.lights,
+        light=selection.shown or "",
+        kind="" if selection.kind == "all" else selection.kind,
+        verdict="" if selection.verdict == "all" else selection.verdict,
+        order="" if selection.order == ORDERS[0] else selection.order,
+        at=selection.pinned,
     )
 
 
-def choice_of(library: Library, link: Link, wanted: str | None = None) -> tuple[Choice, str]:
+def selection_of(library: Library, link: Link, wanted: str | None = None) -> tuple[Selection, str]:
     """What a link shows here.
 
     Args:
@@ -96,44 +96,44 @@ def choice_of(library: Library, link: Link, wanted: str | None = None) -> tuple[
         wanted: the category to show where the link names none.
 
     Returns:
-        The choice nearest to the link, and a sentence that says what of it is not here; empty where all is.
+        The selection nearest to the link, and a sentence that says what of it is not here; empty where all is.
     """
     lost: list[str] = []
     entries = library.categories()
     entry = _entry(library, entries, link, lost)
-    choice = first_choice(library, entry.key if entry else wanted)
-    if choice.category is None or choice.index is None:
-        return choice, _sentence(lost)
-    entry = library.category(choice.category)
+    selection = first_selection(library, entry.key if entry else wanted)
+    if selection.category is None or selection.index is None:
+        return selection, _sentence(lost)
+    entry = library.category(selection.category)
     if link.run and (run := _run(library, entry.fused, link.run, "run", lost)):
-        choice = with_run(library, choice, run.folder)
+        selection = with_run(library, selection, run.folder)
     if link.beside and (run := _run(library, entry.single, link.beside, "single-light run", lost)):
-        choice = replace(choice, beside=run.folder)
+        selection = replace(selection, beside=run.folder)
     data = library.data_of(entry)
     if link.split and _known(link.split, data.splits, "split", lost):
-        choice = with_samples(library, replace(choice, split=link.split, index=None))
-    dataset = data[choice.split or ""]
-    usable = usable_lights(entry, choice, dataset.lights)
+        selection = with_samples(library, replace(selection, split=link.split, index=None))
+    dataset = data[selection.split or ""]
+    usable = usable_lights(entry, selection, dataset.lights)
     if link.lights is not None:
         kept = tuple(light for light in usable if light in link.lights)
         lost += [f"light “{light}”" for light in link.lights if light not in usable]
-        choice = replace(choice, lights=kept if kept or not link.lights else usable)
+        selection = replace(selection, lights=kept if kept or not link.lights else usable)
     if link.light and _known(link.light, dataset.lights, "light", lost):
-        choice = replace(choice, shown=link.light)
+        selection = replace(selection, shown=link.light)
     if link.kind and _known(link.kind, samples.kinds(dataset), "filter", lost):
-        choice = replace(choice, kind=link.kind)
+        selection = replace(selection, kind=link.kind)
     if link.verdict and _known(link.verdict, VERDICTS, "verdict", lost):
-        choice = replace(choice, verdict=link.verdict)
+        selection = replace(selection, verdict=link.verdict)
     if link.order and _known(link.order, ORDERS, "order", lost):
-        choice = replace(choice, order=link.order)
+        selection = replace(selection, order=link.order)
     if link.sample and _known(link.sample, dataset.names, "sample", lost):
-        choice = replace(choice, index=dataset.names.index(link.sample))
+        selection = replace(selection, index=dataset.names.index(link.sample))
     else:
-        choice = with_samples(library, choice)
+        selection = with_samples(library, selection)
     height, width = dataset.image_size
     if link.at is not None and link.at[0] < width and link.at[1] < height:
-        choice = replace(choice, pinned=link.at)
-    return on_its_page(library, choice), _sentence(lost)
+        selection = replace(selection, pinned=link.at)
+    return on_its_page(library, selection), _sentence(lost)
 
 
 def stamped(query: str, asked: float) -> str:
@@ -141,9 +141,9 @@ def stamped(query: str, asked: float) -> str:
     return f"{asked:.6f} {query}"
 
 
-def query_of(library: Library, choice: Choice, tab: str = "") -> str:
-    """A choice as the query part of an address."""
-    return to_query(replace(link_of(library, choice), tab=tab))
+def query_of(library: Library, selection: Selection, tab: str = "") -> str:
+    """A selection as the query part of an address."""
+    return to_query(replace(link_of(library, selection), tab=tab))
 
 
 def _entry(library: Library, entries: Sequence[CategoryEntry], link: Link, lost: list[str]) -> CategoryEntry | None:
@@ -188,7 +188,7 @@ def _sentence(lost: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Link:
-    """A view of the page by names, as an address can hold it; what is empty is the page's own first choice.
+    """A view of the page by names, as an address can hold it; what is empty is the page's own first selection.
 
     Attributes:
         tab: id of a tab.
@@ -196,7 +196,7 @@ class Link:
         run, beside: run folders below the page's folder of runs, with `/`.
         lights: those switched on; None: all that the run knows.
         light: the one whose picture lies under the maps.
-        kind, verdict, order: as in `Choice`.
+        kind, verdict, order: as in `Selection`.
         at: the pinned place (x, y) in pixels.
     """
 

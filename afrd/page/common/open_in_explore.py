@@ -1,4 +1,4 @@
-"""From any tab into Explore: another tab hands over a selection, and Explore shows it."""
+"""How another tab opens a selection in Explore, and tells it that the selection has changed."""
 
 from __future__ import annotations
 
@@ -9,32 +9,37 @@ from typing import Any
 import gradio as gr
 
 from afrd.page.common.library import Library
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
+from afrd.page.common.session import PageSession
 
 
 @dataclass(frozen=True)
 class OpenInExplore:
-    """What a tab needs to read the shared selection and to open something in Explore, which it does not import.
+    """What a tab needs to use the session and to open something in Explore, which it does not import.
 
     Attributes:
-        library: what there is to show.
+        library: the data sets and runs of the page.
         tabs: all tabs, by id.
-        choice: the state that all tabs share.
-        components: Explore's, in the order of what `shown` gives.
-        shown: values of `components` for a selection.
+        session: holds the `PageSession`; an input of events only.
+        changed: an output of each event that changes the selection: its new value makes Explore draw the strip, the
+            page's address and the other methods' scores. It is never an input.
+        components: Explore's, in the order of the values that `values_of` gives.
+        values_of: values of `components` for a selection.
     """
 
     library: Library
     tabs: gr.Tabs
-    choice: gr.State
+    session: gr.State
+    changed: gr.State
     components: Sequence[Any]
-    shown: Callable[[Library, Choice], list[Any]]
+    values_of: Callable[[Library, Selection], list[Any]]
 
     @property
     def outputs(self) -> list[Any]:
-        """Of an event that opens Explore."""
+        """Outputs of an event that opens Explore."""
         return [self.tabs, *self.components]
 
-    def opened(self, choice: Choice) -> list[Any]:
-        """Values of `outputs`."""
-        return [gr.Tabs(selected="explore"), *self.shown(self.library, choice)]
+    def opened(self, session: PageSession, change: Callable[[Selection], Selection]) -> list[Any]:
+        """Changes the session's selection, and returns values of `outputs`."""
+        session.apply(change)
+        return [gr.Tabs(selected="explore"), *session.drawn(lambda selection: self.values_of(self.library, selection))]

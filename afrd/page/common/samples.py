@@ -1,12 +1,14 @@
-"""The list of samples: filters, order, and the strip of thumbnails with scores and verdicts, drawn by `strip.js`."""
+"""The list of samples with its filters and its order, and the changes of a selection that depend on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from afrd.figures import main_light
 from afrd.page.common.library import CategoryEntry, Library
-from afrd.page.common.selection import ORDERS, VERDICTS, Choice
+from afrd.page.common.selection import ORDERS, VERDICTS, Selection, first_beside
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.scores import Scores
@@ -22,53 +24,53 @@ def mark_of(truth: bool | None, called: bool) -> str:
     return "right" if truth == called else "missed" if truth else "false alarm"
 
 
-def listed(library: Library, choice: Choice) -> list[int]:
+def listed(library: Library, selection: Selection) -> list[int]:
     """Positions of the samples that the filters let through, in their order.
 
     Verdicts and scores wait until there are some: without them, those filters let everything through.
     """
-    dataset = dataset_of(library, choice)
+    dataset = dataset_of(library, selection)
     found = list(range(len(dataset)))
-    if choice.kind in ("good", "bad"):
-        found = [i for i in found if dataset.anomalous[i] is (choice.kind == "bad")]
-    elif choice.kind != "all":
-        found = [i for i in found if choice.kind in dataset.defects[i]]
-    if choice.verdict not in VERDICTS and choice.order == ORDERS[0]:
+    if selection.kind in ("good", "bad"):
+        found = [i for i in found if dataset.anomalous[i] is (selection.kind == "bad")]
+    elif selection.kind != "all":
+        found = [i for i in found if selection.kind in dataset.defects[i]]
+    if selection.verdict not in VERDICTS and selection.order == ORDERS[0]:
         return found
-    said = scores_of(library, choice)
+    said = scores_of(library, selection)
     if said is None:
         return found
-    if choice.verdict in VERDICTS and said.anomalous is not None:
-        found = [i for i in found if mark_of(dataset.anomalous[i], bool(said.anomalous[i])) == choice.verdict]
-    return sorted(found, key=lambda i: -said.values[i]) if choice.order == "score" else found
+    if selection.verdict in VERDICTS and said.anomalous is not None:
+        found = [i for i in found if mark_of(dataset.anomalous[i], bool(said.anomalous[i])) == selection.verdict]
+    return sorted(found, key=lambda i: -said.values[i]) if selection.order == "score" else found
 
 
-def scores_of(library: Library, choice: Choice) -> Scores | None:
+def scores_of(library: Library, selection: Selection) -> Scores | None:
     """Of the shown run under the chosen lights; None where there is none, or only after a long work."""
-    if choice.run is None or not choice.lights:
+    if selection.run is None or not selection.lights:
         return None
     try:
-        dataset = dataset_of(library, choice)
-        return library.scores(choice.run, dataset, choice.lights) if _ready(library, choice, dataset) else None
+        dataset = dataset_of(library, selection)
+        return library.scores(selection.run, dataset, selection.lights) if _ready(library, selection, dataset) else None
     except (ValueError, OSError, RuntimeError):  # the light table says what is wrong
         return None
 
 
-def judgeable(library: Library, choice: Choice) -> tuple[bool, bool]:
+def judgeable(library: Library, selection: Selection) -> tuple[bool, bool]:
     """Whether the samples have scores, or will have them in seconds, and verdicts with them; waits for neither."""
-    if choice.run is None or not choice.lights:
+    if selection.run is None or not selection.lights:
         return False, False
     try:
-        if not library.scored(choice.run, dataset_of(library, choice)):
+        if not library.scored(selection.run, dataset_of(library, selection)):
             return False, False
-        return True, library.run(choice.run).threshold(choice.lights) is not None
+        return True, library.run(selection.run).threshold(selection.lights) is not None
     except (ValueError, OSError, RuntimeError):  # the light table says what is wrong
         return False, False
 
 
-def _ready(library: Library, choice: Choice, dataset: MultiLightDataset) -> bool:
+def _ready(library: Library, selection: Selection, dataset: MultiLightDataset) -> bool:
     try:
-        return choice.run is not None and library.scored(choice.run, dataset)
+        return selection.run is not None and library.scored(selection.run, dataset)
     except (ValueError, OSError, RuntimeError):
         return True  # nothing to wait for
 
@@ -93,15 +95,76 @@ def pages(found: Sequence[int]) -> list[tuple[str, int]]:
     return [(f"{1 + at} to {min(at + PAGE, len(found))} of {len(found)}", at // PAGE) for at in starts]
 
 
-def dataset_of(library: Library, choice: Choice) -> MultiLightDataset:
-    """The split of the choice.
+def dataset_of(library: Library, selection: Selection) -> MultiLightDataset:
+    """The split of the selection.
 
     Raises:
         ValueError, FileNotFoundError: it is not there, in one sentence.
     """
-    return library.data_of(library.category(choice.category))[choice.split or ""]
+    return library.data_of(library.category(selection.category))[selection.split or ""]
 
 
 def splits_of(library: Library, entry: CategoryEntry) -> list[str]:
     """The test split first: there is something to find in it."""
     return sorted(library.data_of(entry).splits, key=lambda split: not split.startswith("test"))
+
+
+def first_selection(library: Library, key: str | None, kept: Selection | None = None) -> Selection:
+    """What to show of a category at first: its first runs, the test split, the first defective sample."""
+    entries = library.categories()
+    entry = next((e for e in entries if e.key == key), entries[0] if entries else None)
+    if entry is None:
+        return Selection()
+    selection = Selection(
+        category=entry.key,
+        run=entry.fused[0].folder if entry.fused else None,
+        beside=first_beside(entry),
+        shown=kept.shown if kept else None,
+    )
+    try:
+        data = library.data_of(entry)
+    except (ValueError, OSError):
+        return selection
+    wanted = entry.fused[0].lights if entry.fused else data.lights
+    lights = tuple(light for light in data.lights if light in wanted)
+    shown = selection.shown if selection.shown in data.lights else main_light(data.lights)
+    splits = splits_of(library, entry)
+    return with_samples(library, replace(selection, split=splits[0], lights=lights, shown=shown), prefer_defects=True)
+
+
+def with_samples(library: Library, selection: Selection, prefer_defects: bool = False) -> Selection:
+    """The selection with a sample that its filters let through; the present one is kept where possible."""
+    try:
+        found = listed(library, selection)
+        if selection.index in found:
+            return on_its_page(library, selection)
+        anomalous = dataset_of(library, selection).anomalous if prefer_defects else []
+    except (ValueError, OSError):
+        return replace(selection, index=None)
+    defective = next((i for i in found if prefer_defects and anomalous[i]), None)
+    index = defective if defective is not None else next(iter(found), None)
+    return replace(selection, index=index, pinned=None, page=found.index(index) // PAGE if index is not None else 0)
+
+
+def with_split(library: Library, selection: Selection, split: str) -> Selection:
+    """The first sample of another split, without filters."""
+    start = replace(selection, split=split, kind="all", verdict="all", index=None, page=0)
+    return with_samples(library, start)
+
+
+def stepped(library: Library, selection: Selection, by: int) -> Selection:
+    """The next or previous sample of the filtered list, around its ends."""
+    try:
+        found = listed(library, selection)
+    except (ValueError, OSError):
+        return selection
+    if not found:
+        return selection
+    at = (found.index(selection.index) + by) % len(found) if selection.index in found else 0
+    return replace(selection, index=found[at], page=at // PAGE, pinned=None)
+
+
+def on_its_page(library: Library, selection: Selection) -> Selection:
+    """The selection with the page of the list that its sample stands on, where the list has it."""
+    found = listed(library, selection)
+    return replace(selection, page=found.index(selection.index) // PAGE) if selection.index in found else selection

@@ -1,12 +1,12 @@
-"""What one user looks at, shared by all tabs, and its form in the page's address."""
+"""What one user looks at, and the changes of it that need no samples."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from afrd.page.common.library import CategoryEntry
+from afrd.page.common.library import CategoryEntry, Library
 
 FIRST_TAB = "explore"
 VERDICTS = ("right", "missed", "false alarm")  # of the shown run, against the truth
@@ -14,7 +14,7 @@ ORDERS = ("number", "score")
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """What one user looks at.
 
     Attributes:
@@ -49,7 +49,29 @@ def missing_run(entry: CategoryEntry) -> str:
     return f"afrd train {entry.root} {entry.name} --out RUN"
 
 
-def usable_lights(entry: CategoryEntry, choice: Choice, lights: Sequence[str]) -> tuple[str, ...]:
+def usable_lights(entry: CategoryEntry, selection: Selection, lights: Sequence[str]) -> tuple[str, ...]:
     """The data set's lights that the run knows; all of them without a run."""
-    known = next((run.lights for run in entry.fused if run.folder == choice.run), tuple(lights))
+    known = next((run.lights for run in entry.fused if run.folder == selection.run), tuple(lights))
     return tuple(light for light in lights if light in known)
+
+
+def first_beside(entry: CategoryEntry) -> Path | None:
+    """The single-light run to compare with at first: that of the light box, else the last."""
+    runs = {run.lights[0]: run.folder for run in entry.single}
+    return runs.get("box", entry.single[-1].folder if entry.single else None)
+
+
+def known_run(library: Library, selection: Selection, folder: str | None) -> Path | None:
+    """The category's run in this folder: what comes from a browser may name no other."""
+    entry = library.category(selection.category)
+    return next((run.folder for run in (*entry.fused, *entry.single) if str(run.folder) == folder), None)
+
+
+def with_run(library: Library, selection: Selection, folder: Path | None) -> Selection:
+    """The same sample, seen by another run with all its lights."""
+    entry = library.category(selection.category)
+    selection = replace(selection, run=folder)
+    try:
+        return replace(selection, lights=usable_lights(entry, selection, library.data_of(entry).lights))
+    except (ValueError, OSError):
+        return selection

@@ -18,9 +18,8 @@ import afrd.metrics
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.menus import category_choices, run_choices
 from afrd.page.common.messages import message, working
-from afrd.page.common.moves import first_choice, on_its_page
-from afrd.page.common.samples import splits_of
-from afrd.page.common.selection import Choice, missing_run, usable_lights
+from afrd.page.common.samples import first_selection, on_its_page, splits_of
+from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.compare import text
 
 if TYPE_CHECKING:
@@ -55,28 +54,28 @@ class Comparison:
         NotComparableError: no run, no lights, no good and anomalous samples.
     """
 
-    def __init__(self, library: Library, choice: Choice) -> None:
+    def __init__(self, library: Library, selection: Selection) -> None:
 
-        self.library, self.choice = library, choice
-        if choice.category is None:
+        self.library, self.selection = library, selection
+        if selection.category is None:
             raise NotComparableError("Nothing to compare yet", "There is no category and no finished run.")
         try:
-            self.entry = library.category(choice.category)
+            self.entry = library.category(selection.category)
             data = library.data_of(self.entry)
-            self.dataset, self.data_lights = data[choice.split or ""], data.lights
+            self.dataset, self.data_lights = data[selection.split or ""], data.lights
             if not (self.entry.fused or self.entry.single):
                 title = f"No run for {self.entry.name} yet"
                 raise NotComparableError(title, "Train AFRD, and a light alone to compare:", missing_run(self.entry))
-            if not choice.lights:
+            if not selection.lights:
                 raise NotComparableError(
                     "Choose at least one light", "Every method judges with the chosen lights only."
                 )
             _check_truth(self.dataset)
-            methods = library.methods(self.entry, choice.lights)
-            reference = afrd.analysis.comparison.reference_of(methods, choice.run)
+            methods = library.methods(self.entry, selection.lights)
+            reference = afrd.analysis.comparison.reference_of(methods, selection.run)
         except PROBLEMS as error:
             raise NotComparableError("This cannot be compared", str(error)) from None
-        self.lights = tuple(light for light in choice.lights if any(light in method.lights for method in methods))
+        self.lights = tuple(light for light in selection.lights if any(light in method.lights for method in methods))
         self.methods = [reference, *(method for method in methods if method is not reference)]
 
     @property
@@ -138,14 +137,14 @@ class Comparison:
 
         return _kept.get(self._key(what, *methods), made)
 
-    def opened(self, sample: str, method: Method | None) -> Choice:
+    def opened(self, sample: str, method: Method | None) -> Selection:
         """The sample in Explore, with the method's run beside it where that is of a single light."""
         if sample not in self.dataset.names:
-            return self.choice
+            return self.selection
         index = self.dataset.names.index(sample)
-        beside = method.runs[0].folder if method is not None and method.single else self.choice.beside
-        choice = replace(self.choice, index=index, beside=beside, kind="all", verdict="all", pinned=None)
-        return on_its_page(self.library, choice)
+        beside = method.runs[0].folder if method is not None and method.single else self.selection.beside
+        selection = replace(self.selection, index=index, beside=beside, kind="all", verdict="all", pinned=None)
+        return on_its_page(self.library, selection)
 
 
 def _check_truth(dataset: MultiLightDataset) -> None:
@@ -162,11 +161,11 @@ def _check_truth(dataset: MultiLightDataset) -> None:
     )
 
 
-def sheets(library: Library, choice: Choice, metric: str, picked: str, drawn: Sequence[str]) -> Iterator[dict]:
+def sheets(library: Library, selection: Selection, metric: str, picked: str, drawn: Sequence[str]) -> Iterator[dict]:
     """The sheet as it grows: a row a method, then what the chosen metric says, then the figures."""
 
     try:
-        found = Comparison(library, choice)
+        found = Comparison(library, selection)
         standings: list[Standing] = []
         left_out: dict[str, str] = {}
         shown = 0.0
@@ -193,7 +192,7 @@ def sheets(library: Library, choice: Choice, metric: str, picked: str, drawn: Se
     drawn = [label for label in drawn if label in labels]
     if found.reference.label not in drawn or len(drawn) < min(2, len(labels)):
         drawn = afrd.analysis.comparison.worth_drawing(standings, metric or METRIC)
-        beside = [m.label for m in found.methods if m.single and m.runs[0].folder == choice.beside]
+        beside = [m.label for m in found.methods if m.single and m.runs[0].folder == selection.beside]
         drawn += [label for label in beside if label in labels and label not in drawn]  # what Explore compares with
     yield {"drawn": gr.Dropdown(labels, value=drawn, multiselect=True), **figures(found, drawn)}
 
@@ -254,41 +253,41 @@ def figures(found: Comparison, drawn: Sequence[str]) -> dict:
     }
 
 
-def menus(library: Library, choice: Choice) -> list:
+def menus(library: Library, selection: Selection) -> list:
     """Values of `Menus`."""
     entries = library.categories()
-    entry = next((e for e in entries if e.key == choice.category), None)
+    entry = next((e for e in entries if e.key == selection.category), None)
     splits: list[str] = []
     lights: tuple[str, ...] = ()
     if entry is not None:
         with suppress(ValueError, OSError):  # the sheet says what is wrong
-            splits, lights = splits_of(library, entry), lights_of(library, choice)
+            splits, lights = splits_of(library, entry), lights_of(library, selection)
     return [
-        gr.Dropdown(category_choices(entries), value=choice.category),
-        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(choice.run or "")),
-        gr.Dropdown(splits, value=choice.split),
-        gr.CheckboxGroup(list(lights), value=[light for light in choice.lights if light in lights]),
+        gr.Dropdown(category_choices(entries), value=selection.category),
+        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(selection.run or "")),
+        gr.Dropdown(splits, value=selection.split),
+        gr.CheckboxGroup(list(lights), value=[light for light in selection.lights if light in lights]),
     ]
 
 
-def lights_of(library: Library, choice: Choice) -> tuple[str, ...]:
+def lights_of(library: Library, selection: Selection) -> tuple[str, ...]:
     """Those to choose among.
 
     Raises:
         ValueError, OSError: the category or its pictures are not there.
     """
-    entry = library.category(choice.category)
-    return usable_lights(entry, choice, library.data_of(entry).lights)
+    entry = library.category(selection.category)
+    return usable_lights(entry, selection, library.data_of(entry).lights)
 
 
 def compare(library: Library, category: str, split: str, lights: str) -> list[dict[str, Any]]:
     """For scripts: a row a method, see `standings_table`; None where a metric is not defined."""
 
     try:
-        choice = first_choice(library, library.category(category).key)
+        selection = first_selection(library, library.category(category).key)
         data = library.data_of(library.category(category))
-        used = afrd.data.parse_lights(lights, lights_of(library, choice))
-        found = Comparison(library, replace(choice, split=split or data.test_split, lights=used))
+        used = afrd.data.parse_lights(lights, lights_of(library, selection))
+        found = Comparison(library, replace(selection, split=split or data.test_split, lights=used))
         table = afrd.analysis.comparison.standings_table(found.standings()).astype(object)
     except NotComparableError as why:
         raise gr.Error(": ".join(filter(None, why.parts)), print_exception=False) from None

@@ -10,9 +10,10 @@ import gradio as gr
 
 from afrd.page.common.components import ByName
 from afrd.page.common.messages import message
-from afrd.page.common.moves import first_choice, known_run, with_run, with_samples
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.selection import Choice
+from afrd.page.common.samples import first_selection, with_split
+from afrd.page.common.selection import Selection, known_run, with_run
+from afrd.page.common.session import PageSession, Versioned
 from afrd.page.compare import comparison as standings
 from afrd.page.compare.comparison import Comparison, NotComparableError
 from afrd.page.compare.text import label_in
@@ -38,12 +39,8 @@ class Menus:
 
 @dataclass(frozen=True)
 class Sheet(ByName):
-    """What is shown; `standings` fills the components by these names.
+    """What is shown; `standings` fills the components by these names."""
 
-    `picked` holds the label of the method whose samples are shown.
-    """
-
-    picked: gr.State
     status: gr.HTML
     table: gr.Dataframe
     notes: gr.HTML
@@ -95,7 +92,6 @@ def compare_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
                 roc, pro = (_plot(f"compare-{name}") for name in ("roc", "pro"))
             defects = _plot("compare-defects")
     sheet = Sheet(
-        gr.State(""),
         status,
         table,
         notes,
@@ -122,42 +118,57 @@ def _table(name: str, label: str, widths: list[int], **options: Any) -> gr.Dataf
     return gr.Dataframe(label=label, elem_id=name, **usual, **options)
 
 
-class Turns:
-    """Whose turn it is to fill one user's sheet: the latest wish; what is worked out for an earlier one is given up."""
+class CompareState:
+    """What the server remembers of this tab for one browser session.
+
+    Attributes:
+        picked: label of the method whose samples are shown.
+    """
 
     def __init__(self) -> None:
-        self._latest = 0
+        self.picked = Versioned("")
+        self._begun = Versioned(0)
 
-    def take(self) -> Callable[[], bool]:
-        """Tells, as long as it is asked, whether it is still this one's turn."""
-        self._latest = mine = self._latest + 1
-        return lambda: self._latest == mine
+    def begin(self) -> Callable[[], bool]:
+        """Begins to fill the sheet; the function returned says whether no later event has begun to fill it since."""
+        number = self._begun.apply(lambda number: number + 1)
+        return lambda: self._begun.value == number
 
 
 def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, menus: Menus, sheet: Sheet) -> None:
     library = open_in_explore.library
-    turns = gr.State(Turns())
 
-    # One event from the wish to the last figure: Gradio can lose one that only begins as another one ends.
-    def on_wish(event: Callable, wish: Callable[..., Choice], inputs: list, name: str, own_menus: bool = True) -> None:
-        def judge(turns: Turns, metric: str, picked: str, drawn: list[str], choice: Choice, *values: Any) -> Iterator:
-            my_turn = turns.take()
+    def shown(state: CompareState, values: dict[str, Any], picked: str) -> dict:
+        """Values of components; the method that was picked by default replaces `picked`, if that still stands."""
+        if "picked" in values:
+            default = values["picked"]
+            state.picked.apply(lambda label: default if label == picked else label)
+        return sheet.filled({name: value for name, value in values.items() if name != "picked"})
+
+    # One event from the change to the last figure: Gradio can lose one that only begins as another one ends.
+    def on_change(
+        event: Callable, change: Callable[..., Selection], inputs: list, name: str, own_menus: bool = True
+    ) -> None:
+        def judge(session: PageSession, metric: str, drawn: list[str], *inputs: Any) -> Iterator:
+            state = session.state(CompareState)
             try:
-                wished = wish(choice, *values)
+                session.apply(lambda selection: change(selection, *inputs))
             except (ValueError, OSError) as error:  # the data has moved meanwhile
                 raise gr.Error(str(error), print_exception=False) from None
-            yield {open_in_explore.choice: wished} | (
-                menus.filled(standings.menus(library, wished)) if own_menus else {}
-            )
-            for found in standings.sheets(library, wished, metric, picked, drawn or []):
-                if not my_turn():
+            is_latest = state.begin()
+            selection = session.selection  # read after `begin`, so that the latest drawing has the changes of them all
+            filled = menus.filled(standings.menus(library, selection)) if own_menus else {}
+            yield {open_in_explore.changed: selection} | filled
+            picked = state.picked.value
+            for values in standings.sheets(library, selection, metric, picked, drawn or []):
+                if not is_latest():
                     return
-                yield sheet.filled(found)
+                yield shown(state, values, picked)
 
         event(
             judge,
-            [turns, sheet.metric, sheet.picked, sheet.drawn, open_in_explore.choice, *inputs],
-            [open_in_explore.choice, *menus.all(), *sheet.all()],
+            [open_in_explore.session, sheet.metric, sheet.drawn, *inputs],
+            [open_in_explore.changed, *menus.all(), *sheet.all()],
             api_name=name,
             show_progress="hidden",
             trigger_mode="multiple",
@@ -165,60 +176,75 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, menus: Menus, sheet: S
             concurrency_id="comparison",  # a first look takes long, and Explore answers all the while
         )
 
-    def open_tab(choice: Choice) -> Choice:
-        return choice if choice.category else first_choice(library, None)  # the page may still be loading
+    def open_tab(selection: Selection) -> Selection:
+        return selection if selection.category else first_selection(library, None)  # the page may still be loading
 
-    def choose_category(choice: Choice, key: str) -> Choice:
-        return first_choice(library, key, kept=choice)
+    def choose_category(selection: Selection, key: str) -> Selection:
+        return first_selection(library, key, kept=selection)
 
-    def choose_run(choice: Choice, folder: str) -> Choice:
-        return with_run(library, choice, known_run(library, choice, folder))
+    def choose_run(selection: Selection, folder: str) -> Selection:
+        return with_run(library, selection, known_run(library, selection, folder))
 
-    def choose_split(choice: Choice, split: str) -> Choice:
-        start = replace(choice, split=split, kind="all", verdict="all", index=None, page=0)
-        return with_samples(library, start)
+    def choose_split(selection: Selection, split: str) -> Selection:
+        return with_split(library, selection, split)
 
-    def choose_lights(choice: Choice, lights: list[str]) -> Choice:
-        known = standings.lights_of(library, choice)
-        return replace(choice, lights=tuple(light for light in known if light in lights))
+    def choose_lights(selection: Selection, lights: list[str]) -> Selection:
+        usable = standings.lights_of(library, selection)
+        return replace(selection, lights=tuple(light for light in usable if light in lights))
 
-    on_wish(tab.select, open_tab, [], "compare_open")
-    on_wish(menus.category.input, choose_category, [menus.category], "compare_category")
-    on_wish(menus.run.input, choose_run, [menus.run], "compare_run")
-    on_wish(menus.split.input, choose_split, [menus.split], "compare_split")
+    on_change(tab.select, open_tab, [], "compare_open")
+    on_change(menus.category.input, choose_category, [menus.category], "compare_category")
+    on_change(menus.run.input, choose_run, [menus.run], "compare_run")
+    on_change(menus.split.input, choose_split, [menus.split], "compare_split")
     # the boxes stay as they are: their reader may be about to tick another one
-    on_wish(menus.lights.input, choose_lights, [menus.lights], "compare_lights", own_menus=False)
+    on_change(menus.lights.input, choose_lights, [menus.lights], "compare_lights", own_menus=False)
 
     def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str) -> None:
         usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
-        event(handler, [open_in_explore.choice, *inputs], outputs, api_name=name, trigger_mode="always_last", **usual)
+        event(handler, [open_in_explore.session, *inputs], outputs, api_name=name, trigger_mode="always_last", **usual)
 
-    def compared(choice: Choice) -> Comparison:
+    def compared(selection: Selection) -> Comparison:
         try:
-            return Comparison(library, choice)
+            return Comparison(library, selection)
         except NotComparableError as why:
             raise gr.Error(str(why), print_exception=False) from None
 
-    def choose_metric(choice: Choice, metric: str, picked: str) -> dict:
-        found = compared(choice)
-        return sheet.filled(standings.closer(found, found.standings(), metric, picked))
+    def draw_picked(session: PageSession, draw: Callable[[str], dict[str, Any]]) -> dict:
+        """Values of components for the method that is picked, see `shown`."""
+        state = session.state(CompareState)
+        picked, values = state.picked.drawn(lambda label: (label, draw(label)))
+        return shown(state, values, picked)
 
-    def pick_method(choice: Choice, metric: str, event: gr.SelectData) -> dict:
-        return sheet.filled(standings.samples(compared(choice), metric, label_in(event.row_value)))
+    def choose_metric(session: PageSession, metric: str) -> dict:
+        comparison = compared(session.selection)
+        ranked = comparison.standings()
+        return draw_picked(session, lambda picked: standings.closer(comparison, ranked, metric, picked))
 
-    def draw(choice: Choice, drawn: list[str]) -> dict:
-        return sheet.filled(standings.figures(compared(choice), drawn))
+    def pick_method(session: PageSession, metric: str, event: gr.SelectData) -> dict:
+        comparison, label = compared(session.selection), label_in(event.row_value)
+        method = comparison.method(label)
+        if method is not None and method is not comparison.reference:
+            session.state(CompareState).picked.apply(lambda _: label)
+        return draw_picked(session, lambda picked: standings.samples(comparison, metric, picked))
 
-    def open_sample(choice: Choice, picked: str, event: gr.SelectData) -> list:
-        found = compared(choice)
-        return open_in_explore.opened(found.opened(label_in(event.row_value), found.method(picked)))
+    def draw(session: PageSession, drawn: list[str]) -> dict:
+        return sheet.filled(standings.figures(compared(session.selection), drawn))
 
-    samples = [sheet.picked, sheet.heading, sheet.samples]
+    def open_sample(session: PageSession, event: gr.SelectData) -> list:
+        sample, picked = label_in(event.row_value), session.state(CompareState).picked.value
+
+        def change(selection: Selection) -> Selection:
+            comparison = compared(selection)
+            return comparison.opened(sample, comparison.method(picked))
+
+        return open_in_explore.opened(session, change)
+
+    samples = [sheet.heading, sheet.samples]
     closer = [sheet.words, sheet.forest, *samples]
-    on(sheet.metric.input, choose_metric, [sheet.metric, sheet.picked], closer, "compare_metric")
+    on(sheet.metric.input, choose_metric, [sheet.metric], closer, "compare_metric")
     on(sheet.table.select, pick_method, [sheet.metric], samples, "compare_pick")
     on(sheet.drawn.input, draw, [sheet.drawn], [sheet.roc, sheet.pro, sheet.defects], "compare_draw")
-    on(sheet.samples.select, open_sample, [sheet.picked], open_in_explore.outputs, "compare_open_sample")
+    on(sheet.samples.select, open_sample, [], open_in_explore.outputs, "compare_open_sample")
 
     def compare(category: str, split: str = "", lights: str = "all") -> list[dict[str, Any]]:
         """Every method on the test split (or another) with these lights: metrics, intervals, paired differences."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
 import afrd.analysis.errors
 from afrd.background.jobs import Worker
 from afrd.page.common.library import Cache, Library
-from afrd.page.common.moves import on_its_page
-from afrd.page.common.samples import splits_of
-from afrd.page.common.selection import Choice, missing_run
+from afrd.page.common.samples import on_its_page, splits_of
+from afrd.page.common.selection import Selection, missing_run
+from afrd.page.common.session import PageSession
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,28 +69,28 @@ class Analysis:
         NothingToShowError: no category, run, lights or samples.
     """
 
-    def __init__(self, library: Library, choice: Choice) -> None:
+    def __init__(self, library: Library, selection: Selection) -> None:
 
-        self.library, self.choice = library, choice
-        if choice.category is None:
+        self.library, self.selection = library, selection
+        if selection.category is None:
             raise NothingToShowError(
                 "No samples to look at yet", f"There is no finished run in {library.runs} and no category."
             )
         try:
-            self.entry = library.category(choice.category)
-            self.dataset: MultiLightDataset = library.data_of(self.entry)[choice.split or ""]
+            self.entry = library.category(selection.category)
+            self.dataset: MultiLightDataset = library.data_of(self.entry)[selection.split or ""]
             if not (self.entry.fused or self.entry.single):
                 raise NothingToShowError(
                     f"No run for {self.entry.name} yet",
                     "Errors are those of a run. Train one:",
                     missing_run(self.entry),
                 )
-            if not choice.lights:
+            if not selection.lights:
                 raise NothingToShowError("No light is switched on", "Choose at least one light in Explore.")
             if not len(self.dataset):
                 raise NothingToShowError("This split has no samples", "Choose another one.")
-            found = library.methods(self.entry, choice.lights)
-            self.main: Method = afrd.analysis.comparison.reference_of(found, choice.run)
+            found = library.methods(self.entry, selection.lights)
+            self.main: Method = afrd.analysis.comparison.reference_of(found, selection.run)
             if self.main.late:
                 raise ValueError("none of the runs knows a light that is switched on")
         except PROBLEMS as error:
@@ -109,7 +111,7 @@ class Analysis:
             if method.label == label:
                 return method
         for method in self.others:
-            if method.single and method.runs[0].folder == self.choice.beside:
+            if method.single and method.runs[0].folder == self.selection.beside:
                 return method
         return next(iter(self.others), None)
 
@@ -157,7 +159,7 @@ class Analysis:
     @property
     def sample(self) -> str | None:
         """Name of the sample that Explore shows."""
-        return self.dataset.names[self.choice.index] if self.choice.index is not None else None
+        return self.dataset.names[self.selection.index] if self.selection.index is not None else None
 
     def is_same(self, other: Analysis) -> bool:
         """Whether the same run judges the same samples there."""
@@ -198,11 +200,11 @@ class Analysis:
         except PROBLEMS as error:
             raise NothingToShowError("This run cannot judge these samples", str(error)) from None
 
-    def opened(self, sample: str) -> Choice:
+    def opened(self, sample: str) -> Selection:
         """The sample as Explore shows it."""
         index = self.dataset.names.index(sample)
-        choice = replace(self.choice, index=index, kind="all", verdict="all", pinned=None)
-        return on_its_page(self.library, choice)
+        selection = replace(self.selection, index=index, kind="all", verdict="all", pinned=None)
+        return on_its_page(self.library, selection)
 
 
 @dataclass
@@ -215,21 +217,22 @@ class Card:
 
 
 @dataclass
-class Session:
-    """What one user's tab remembers beside its components; changed in place, so that no event undoes another's.
+class ErrorsState:
+    """What the server remembers of this tab for one browser session; events change it in place.
 
     Attributes:
-        choice: what the tab shows.
+        selection: what the tab shows.
         turn: number of the latest request to show something.
         split: category and split that were chosen in this tab.
-        analysis, found: of the choice, once there is some.
+        analysis, found: of the selection, once there is some.
         sample: name of the selected row.
         region: of `Filters`.
         cards: the latest by number; the browser holds that of the one it shows, so that a note which is on its way
             while another row is selected still finds its sample.
+        lock: held while `selection`, `turn` and `split` change together.
     """
 
-    choice: Choice = field(default_factory=Choice)
+    selection: Selection = field(default_factory=Selection)
     turn: int = 0
     split: tuple[str | None, str | None] = (None, None)
     analysis: Analysis | None = None
@@ -237,6 +240,7 @@ class Session:
     sample: str | None = None
     region: tuple[str, float, float] | None = None
     cards: dict[str, Card] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def take_up(self, analysis: Analysis) -> bool:
         """Looks at an analysis; whether it is of the same run and samples as before, so that what was asked stays.
@@ -246,7 +250,7 @@ class Session:
         """
         before, found = self.analysis, self.found
         kept = before is not None and found is not None and before.is_same(analysis)
-        same_beside = kept and before is not None and before.choice.beside == analysis.choice.beside
+        same_beside = kept and before is not None and before.selection.beside == analysis.selection.beside
         beside = found.other if same_beside and found is not None else None
         self.found = analysis.against(found if kept and found is not None else analysis.first_table(), beside)
         self.analysis, self.sample = analysis, analysis.sample or (self.sample if kept else None)
@@ -263,6 +267,16 @@ class Session:
         return number
 
 
+def on_state(handler: Callable) -> Callable:
+    """The handler of an event that uses this tab's state only, as one that takes the session."""
+
+    @wraps(handler)
+    def handle(session: PageSession, *inputs: Any) -> Any:
+        return handler(session.state(ErrorsState), *inputs)
+
+    return handle
+
+
 def _in_background(work: Callable[[Callable[[int, int], None]], None]) -> Iterator[tuple[int, int]]:
     """Runs `work(progress)` in a thread of its own and yields its progress; its exception is raised here.
 
@@ -275,14 +289,14 @@ def _in_background(work: Callable[[Callable[[int, int], None]], None]) -> Iterat
     job.future.result()
 
 
-def shown_first(session: Session, choice: Choice, library: Library) -> Choice:
-    """What the tab shows of a choice: the split that was chosen in it, else the test split where there is one."""
+def shown_first(state: ErrorsState, selection: Selection, library: Library) -> Selection:
+    """What the tab shows of a selection: the split that was chosen in it, else the test split where there is one."""
     with suppress(*PROBLEMS):
-        splits = splits_of(library, library.category(choice.category))
-        chosen = session.split[1] if session.split[0] == choice.category and session.split[1] in splits else None
-        split = chosen or (choice.split if (choice.split or "").startswith("test") else splits[0])
-        return replace(choice, split=split, index=choice.index if split == choice.split else None)
-    return choice
+        splits = splits_of(library, library.category(selection.category))
+        chosen = state.split[1] if state.split[0] == selection.category and state.split[1] in splits else None
+        split = chosen or (selection.split if (selection.split or "").startswith("test") else splits[0])
+        return replace(selection, split=split, index=selection.index if split == selection.split else None)
+    return selection
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,18 +312,18 @@ class View:
 
 
 def view_of(
-    session: Session, place: float | None, question: str | None, kind: str | None, text: str | None
+    state: ErrorsState, place: float | None, question: str | None, kind: str | None, text: str | None
 ) -> View | None:
-    """What the session's table shows at this threshold; None where there is none.
+    """What the state's table shows at this threshold; None where there is none.
 
     Raises:
         ValueError: a question that there is not.
     """
-    analysis, found = session.analysis, session.found
+    analysis, found = state.analysis, state.found
     if analysis is None or found is None:
         return None
     at = None if found.first_threshold is None or place is None else float(place)
-    filters = Filters(question or "all", kind or "all", text or "", session.region)
+    filters = Filters(question or "all", kind or "all", text or "", state.region)
     notes = analysis.known_notes()
     frame = found.frame(at, notes=notes)
     kept = found.search(filters.text, at, notes) if filters.text else None

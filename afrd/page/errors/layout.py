@@ -16,7 +16,7 @@ CARD_STYLE = Path(afrd.analysis.reports.__file__).with_name("templates") / "card
 
 
 @dataclass(frozen=True)
-class Parts(ByName):
+class ErrorsComponents(ByName):
     """The tab's components; `shown` and others fill them by these names."""
 
     category: gr.Dropdown
@@ -50,7 +50,7 @@ class Parts(ByName):
     open: gr.Button
 
 
-def lay_out() -> Parts:
+def lay_out() -> ErrorsComponents:
     """Makes the components in the tab that is open."""
     gr.HTML(f"<style>{CARD_STYLE.read_text()}</style>", elem_classes="only-style")
     with gr.Column(elem_classes="errors"):
@@ -143,7 +143,7 @@ def lay_out() -> Parts:
                                 scale=0,
                                 elem_id="errors-open",
                             )
-    return Parts(
+    return ErrorsComponents(
         category,
         run,
         split,

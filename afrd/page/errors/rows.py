@@ -13,9 +13,10 @@ import gradio as gr
 import afrd.analysis.errors
 import afrd.analysis.reports
 from afrd.page.common.open_in_explore import OpenInExplore
+from afrd.page.common.session import PageSession
 from afrd.page.errors import views
-from afrd.page.errors.analysis import PROBLEMS, Analysis, Card, Session, View, view_of
-from afrd.page.errors.layout import Parts
+from afrd.page.errors.analysis import PROBLEMS, Analysis, Card, ErrorsState, View, on_state, view_of
+from afrd.page.errors.layout import ErrorsComponents
 
 SELECTED = ("card", "note_box", "number", "note", "tags", "saved")  # what `selected_row` fills
 FETCH = "() => document.querySelector('#errors-{}')?.click()"  # a file that was just made
@@ -23,46 +24,53 @@ _numbers = count(1)
 
 
 def connect_rows(
-    open_in_explore: OpenInExplore, parts: Parts, session: gr.State, on: Callable, asked: list, merged: gr.State
+    open_in_explore: OpenInExplore, components: ErrorsComponents, on: Callable, asked: list, merged: gr.State
 ) -> None:
     """A row: its card and note, and the way into Explore."""
-    selected = parts.named(*SELECTED)
+    selected = components.named(*SELECTED)
 
     def select_row(
-        session: Session, place: float, question: str, kind: str, text: str, across: str, up: str, picked: gr.SelectData
+        session: PageSession,
+        place: float,
+        question: str,
+        kind: str,
+        text: str,
+        across: str,
+        up: str,
+        picked: gr.SelectData,
     ) -> dict:
+        state = session.state(ErrorsState)
         name = (picked.row_value or ["", ""])[1]
-        if session.analysis is None or name not in session.analysis.dataset.names:
-            return {parts.saved: gr.skip()}
-        session.sample = name
+        if state.analysis is None or name not in state.analysis.dataset.names:
+            return {components.saved: gr.skip()}
+        state.sample = name
         if picked.index[1] == 0:
-            return dict(
-                zip(
-                    open_in_explore.outputs,
-                    open_in_explore.opened(session.analysis.opened(session.sample)),
-                    strict=True,
-                )
-            )
-        view = asked_view(session, place, question, kind, text)
+            return dict(zip(open_in_explore.outputs, opened(session, state.analysis, name), strict=True))
+        view = asked_view(state, place, question, kind, text)
         assert view is not None
-        points = views.points(view, session.sample, *views.axes(view, across, up)[1:])
-        return selected_row(parts, session, place) | {parts.scatter: points}
+        points = views.points(view, state.sample, *views.axes(view, across, up)[1:])
+        return selected_row(components, state, place) | {components.scatter: points}
 
-    def open_row(session: Session) -> list:
-        if session.analysis is None or session.sample is None:
+    def open_row(session: PageSession) -> list:
+        state = session.state(ErrorsState)
+        if state.analysis is None or state.sample is None:
             raise gr.Error("Select a row first.", print_exception=False)
-        return open_in_explore.opened(session.analysis.opened(session.sample))
+        return opened(session, state.analysis, state.sample)
 
-    def save(session: Session, number: str, text: str, tags: list[str], place: float, *asked: Any) -> dict:
+    def opened(session: PageSession, analysis: Analysis, sample: str) -> list:
+        selection = analysis.opened(sample)
+        return open_in_explore.opened(session, lambda _: selection)
 
-        card = session.cards.get(number)
+    def save(state: ErrorsState, number: str, text: str, tags: list[str], place: float, *asked: Any) -> dict:
+
+        card = state.cards.get(number)
         if card is None:
-            return {parts.saved: gr.skip()}
+            return {components.saved: gr.skip()}
         notes, split = card.analysis.notes(), card.analysis.dataset.split
         try:
             new = afrd.analysis.errors.cleaned(afrd.analysis.errors.Note(text or "", tuple(tags or ())))
             if new == card.seen:
-                return {parts.saved: gr.skip()}
+                return {components.saved: gr.skip()}
             stored = notes.save(split, card.sample, new, card.seen)
             known = notes.tags()
         except ValueError as error:
@@ -70,79 +78,87 @@ def connect_rows(
         # the menu is touched only where tags changed: a new one may be half typed while a note is saved
         retagged = list(new.tags) != list(tags or ()) or new.tags != card.seen.tags
         card.seen = new
-        view = asked_view(session, place, *asked[:3])
-        result: dict[Any, Any] = {parts.sheet: views.sheet(view)} if view is not None else {}
+        view = asked_view(state, place, *asked[:3])
+        result: dict[Any, Any] = {components.sheet: views.sheet(view)} if view is not None else {}
         if stored == new:
             if retagged:
-                result[parts.tags] = gr.Dropdown(known, value=list(new.tags), allow_custom_value=True)
-            return result | {parts.saved: f"Note on {card.sample} saved"}
-        result[parts.saved] = f"{card.sample}: saved, beside what somebody else has written meanwhile"
-        is_shown = number == next(reversed(session.cards))
+                result[components.tags] = gr.Dropdown(known, value=list(new.tags), allow_custom_value=True)
+            return result | {components.saved: f"Note on {card.sample} saved"}
+        result[components.saved] = f"{card.sample}: saved, beside what somebody else has written meanwhile"
+        is_shown = number == next(reversed(state.cards))
         return result | ({merged: next(_numbers)} if is_shown else {})
 
     usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
     on(
-        parts.sheet.select,
+        components.sheet.select,
         select_row,
         asked,
-        [*selected, parts.scatter, *open_in_explore.outputs],
+        [*selected, components.scatter, *open_in_explore.outputs],
         "errors_select",
         **usual,
     )
-    on(parts.open.click, open_row, [], open_in_explore.outputs, "errors_open_row", **usual)
-    saving = [parts.number, parts.note, parts.tags, *asked]
-    kept = [parts.sheet, parts.saved, parts.tags, merged]
-    on(parts.note.blur, save, saving, kept, "errors_save_note", trigger_mode="multiple")
+    on(components.open.click, open_row, [], open_in_explore.outputs, "errors_open_row", **usual)
+    saving = [components.number, components.note, components.tags, *asked]
+    kept = [components.sheet, components.saved, components.tags, merged]
+    on(components.note.blur, on_state(save), saving, kept, "errors_save_note", trigger_mode="multiple")
     # not `input`, which a tag of the user's own does not fire; a card being filled says nothing new and is left alone
-    on(parts.tags.change, save, saving, kept, "errors_save_tags", trigger_mode="multiple")
+    on(components.tags.change, on_state(save), saving, kept, "errors_save_tags", trigger_mode="multiple")
     on(
         merged.change,
-        lambda session, at: selected_row(parts, session, at, "saved, beside what somebody else has written meanwhile"),
-        [parts.threshold],
+        on_state(
+            lambda state, at: selected_row(
+                components, state, at, "saved, beside what somebody else has written meanwhile"
+            )
+        ),
+        [components.threshold],
         selected,
         "errors_read_note_again",
     )
 
 
-def connect_files(parts: Parts, session: gr.State, on: Callable, asked: list) -> None:
+def connect_files(components: ErrorsComponents, on: Callable, asked: list) -> None:
     """The table as CSV, and as a report with pictures."""
 
-    def looked_at(session: Session, asked: tuple) -> tuple[Analysis, View]:
-        view = asked_view(session, *asked[:4])
-        if view is None or session.analysis is None:
+    def looked_at(state: ErrorsState, asked: tuple) -> tuple[Analysis, View]:
+        view = asked_view(state, *asked[:4])
+        if view is None or state.analysis is None:
             raise gr.Error("There is no table yet.", print_exception=False)
-        return session.analysis, view
+        return state.analysis, view
 
-    def make_csv(session: Session, *asked: Any) -> str:
+    def make_csv(state: ErrorsState, *asked: Any) -> str:
 
-        analysis, view = looked_at(session, asked)
+        analysis, view = looked_at(state, asked)
         return _file(analysis, "csv", afrd.analysis.reports.errors.csv(view.frame.iloc[view.rows]))
 
-    def make_report(session: Session, *asked: Any) -> Iterator[dict]:
-
-        analysis, view = looked_at(session, asked)
-        yield {parts.report: gr.Button("Making it …", interactive=False)}
+    def make_report(session: PageSession, *asked: Any) -> Iterator[dict]:
+        analysis, view = looked_at(session.state(ErrorsState), asked)
+        yield {components.report: gr.Button("Making it …", interactive=False)}
         beside = analysis.beside(view.found.other)
         judged = [analysis.judged(method) for method in (analysis.main, beside) if method is not None]
         which, notes = views.count_line(view).partition(": ")[2], analysis.known_notes()
-        light = analysis.choice.shown
+        light = analysis.selection.shown
         try:
             whole = afrd.analysis.reports.errors.report(
                 view.found, view.rows, analysis.dataset, judged, notes, view.at, which, light
             )
         except PROBLEMS as error:
-            yield {parts.report: gr.Button("Report", interactive=True)}
+            yield {components.report: gr.Button("Report", interactive=True)}
             raise gr.Error(str(error), print_exception=False) from None
         file = _file(analysis, "html", whole)
-        yield {parts.report: gr.Button("Report", interactive=True), parts.report_file: file}
+        yield {components.report: gr.Button("Report", interactive=True), components.report_file: file}
 
     usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
-    on(parts.csv.click, make_csv, asked, [parts.csv_file], "errors_csv").then(
+    on(components.csv.click, on_state(make_csv), asked, [components.csv_file], "errors_csv").then(
         None, None, None, js=FETCH.format("csv-file"), api_name="errors_fetch_csv"
     )
-    on(parts.report.click, make_report, asked, [parts.report, parts.report_file], "errors_report", **usual).success(
-        None, None, None, js=FETCH.format("report-file"), api_name="errors_fetch_report"
-    )
+    on(
+        components.report.click,
+        make_report,
+        asked,
+        [components.report, components.report_file],
+        "errors_report",
+        **usual,
+    ).success(None, None, None, js=FETCH.format("report-file"), api_name="errors_fetch_report")
 
 
 def _file(analysis: Analysis, kind: str, content: str) -> str:
@@ -156,26 +172,26 @@ def _file(analysis: Analysis, kind: str, content: str) -> str:
     return str(folder / name)
 
 
-def selected_row(parts: Parts, session: Session, place: float | None, said: str = "") -> dict:
+def selected_row(components: ErrorsComponents, state: ErrorsState, place: float | None, said: str = "") -> dict:
     """Values of the selected row's card and note, as they are stored now."""
 
-    analysis, found, sample = session.analysis, session.found, session.sample
+    analysis, found, sample = state.analysis, state.found, state.sample
     if analysis is None or found is None:
-        return {parts.saved: gr.skip()}
+        return {components.saved: gr.skip()}
     at = None if found.first_threshold is None else place
     card = views.card_of(analysis, found, at, sample)
     if sample is None:
-        return parts.filled({"card": card, "note_box": gr.Column(visible=False)})
+        return components.filled({"card": card, "note_box": gr.Column(visible=False)})
     try:
         notes = analysis.notes()
         note, known = notes.of(analysis.dataset.split).get(sample, afrd.analysis.errors.Note()), notes.tags()
     except ValueError as error:
-        return parts.filled({"card": card, "note_box": gr.Column(visible=False), "saved": str(error)})
-    return parts.filled(
+        return components.filled({"card": card, "note_box": gr.Column(visible=False), "saved": str(error)})
+    return components.filled(
         {
             "card": card,
             "note_box": gr.Column(visible=True),
-            "number": session.show(Card(analysis, sample, note)),
+            "number": state.show(Card(analysis, sample, note)),
             "note": note.text,
             "tags": gr.Dropdown(known, value=list(note.tags), allow_custom_value=True),
             "saved": said,
@@ -183,8 +199,8 @@ def selected_row(parts: Parts, session: Session, place: float | None, said: str 
     )
 
 
-def asked_view(session: Session, *asked: Any) -> View | None:
+def asked_view(state: ErrorsState, *asked: Any) -> View | None:
     try:
-        return view_of(session, *asked)
+        return view_of(state, *asked)
     except (ValueError, TypeError) as error:  # a script asked what the page does not
         raise gr.Error(str(error), print_exception=False) from None

@@ -11,12 +11,13 @@ import gradio as gr
 
 import afrd.figures
 from afrd.page.common.messages import message, working
-from afrd.page.common.moves import first_choice, known_run, with_run
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.selection import Choice
+from afrd.page.common.samples import first_selection
+from afrd.page.common.selection import Selection, known_run, with_run
+from afrd.page.common.session import PageSession
 from afrd.page.errors import views
-from afrd.page.errors.analysis import Analysis, NothingToShowError, Session, shown_first
-from afrd.page.errors.layout import Parts, lay_out
+from afrd.page.errors.analysis import Analysis, ErrorsState, NothingToShowError, on_state, shown_first
+from afrd.page.errors.layout import ErrorsComponents, lay_out
 from afrd.page.errors.rows import SELECTED, asked_view, connect_files, connect_rows, selected_row
 
 MOVE_LINE = """at => {  // in the browser, so that the line keeps up with the hand; Gradio's bundle leaves Plotly there
@@ -36,47 +37,48 @@ def errors_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     _connect(tab, open_in_explore, lay_out())
 
 
-def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts) -> None:
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: ErrorsComponents) -> None:
     library = open_in_explore.library
-    session = gr.State(Session())
+    session_state = open_in_explore.session
     request, ready, merged = gr.State(0), gr.State(0), gr.State(0)
 
     def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any) -> Any:
         usual: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors", "show_progress": "hidden"}
         usual |= {"trigger_mode": "always_last"} | options  # nothing here takes long, unless it says so
-        return event(handler, [session, *inputs], outputs, api_name=name, **usual)
+        return event(handler, [session_state, *inputs], outputs, api_name=name, **usual)
 
     # what is looked at: asked for by a menu or by opening the tab, judged by an event that stops for a later request
 
-    def judge(session: Session) -> Iterator[dict]:
-        turn = session.turn
+    def judge(session: PageSession) -> Iterator[dict]:
+        state = session.state(ErrorsState)
+        turn = state.turn
         try:
-            analysis = Analysis(library, session.choice)
+            analysis = Analysis(library, state.selection)
             for done, total in analysis.reading():
-                if session.turn != turn:
+                if state.turn != turn:
                     return
                 text = "The teacher reads these pictures for the first time"
-                yield {parts.status: working(text, done, total), parts.body: gr.Column(visible="hidden")}
-            if not session.take_up(analysis):
+                yield {components.status: working(text, done, total), components.body: gr.Column(visible="hidden")}
+            if not state.take_up(analysis):
                 at = analysis.first_table().first_threshold
-                begun = parts.filled(_begin(session)) | show_with_histogram(session, at, *NO_FILTERS)
-                yield begun | selected_row(parts, session, at)
+                begun = components.filled(_begin(state)) | show_with_histogram(state, at, *NO_FILTERS)
+                yield begun | selected_row(components, state, at)
             for done, total, label in analysis.judging():
-                if session.turn != turn:
+                if state.turn != turn:
                     return
-                yield {parts.status: working(f"Judging with {label}", done, total)}
-            yield parts.filled(_complete(session)) | {ready: next(_numbers)}
+                yield {components.status: working(f"Judging with {label}", done, total)}
+            yield components.filled(_complete(state)) | {ready: next(_numbers)}
         except NothingToShowError as why:
-            session.analysis = session.found = None
+            state.analysis = state.found = None
             nothing = {"body": gr.Column(visible="hidden"), "other": gr.Dropdown([], value=None)}
-            yield parts.filled({"status": message(*why.parts), **nothing})
+            yield components.filled({"status": message(*why.parts), **nothing})
 
-    drawn = parts.named("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")
-    selected = parts.named(*SELECTED)
+    drawn = components.named("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")
+    selected = components.named(*SELECTED)
     request.change(
         judge,
-        session,
-        [*parts.named("status", "body", "other", "threshold", "text", "histogram"), *drawn, *selected, ready],
+        session_state,
+        [*components.named("status", "body", "other", "threshold", "text", "histogram"), *drawn, *selected, ready],
         api_name="errors_judge",
         trigger_mode="always_last",
         show_progress="hidden",
@@ -84,40 +86,44 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts) -> None:
         concurrency_id="comparison",
     )
 
-    def look_at(session: Session, choice: Choice) -> list:
-        session.choice, session.turn = shown_first(session, choice, library), next(_numbers)
-        return [*views.menus(library, session.choice), session.turn]
+    def look_at(session: PageSession) -> list:
+        """Looks at the session's selection; values of `menus`."""
+        state = session.state(ErrorsState)
+        with state.lock:
+            state.selection, state.turn = shown_first(state, session.selection, library), next(_numbers)
+            return [*views.menus(library, state.selection), state.turn]
 
-    def choose_category(session: Session, key: str) -> list:
-        choice = first_choice(library, key, kept=session.choice)
-        return [choice, *look_at(session, choice)]
+    def change_all(session: PageSession, change: Callable[[Selection], Selection]) -> list:
+        """Changes the selection; values of `changing`."""
+        return [session.apply(change), *look_at(session)]
 
-    def choose_run(session: Session, folder: str) -> list:
-        choice = with_run(library, session.choice, known_run(library, session.choice, folder))
-        return [choice, *look_at(session, choice)]
+    def choose_category(session: PageSession, key: str) -> list:
+        return change_all(session, lambda selection: first_selection(library, key, kept=selection))
 
-    def choose_split(session: Session, split: str) -> list:
-        session.split = (session.choice.category, split)
-        return look_at(session, replace(session.choice, split=split, index=None, pinned=None, page=0))
+    def choose_run(session: PageSession, folder: str) -> list:
+        return change_all(
+            session, lambda selection: with_run(library, selection, known_run(library, selection, folder))
+        )
 
-    menus = [*parts.named("category", "run", "split"), request]
-    on(tab.select, look_at, [open_in_explore.choice], menus, "errors_open")
-    on(
-        parts.category.input,
-        choose_category,
-        [parts.category],
-        [open_in_explore.choice, *menus],
-        "errors_category",
-    )
-    on(parts.run.input, choose_run, [parts.run], [open_in_explore.choice, *menus], "errors_run")
-    on(parts.split.input, choose_split, [parts.split], menus, "errors_split")
+    def choose_split(session: PageSession, split: str) -> list:
+        state = session.state(ErrorsState)
+        with state.lock:
+            state.split = (session.selection.category, split)
+            return look_at(session)
+
+    menus = [*components.named("category", "run", "split"), request]
+    changing = [open_in_explore.changed, *menus]
+    on(tab.select, look_at, [], menus, "errors_open")
+    on(components.category.input, choose_category, [components.category], changing, "errors_category")
+    on(components.run.input, choose_run, [components.run], changing, "errors_run")
+    on(components.split.input, choose_split, [components.split], menus, "errors_split")
 
     # what is asked of it: everything below takes the table as it is, and judges nothing
 
-    asked = parts.named("threshold", "question", "kind", "text", "across", "up")
+    asked = components.named("threshold", "question", "kind", "text", "across", "up")
 
     def show(
-        session: Session,
+        state: ErrorsState,
         place: float | None,
         question: str | None,
         kind: str | None,
@@ -125,19 +131,19 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts) -> None:
         across: str | None,
         up: str | None,
     ) -> dict:
-        view = asked_view(session, place, question, kind, text)
-        if view is None or session.analysis is None:
-            return {parts.line: gr.skip()}
+        view = asked_view(state, place, question, kind, text)
+        if view is None or state.analysis is None:
+            return {components.line: gr.skip()}
         names, across, up = views.axes(view, across, up)
-        return parts.filled(
+        return components.filled(
             {
                 "counts": views.counts(view.found, view.at),
                 "question": views.questions(view.found, view.at, view.filters.question),
-                "kind": views.kinds_of(session.analysis.dataset, view.filters.kind),
+                "kind": views.kinds_of(state.analysis.dataset, view.filters.kind),
                 "across": gr.Dropdown(names, value=across),
                 "up": gr.Dropdown(names, value=up),
                 "scatter": gr.ScatterPlot(
-                    views.points(view, session.sample, across, up),
+                    views.points(view, state.sample, across, up),
                     title=f"{up} against {across}",
                     x_title=across,
                     y_title=up,
@@ -148,69 +154,74 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts) -> None:
             }
         )
 
-    def show_with_histogram(session: Session, place: float | None, *asked: Any) -> dict:
+    def show_with_histogram(state: ErrorsState, place: float | None, *asked: Any) -> dict:
 
-        shown = show(session, place, *asked)
-        if session.found is not None:
-            at = None if session.found.first_threshold is None else place
-            shown[parts.histogram] = afrd.figures.score_histogram(session.found, at)
+        shown = show(state, place, *asked)
+        if state.found is not None:
+            at = None if state.found.first_threshold is None else place
+            shown[components.histogram] = afrd.figures.score_histogram(state.found, at)
         return shown
 
-    on(ready.change, show_with_histogram, asked, [*drawn, parts.histogram], "errors_show").then(
-        lambda session, at: selected_row(parts, session, at),
-        [session, parts.threshold],
+    on(ready.change, on_state(show_with_histogram), asked, [*drawn, components.histogram], "errors_show").then(
+        on_state(lambda state, at: selected_row(components, state, at)),
+        [session_state, components.threshold],
         selected,
         api_name="errors_show_selected",
         show_progress="hidden",
     )
-    on(parts.threshold.input, show, asked, drawn, "errors_threshold")
-    parts.threshold.input(None, parts.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
-    on(parts.question.input, show, asked, drawn, "errors_question")
-    on(parts.kind.input, show, asked, drawn, "errors_kind")
-    on(parts.text.change, show, asked, drawn, "errors_search")  # its input event misses what is deleted or pasted
-    on(parts.across.input, _without_region(show), asked, drawn, "errors_across")
-    on(parts.up.input, show, asked, drawn, "errors_up")
+    on(components.threshold.input, on_state(show), asked, drawn, "errors_threshold")
+    components.threshold.input(None, components.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
+    on(components.question.input, on_state(show), asked, drawn, "errors_question")
+    on(components.kind.input, on_state(show), asked, drawn, "errors_kind")
+    on(
+        components.text.change, on_state(show), asked, drawn, "errors_search"
+    )  # its input event misses what is deleted or pasted
+    on(components.across.input, on_state(_without_region(show)), asked, drawn, "errors_across")
+    on(components.up.input, on_state(show), asked, drawn, "errors_up")
 
-    def compare_with(session: Session, choice: Choice, label: str, *asked: Any) -> dict:
-        if session.analysis is None or session.found is None:
-            return {parts.line: gr.skip()}
-        session.found = session.analysis.against(session.found, label)
-        method = session.analysis.beside(label)
+    def compare_with(session: PageSession, label: str, *asked: Any) -> dict:
+        state = session.state(ErrorsState)
+        analysis, table = state.analysis, state.found
+        if analysis is None or table is None:
+            return {components.line: gr.skip()}
+        state.found = analysis.against(table, label)
+        method = analysis.beside(label)
         if method is not None and method.single:
-            session.analysis.choice = replace(session.analysis.choice, beside=method.runs[0].folder)
-            choice = replace(choice, beside=method.runs[0].folder)
-        return show(session, *asked) | {open_in_explore.choice: choice}
+            folder = method.runs[0].folder
+            analysis.selection = replace(analysis.selection, beside=folder)
+            session.apply(lambda selection: replace(selection, beside=folder))
+        return show(state, *asked) | {open_in_explore.changed: session.selection}
 
     on(
-        parts.other.input,
+        components.other.input,
         compare_with,
-        [open_in_explore.choice, parts.other, *asked],
-        [*drawn, open_in_explore.choice],
+        [components.other, *asked],
+        [*drawn, open_in_explore.changed],
         "errors_compare",
     )
 
     def select_region(
-        session: Session, at: float, question: str, kind: str, text: str, across: str, up: str, picked: gr.SelectData
+        state: ErrorsState, at: float, question: str, kind: str, text: str, across: str, up: str, picked: gr.SelectData
     ) -> dict:
         low, high = sorted(float(value) for value in picked.index)
-        session.region = (across, low, high)
-        return show(session, at, question, kind, text, across, up)
+        state.region = (across, low, high)
+        return show(state, at, question, kind, text, across, up)
 
-    def show_all(session: Session, at: float, *asked: Any) -> dict:
-        session.region = None
-        return show(session, at, *NO_FILTERS[:3], *asked[3:]) | {parts.text: ""}
+    def show_all(state: ErrorsState, at: float, *asked: Any) -> dict:
+        state.region = None
+        return show(state, at, *NO_FILTERS[:3], *asked[3:]) | {components.text: ""}
 
-    on(parts.scatter.select, select_region, asked, drawn, "errors_region")
-    on(parts.scatter.double_click, _without_region(show), asked, drawn, "errors_whole_plot")
-    on(parts.clear.click, show_all, asked, [*drawn, parts.text], "errors_show_all")
+    on(components.scatter.select, on_state(select_region), asked, drawn, "errors_region")
+    on(components.scatter.double_click, on_state(_without_region(show)), asked, drawn, "errors_whole_plot")
+    on(components.clear.click, on_state(show_all), asked, [*drawn, components.text], "errors_show_all")
 
-    connect_rows(open_in_explore, parts, session, on, asked, merged)
-    connect_files(parts, session, on, asked)
+    connect_rows(open_in_explore, components, on, asked, merged)
+    connect_files(components, on, asked)
 
 
-def _begin(session: Session) -> dict[str, Any]:
+def _begin(state: ErrorsState) -> dict[str, Any]:
     """The tab when another run or other samples are looked at."""
-    analysis, found = session.analysis, session.found
+    analysis, found = state.analysis, state.found
     assert analysis is not None and found is not None
     return {
         "status": views.summary(analysis, found),
@@ -221,11 +232,11 @@ def _begin(session: Session) -> dict[str, Any]:
     }
 
 
-def _complete(session: Session) -> dict[str, Any]:
+def _complete(state: ErrorsState) -> dict[str, Any]:
     """The tab when all methods have judged."""
-    analysis, before = session.analysis, session.found
+    analysis, before = state.analysis, state.found
     assert analysis is not None and before is not None
-    found = session.found = analysis.against(analysis.table(), before.other)
+    found = state.found = analysis.against(analysis.table(), before.other)
     labels = [method.label for method in analysis.others if method.label in found.scores]
     return {
         "status": views.summary(analysis, found),
@@ -235,8 +246,8 @@ def _complete(session: Session) -> dict[str, Any]:
 
 
 def _without_region(show: Callable) -> Callable:
-    def shown(session: Session, *asked: Any) -> dict:
-        session.region = None
-        return show(session, *asked)
+    def shown(state: ErrorsState, *asked: Any) -> dict:
+        state.region = None
+        return show(state, *asked)
 
     return shown

@@ -13,7 +13,7 @@ import afrd.figures
 from afrd.page.common.library import Library
 from afrd.page.common.menus import category_choices, run_choices
 from afrd.page.common.samples import kinds, splits_of
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
 from afrd.page.errors.analysis import PROBLEMS, Analysis, View
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def card_of(analysis: Analysis, found: ErrorTable, at: float | None, sample: str
     try:
         return afrd.analysis.reports.errors.card_html(
             afrd.analysis.reports.errors.card(
-                found, row, analysis.dataset, judged, None, at, analysis.choice.shown, side=224
+                found, row, analysis.dataset, judged, None, at, analysis.selection.shown, side=224
             )
         )
     except PROBLEMS as error:
@@ -233,18 +233,18 @@ def count_line(view: View) -> str:
     return f"{len(view.rows)} of {len(view.found)} samples" + (f": {'; '.join(on)}" if on else "")
 
 
-def menus(library: Library, choice: Choice) -> list:
+def menus(library: Library, selection: Selection) -> list:
     """Values of the menus of category, run and split."""
     entries = library.categories()
-    entry = next((e for e in entries if e.key == choice.category), None)
+    entry = next((e for e in entries if e.key == selection.category), None)
     splits: list[str] = []
     if entry is not None:
         with suppress(*PROBLEMS):
             splits = splits_of(library, entry)
     return [
-        gr.Dropdown(category_choices(entries), value=choice.category),
-        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(choice.run or "")),
-        gr.Dropdown(splits, value=choice.split),
+        gr.Dropdown(category_choices(entries), value=selection.category),
+        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(selection.run or "")),
+        gr.Dropdown(splits, value=selection.split),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import afrd.figures
 from afrd.page.common.library import CategoryEntry, Library, RunEntry
 from afrd.page.common.samples import dataset_of
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,68 +17,70 @@ if TYPE_CHECKING:
     from afrd.runs.run import Prediction
 
 
-def said_of_sample(library: Library, choice: Choice) -> dict[str, Prediction]:
+def said_of_sample(library: Library, selection: Selection) -> dict[str, Prediction]:
     """By name of the method: the shown run and the others of several lights under the chosen lights, then every
     single-light run; without those that cannot answer."""
-    if choice.category is None or choice.index is None:
+    if selection.category is None or selection.index is None:
         return {}
     try:
-        entry = library.category(choice.category)
-        dataset = dataset_of(library, choice)
+        entry = library.category(selection.category)
+        dataset = dataset_of(library, selection)
     except (ValueError, OSError):
         return {}
     found: dict[str, Prediction] = {}
-    fused = sorted(entry.fused, key=lambda run: run.folder != choice.run)
+    fused = sorted(entry.fused, key=lambda run: run.folder != selection.run)
     for run in (*fused, *entry.single):
-        lights = run.lights if len(run.lights) == 1 else tuple(light for light in run.lights if light in choice.lights)
+        lights = (
+            run.lights if len(run.lights) == 1 else tuple(light for light in run.lights if light in selection.lights)
+        )
         if not lights:
             continue
         try:
-            found[_name(entry, run)] = library.prediction(run.folder, dataset, choice.index, lights)
+            found[_name(entry, run)] = library.prediction(run.folder, dataset, selection.index, lights)
         except (ValueError, OSError, RuntimeError):  # the light table says it of the runs that it shows
             continue
     return found
 
 
-def bars(library: Library, choice: Choice) -> go.Figure | None:
+def bars(library: Library, selection: Selection) -> go.Figure | None:
     """The scores of all methods on the sample, each in units of its own threshold; None where there is no method."""
 
-    said = said_of_sample(library, choice)
+    said = said_of_sample(library, selection)
     if not said:
         return None
     title = "Score of every method on this sample"
-    if choice.lights:
-        title += f"<br><sup>AFRD and memory: {', '.join(choice.lights)}</sup>"
+    if selection.lights:
+        title += f"<br><sup>AFRD and memory: {', '.join(selection.lights)}</sup>"
     return afrd.figures.score_bars(said).update_layout(title_text=title)
 
 
-def before_and_after(library: Library, choice: Choice) -> tuple[tuple[str, str] | None, str]:
+def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str, str] | None, str]:
     """Files with the maps of the single-light run and of the shown run, painted over the same picture, and a line that
     says which is which; None where one of them has nothing to say."""
 
     nothing = None, "Before and after: a single light, and all of them"
-    if choice.category is None or choice.index is None or choice.run is None or choice.beside is None:
+    if selection.category is None or selection.index is None or selection.run is None or selection.beside is None:
         return nothing
     try:
-        dataset = dataset_of(library, choice)
-        sample = library.sample(dataset, choice.index)
-        single = library.prediction(choice.beside, dataset, choice.index, library.run(choice.beside).lights)
-        fused = library.prediction(choice.run, dataset, choice.index, choice.lights)
+        dataset = dataset_of(library, selection)
+        sample = library.sample(dataset, selection.index)
+        single = library.prediction(selection.beside, dataset, selection.index, library.run(selection.beside).lights)
+        fused = library.prediction(selection.run, dataset, selection.index, selection.lights)
     except (ValueError, OSError, RuntimeError):  # the light table says it
         return nothing
-    light = choice.shown if choice.shown in sample.lights else afrd.figures.main_light(sample.lights)
+    light = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
 
     def file(said: Prediction, folder: Path) -> str:
-        key = (library.state(folder, dataset, choice.index or 0), said.lights, light)
+        key = (library.state(folder, dataset, selection.index or 0), said.lights, light)
         return str(library.picture_file(key, lambda: afrd.figures.painted(sample, said, light)))
 
     left, right = (
         f"{said.score / afrd.figures.unit_of(said):.2f}" + " ×" * bool(said.threshold) for said in (single, fused)
     )
-    entry = library.category(choice.category)
+    entry = library.category(selection.category)
     runs = {run.folder: run for run in (*entry.fused, *entry.single)}
-    line = f"left: {_name(entry, runs[choice.beside])} {left}; right: {_name(entry, runs[choice.run])} {right}"
-    return (file(single, choice.beside), file(fused, choice.run)), line
+    line = f"left: {_name(entry, runs[selection.beside])} {left}; right: {_name(entry, runs[selection.run])} {right}"
+    return (file(single, selection.beside), file(fused, selection.run)), line
 
 
 def _name(entry: CategoryEntry, run: RunEntry) -> str:

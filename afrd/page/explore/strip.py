@@ -12,7 +12,7 @@ import gradio as gr
 from afrd.figures import main_light
 from afrd.page.common.library import Library
 from afrd.page.common.samples import PAGE, _ready, dataset_of, listed, mark_of, sample_label, scores_of
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.scores import Scores
@@ -35,21 +35,26 @@ def strip() -> gr.HTML:
     )
 
 
-def strip_of(library: Library, choice: Choice) -> str:
-    """The strip's part of the list that holds `choice.page`, as JSON."""
+def strip_of(library: Library, selection: Selection) -> str:
+    """The strip's part of the list that holds `selection.page`, as JSON."""
     stamp = time.monotonic()  # of the question: an answer that is overtaken by a later one is not drawn
     try:
-        dataset = dataset_of(library, choice)
-        said = scores_of(library, choice)
-        found = listed(library, choice)
+        dataset = dataset_of(library, selection)
+        said = scores_of(library, selection)
+        found = listed(library, selection)
     except (ValueError, OSError):  # the light table says what is wrong
         return json.dumps({"stamp": stamp, "samples": []})
     light = main_light(dataset.lights)
-    shown = found[choice.page * PAGE : (choice.page + 1) * PAGE]
-    waits = said is None and choice.run is not None and bool(choice.lights) and not _ready(library, choice, dataset)
+    shown = found[selection.page * PAGE : (selection.page + 1) * PAGE]
+    waits = (
+        said is None
+        and selection.run is not None
+        and bool(selection.lights)
+        and not _ready(library, selection, dataset)
+    )
     content = {
         "stamp": stamp,
-        "selected": dataset.names[choice.index] if choice.index is not None else None,
+        "selected": dataset.names[selection.index] if selection.index is not None else None,
         "samples": [_tile(library, dataset, i, light, said) for i in shown],
         "note": "" if found else "No sample of this split fits the filter.",
         "wait": f"The {len(dataset)} samples of this split have no scores yet." if waits else "",

@@ -15,25 +15,36 @@ from afrd.page.common import link as links
 from afrd.page.common.library import Library
 from afrd.page.common.menus import category_choices, run_choices
 from afrd.page.common.messages import in_one_sentence, told
-from afrd.page.common.moves import first_beside, first_choice, known_run, stepped, with_run, with_samples
-from afrd.page.common.samples import dataset_of, judgeable, kinds, listed, pages, splits_of
-from afrd.page.common.selection import ORDERS, VERDICTS, Choice, missing_run
-from afrd.page.explore import other_methods as peers
+from afrd.page.common.samples import (
+    dataset_of,
+    first_selection,
+    judgeable,
+    kinds,
+    listed,
+    pages,
+    splits_of,
+    stepped,
+    with_samples,
+    with_split,
+)
+from afrd.page.common.selection import ORDERS, VERDICTS, Selection, first_beside, known_run, missing_run, with_run
+from afrd.page.common.session import PageSession
+from afrd.page.explore import other_methods
 from afrd.page.explore.strip import strip, strip_of
 from afrd.page.light_table.component import light_table
 from afrd.page.light_table.scene import nothing_yet, scene
 
 
 @dataclass(frozen=True)
-class Parts:
+class ExploreComponents:
     """The components that `everything` fills, in its order.
 
     Attributes:
-        choice: what the user looks at, shared by all tabs.
-        drawn: the choice that the tab shows now; another tab may have changed `choice` since.
+        changed: the latest selection that an event has drawn; a new one draws `FollowingComponents`. Never an input.
+        drawn: the selection that this tab shows; another tab may have changed the session's since.
     """
 
-    choice: gr.State
+    changed: gr.State
     drawn: gr.State
     category: gr.Dropdown
     run: gr.Dropdown
@@ -49,8 +60,8 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Followers:
-    """The components that follow the choice, by an event of their own: the light table need not wait for them."""
+class FollowingComponents:
+    """The components that a separate event draws after each change: the light table need not wait for them."""
 
     strip: gr.HTML
     page: gr.Dropdown
@@ -62,17 +73,19 @@ class Followers:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What the page has around its tabs.
+class PageComponents:
+    """The components outside the tabs.
 
     Attributes:
+        session: holds the `PageSession`; an input of events only.
         address: the browser's address.
         notice: a sentence about a link that could not be followed.
-        arrived: the choice that the link led to; with the next one the sentence goes.
+        arrived: the selection that the link led to; the sentence disappears with the next one.
         known: what categories and runs there were when the page last looked.
         news: changes when there is a new run.
     """
 
+    session: gr.State
     address: gr.HTML
     notice: gr.HTML
     arrived: gr.State
@@ -80,7 +93,9 @@ class Frame:
     news: gr.State
 
 
-def explore_tab(tab: gr.Tab, library: Library, script_constants: str, frame: Frame) -> Parts:
+def explore_tab(
+    tab: gr.Tab, library: Library, script_constants: str, page_components: PageComponents
+) -> ExploreComponents:
     """Lays the tab out and connects it; `script_constants` are the colours for the light table's script."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
@@ -107,18 +122,28 @@ def explore_tab(tab: gr.Tab, library: Library, script_constants: str, frame: Fra
                     min_width=300,
                     elem_id="before-after",
                 )
-    parts = Parts(gr.State(Choice()), gr.State(Choice()), category, run, beside, split, kind, verdict, order, table)
-    followers = Followers(thumbnails, page, frame.address, frame.notice)
-    _connect(library, parts, followers, frame, tab)
-    _connect_peers(library, parts, frame, [bars, slider])
-    return parts
+    components = ExploreComponents(
+        gr.State(Selection()), gr.State(Selection()), category, run, beside, split, kind, verdict, order, table
+    )
+    following_components = FollowingComponents(thumbnails, page, page_components.address, page_components.notice)
+    _connect(library, components, following_components, page_components, tab)
+    _connect_other_methods(library, components, page_components, [bars, slider])
+    return components
 
 
-def _connect(library: Library, parts: Parts, followers: Followers, frame: Frame, tab: gr.Tab) -> None:
+def _connect(
+    library: Library,
+    components: ExploreComponents,
+    following_components: FollowingComponents,
+    page_components: PageComponents,
+    tab: gr.Tab,
+) -> None:
+    session_state = page_components.session
+
     def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str) -> None:
         event(
             in_one_sentence(handler),
-            [parts.choice, *inputs],
+            [session_state, *inputs],
             outputs,
             api_name=name,
             show_progress="hidden",
@@ -127,89 +152,120 @@ def _connect(library: Library, parts: Parts, followers: Followers, frame: Frame,
             trigger_mode="always_last",
         )
 
-    def choose_category(choice: Choice, key: str) -> list:
-        return everything(library, first_choice(library, key, kept=choice))
+    def change_all(session: PageSession, change: Callable[[Selection], Selection]) -> list:
+        """Changes the selection; values of all `ExploreComponents`."""
+        session.apply(change)
+        return session.drawn(lambda selection: everything(library, selection))
 
-    def choose_run(choice: Choice, folder: str) -> list:
-        return everything(library, with_run(library, choice, known_run(library, choice, folder)))
+    def change_table(session: PageSession, change: Callable[[Selection], Selection]) -> list:
+        """Changes the selection; values of `table_only`."""
+        session.apply(change)
+        return session.drawn(lambda selection: drawn(library, selection))
 
-    def compare_with(choice: Choice, folder: str) -> list:
-        return drawn(library, replace(choice, beside=known_run(library, choice, folder)))
+    def choose_category(session: PageSession, key: str) -> list:
+        return change_all(session, lambda selection: first_selection(library, key, kept=selection))
 
-    def choose_split(choice: Choice, split: str) -> list:
-        start = replace(choice, split=split, kind="all", verdict="all", index=None, page=0)
-        return everything(library, with_samples(library, start))
+    def choose_run(session: PageSession, folder: str) -> list:
+        return change_all(
+            session, lambda selection: with_run(library, selection, known_run(library, selection, folder))
+        )
 
-    def filter_samples(choice: Choice, kind: str) -> list:
-        return drawn(library, with_samples(library, replace(choice, kind=kind)))
+    def compare_with(session: PageSession, folder: str) -> list:
+        return change_table(session, lambda selection: replace(selection, beside=known_run(library, selection, folder)))
 
-    def filter_verdicts(choice: Choice, verdict: str) -> list:
-        return drawn(library, with_samples(library, replace(choice, verdict=verdict)))
+    def choose_split(session: PageSession, split: str) -> list:
+        return change_all(session, lambda selection: with_split(library, selection, split))
 
-    def order_samples(choice: Choice, order: str) -> list:
-        return drawn(library, with_samples(library, replace(choice, order=order)))
+    def filter_samples(session: PageSession, kind: str) -> list:
+        return change_table(session, lambda selection: with_samples(library, replace(selection, kind=kind)))
 
-    def turn_page(choice: Choice, page: int) -> list:
-        return drawn(library, replace(choice, page=page))
+    def filter_verdicts(session: PageSession, verdict: str) -> list:
+        return change_table(session, lambda selection: with_samples(library, replace(selection, verdict=verdict)))
 
-    def select_sample(choice: Choice, event: gr.EventData) -> list:
-        names = dataset_of(library, choice).names
+    def order_samples(session: PageSession, order: str) -> list:
+        return change_table(session, lambda selection: with_samples(library, replace(selection, order=order)))
+
+    def turn_page(session: PageSession, page: int) -> list:
+        return change_table(session, lambda selection: replace(selection, page=page))
+
+    def select_sample(session: PageSession, event: gr.EventData) -> list:
         name = told(event, "sample", str)
-        return drawn(library, replace(choice, index=names.index(name), pinned=None) if name in names else choice)
 
-    def step_sample(choice: Choice, event: gr.EventData) -> list:
-        return drawn(library, stepped(library, choice, told(event, "by", int)))
+        def change(selection: Selection) -> Selection:
+            names = dataset_of(library, selection).names
+            return replace(selection, index=names.index(name), pinned=None) if name in names else selection
 
-    def choose_lights(choice: Choice, event: gr.EventData) -> list:
-        wanted, known = told(event, "lights", list), dataset_of(library, choice).lights
-        return drawn(library, replace(choice, lights=tuple(light for light in known if light in wanted)))
+        return change_table(session, change)
 
-    def show_light(choice: Choice, event: gr.EventData) -> list:
-        moved = replace(choice, shown=told(event, "light", str))
-        return [moved, moved, gr.skip()]  # the light table shows it already
+    def step_sample(session: PageSession, event: gr.EventData) -> list:
+        by = told(event, "by", int)
+        return change_table(session, lambda selection: stepped(library, selection, by))
 
-    def pin_place(choice: Choice, event: gr.EventData) -> list:
+    def choose_lights(session: PageSession, event: gr.EventData) -> list:
+        lit = told(event, "lights", list)
+
+        def change(selection: Selection) -> Selection:
+            lights = dataset_of(library, selection).lights
+            return replace(selection, lights=tuple(light for light in lights if light in lit))
+
+        return change_table(session, change)
+
+    def show_light(session: PageSession, event: gr.EventData) -> list:
+        light = told(event, "light", str)
+        selection = session.apply(lambda selection: replace(selection, shown=light))
+        return [selection, selection, gr.skip()]  # the light table shows it already
+
+    def pin_place(session: PageSession, event: gr.EventData) -> list:
         place = [at for at in told(event, "place", list) if isinstance(at, int)]
-        return drawn(library, replace(choice, pinned=(place[0], place[1]) if len(place) == 2 else None))
+        pinned = (place[0], place[1]) if len(place) == 2 else None
+        return change_table(session, lambda selection: replace(selection, pinned=pinned))
 
-    def work_out(choice: Choice, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
-        if choice.run is not None:
-            library.read(choice.run, dataset_of(library, choice), lambda done, total: progress((done, total)))
-        return [*everything(library, choice), strip_of(library, choice)]
+    def work_out(session: PageSession, progress: gr.Progress = gr.Progress()) -> list:  # noqa: B008
+        selection = session.selection
+        if selection.run is not None:
+            dataset = dataset_of(library, selection)
+            library.read(selection.run, dataset, lambda done, total: progress((done, total)))
+        return session.drawn(lambda selection: [*everything(library, selection), strip_of(library, selection)])
 
-    def refresh(choice: Choice, shown: Choice) -> list:
-        return nothing_new() if choice == shown or choice.category is None else everything(library, choice)
+    def refresh(session: PageSession, shown: Selection) -> list:
+        if session.selection == shown or session.selection.category is None:
+            return nothing_new()
+        return session.drawn(lambda selection: everything(library, selection))
 
-    table_only = [parts.choice, parts.drawn, parts.table]
-    on(parts.category.input, choose_category, [parts.category], parts.all(), "choose_category")
-    on(parts.run.input, choose_run, [parts.run], parts.all(), "choose_run")
-    on(parts.beside.input, compare_with, [parts.beside], table_only, "compare_with")
-    on(parts.split.input, choose_split, [parts.split], parts.all(), "choose_split")
-    on(parts.kind.input, filter_samples, [parts.kind], table_only, "filter_samples")
-    on(parts.verdict.input, filter_verdicts, [parts.verdict], table_only, "filter_verdicts")
-    on(parts.order.input, order_samples, [parts.order], table_only, "order_samples")
-    on(followers.page.input, turn_page, [followers.page], table_only, "turn_page")
-    on(followers.strip.pick, select_sample, [], table_only, "select_sample")
-    on(parts.table.step, step_sample, [], table_only, "step_sample")
-    on(parts.table.lights, choose_lights, [], table_only, "choose_lights")
-    on(parts.table.shown, show_light, [], table_only, "show_light")
-    on(parts.table.pinned, pin_place, [], table_only, "pin")
-    on(tab.select, refresh, [parts.drawn], parts.all(), "refresh_explore")
-    followers.strip.work(
+    table_only = [components.changed, components.drawn, components.table]
+    on(components.category.input, choose_category, [components.category], components.all(), "choose_category")
+    on(components.run.input, choose_run, [components.run], components.all(), "choose_run")
+    on(components.beside.input, compare_with, [components.beside], table_only, "compare_with")
+    on(components.split.input, choose_split, [components.split], components.all(), "choose_split")
+    on(components.kind.input, filter_samples, [components.kind], table_only, "filter_samples")
+    on(components.verdict.input, filter_verdicts, [components.verdict], table_only, "filter_verdicts")
+    on(components.order.input, order_samples, [components.order], table_only, "order_samples")
+    on(following_components.page.input, turn_page, [following_components.page], table_only, "turn_page")
+    on(following_components.strip.pick, select_sample, [], table_only, "select_sample")
+    on(components.table.step, step_sample, [], table_only, "step_sample")
+    on(components.table.lights, choose_lights, [], table_only, "choose_lights")
+    on(components.table.shown, show_light, [], table_only, "show_light")
+    on(components.table.pinned, pin_place, [], table_only, "pin")
+    on(tab.select, refresh, [components.drawn], components.all(), "refresh_explore")
+    following_components.strip.work(
         in_one_sentence(work_out),
-        parts.choice,
-        [*parts.all(), followers.strip],
+        session_state,
+        [*components.all(), following_components.strip],
         api_name="work_out_scores",
         show_progress="full",
-        show_progress_on=followers.strip,
+        show_progress_on=following_components.strip,
         concurrency_limit=1,
         concurrency_id="features",
     )
+
+    def follow(session: PageSession, arrived: Selection) -> list:
+        return session.drawn(lambda selection: following(library, selection, arrived))
+
     gr.on(
-        [parts.choice.change, frame.news.change],
-        lambda choice, arrived: following(library, choice, arrived),
-        [parts.choice, frame.arrived],
-        followers.all(),
+        [components.changed.change, page_components.news.change],
+        follow,
+        [session_state, page_components.arrived],
+        following_components.all(),
         api_name="follow_choice",
         show_progress="hidden",
         concurrency_limit=2,
@@ -218,17 +274,22 @@ def _connect(library: Library, parts: Parts, followers: Followers, frame: Frame,
     )
 
 
-def _connect_peers(library: Library, parts: Parts, frame: Frame, outputs: list) -> None:
-    """What the other methods say, which at first takes seconds: they are loaded for it."""
+def _connect_other_methods(
+    library: Library, components: ExploreComponents, page_components: PageComponents, outputs: list
+) -> None:
+    """The other methods' scores and maps, which at first take seconds: their runs are loaded for it."""
 
-    def ask(choice: Choice) -> list:
-        pictures, label = peers.before_and_after(library, choice)
-        return [peers.bars(library, choice), gr.ImageSlider(pictures, label=label)]
+    def draw(selection: Selection) -> list:
+        pictures, label = other_methods.before_and_after(library, selection)
+        return [other_methods.bars(library, selection), gr.ImageSlider(pictures, label=label)]
+
+    def ask(session: PageSession) -> list:
+        return session.drawn(draw)
 
     gr.on(
-        [parts.choice.change, frame.news.change],
+        [components.changed.change, page_components.news.change],
         ask,
-        [parts.choice],
+        [page_components.session],
         outputs,
         api_name="ask_other_methods",
         show_progress="hidden",
@@ -238,80 +299,89 @@ def _connect_peers(library: Library, parts: Parts, frame: Frame, outputs: list) 
     )
 
 
-def drawn(library: Library, choice: Choice) -> list:
-    """Values of the choice, twice, and the light table."""
-    return [choice, choice, scene(library, choice)]
+def drawn(library: Library, selection: Selection) -> list:
+    """Values of the selection, twice, and the light table."""
+    return [selection, selection, scene(library, selection)]
 
 
-def everything(library: Library, choice: Choice) -> list:
-    """Values of all `Parts`, in their order."""
+def everything(library: Library, selection: Selection) -> list:
+    """Values of all `ExploreComponents`, in their order."""
     entries = library.categories()
-    entry = next((e for e in entries if e.key == choice.category), None)
+    entry = next((e for e in entries if e.key == selection.category), None)
     if entry is None:
         empty = [gr.Dropdown([], value=None) for _ in range(6)]
-        return [choice, choice, gr.Dropdown(category_choices(entries), value=None), *empty, nothing_yet(library)]
+        return [selection, selection, gr.Dropdown(category_choices(entries), value=None), *empty, nothing_yet(library)]
     try:
-        splits, truths = splits_of(library, entry), kinds(dataset_of(library, choice))
+        splits, truths = splits_of(library, entry), kinds(dataset_of(library, selection))
     except (ValueError, OSError):  # the light table says what is wrong
         splits, truths = [], ["all"]
-    scored, judged = judgeable(library, choice)
+    scored, judged = judgeable(library, selection)
     verdicts = ["all", *VERDICTS] if judged else ["all"]
     orders = list(ORDERS) if scored else list(ORDERS[:1])
     return [
-        choice,
-        choice,
-        gr.Dropdown(category_choices(entries), value=choice.category),
-        gr.Dropdown(run_choices(entry.fused), value=str(choice.run or "")),
-        gr.Dropdown(run_choices(entry.single), value=str(choice.beside or "")),
-        gr.Dropdown(splits, value=choice.split),
-        gr.Dropdown(truths, value=choice.kind if choice.kind in truths else "all"),
-        gr.Dropdown(verdicts, value=choice.verdict if choice.verdict in verdicts else "all"),
-        gr.Dropdown(orders, value=choice.order if choice.order in orders else ORDERS[0]),
-        scene(library, choice),
+        selection,
+        selection,
+        gr.Dropdown(category_choices(entries), value=selection.category),
+        gr.Dropdown(run_choices(entry.fused), value=str(selection.run or "")),
+        gr.Dropdown(run_choices(entry.single), value=str(selection.beside or "")),
+        gr.Dropdown(splits, value=selection.split),
+        gr.Dropdown(truths, value=selection.kind if selection.kind in truths else "all"),
+        gr.Dropdown(verdicts, value=selection.verdict if selection.verdict in verdicts else "all"),
+        gr.Dropdown(orders, value=selection.order if selection.order in orders else ORDERS[0]),
+        scene(library, selection),
     ]
 
 
-def following(library: Library, choice: Choice, arrived: Choice) -> list:
-    """Values of all `Followers`, in their order."""
-    asked = time.monotonic()
+def following(library: Library, selection: Selection, arrived: Selection) -> list:
+    """Values of all `FollowingComponents`, in their order."""
+    started = time.monotonic()
     try:
-        found = pages(listed(library, choice)) if choice.category is not None else []
+        entries = pages(listed(library, selection)) if selection.category is not None else []
     except (ValueError, OSError):
-        found = []
+        entries = []
     return [
-        strip_of(library, choice) if choice.category is not None else "",
-        gr.Dropdown(found, value=choice.page if choice.page < len(found) else None, visible=len(found) > 1),
-        links.stamped(links.query_of(library, choice), asked),
-        gr.skip() if choice == arrived else "",
+        strip_of(library, selection) if selection.category is not None else "",
+        gr.Dropdown(entries, value=selection.page if selection.page < len(entries) else None, visible=len(entries) > 1),
+        links.stamped(links.query_of(library, selection), started),
+        gr.skip() if selection == arrived else "",
     ]
 
 
-def joined(library: Library, choice: Choice) -> list:
-    """Values of all `Parts` when runs or categories have joined: menus grow, what the user looks at stays."""
-    entries = library.categories()
-    entry = next((e for e in entries if e.key == choice.category), None)
+def refreshed(library: Library, session: PageSession) -> list:
+    """Values of all `ExploreComponents` when runs or categories were added: menus grow, what the user looks at stays
+    where it can."""
+    before = session.selection
+    selection = session.apply(lambda selection: completed(library, selection))
+    if selection != before:
+        return session.drawn(lambda selection: everything(library, selection))
+    entry = next((e for e in library.categories() if e.key == selection.category), None)
     if entry is None:
-        return everything(library, first_choice(library, None))
-    if choice.index is None and choice.split is None:  # its pictures could not be read
-        return everything(library, first_choice(library, choice.category))
-    wiser = choice
-    if choice.run is None and entry.fused:
-        tested = (choice.split or "").startswith("test")
-        wiser = with_run(library, choice, entry.fused[0].folder) if tested else first_choice(library, entry.key, choice)
-    if wiser.beside is None:
-        wiser = replace(wiser, beside=first_beside(entry))
-    if wiser != choice:
-        return everything(library, wiser)
+        return everything(library, selection)
     values = nothing_new()
-    names = [field.name for field in fields(Parts)]
-    values[names.index("category")] = gr.Dropdown(category_choices(entries))
+    names = [field.name for field in fields(ExploreComponents)]
+    values[names.index("category")] = gr.Dropdown(category_choices(library.categories()))
     values[names.index("run")] = gr.Dropdown(run_choices(entry.fused))
     values[names.index("beside")] = gr.Dropdown(run_choices(entry.single))
     return values
 
 
+def completed(library: Library, selection: Selection) -> Selection:
+    """The selection with runs that were added, where it had none."""
+    entry = next((e for e in library.categories() if e.key == selection.category), None)
+    if entry is None:
+        return first_selection(library, None)
+    if selection.index is None and selection.split is None:  # its pictures could not be read
+        return first_selection(library, selection.category)
+    if selection.run is None and entry.fused:
+        if (selection.split or "").startswith("test"):
+            selection = with_run(library, selection, entry.fused[0].folder)
+        else:
+            selection = first_selection(library, entry.key, selection)
+    return replace(selection, beside=first_beside(entry)) if selection.beside is None else selection
+
+
 def nothing_new() -> list:
-    return [gr.skip() for _ in fields(Parts)]
+    return [gr.skip() for _ in fields(ExploreComponents)]
 
 
 def look(library: Library, category: str, sample: str, split: str = "", lights: str = "all") -> dict[str, Any]:
@@ -327,14 +397,16 @@ def look(library: Library, category: str, sample: str, split: str = "", lights: 
             raise ValueError(f"there is no sample {sample!r} in {category}/{dataset.split}")
         run = entry.fused[0]
         used = afrd.data.parse_lights(lights, run.lights)
-        said = library.prediction(run.folder, dataset, dataset.names.index(sample), used)
+        prediction = library.prediction(run.folder, dataset, dataset.names.index(sample), used)
     except (ValueError, OSError) as error:
         raise gr.Error(str(error), print_exception=False) from None
-    mean, peak = afrd.figures.attention_weights(said)
+    mean, peak = afrd.figures.attention_weights(prediction)
     return {
-        "score": said.score,
-        "threshold": said.threshold.value if said.threshold else None,
-        "verdict": said.verdict,
-        "lights": list(said.lights),
-        "attention": {n: {"mean": float(m), "peak": float(p)} for n, m, p in zip(said.lights, mean, peak, strict=True)},
+        "score": prediction.score,
+        "threshold": prediction.threshold.value if prediction.threshold else None,
+        "verdict": prediction.verdict,
+        "lights": list(prediction.lights),
+        "attention": {
+            n: {"mean": float(m), "peak": float(p)} for n, m, p in zip(prediction.lights, mean, peak, strict=True)
+        },
     }

@@ -10,7 +10,7 @@ import afrd.data
 import afrd.figures
 import afrd.runs
 from afrd.page.common.library import AT_ONCE, Cache, CategoryEntry, Library
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,14 +24,16 @@ PATCH_PIXELS = 72  # as it is sent
 _answers, _patches = Cache(200), Cache(2000)
 
 
-def reasons(library: Library, choice: Choice, entry: CategoryEntry, dataset: MultiLightDataset, sample: Sample) -> Any:
-    """The answer for the choice's pinned place; None where nothing is pinned or there is no run, and what a user can
+def reasons(
+    library: Library, selection: Selection, entry: CategoryEntry, dataset: MultiLightDataset, sample: Sample
+) -> Any:
+    """The answer for the selection's pinned place; None where nothing is pinned or there is no run, and what a user can
     have done wrong as a sentence."""
-    if choice.pinned is None or choice.run is None or choice.index is None or not choice.lights:
+    if selection.pinned is None or selection.run is None or selection.index is None or not selection.lights:
         return None
-    index = choice.index
+    index = selection.index
     try:
-        run = library.run(choice.run)
+        run = library.run(selection.run)
         train = training_split(library, run, entry)
         stored = afrd.runs.features_stored(dataset, run.teacher, run.config.size)
         inputs = run.stored_inputs(dataset, index) if stored else None
@@ -40,15 +42,19 @@ def reasons(library: Library, choice: Choice, entry: CategoryEntry, dataset: Mul
             # of all lights, so that switching one asks for nothing new
             itself = index if dataset.split == train.split else None
             pictures = tuple(dataset.picture(index, light) for light in sample.lights)
-            key = (run.folder, run.config.teacher_digest, train.root, pictures, _times(pictures), choice.pinned)
+            key = (run.folder, run.config.teacher_digest, train.root, pictures, _times(pictures), selection.pinned)
             similar = _answers.get(
                 key,
                 lambda: afrd.analysis.explain.similar_places(
-                    run, sample, choice.pinned or (0, 0), train, None, itself, inputs
+                    run, sample, selection.pinned or (0, 0), train, None, itself, inputs
                 ),
             )
         return answer(
-            run, sample, afrd.analysis.explain.why(run, sample, choice.pinned, choice.lights, inputs), similar, train
+            run,
+            sample,
+            afrd.analysis.explain.why(run, sample, selection.pinned, selection.lights, inputs),
+            similar,
+            train,
         )
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
         return {"problem": str(error)}

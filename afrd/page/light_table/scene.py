@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import afrd.figures
 from afrd.page.common.library import Cache, Library, RunEntry
-from afrd.page.common.selection import Choice, missing_run, usable_lights
+from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.light_table.place import reasons
 
 if TYPE_CHECKING:
@@ -28,19 +28,19 @@ def message(title: str, text: str = "", command: str = "") -> str:
     return json.dumps({"message": {"title": title, "text": text, "command": command}})
 
 
-def scene(library: Library, choice: Choice) -> str:
+def scene(library: Library, selection: Selection) -> str:
     """The whole light table; every error that a user can cause is a sentence in it, not an exception."""
-    if choice.category is None:
+    if selection.category is None:
         return nothing_yet(library)
     try:
-        entry = library.category(choice.category)
-        dataset = library.data_of(entry)[choice.split or ""]
-        if choice.index is None:
+        entry = library.category(selection.category)
+        dataset = library.data_of(entry)[selection.split or ""]
+        if selection.index is None:
             return message("No sample is selected", f"{entry.name}/{dataset.split} has none that fits the filter.")
-        sample = library.sample(dataset, choice.index)
+        sample = library.sample(dataset, selection.index)
     except (ValueError, OSError) as error:
         return message("This cannot be shown", str(error))
-    index, usable = choice.index, usable_lights(entry, choice, sample.lights)
+    index, usable = selection.index, usable_lights(entry, selection, sample.lights)
     singles: dict[str, Prediction] = {}
     for run in entry.single:
         alone = _judged(library, run.folder, dataset, index, None)
@@ -48,20 +48,23 @@ def scene(library: Library, choice: Choice) -> str:
             singles.setdefault(run.lights[0], alone)
     return sample_scene(
         sample,
-        _judged(library, choice.run, dataset, index, choice.lights),
-        _judged(library, choice.beside, dataset, index, None),
+        _judged(library, selection.run, dataset, index, selection.lights),
+        _judged(library, selection.beside, dataset, index, None),
         place=f"{dataset.category} / {dataset.split}",
-        shown=choice.shown,
-        lights=choice.lights,
+        shown=selection.shown,
+        lights=selection.lights,
         usable=usable,
         sets=presets(usable),
-        methods=(_method(entry.fused, choice.run, "AFRD"), _method(entry.single, choice.beside, "Single-light RD")),
-        titles=(_title(entry.fused, choice.run), _title(entry.single, choice.beside)),
-        missing=missing_run(entry) if choice.run is None else None,
+        methods=(
+            _method(entry.fused, selection.run, "AFRD"),
+            _method(entry.single, selection.beside, "Single-light RD"),
+        ),
+        titles=(_title(entry.fused, selection.run), _title(entry.single, selection.beside)),
+        missing=missing_run(entry) if selection.run is None else None,
         pictures={light: _picture(dataset, sample, index, light) for light in sample.lights},
         singles=singles,
-        pinned=choice.pinned,
-        why=reasons(library, choice, entry, dataset, sample),
+        pinned=selection.pinned,
+        why=reasons(library, selection, entry, dataset, sample),
     )
 
 

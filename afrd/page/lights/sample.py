@@ -14,7 +14,8 @@ import afrd.figures
 import afrd.runs
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import sample_label
-from afrd.page.common.selection import Choice
+from afrd.page.common.selection import Selection
+from afrd.page.common.session import PageSession
 from afrd.page.lights import views
 from afrd.page.lights.subject import PROBLEMS, Desk, NothingToShowError, Subject
 
@@ -36,7 +37,7 @@ ALL = "all lights"
 
 
 def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -> None:
-    """Lays it out below the tab's other parts and connects it; a new `request` shows its sample."""
+    """Lays it out below the tab's other components and connects it; a new `request` shows the selected sample."""
     # The style sheet hides it as long as nothing is said of a sample.
     with gr.Column(elem_id="lights-sample", elem_classes="one-sample"):
         gr.HTML(
@@ -79,62 +80,64 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
         usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
         return event(handler, inputs, outputs, api_name=name, **usual | options)
 
-    def show(choice: Choice) -> dict:
+    def show(session: PageSession) -> dict:
+        return session.drawn(whole)
+
+    def whole(selection: Selection) -> dict:
         try:
-            subject = desk.subject(choice)
+            subject = desk.subject(selection)
             return {
                 sample: gr.Dropdown(_names(subject), value=subject.dataset.names[subject.sample]),
                 light: gr.Dropdown([ALL, *subject.run.lights], value=ALL),
-                **_seen(subject),
+                **_values(subject),
             }
         except (NothingToShowError, *PROBLEMS):  # the status says what is wrong
             return {said: ""}
 
-    def _seen(subject: Subject) -> dict:
+    def _values(subject: Subject) -> dict:
         image, figure, words = look(desk, subject)
         return {picture: image, shares: figure, said: words, pixels: gr.Plot(visible=False), at_work: ""}
 
-    def moved(choice: Choice) -> dict:
+    def change_place(session: PageSession, change: Callable[[Selection], Selection]) -> dict:
+        """Changes the selected sample or place, and draws it."""
+        session.apply(change)
         try:
-            return {open_in_explore.choice: choice, **_seen(desk.subject(choice))}
-        except NothingToShowError as why:
-            raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
+            return session.drawn(lambda now: {open_in_explore.changed: now, **_values(_subject(desk, now))})
         except PROBLEMS as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def choose_sample(choice: Choice, name: str) -> dict:
-        names = _subject(desk, choice).dataset.names
-        if name not in names:
-            raise gr.Error("There is no such sample in this split.", print_exception=False)
-        return moved(replace(choice, index=names.index(name), pinned=None))
+    def choose_sample(session: PageSession, name: str) -> dict:
+        def change(selection: Selection) -> Selection:
+            names = _subject(desk, selection).dataset.names
+            if name not in names:
+                raise gr.Error("There is no such sample in this split.", print_exception=False)
+            return replace(selection, index=names.index(name), pinned=None)
 
-    def click(choice: Choice, event: gr.SelectData) -> dict:
-        height, width = _subject(desk, choice).dataset.image_size
+        return change_place(session, change)
+
+    def click(session: PageSession, event: gr.SelectData) -> dict:
         x, y = event.index
-        scale = max(height, width) / SIDE
-        return moved(replace(choice, pinned=(_within(x * scale, width), _within(y * scale, height))))
 
-    seen = [picture, shares, said, pixels, at_work]
-    on(request.change, lambda request: show(request[0]), [request], [sample, light, *seen], "lights_sample")
-    on(
-        sample.input,
-        choose_sample,
-        [open_in_explore.choice, sample],
-        [open_in_explore.choice, *seen],
-        "lights_choose_sample",
-    )
-    on(picture.select, click, [open_in_explore.choice], [open_in_explore.choice, *seen], "lights_click")
-    on(
-        clear.click,
-        lambda choice: moved(replace(choice, pinned=None)),
-        [open_in_explore.choice],
-        [open_in_explore.choice, *seen],
-        "lights_whole",
-    )
+        def change(selection: Selection) -> Selection:
+            height, width = _subject(desk, selection).dataset.image_size
+            scale = max(height, width) / SIDE
+            return replace(selection, pinned=(_within(x * scale, width), _within(y * scale, height)))
 
-    def which_pixels(choice: Choice, method: str, baseline: str, of: str) -> Iterator[dict]:
+        return change_place(session, change)
 
-        subject = _subject(desk, choice)
+    def clear_place(session: PageSession) -> dict:
+        return change_place(session, lambda selection: replace(selection, pinned=None))
+
+    session = open_in_explore.session
+    values = [picture, shares, said, pixels, at_work]
+    changing = [open_in_explore.changed, *values]
+    on(request.change, show, [session], [sample, light, *values], "lights_sample")
+    on(sample.input, choose_sample, [session, sample], changing, "lights_choose_sample")
+    on(picture.select, click, [session], changing, "lights_click")
+    on(clear.click, clear_place, [session], changing, "lights_whole")
+
+    def which_pixels(session: PageSession, method: str, baseline: str, of: str) -> Iterator[dict]:
+        subject = _subject(desk, session.selection)
         title = f"the explanation of {subject.run.name}"
         job = desk.jobs.start(_key(subject), lambda report: _explained(subject, method, baseline, of, report), title)
         while not job.wait(OFTEN):
@@ -146,8 +149,8 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
         figure = afrd.figures.pixel_shares(desk.library.sample(subject.dataset, subject.sample), job.result)
         yield {at_work: "", pixels: gr.Plot(figure, visible=True)}
 
-    def cancel(choice: Choice) -> None:
-        job = desk.jobs.get(_key(_subject(desk, choice)))
+    def cancel(session: PageSession) -> None:
+        job = desk.jobs.get(_key(_subject(desk, session.selection)))
         if job is not None:
             job.cancel()
 
@@ -156,30 +159,31 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
     on(
         explain.click,
         which_pixels,
-        [open_in_explore.choice, method, baseline, light],
+        [session, method, baseline, light],
         outputs,
         "lights_pixels",
         **waits,
     )
-    on(stop.click, cancel, [open_in_explore.choice], [], "lights_pixels_cancel", concurrency_id="lights-cancel")
+    on(stop.click, cancel, [session], [], "lights_pixels_cancel", concurrency_id="lights-cancel")
 
 
 def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:
     """The sample's picture with its map and the asked place, the lights' Shapley values, and a sentence."""
 
+    from afrd.analysis.explain import score
+
     library, run, dataset, i = desk.library, subject.run, subject.dataset, subject.sample
     sample, used = library.sample(dataset, i), run.lights
-    seen = library.prediction(run.folder, dataset, i, used)
+    prediction = library.prediction(run.folder, dataset, i, used)
     region = _region(subject)
     with library.turn(run):
-        found = afrd.analysis.explain.score.lights(run, dataset, i, region)
-    unit = afrd.figures.unit_of(seen)
-    where = (
-        f"at x {subject.choice.pinned[0]}, y {subject.choice.pinned[1]}" if subject.choice.pinned else "whole picture"
-    )
-    figure = afrd.figures.light_shares(found, unit, f"{sample.name}, {afrd.figures.truth_text(sample)}: {where}")
-    shown = subject.choice.shown if subject.choice.shown in sample.lights else afrd.figures.main_light(sample.lights)
-    image = afrd.figures.painted(sample, seen, shown, SIDE)
+        shapley = score.lights(run, dataset, i, region)
+    unit = afrd.figures.unit_of(prediction)
+    selection = subject.selection
+    where = f"at x {selection.pinned[0]}, y {selection.pinned[1]}" if selection.pinned else "whole picture"
+    figure = afrd.figures.light_shares(shapley, unit, f"{sample.name}, {afrd.figures.truth_text(sample)}: {where}")
+    shown = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
+    image = afrd.figures.painted(sample, prediction, shown, SIDE)
     if region is not None:
         image = _circled(image, region, max(region.shape) / SIDE)
     return image, figure, f"<p>{escape(where)}; under {escape(shown)}</p>"
@@ -188,14 +192,16 @@ def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:
 def _explained(subject: Subject, method: str, baseline: str, of: str, report: Report) -> Any:
     """Which pixels made the score of the sample, or of the place that is pinned."""
 
+    from afrd.analysis.explain import score
+
     run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
     sample = subject.dataset[subject.sample]
     instead: Any = baseline
     if baseline == "alike":
         report("looking for the most alike good part", 0, 0)
-        instead = afrd.analysis.explain.score.alike(sample, subject.data["train"])
+        instead = score.alike(sample, subject.data["train"])
     lights = [of] if of in run.lights else None
-    return afrd.analysis.explain.score.pixels(
+    return score.pixels(
         run,
         sample,
         method,
@@ -206,15 +212,15 @@ def _explained(subject: Subject, method: str, baseline: str, of: str, report: Re
     )
 
 
-def _subject(desk: Desk, choice: Choice) -> Subject:
+def _subject(desk: Desk, selection: Selection) -> Subject:
     try:
-        return desk.subject(choice)
+        return desk.subject(selection)
     except NothingToShowError as why:
         raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
 
 
 def _key(subject: Subject) -> tuple:
-    return "pixels", subject.key, subject.sample, subject.choice.pinned
+    return "pixels", subject.key, subject.sample, subject.selection.pinned
 
 
 def _names(subject: Subject) -> list[tuple[str, str]]:
@@ -224,7 +230,7 @@ def _names(subject: Subject) -> list[tuple[str, str]]:
 
 def _region(subject: Subject) -> np.ndarray | None:
 
-    pinned = subject.choice.pinned
+    pinned = subject.selection.pinned
     return None if pinned is None else afrd.analysis.explain.around(pinned, subject.dataset.image_size)
 
 

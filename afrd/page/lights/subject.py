@@ -10,7 +10,7 @@ import afrd.analysis.lights
 import afrd.runs
 from afrd.background.jobs import Job, Jobs, Report
 from afrd.page.common.library import Library
-from afrd.page.common.selection import Choice, missing_run
+from afrd.page.common.selection import Selection, missing_run
 
 if TYPE_CHECKING:
     from afrd.analysis.lights.survey import Survey
@@ -32,7 +32,7 @@ class NothingToShowError(Exception):
 class Subject:
     """What is looked at: a run of several lights and a split of its category."""
 
-    choice: Choice
+    selection: Selection
     run: Run
     data: Category
     dataset: MultiLightDataset
@@ -44,7 +44,7 @@ class Subject:
     @property
     def sample(self) -> int:
         """The chosen sample; the first one where none is chosen."""
-        index = self.choice.index
+        index = self.selection.index
         return index if index is not None and index < len(self.dataset) else 0
 
 
@@ -54,23 +54,23 @@ class Desk:
     def __init__(self, library: Library) -> None:
         self.library, self.jobs = library, Jobs()
 
-    def subject(self, choice: Choice) -> Subject:
-        """What a choice is about.
+    def subject(self, selection: Selection) -> Subject:
+        """What a selection is about.
 
         Raises:
             NothingToShowError: there is no category, no run, or they do not fit.
         """
         library = self.library
-        if choice.category is None:
+        if selection.category is None:
             raise NothingToShowError("Nothing to look at yet", "There is no category and no finished run.")
         try:
-            entry = library.category(choice.category)
-            if choice.run is None:
+            entry = library.category(selection.category)
+            if selection.run is None:
                 why = "Only a run of several lights can say which of them are needed. Train one:"
                 raise NothingToShowError(f"No run of {entry.name} yet", why, missing_run(entry))
             data = library.data_of(entry)
-            dataset = data[choice.split or data.test_split]
-            run = library.run(choice.run)
+            dataset = data[selection.split or data.test_split]
+            run = library.run(selection.run)
             missing = [light for light in run.lights if light not in dataset.lights]
         except PROBLEMS as error:
             raise NothingToShowError("This cannot be shown", str(error)) from None
@@ -81,7 +81,7 @@ class Desk:
                 "Run and pictures do not fit",
                 f"{run.name} was trained on a light {missing[0]!r}, which {entry.name} does not have.",
             )
-        return Subject(choice, run, data, dataset)
+        return Subject(selection, run, data, dataset)
 
     def survey(self, subject: Subject, metric: str) -> Survey | None:
         """What is kept with the run; None where nobody has asked for it yet.

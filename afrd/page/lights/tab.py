@@ -17,10 +17,10 @@ import afrd.figures
 import afrd.metrics
 from afrd.page.common.components import ByName
 from afrd.page.common.menus import category_choices, run_choices
-from afrd.page.common.moves import first_choice, known_run, with_run, with_samples
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.samples import splits_of
-from afrd.page.common.selection import Choice
+from afrd.page.common.samples import first_selection, splits_of, with_samples, with_split
+from afrd.page.common.selection import Selection, known_run, with_run
+from afrd.page.common.session import PageSession, Versioned
 from afrd.page.lights import views
 from afrd.page.lights.sample import sample_part
 from afrd.page.lights.subject import Desk, NothingToShowError, Subject
@@ -37,7 +37,7 @@ _numbers = count(1)
 
 
 @dataclass(frozen=True)
-class Parts(ByName):
+class LightsComponents(ByName):
     """The tab's components; `_drawn` and others fill them by these names."""
 
     category: gr.Dropdown
@@ -58,6 +58,13 @@ class Parts(ByName):
     which: gr.Radio
     same: gr.Plot
     defects: gr.Plot
+
+
+class LightsState:
+    """What the server remembers of this tab for one browser session: the number of the latest request."""
+
+    def __init__(self) -> None:
+        self.latest = Versioned(0)
 
 
 def lights_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
@@ -133,7 +140,7 @@ def lights_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
                     )
                     same = _plot("lights-same")
                 defects = _plot("lights-defects")
-        parts = Parts(
+        components = LightsComponents(
             category,
             run,
             split,
@@ -153,9 +160,9 @@ def lights_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
             same,
             defects,
         )
-        request = gr.State((Choice(), 0))  # what is looked at, and a number: asked again, it is another request
+        request = gr.State(0)  # the number of the latest request to show the selection; a new one shows it again
         sample_part(open_in_explore, desk, request)
-    _connect(tab, open_in_explore, desk, parts, request)
+    _connect(tab, open_in_explore, desk, components, request)
 
 
 def _menu(label: str, name: str, width: int, scale: int = 1) -> gr.Dropdown:
@@ -166,67 +173,64 @@ def _plot(name: str) -> gr.Plot:
     return gr.Plot(show_label=False, container=False, min_width=420, elem_id=name)
 
 
-def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, desk: Desk, parts: Parts, request: gr.State) -> None:
+def _connect(
+    tab: gr.Tab, open_in_explore: OpenInExplore, desk: Desk, components: LightsComponents, request: gr.State
+) -> None:
     library = open_in_explore.library
-    asked = parts.named("metric", "delta", "unit", "costs", "which")
-    drawn = parts.named("status", "pareto", "worth", "sets", "same", "defects")
+    asked = components.named("metric", "delta", "unit", "costs", "which")
+    drawn = components.named("status", "pareto", "worth", "sets", "same", "defects")
 
     def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any) -> Any:
         usual: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "torch", "show_progress": "hidden"}
         return event(handler, inputs, outputs, api_name=name, **usual | options)
 
-    turn = gr.State(0)  # the number of a drawing anew of what the request is about
-    watched: dict[str | None, int] = {}  # by session, the newest number; Gradio's own `cancels` logs errors
+    redrawing = gr.State(0)  # the number of the latest change of what is asked of the selection
 
-    def show(request: tuple[Choice, int], turn: int, page: gr.Request, *asked: Any) -> Iterator[dict]:
-        """Waits for work that goes on, and shows what there is, until the session asks for something else."""
-        session, number = page.session_hash, max(request[1], turn)
-        yield {parts.status: gr.skip()}  # of a generator that yields nothing Gradio would empty the outputs
-        if watched.get(session, 0) > number:
+    def show(session: PageSession, request: int, redrawing: int, *asked: Any) -> Iterator[dict]:
+        """Waits for work that goes on, and shows what there is, until there is a later request in this session."""
+        latest, number = session.state(LightsState).latest, max(request, redrawing)
+        yield {components.status: gr.skip()}  # of a generator that yields nothing Gradio would empty the outputs
+        if latest.apply(lambda latest: max(latest, number)) != number:
             return
-        watched[session] = number
-        try:
-            for values in found_for(request[0], *asked):
-                if watched.get(session) != number:
-                    return
-                yield values
-        finally:
-            if watched.get(session) == number:
-                del watched[session]
+        for values in survey_values(session.selection, *asked):
+            if latest.value != number:
+                return
+            yield values
 
-    def found_for(choice: Choice, *asked: Any) -> Iterator[dict]:
+    def survey_values(selection: Selection, *asked: Any) -> Iterator[dict]:
         metric, delta, unit, costs, which = _metric(asked[0]), *asked[1:]
         try:
-            subject = desk.subject(choice)
-            found = desk.survey(subject, metric)
-            while found is None and (job := desk.job(subject, metric)) is not None:
-                yield {parts.status: views.progress(job)}
+            subject = desk.subject(selection)
+            survey = desk.survey(subject, metric)
+            while survey is None and (job := desk.job(subject, metric)) is not None:
+                yield {components.status: views.progress(job)}
                 if job.wait(OFTEN):
                     desk.forget(subject, metric, job)
                     if job.problem:
                         raise NothingToShowError("The lights could not be judged", job.problem)
-                    found = job.result
+                    survey = job.result
                     break
-            if found is None:
-                yield {parts.status: views.not_yet(subject.run, subject.dataset)}
+            if survey is None:
+                yield {components.status: views.not_yet(subject.run, subject.dataset)}
                 return
         except NothingToShowError as why:
-            yield {parts.status: views.message(*why.parts)}
+            yield {components.status: views.message(*why.parts)}
             return
-        fresh = [row[0] for row in costs or []] != list(found.lights)  # what somebody typed is never written over
+        fresh = [row[0] for row in costs or []] != list(survey.lights)  # what somebody typed is never written over
         try:
             if fresh:
-                costs = [*(dict.fromkeys(found.lights, 1.0) | views.read_costs(costs, found.lights)).items()]
-            values = _drawn(found, metric, delta, unit, costs, which)
+                costs = [*(dict.fromkeys(survey.lights, 1.0) | views.read_costs(costs, survey.lights)).items()]
+            values = _drawn(survey, metric, delta, unit, costs, which)
         except ValueError as error:  # what was typed stays there to be mended
             raise gr.Error(str(error), print_exception=False) from None
-        yield parts.filled(values | ({"costs": views.cost_rows(costs)} if fresh else {}))
+        yield components.filled(values | ({"costs": views.cost_rows(costs)} if fresh else {}))
 
+    session_state = open_in_explore.session
     gr.on(
-        [request.change, turn.change],
+        [request.change, redrawing.change],
         show,
-        [request, turn, *asked],
-        [*drawn, parts.costs],
+        [session_state, request, redrawing, *asked],
+        [*drawn, components.costs],
         api_name="lights_show",
         show_progress="hidden",
         trigger_mode="multiple",
@@ -234,128 +238,139 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, desk: Desk, parts: Par
         concurrency_id="lights",  # it mostly waits
     )
 
-    def settled(choice: Choice) -> list:
-        return [choice, *_menus(open_in_explore, choice), (choice, next(_numbers))]
+    def change_all(session: PageSession, change: Callable[[Selection], Selection]) -> list:
+        """Changes the selection; values of `whole_tab`."""
+        session.apply(change)
+        return session.drawn(lambda selection: [selection, *_menus(open_in_explore, selection), next(_numbers)])
 
-    def open_tab(choice: Choice) -> list:
-        return settled(choice if choice.category else first_choice(library, None))  # the page may still be loading
+    def open_tab(session: PageSession) -> list:
+        return change_all(  # the page may still be loading
+            session, lambda selection: selection if selection.category else first_selection(library, None)
+        )
 
-    def choose_category(choice: Choice, key: str) -> list:
-        return settled(first_choice(library, key, kept=choice))
+    def choose_category(session: PageSession, key: str) -> list:
+        return change_all(session, lambda selection: first_selection(library, key, kept=selection))
 
-    def choose_run(choice: Choice, folder: str) -> list:
-        return settled(with_run(library, choice, known_run(library, choice, folder)))
+    def choose_run(session: PageSession, folder: str) -> list:
+        return change_all(
+            session, lambda selection: with_run(library, selection, known_run(library, selection, folder))
+        )
 
-    def choose_split(choice: Choice, split: str) -> list:
-        start = replace(choice, split=split, kind="all", verdict="all", index=None, page=0)
-        return settled(with_samples(library, start))
+    def choose_split(session: PageSession, split: str) -> list:
+        return change_all(session, lambda selection: with_split(library, selection, split))
 
-    whole = [open_in_explore.choice, *parts.named("category", "run", "split"), request]
+    whole_tab = [open_in_explore.changed, *components.named("category", "run", "split"), request]
     again = {"trigger_mode": "always_last"}
-    on(tab.select, open_tab, [open_in_explore.choice], whole, "lights_open", **again)
+    on(tab.select, open_tab, [session_state], whole_tab, "lights_open", **again)
     on(
-        parts.category.input,
+        components.category.input,
         choose_category,
-        [open_in_explore.choice, parts.category],
-        whole,
+        [session_state, components.category],
+        whole_tab,
         "lights_category",
         **again,
     )
-    on(parts.run.input, choose_run, [open_in_explore.choice, parts.run], whole, "lights_run", **again)
-    on(parts.split.input, choose_split, [open_in_explore.choice, parts.split], whole, "lights_split", **again)
+    on(components.run.input, choose_run, [session_state, components.run], whole_tab, "lights_run", **again)
+    on(components.split.input, choose_split, [session_state, components.split], whole_tab, "lights_split", **again)
 
-    def begin(choice: Choice, metric: str) -> tuple:
+    def begin(session: PageSession, metric: str) -> int:
         try:
-            subject = desk.subject(choice)
+            subject = desk.subject(session.selection)
             if desk.survey(subject, _metric(metric)) is None:
                 desk.start(subject, _metric(metric))
         except NothingToShowError as why:
             raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
-        return choice, next(_numbers)
+        return next(_numbers)
 
-    def cancel(choice: Choice, metric: str) -> None:
+    def cancel(session: PageSession, metric: str) -> None:
         try:
-            job = desk.job(desk.subject(choice), _metric(metric))
+            job = desk.job(desk.subject(session.selection), _metric(metric))
         except NothingToShowError:
             return
         if job is not None:
             job.cancel()
 
-    on(parts.start.click, begin, [open_in_explore.choice, parts.metric], [request], "lights_start")
+    on(components.start.click, begin, [session_state, components.metric], [request], "lights_start")
     on(
-        parts.cancel.click,
+        components.cancel.click,
         cancel,
-        [open_in_explore.choice, parts.metric],
+        [session_state, components.metric],
         [],
         "lights_cancel",
         concurrency_id="lights-cancel",
     )
     # One way to all that is drawn: were there two, the older drawing could be the last to arrive.
     for name, event in (
-        ("metric", parts.metric.input),
-        ("delta", parts.delta.change),
-        ("unit", parts.unit.submit),
-        ("unit_left", parts.unit.blur),
-        ("costs", parts.costs.input),
-        ("which", parts.which.input),
+        ("metric", components.metric.input),
+        ("delta", components.delta.change),
+        ("unit", components.unit.submit),
+        ("unit_left", components.unit.blur),
+        ("costs", components.costs.input),
+        ("which", components.which.input),
     ):
-        on(event, lambda: next(_numbers), [], [turn], f"lights_{name}", **again)
+        on(event, lambda: next(_numbers), [], [redrawing], f"lights_{name}", **again)
 
-    def kept(choice: Choice, metric: str) -> tuple[Subject, Survey]:
+    def surveyed(selection: Selection, metric: str) -> tuple[Subject, Survey]:
+        """The selected run and split with their survey, which must have been made."""
         try:
-            subject = desk.subject(choice)
-            found = desk.survey(subject, _metric(metric))
+            subject = desk.subject(selection)
+            survey = desk.survey(subject, _metric(metric))
         except NothingToShowError as why:
             raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
-        if found is None:
+        if survey is None:
             raise gr.Error("The lights of this run have not been judged yet.", print_exception=False)
-        return subject, found
+        return subject, survey
 
-    def open_set(choice: Choice, metric: str, event: gr.SelectData) -> list:
-        subject, found = kept(choice, metric)
+    def open_set(session: PageSession, metric: str, event: gr.SelectData) -> list:
         row = event.row_value
-        names = {", ".join(found.named(k)): found.named(k) for k in range(len(found))}
-        wanted = names.get(str(row[0]) if row else "")
-        if wanted is None:
-            raise gr.Error("This set of lights is not in the table.", print_exception=False)
-        lights = tuple(light for light in subject.dataset.lights if light in wanted)
-        shown = choice.shown if choice.shown in lights else lights[-1]
-        return open_in_explore.opened(
-            with_samples(library, replace(choice, lights=lights, shown=shown), prefer_defects=True)
-        )
+
+        def change(selection: Selection) -> Selection:
+            subject, survey = surveyed(selection, metric)
+            sets = {", ".join(survey.named(k)): survey.named(k) for k in range(len(survey))}
+            chosen = sets.get(str(row[0]) if row else "")
+            if chosen is None:
+                raise gr.Error("This set of lights is not in the table.", print_exception=False)
+            lights = tuple(light for light in subject.dataset.lights if light in chosen)
+            shown = selection.shown if selection.shown in lights else lights[-1]
+            return with_samples(library, replace(selection, lights=lights, shown=shown), prefer_defects=True)
+
+        return open_in_explore.opened(session, change)
 
     on(
-        parts.sets.select, open_set, [open_in_explore.choice, parts.metric], open_in_explore.outputs, "lights_open_set"
+        components.sets.select,
+        open_set,
+        [session_state, components.metric],
+        open_in_explore.outputs,
+        "lights_open_set",
     ).success(None, None, None, js="() => window.scrollTo(0, 0)", api_name="lights_to_top")
 
-    def make_report(choice: Choice, *asked: Any) -> str:
-
-        found = kept(choice, asked[0])[1]
+    def make_report(session: PageSession, *asked: Any) -> str:
+        survey = surveyed(session.selection, asked[0])[1]
         try:
-            return _file(found, afrd.analysis.reports.lights.report(found, _advice(found, *asked[:4])))
+            return _file(survey, afrd.analysis.reports.lights.report(survey, _advice(survey, *asked[:4])))
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    on(parts.report.click, make_report, [open_in_explore.choice, *asked], [parts.report_file], "lights_report").success(
-        None, None, None, js=FETCH, api_name="lights_fetch_report"
-    )
+    on(
+        components.report.click, make_report, [session_state, *asked], [components.report_file], "lights_report"
+    ).success(None, None, None, js=FETCH, api_name="lights_fetch_report")
 
     def lights(category: str, split: str = "", metric: str = "image_auroc", delta: float = DELTA) -> dict[str, Any]:
         """Which lights the category's first run needs; its sets of lights must have been judged (`lights_start`)."""
 
         try:
-            start = replace(first_choice(library, library.category(category).key), split=split or None)
-            found = kept(start, metric)[1]
-            return afrd.analysis.reports.lights.as_json(found, _advice(found, metric, delta, "", []))
+            start = replace(first_selection(library, library.category(category).key), split=split or None)
+            survey = surveyed(start, metric)[1]
+            return afrd.analysis.reports.lights.as_json(survey, _advice(survey, metric, delta, "", []))
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
     gr.api(lights, api_name="lights", concurrency_limit=2, concurrency_id="torch")
 
 
-def _menus(open_in_explore: OpenInExplore, choice: Choice) -> list:
+def _menus(open_in_explore: OpenInExplore, selection: Selection) -> list:
     entries = open_in_explore.library.categories()
-    entry = next((e for e in entries if e.key == choice.category), None)
+    entry = next((e for e in entries if e.key == selection.category), None)
     splits: list[str] = []
     if entry is not None:
         try:
@@ -363,9 +378,9 @@ def _menus(open_in_explore: OpenInExplore, choice: Choice) -> list:
         except (ValueError, OSError):  # the status says what is wrong
             splits = []
     return [
-        gr.Dropdown(category_choices(entries), value=choice.category),
-        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(choice.run or "")),
-        gr.Dropdown(splits, value=choice.split),
+        gr.Dropdown(category_choices(entries), value=selection.category),
+        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(selection.run or "")),
+        gr.Dropdown(splits, value=selection.split),
     ]
 
 
@@ -373,26 +388,26 @@ def _metric(metric: str) -> str:
     return metric if metric in afrd.metrics.METRIC_NAMES else "image_auroc"
 
 
-def _advice(found: Survey, metric: str, delta: float | None, unit: str | None, costs: Any) -> Advice:
+def _advice(survey: Survey, metric: str, delta: float | None, unit: str | None, costs: Any) -> Advice:
 
-    prices = views.read_costs(costs, found.lights)
+    prices = views.read_costs(costs, survey.lights)
     return afrd.analysis.lights.advise(
-        found, _metric(metric), DELTA if delta is None else float(delta), prices, (unit or "").strip()[:20]
+        survey, _metric(metric), DELTA if delta is None else float(delta), prices, (unit or "").strip()[:20]
     )
 
 
-def _drawn(found: Survey, metric: str, delta: float, unit: str, costs: Any, which: str) -> dict[str, Any]:
+def _drawn(survey: Survey, metric: str, delta: float, unit: str, costs: Any, which: str) -> dict[str, Any]:
 
-    advice = _advice(found, metric, delta, unit, costs)
+    advice = _advice(survey, metric, delta, unit, costs)
     try:
-        same = afrd.figures.redundancy_map(afrd.analysis.lights.redundancy(found, which))
+        same = afrd.figures.redundancy_map(afrd.analysis.lights.redundancy(survey, which))
     except ValueError:  # too few samples
         same = None
     return {
-        "status": views.card(found, advice),
+        "status": views.card(survey, advice),
         "pareto": afrd.figures.pareto_front(advice),
         "worth": afrd.figures.light_values(advice),
-        "sets": views.set_rows(found, advice),
+        "sets": views.set_rows(survey, advice),
         "same": gr.Plot(same, visible=same is not None),
         "defects": gr.Plot(
             afrd.figures.defect_lights(advice) if len(advice.without) else None, visible=len(advice.without) > 0
@@ -400,11 +415,11 @@ def _drawn(found: Survey, metric: str, delta: float, unit: str, costs: Any, whic
     }
 
 
-def _file(found: Survey, content: str) -> str:
+def _file(survey: Survey, content: str) -> str:
     """A report among Gradio's own files, which it clears away."""
     from gradio.utils import get_upload_folder
 
     Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
-    file = Path(mkdtemp(dir=get_upload_folder())) / f"lights-{found.category}-{found.split}.html"
+    file = Path(mkdtemp(dir=get_upload_folder())) / f"lights-{survey.category}-{survey.split}.html"
     file.write_text(content, encoding="utf-8")
     return str(file)

@@ -25,7 +25,7 @@ def not_yet(run: Run, dataset: MultiLightDataset) -> str:
     """Before anybody has asked for it."""
 
     count = len(run.lights)
-    if count <= afrd.analysis.explain.MOST:
+    if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS:
         what = (
             f"All {2**count - 1} sets of the {count} lights are judged on the {len(dataset)} samples of {dataset.split}"
         )
@@ -39,7 +39,7 @@ def _how_long(run: Run, dataset: MultiLightDataset) -> str:
     """Roughly, from what was measured on one core (docs/lights.md)."""
 
     count, size = len(run.lights), math.prod(dataset.image_size) * len(dataset) / 2.6e6
-    sets = 2**count if count <= afrd.analysis.explain.MOST else 12 * count**2
+    sets = 2**count if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS else 12 * count**2
     looking = 2.5 * len(dataset) / 40 if run.model.config.target == "fused" else 0.0  # the student, for each set anew
     seconds = sets * (0.12 + 0.2 * size + looking)
     return (

@@ -16,9 +16,10 @@ import afrd.model
 import afrd.runs
 from afrd.background.training_queue import RUNNING, Order, TrainingJob, TrainingQueue, free_name
 from afrd.page.common.library import Library
-from afrd.page.common.moves import first_choice, with_run
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.selection import Choice
+from afrd.page.common.samples import first_selection
+from afrd.page.common.selection import Selection, with_run
+from afrd.page.common.session import PageSession, Versioned
 from afrd.page.train import queue_view as trainings
 
 if TYPE_CHECKING:
@@ -59,11 +60,10 @@ class Form:
 class Board:
     """The components that show the queue, in the order in which `board_values` fills them.
 
-    `shown` holds the number of the training that this user looks at, `seen` the version of the queue that is shown.
+    `version` holds the version of the queue that is shown.
     """
 
-    shown: gr.State
-    seen: gr.State
+    version: gr.State
     listing: gr.HTML
     curve: gr.Plot
     command: gr.HTML
@@ -71,6 +71,13 @@ class Board:
 
     def all(self) -> list[Any]:
         return list(vars(self).values())
+
+
+class TrainState:
+    """What the server remembers of this tab for one browser session: the number of the training that is looked at."""
+
+    def __init__(self) -> None:
+        self.number: Versioned[int | None] = Versioned(None)
 
 
 def train_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
@@ -112,7 +119,7 @@ def train_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
             curve = gr.Plot(show_label=False, container=False, visible=False, elem_id="train-curve")
             command = gr.HTML("", elem_id="train-command")
     form = Form(root, category, lights, method, fusion, teacher, weights, size, epochs, seed, name)
-    board = Board(gr.State(None), gr.State(-1), listing, curve, command, gr.Timer(RARELY, active=False))
+    board = Board(gr.State(-1), listing, curve, command, gr.Timer(RARELY, active=False))
     trained = _connect_board(tab, open_in_explore, queue, form, board, start)
     _connect_form(tab, open_in_explore, queue, form, data_state, check, plan, trained)
 
@@ -135,17 +142,16 @@ def _connect_form(
     looked = gr.State(("", ""))  # the folder and category whose state is shown
     suggested = gr.State(("", 0))  # name and epochs, which follow the other options until the user changes them
 
-    def open_train(choice: Choice, folder: str) -> list:
-
+    def open_train(session: PageSession, folder: str) -> list:
         teachers = gr.Dropdown([name for name in afrd.model.TEACHERS if not name.endswith(":NAME")])
-        return [folder or first_root(open_in_explore.library, choice), teachers]
+        return [folder or first_root(open_in_explore.library, session.selection), teachers]
 
-    def read(folder: str, chosen: str | None, before: tuple[str, str], choice: Choice) -> list:
-        return data_values(folder, chosen or _category_name(open_in_explore.library, choice), before)
+    def read(folder: str, chosen: str | None, before: tuple[str, str], session: PageSession) -> list:
+        return data_values(folder, chosen or _category_name(open_in_explore.library, session.selection), before)
 
-    def read_another(folder: str, chosen: str | None, before: tuple[str, str], choice: Choice) -> list:
-        known = before[1] and folder.strip() == before[0]
-        return [gr.skip()] * 5 if known else read(folder, chosen, before, choice)
+    def read_another(folder: str, chosen: str | None, before: tuple[str, str], session: PageSession) -> list:
+        unchanged = before[1] and folder.strip() == before[0]
+        return [gr.skip()] * 5 if unchanged else read(folder, chosen, before, session)
 
     def adjust(at: tuple[str, str], known: tuple[str, int], *values: Any) -> list:
         return adjusted(queue, at, known, Form(*values))
@@ -157,11 +163,11 @@ def _connect_form(
         data = opened_data(*at)
         return checked_values(*at) if data and pictures_in(data) <= CHECKED_AT_ONCE else [gr.skip(), gr.skip()]
 
-    reading = [form.root, form.category, looked, open_in_explore.choice]
+    reading = [form.root, form.category, looked, open_in_explore.session]
     what_is_read = [looked, form.category, state, check, form.lights]
     adjusting = [looked, suggested, *form.all()]
     adjustable = [plan, form.fusion, form.weights, form.epochs, form.name, suggested]
-    opened = on(tab.select, open_train, [open_in_explore.choice, form.root], [form.root, form.teacher], "open_train")
+    opened = on(tab.select, open_train, [open_in_explore.session, form.root], [form.root, form.teacher], "open_train")
     for event, handler, name in (
         (opened.then, read_another, "first"),
         (form.root.submit, read, "entered"),
@@ -183,33 +189,43 @@ def _connect_board(
 ) -> Any:
     """The queue and its buttons; returns the event of a training that was put into it."""
 
-    def show(shown: int | None) -> list:
-        return board_values(queue, shown)
+    def draw(session: PageSession, version: int = -1) -> list:
+        return session.state(TrainState).number.drawn(lambda number: board_values(queue, number, version))
 
-    def look(shown: int | None, seen: int) -> list:
-        return board_values(queue, shown, seen)
+    def show(session: PageSession) -> list:
+        return draw(session)
 
-    def train(*values: Any) -> list:
+    def look(session: PageSession, version: int) -> list:
+        return draw(session, version)
+
+    def look_at(session: PageSession, job: TrainingJob | None) -> list:
+        if job is not None:
+            session.state(TrainState).number.apply(lambda _: job.number)
+        return draw(session)
+
+    def train(session: PageSession, *values: Any) -> list:
         with one_sentence():
-            return board_values(queue, queue.add(order_of(Form(*values))).number)
+            return look_at(session, queue.add(order_of(Form(*values))))
 
     def clicked(act: Callable[[int], TrainingJob | None]) -> Callable:
-        def handler(shown: int | None, event: gr.EventData) -> list:
+        def handler(session: PageSession, event: gr.EventData) -> list:
             with one_sentence():
                 job = act(int(event.number))
-            return board_values(queue, job.number if job else shown)
+            return look_at(session, job)
 
         return handler
 
-    def open_run(event: gr.EventData) -> list:
+    def open_run(session: PageSession, event: gr.EventData) -> list:
         with one_sentence():
-            return open_in_explore.opened(choice_of(open_in_explore.library, queue.job(int(event.number))))
+            selection = selection_of(open_in_explore.library, queue.job(int(event.number)))
+            return open_in_explore.opened(session, lambda _: selection)
 
-    on(tab.select, show, [board.shown], board.all(), "show_trainings", **QUICK)
+    session = open_in_explore.session
+    on(tab.select, show, [session], board.all(), "show_trainings", **QUICK)
     on(
         board.timer.tick,
         look,
-        [board.shown, board.seen],
+        [session, board.version],
         board.all(),
         "look_at_trainings",
         trigger_mode="once",
@@ -217,13 +233,13 @@ def _connect_board(
     )
     # the teacher is loaded to see whether it can be had; a second click in the meantime does nothing
     loading = {"show_progress": "minimal", "show_progress_on": start}
-    trained = on(start.click, train, form.all(), board.all(), "train", **loading)
+    trained = on(start.click, train, [session, *form.all()], board.all(), "train", **loading)
     table = board.listing
-    on(table.cancel, clicked(queue.cancel), [board.shown], board.all(), "cancel_training", **QUICK)
-    on(table.forget, clicked(queue.remove), [board.shown], board.all(), "remove_training", **QUICK)
-    on(table.again, clicked(queue.resume), [board.shown], board.all(), "continue_training")
-    on(table.look, clicked(queue.job), [board.shown], board.all(), "show_training", **QUICK)
-    on(table.open, open_run, [], open_in_explore.outputs, "open_trained_run")
+    on(table.cancel, clicked(queue.cancel), [session], board.all(), "cancel_training", **QUICK)
+    on(table.forget, clicked(queue.remove), [session], board.all(), "remove_training", **QUICK)
+    on(table.again, clicked(queue.resume), [session], board.all(), "continue_training")
+    on(table.look, clicked(queue.job), [session], board.all(), "show_training", **QUICK)
+    on(table.open, open_run, [session], open_in_explore.outputs, "open_trained_run")
     return trained
 
 
@@ -237,14 +253,14 @@ def one_sentence() -> Iterator[None]:
         raise gr.Error(text, print_exception=False) from None
 
 
-def first_root(library: Library, choice: Choice) -> str:
+def first_root(library: Library, selection: Selection) -> str:
     """The data folder to begin with: that of the category one looks at."""
-    entry = next((e for e in library.categories() if e.key == choice.category), None)
+    entry = next((e for e in library.categories() if e.key == selection.category), None)
     return str((entry.root if entry else library.data) or "")
 
 
-def _category_name(library: Library, choice: Choice) -> str | None:
-    return next((e.name for e in library.categories() if e.key == choice.category), None)
+def _category_name(library: Library, selection: Selection) -> str | None:
+    return next((e.name for e in library.categories() if e.key == selection.category), None)
 
 
 def data_values(folder: str, wanted: str | None, before: tuple[str, str]) -> list:
@@ -350,16 +366,15 @@ def order_of(form: Form) -> Order:
     )
 
 
-def board_values(queue: TrainingQueue, shown: int | None, seen: int = -1) -> list:
-    """Values of a `Board`; only the timer's where the queue is as it was `seen`."""
+def board_values(queue: TrainingQueue, number: int | None, shown_version: int = -1) -> list:
+    """Values of a `Board` for the training of this number; only the timer's if the queue has the version shown."""
     timer = gr.Timer(OFTEN if queue.busy else RARELY, active=True)
     version = queue.version
-    if version == seen:
-        return [*([gr.skip()] * 5), timer]
-    job = queue.job(shown) or most_interesting(queue)
+    if version == shown_version:
+        return [*([gr.skip()] * 4), timer]
+    job = queue.job(number) or most_interesting(queue)
     curve = loss_curve(queue, job)
     return [
-        shown,
         version,
         trainings.listing(queue, job.number if job else None),
         gr.Plot(curve, visible=curve is not None),
@@ -386,13 +401,13 @@ def loss_curve(queue: TrainingQueue, job: TrainingJob | None) -> go.Figure | Non
     return figure.update_layout(title_text=f"Training of {job.order.name}", uirevision=job.number)
 
 
-def choice_of(library: Library, job: TrainingJob | None) -> Choice:
+def selection_of(library: Library, job: TrainingJob | None) -> Selection:
     """A finished run in Explore: on its own category's first sample, beside a single light where there is one."""
     if job is None:
         raise ValueError("this training is not in the queue any more; its run is in Explore's menus")
     for entry in library.categories():
         if any(run.folder == job.folder for run in entry.fused):
-            return with_run(library, first_choice(library, entry.key), job.folder)
+            return with_run(library, first_selection(library, entry.key), job.folder)
         if any(run.folder == job.folder for run in entry.single):
-            return first_choice(library, entry.key)
+            return first_selection(library, entry.key)
     raise ValueError(f"{job.folder} is not a finished run, or its category is not in {library.data}")

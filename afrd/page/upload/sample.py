@@ -15,7 +15,7 @@ import afrd.data
 import afrd.figures
 import afrd.model
 from afrd.page.common.library import Cache, CategoryEntry, Library, RunEntry
-from afrd.page.common.moves import first_beside
+from afrd.page.common.selection import first_beside
 from afrd.page.light_table.place import answer, training_split
 from afrd.page.light_table.scene import message, presets, sample_scene
 
@@ -66,14 +66,14 @@ class Desk:
         self._similar, self._thumbnails = Cache(50), Cache(400)
 
     def everything(self, own: Own) -> list:
-        """Values of all the tab's `Parts`."""
+        """Values of all the tab's `UploadComponents`."""
         menu = [(f"{entry.key} · {_label(run)}", str(run.folder)) for entry, run in self.runs()]
         chosen = gr.Dropdown(menu or [("no run yet", "")], value=str(own.run or ""))
-        return [own, chosen, None, gr.Button(interactive=bool(own.uploads)), self.listing(own), self.scene(own)]
+        return [chosen, None, gr.Button(interactive=bool(own.uploads)), self.listing(own), self.scene(own)]
 
     def redrawn(self, own: Own) -> list:
         """The same where only the light table has changed."""
-        return [own, *(gr.skip() for _ in range(4)), self.scene(own)]
+        return [*(gr.skip() for _ in range(4)), self.scene(own)]
 
     def runs(self) -> list[tuple[CategoryEntry, RunEntry]]:
         return [(entry, run) for entry in self.library.categories() for run in (*entry.fused, *entry.single)]
@@ -156,7 +156,7 @@ class Desk:
     def sample(self, own: Own, run: Run) -> tuple[Sample, list[str]]:
         """Raises ValueError where the pictures do not make one."""
 
-        side = max(afrd.data.SIDE, run.config.size)
+        side = max(afrd.data.MAX_UPLOAD_SIDE, run.config.size)
         key = (_states(own.uploads), run.lights, side, own.title)
         sample, notes = self._samples.get(key, lambda: afrd.data.read_uploads(own.uploads, run.lights, own.title, side))
         return sample, [*notes, *size_notes(sample, run.config)]

@@ -11,7 +11,7 @@ import gradio as gr
 
 from afrd.page.common.messages import told
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.selection import Choice
+from afrd.page.common.session import PageSession, Versioned
 from afrd.page.light_table.component import light_table
 from afrd.page.upload.sample import Desk, Own
 
@@ -29,10 +29,9 @@ element.addEventListener('click', event => {
 
 
 @dataclass(frozen=True)
-class Parts:
+class UploadComponents:
     """The tab's components, in the order in which `Desk.everything` fills them."""
 
-    own: gr.State
     run: gr.Dropdown
     files: gr.File
     clear: gr.Button
@@ -57,59 +56,90 @@ def own_tab(tab: gr.Tab, open_in_explore: OpenInExplore, script_constants: str) 
             pictures = gr.HTML("", js_on_load=CLICKS, apply_default_css=False, elem_id="own-pictures")
         with gr.Column(scale=1, min_width=520):
             table = light_table("own-table", script_constants)
-    parts = Parts(gr.State(Own()), run, files, clear, pictures, table)
-    _connect(tab, open_in_explore, parts, example)
+    components = UploadComponents(run, files, clear, pictures, table)
+    _connect(tab, open_in_explore, components, example)
 
 
-def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, parts: Parts, example: gr.Button) -> None:
+class UploadState:
+    """What the server remembers of this tab for one browser session."""
+
+    def __init__(self) -> None:
+        self.own = Versioned(Own())
+
+
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComponents, example: gr.Button) -> None:
     desk = Desk(open_in_explore.library)
 
     def on(event: Callable, handler: Callable, inputs: list, name: str, **options: Any) -> None:
         usual: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 2, "concurrency_id": "torch"}
-        event(handler, [parts.own, *inputs], parts.all(), api_name=name, trigger_mode="always_last", **usual | options)
+        usual |= {"trigger_mode": "always_last"} | options
+        event(handler, [open_in_explore.session, *inputs], components.all(), api_name=name, **usual)
 
-    def open_own(own: Own, choice: Choice) -> list:
-        return desk.everything(desk.with_run(own, str(own.run or choice.run or "")))
+    def change_all(session: PageSession, change: Callable[[Own], Own]) -> list:
+        """Changes what is on the table; values of all components."""
+        own = session.state(UploadState).own
+        own.apply(change)
+        return own.drawn(desk.everything)
 
-    def choose_run(own: Own, folder: str) -> list:
-        return desk.everything(desk.with_run(own, folder))
+    def change_table(session: PageSession, change: Callable[[Own], Own]) -> list:
+        """The same where only the light table changes."""
+        own = session.state(UploadState).own
+        own.apply(change)
+        return own.drawn(desk.redrawn)
 
-    def bring(own: Own, paths: list[str] | None) -> list:
-        return desk.everything(desk.brought(own, [Path(path) for path in paths or []]))
+    def open_own(session: PageSession) -> list:
+        return change_all(session, lambda own: desk.with_run(own, str(own.run or session.selection.run or "")))
 
-    def load_example(own: Own) -> list:
-        return desk.everything(desk.example(own))
+    def choose_run(session: PageSession, folder: str) -> list:
+        return change_all(session, lambda own: desk.with_run(own, folder))
 
-    def clear(own: Own) -> list:
-        return desk.everything(Own(run=own.run, examples=own.examples))
+    def bring(session: PageSession, paths: list[str] | None) -> list:
+        return change_all(session, lambda own: desk.brought(own, [Path(path) for path in paths or []]))
 
-    def assign_light(own: Own, event: gr.EventData) -> list:
-        return desk.everything(desk.assigned(own, told(event, "picture", int), told(event, "light", str)))
+    def load_example(session: PageSession) -> list:
+        return change_all(session, desk.example)
 
-    def drop_picture(own: Own, event: gr.EventData) -> list:
+    def clear(session: PageSession) -> list:
+        return change_all(session, lambda own: Own(run=own.run, examples=own.examples))
+
+    def assign_light(session: PageSession, event: gr.EventData) -> list:
+        number, light = told(event, "picture", int), told(event, "light", str)
+        return change_all(session, lambda own: desk.assigned(own, number, light))
+
+    def drop_picture(session: PageSession, event: gr.EventData) -> list:
         number = told(event, "picture", int)
-        kept = tuple(upload for i, upload in enumerate(own.uploads) if i != number)
-        return desk.everything(replace(own, uploads=kept))
 
-    def choose_lights(own: Own, event: gr.EventData) -> list:
+        def change(own: Own) -> Own:
+            return replace(own, uploads=tuple(upload for i, upload in enumerate(own.uploads) if i != number))
+
+        return change_all(session, change)
+
+    def choose_lights(session: PageSession, event: gr.EventData) -> list:
         lit = told(event, "lights", list)
-        return desk.redrawn(replace(own, off=tuple(light for light in desk.lights(own) if light not in lit)))
 
-    def show_light(own: Own, event: gr.EventData) -> list:
-        return desk.redrawn(replace(own, shown=told(event, "light", str)))
+        def change(own: Own) -> Own:
+            return replace(own, off=tuple(light for light in desk.lights(own) if light not in lit))
 
-    def pin_place(own: Own, event: gr.EventData) -> list:
+        return change_table(session, change)
+
+    def show_light(session: PageSession, event: gr.EventData) -> list:
+        light = told(event, "light", str)
+        return change_table(session, lambda own: replace(own, shown=light))
+
+    def pin_place(session: PageSession, event: gr.EventData) -> list:
         place = [at for at in told(event, "place", list) if isinstance(at, int)]
-        return desk.redrawn(replace(own, pinned=(place[0], place[1]) if len(place) == 2 else None))
+        pinned = (place[0], place[1]) if len(place) == 2 else None
+        return change_table(session, lambda own: replace(own, pinned=pinned))
 
-    slow: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": parts.table}  # a run is read, and a teacher
-    on(tab.select, open_own, [open_in_explore.choice], "open_own_sample")
-    on(parts.run.input, choose_run, [parts.run], "choose_own_run", **slow)
-    on(parts.files.upload, bring, [parts.files], "bring_pictures", **slow)
+    # a run is read, and a teacher
+    slow: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": components.table}
+    on(tab.select, open_own, [], "open_own_sample")
+    on(components.run.input, choose_run, [components.run], "choose_own_run", **slow)
+    on(components.files.upload, bring, [components.files], "bring_pictures", **slow)
     on(example.click, load_example, [], "load_example", **slow)
-    on(parts.clear.click, clear, [], "clear_pictures")
-    on(parts.pictures.assign, assign_light, [], "assign_light")
-    on(parts.pictures.drop, drop_picture, [], "drop_picture")
-    on(parts.table.lights, choose_lights, [], "choose_own_lights")
-    on(parts.table.shown, show_light, [], "show_own_light")
-    on(parts.table.pinned, pin_place, [], "pin_own_place")
+    on(components.clear.click, clear, [], "clear_pictures")
+    on(components.pictures.assign, assign_light, [], "assign_light")
+    on(components.pictures.drop, drop_picture, [], "drop_picture")
+    on(components.table.lights, choose_lights, [], "choose_own_lights")
+    on(components.table.shown, show_light, [], "show_own_light")
+    on(components.table.pinned, pin_place, [], "pin_own_place")
