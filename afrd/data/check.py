@@ -76,7 +76,7 @@ def _holds_pictures(folder: Path, depth: int) -> bool:
 
 
 def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
-    expected = SPLITS[layout.kind] + (("ground_truth",) if layout.kind == "folders" else ())
+    expected = SPLITS[layout.kind] + (() if layout.kind == "eyecandies" else ("ground_truth",))
     for folder in subfolders(layout.folder):
         if folder.name not in expected:
             yield folder, f"is not a known split and is left out; expected {', '.join(expected)}"
@@ -84,6 +84,26 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
             yield folder, "holds no samples"
     if layout.kind == "folders":
         yield from _strange_rig_folders(layout)
+    elif layout.kind == "mvtec":
+        yield from _strange_mvtec_files(layout)
+
+
+def _strange_mvtec_files(layout: Layout) -> Iterator[tuple[Path, str]]:
+    for kind in subfolders(layout.folder / "train"):
+        if kind.name != "good":
+            yield kind, "is a defect folder in train, which must hold good samples only"
+    used = {record.mask for records in layout.splits.values() for record in records}
+    for kind in subfolders(layout.folder / "ground_truth"):
+        for name in filter(is_picture, files(kind)):
+            if kind / name not in used:
+                yield (
+                    kind / name,
+                    f"is the mask of no sample; expected a picture of test/{kind.name} and _mask behind it",
+                )
+    for record in layout.splits.get("test", ()):
+        if record.anomalous and record.mask is None:
+            expected = f"ground_truth/{record.defects[0]}/{record.prefix}mask.png"
+            yield next(iter(record.pictures.values())), f"has no mask; expected {expected}"
 
 
 def _strange_rig_folders(layout: Layout) -> Iterator[tuple[Path, str]]:

@@ -260,7 +260,7 @@ class Category(Mapping[str, MultiLightDataset]):
 
     Attributes:
         root, name: Where it lies: `root`/`name`.
-        layout: "eyecandies" or "folders".
+        layout: "eyecandies", "folders" or "mvtec".
         lights: Light names, the union over all samples.
         splits: Names of the splits that have samples.
     """
@@ -315,7 +315,7 @@ def open_dataset(root: str | Path, category: str) -> Category:
 
     Raises:
         FileNotFoundError: The root or the category does not exist.
-        ValueError: The folder follows neither layout, or the root is itself a category.
+        ValueError: The folder follows no known layout, or the root is itself a category.
     """
     root = existing_root(root)
     name = str(category).rstrip("/\\")

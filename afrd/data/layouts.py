@@ -1,10 +1,13 @@
-"""Where the files of a multi-light data set lie: two folder layouts, recognised by looking, and what they say.
+"""Where the files of a data set lie: three folder layouts, recognised by looking, and what they say.
 
 Eyecandies (Bonfiglioli et al., ACCV 2022):
     <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
 Folders, for one's own rig:
     <root>/<category>/{train,val,test}/{good,<defect>}/<sample>/<light>.<ext>
     <root>/<category>/ground_truth/<defect>/<sample>.png
+MVTec AD (Bergmann et al., CVPR 2019, https://doi.org/10.1109/CVPR.2019.00982), one picture a sample, one light:
+    <root>/<category>/{train,test}/{good,<defect>}/<sample>.<ext>
+    <root>/<category>/ground_truth/<defect>/<sample>_mask.png
 """
 
 import os
@@ -22,10 +25,12 @@ EYECANDIES_DEFECTS = ("bumps", "colors", "dents", "normals")
 SPLITS = {
     "eyecandies": ("train", "val", "test_public", "test_private", "twins"),
     "folders": ("train", "val", "test"),
+    "mvtec": ("train", "test"),
 }
+MVTEC_LIGHT = "image"
 EXPECTED = (
-    "<category>/train/data/<index>_image_<n>.png (Eyecandies) or "
-    "<category>/train/good/<sample>/<light>.png (folders of your own)"
+    "<category>/train/data/<index>_image_<n>.png (Eyecandies), "
+    "<category>/train/good/<sample>/<light>.png (folders of your own) or <category>/train/good/<sample>.png (MVTec AD)"
 )
 
 _FILE = re.compile(r"([0-9]+)_(.+)\.[^.]+")
@@ -91,11 +96,17 @@ def files(folder: Path) -> list[str]:
 
 
 def layout_of(folder: Path) -> str | None:
-    """`eyecandies`, `folders`, or None where the folder is not a category."""
+    """`eyecandies`, `folders`, `mvtec`, or None where the folder is not a category.
+
+    Pictures in `train/good` itself are MVTec AD's samples; where there are sample folders with pictures, too, the
+    layout is `folders`.
+    """
     if any(_eyecandies_pictures(folder / split / "data") for split in SPLITS["eyecandies"]):
         return "eyecandies"
     samples = (s for split in SPLITS["folders"] for kind in subfolders(folder / split) for s in subfolders(kind))
-    return "folders" if any(any(map(is_picture, files(sample))) for sample in samples) else None
+    if any(any(map(is_picture, files(sample))) for sample in samples):
+        return "folders"
+    return "mvtec" if any(map(is_picture, files(folder / "train" / "good"))) else None
 
 
 def _eyecandies_pictures(folder: Path) -> bool:
@@ -148,15 +159,15 @@ def why_no_categories(root: Path) -> str:
 
 
 def read_layout(folder: Path) -> Layout | None:
-    """Find every sample of a category; None where the folder follows neither layout. Opens no file."""
+    """Find every sample of a category; None where the folder follows no layout. Opens no file."""
     kind = layout_of(folder)
     if kind is None:
         return None
-    find = _eyecandies_records if kind == "eyecandies" else _folder_records
+    find = {"eyecandies": _eyecandies_records, "folders": _folder_records, "mvtec": _mvtec_records}[kind]
     found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
     splits = {split: records for split, records in found.items() if records}
     items = sorted({item for records in splits.values() for record in records for item in record.pictures}, key=natural)
-    names = items if kind == "folders" else [item.replace("image_", "light") for item in items]
+    names = [item.replace("image_", "light") for item in items] if kind == "eyecandies" else items
     if kind == "eyecandies" and items == [f"image_{n}" for n in range(len(EYECANDIES_LIGHTS))]:
         names = list(EYECANDIES_LIGHTS)
     return Layout(kind, folder, dict(zip(names, items, strict=True)), splits)
@@ -217,6 +228,30 @@ def _folder_records(category: Path, split: str) -> Iterator[Record]:
                 pictures=pictures,
                 doubles=tuple(doubles),
                 mask=masks.get(sample.name),
+                anomalous=not good,
+                defects=() if good else (kind.name,),
+                settled=True,
+            )
+
+
+def _mvtec_records(category: Path, split: str) -> Iterator[Record]:
+    kinds = sorted(subfolders(category / split), key=lambda kind: kind.name != "good")  # good first, then as they were
+    for kind in kinds:
+        truth = category / "ground_truth" / kind.name
+        masks = {Path(name).stem: truth / name for name in files(truth) if is_picture(name)}
+        good = kind.name == "good"
+        pictures: dict[str, list[Path]] = {}
+        for name in filter(is_picture, files(kind)):
+            pictures.setdefault(Path(name).stem, []).append(kind / name)
+        for stem in sorted(pictures, key=natural):
+            first, *doubles = pictures[stem]
+            yield Record(
+                name=f"{kind.name}/{stem}",
+                folder=kind,
+                prefix=f"{stem}_",
+                pictures={MVTEC_LIGHT: first},
+                doubles=tuple(doubles),
+                mask=masks.get(f"{stem}_mask"),
                 anomalous=not good,
                 defects=() if good else (kind.name,),
                 settled=True,
