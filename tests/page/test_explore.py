@@ -70,7 +70,7 @@ def test_what_an_address_should_not_hold_is_left_out():
     assert to_query(Link(lights=("top", "box"), sample="25", at=(120, 88))) == "sample=25&lights=top,box&at=120,88"
 
 
-def test_a_choice_and_its_link_are_the_same_view(library: Library, selection: Selection):
+def test_a_selection_and_its_link_are_the_same_view(library: Library, selection: Selection):
     views = [
         selection,
         replace(selection, index=0, lights=("top", "box"), shown="left", pinned=(12, 40)),
@@ -176,13 +176,13 @@ def test_a_large_split_waits_to_be_asked_for_its_scores(
 def test_every_method_says_its_own_score_of_the_sample(
     library: Library, selection: Selection, tiny_runs: Path, candies: Path
 ):
-    said = other_methods.said_of_sample(library, replace(selection, lights=("top", "box")))
+    said = other_methods.predictions_of(library, replace(selection, lights=("top", "box")))
     assert list(said) == ["AFRD", "RD, top"]
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     for name, folder, lights in (("AFRD", "afrd", "top,box"), ("RD, top", "single-top", "top")):
         run = load_run(tiny_runs / "Praline" / folder, device="cpu")
         assert said[name].score == pytest.approx(run.predict_stored(dataset, selection.index, lights).score, rel=1e-5)
-    assert list(other_methods.said_of_sample(library, replace(selection, lights=()))) == ["RD, top"]
+    assert list(other_methods.predictions_of(library, replace(selection, lights=()))) == ["RD, top"]
     figure = other_methods.bars(library, selection)
     assert (
         list(figure.data[0].y) == ["AFRD", "RD, top"]

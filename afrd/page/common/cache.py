@@ -3,45 +3,43 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
+
+import cachetools
 
 T = TypeVar("T")
 
 
 class Cache:
-    """The latest results by key; a missing one is made by one thread, and those who ask for another do not wait.
+    """The most recently used results by key. A missing one is made by one thread; threads with other keys do not wait.
 
     Args:
-        size: of all results together; the latest is kept whatever its size.
+        size: of all results together; a result that is larger is kept alone.
         measure: the size of one; 1 by default.
     """
 
     def __init__(self, size: float, measure: Callable[[Any], float] = lambda value: 1) -> None:
-        self.size, self.measure = size, measure
-        self._values: OrderedDict[Hashable, Any] = OrderedDict()
-        self._sizes: dict[Hashable, float] = {}
+        self._values: cachetools.LRUCache[Hashable, Any] = cachetools.LRUCache(
+            size, lambda value: min(measure(value), size)
+        )
         self._making: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The result of `make` that is kept under this key, made now if there is none."""
         with self._lock:
             if key in self._values:
-                self._values.move_to_end(key)
                 return self._values[key]
-            turn = self._making.setdefault(key, threading.Lock())
-        with turn:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
             with self._lock:
                 if key in self._values:
                     return self._values[key]
             try:
                 value = make()
                 with self._lock:
-                    self._values[key], self._sizes[key] = value, self.measure(value)
-                    while len(self._values) > 1 and sum(self._sizes.values()) > self.size:
-                        oldest, _ = self._values.popitem(last=False)
-                        del self._sizes[oldest]
+                    self._values[key] = value
                 return value
             finally:
                 with self._lock:
@@ -52,6 +50,6 @@ class Cache:
             return key in self._values
 
     def values(self) -> list[Any]:
-        """What is kept now."""
-        with self._lock:
-            return list(self._values.values())
+        """The results that are kept now."""
+        with self._lock:  # read past `LRUCache`, for which each of them would count as used now
+            return [cachetools.Cache.__getitem__(self._values, key) for key in self._values]

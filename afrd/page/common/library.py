@@ -83,19 +83,19 @@ class Library:
         self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
     def categories(self) -> list[CategoryEntry]:
-        """All there is now, those with runs first; broken runs are left out."""
+        """The categories that exist now, those with runs first; broken runs are left out."""
 
-        there = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
+        in_data = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
         runs: dict[tuple[Path, str], list[RunEntry]] = {}
         for folder in afrd.runs.find_runs(self.runs) if self.runs.is_dir() else []:
-            found = self._entries.get(_state(folder / "config.json"), partial(_read_entry, folder))
-            if found is not None:
-                root, name, entry = found
-                runs.setdefault((self.data if self.data and name in there else root, name), []).append(entry)
+            entry_of_run = self._entries.get(_state(folder / "config.json"), partial(_read_entry, folder))
+            if entry_of_run is not None:
+                root, name, entry = entry_of_run
+                runs.setdefault((self.data if self.data and name in in_data else root, name), []).append(entry)
         places = list(runs)
-        if self.data is not None:  # and what was trained on other data that is still there
+        if self.data is not None:  # and what was trained on other data that still exists
             places = [(root, name) for root, name in places if root == self.data or (root / name).is_dir()]
-            places += [(self.data, name) for name in there if (self.data, name) not in runs]
+            places += [(self.data, name) for name in in_data if (self.data, name) not in runs]
         names = [name for _, name in places]
         return [
             _entry(name if names.count(name) == 1 else f"{name} ({root})", name, root, runs.get((root, name), []))
@@ -108,11 +108,11 @@ class Library:
         Raises:
             ValueError: there is none of that name.
         """
-        found = self.categories()
-        for entry in found:
+        entries = self.categories()
+        for entry in entries:
             if entry.key == key:
                 return entry
-        raise ValueError(f"there is no category {key!r} here; there are {', '.join(e.key for e in found) or 'none'}")
+        raise ValueError(f"there is no category {key!r} here; there are {', '.join(e.key for e in entries) or 'none'}")
 
     def data_of(self, entry: CategoryEntry) -> Category:
         """The category's splits.
@@ -168,13 +168,13 @@ class Library:
         a light that no run knows."""
 
         runs: list[Run] = []
-        for found in (*entry.fused, *entry.single):
+        for entry_of_run in (*entry.fused, *entry.single):
             with suppress(ValueError):
-                runs.append(self.run(found.folder))
+                runs.append(self.run(entry_of_run.folder))
         if lights is None:
             return afrd.analysis.comparison.methods_of(runs)
-        known = [light for light in lights if any(light in run.lights for run in runs)]
-        return afrd.analysis.comparison.methods_of(runs, known) if known else []
+        known_lights = [light for light in lights if any(light in run.lights for run in runs)]
+        return afrd.analysis.comparison.methods_of(runs, known_lights) if known_lights else []
 
     def judged(self, method: Method, dataset: MultiLightDataset) -> Predictions:
         """What a method says of a whole split.

@@ -87,13 +87,13 @@ def link_of(library: Library, selection: Selection) -> Link:
     )
 
 
-def selection_of(library: Library, link: Link, wanted: str | None = None) -> tuple[Selection, str]:
+def selection_of(library: Library, link: Link, default: str | None = None) -> tuple[Selection, str]:
     """What a link shows here.
 
     Args:
         library: what there is.
         link: from an address, so that it may name anything.
-        wanted: the category to show where the link names none.
+        default: the category to show where the link names none.
 
     Returns:
         The selection nearest to the link, and a sentence that says what of it is not here; empty where all is.
@@ -101,7 +101,7 @@ def selection_of(library: Library, link: Link, wanted: str | None = None) -> tup
     lost: list[str] = []
     entries = library.categories()
     entry = _entry(library, entries, link, lost)
-    selection = first_selection(library, entry.key if entry else wanted)
+    selection = first_selection(library, entry.key if entry else default)
     if selection.category is None or selection.index is None:
         return selection, _sentence(lost)
     entry = library.category(selection.category)
@@ -110,7 +110,7 @@ def selection_of(library: Library, link: Link, wanted: str | None = None) -> tup
     if link.beside and (run := _run(library, entry.single, link.beside, "single-light run", lost)):
         selection = replace(selection, beside=run.folder)
     data = library.data_of(entry)
-    if link.split and _known(link.split, data.splits, "split", lost):
+    if link.split and _is_here(link.split, data.splits, "split", lost):
         selection = with_samples(library, replace(selection, split=link.split, index=None))
     dataset = data[selection.split or ""]
     usable = usable_lights(entry, selection, dataset.lights)
@@ -118,15 +118,15 @@ def selection_of(library: Library, link: Link, wanted: str | None = None) -> tup
         kept = tuple(light for light in usable if light in link.lights)
         lost += [f"light “{light}”" for light in link.lights if light not in usable]
         selection = replace(selection, lights=kept if kept or not link.lights else usable)
-    if link.light and _known(link.light, dataset.lights, "light", lost):
+    if link.light and _is_here(link.light, dataset.lights, "light", lost):
         selection = replace(selection, shown=link.light)
-    if link.kind and _known(link.kind, samples.kinds(dataset), "filter", lost):
+    if link.kind and _is_here(link.kind, samples.kinds(dataset), "filter", lost):
         selection = replace(selection, kind=link.kind)
-    if link.verdict and _known(link.verdict, VERDICTS, "verdict", lost):
+    if link.verdict and _is_here(link.verdict, VERDICTS, "verdict", lost):
         selection = replace(selection, verdict=link.verdict)
-    if link.order and _known(link.order, ORDERS, "order", lost):
+    if link.order and _is_here(link.order, ORDERS, "order", lost):
         selection = replace(selection, order=link.order)
-    if link.sample and _known(link.sample, dataset.names, "sample", lost):
+    if link.sample and _is_here(link.sample, dataset.names, "sample", lost):
         selection = replace(selection, index=dataset.names.index(link.sample))
     else:
         selection = with_samples(library, selection)
@@ -136,9 +136,10 @@ def selection_of(library: Library, link: Link, wanted: str | None = None) -> tup
     return on_its_page(library, selection), _sentence(lost)
 
 
-def stamped(query: str, asked: float) -> str:
-    """The address's value: when the server was asked, then the query; an earlier answer that comes later is dropped."""
-    return f"{asked:.6f} {query}"
+def stamped(query: str, started: float) -> str:
+    """The address's value: when its event began, then the query; the browser drops one of an earlier event that comes
+    late."""
+    return f"{started:.6f} {query}"
 
 
 def query_of(library: Library, selection: Selection, tab: str = "") -> str:
@@ -159,16 +160,16 @@ def _entry(library: Library, entries: Sequence[CategoryEntry], link: Link, lost:
 
 def _run(library: Library, runs: Sequence[RunEntry], name: str, what: str, lost: list[str]) -> RunEntry | None:
     """Only what the library lists can be named: a path from an address is never opened."""
-    found = next((run for run in runs if _name(library, run.folder) == name), None)
-    if found is None:
+    entry = next((run for run in runs if _name(library, run.folder) == name), None)
+    if entry is None:
         lost.append(f"{what} “{name}”")
-    return found
+    return entry
 
 
-def _known(name: str, there: Sequence[str], what: str, lost: list[str]) -> bool:
-    if name not in there:
+def _is_here(name: str, names: Sequence[str], what: str, lost: list[str]) -> bool:
+    if name not in names:
         lost.append(f"{what} “{name}”")
-    return name in there
+    return name in names
 
 
 def _name(library: Library, folder: Path | None) -> str:
@@ -232,11 +233,15 @@ def to_query(link: Link) -> str:
 
 def from_query(query: str | Mapping[str, str]) -> Link:
     """A link from the query part of an address, or from its parameters; what is not understood is left out."""
-    found = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)) if isinstance(query, str) else dict(query)
+    parameters = (
+        dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)) if isinstance(query, str) else dict(query)
+    )
     lights = None
-    if "lights" in found:
-        lights = tuple(dict.fromkeys(unquote(name) for name in found["lights"].split(",") if name))
-    return Link(**{name: found.get(name, "") for name in NAMES}, lights=lights, at=_place(found.get("at", "")))
+    if "lights" in parameters:
+        lights = tuple(dict.fromkeys(unquote(name) for name in parameters["lights"].split(",") if name))
+    return Link(
+        **{name: parameters.get(name, "") for name in NAMES}, lights=lights, at=_place(parameters.get("at", ""))
+    )
 
 
 def _place(text: str) -> tuple[int, int] | None:

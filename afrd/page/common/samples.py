@@ -30,19 +30,19 @@ def listed(library: Library, selection: Selection) -> list[int]:
     Verdicts and scores wait until there are some: without them, those filters let everything through.
     """
     dataset = dataset_of(library, selection)
-    found = list(range(len(dataset)))
+    indices = list(range(len(dataset)))
     if selection.kind in ("good", "bad"):
-        found = [i for i in found if dataset.anomalous[i] is (selection.kind == "bad")]
+        indices = [i for i in indices if dataset.anomalous[i] is (selection.kind == "bad")]
     elif selection.kind != "all":
-        found = [i for i in found if selection.kind in dataset.defects[i]]
+        indices = [i for i in indices if selection.kind in dataset.defects[i]]
     if selection.verdict not in VERDICTS and selection.order == ORDERS[0]:
-        return found
-    said = scores_of(library, selection)
-    if said is None:
-        return found
-    if selection.verdict in VERDICTS and said.anomalous is not None:
-        found = [i for i in found if mark_of(dataset.anomalous[i], bool(said.anomalous[i])) == selection.verdict]
-    return sorted(found, key=lambda i: -said.values[i]) if selection.order == "score" else found
+        return indices
+    scores = scores_of(library, selection)
+    if scores is None:
+        return indices
+    if selection.verdict in VERDICTS and scores.anomalous is not None:
+        indices = [i for i in indices if mark_of(dataset.anomalous[i], bool(scores.anomalous[i])) == selection.verdict]
+    return sorted(indices, key=lambda i: -scores.values[i]) if selection.order == "score" else indices
 
 
 def scores_of(library: Library, selection: Selection) -> Scores | None:
@@ -51,7 +51,11 @@ def scores_of(library: Library, selection: Selection) -> Scores | None:
         return None
     try:
         dataset = dataset_of(library, selection)
-        return library.scores(selection.run, dataset, selection.lights) if _ready(library, selection, dataset) else None
+        return (
+            library.scores(selection.run, dataset, selection.lights)
+            if scores_ready(library, selection, dataset)
+            else None
+        )
     except (ValueError, OSError, RuntimeError):  # the light table says what is wrong
         return None
 
@@ -68,7 +72,8 @@ def judgeable(library: Library, selection: Selection) -> tuple[bool, bool]:
         return False, False
 
 
-def _ready(library: Library, selection: Selection, dataset: MultiLightDataset) -> bool:
+def scores_ready(library: Library, selection: Selection, dataset: MultiLightDataset) -> bool:
+    """Whether `scores_of` answers at once, or never will."""
     try:
         return selection.run is not None and library.scored(selection.run, dataset)
     except (ValueError, OSError, RuntimeError):
@@ -78,8 +83,8 @@ def _ready(library: Library, selection: Selection, dataset: MultiLightDataset) -
 def kinds(dataset: MultiLightDataset) -> list[str]:
     """`all`, then what there is of `good`, `bad` and defect types."""
     labels = set(dataset.anomalous)
-    known = [name for name, label in (("good", False), ("bad", True)) if label in labels]
-    return ["all", *known, *sorted({defect for defects in dataset.defects for defect in defects})]
+    truths = [name for name, label in (("good", False), ("bad", True)) if label in labels]
+    return ["all", *truths, *sorted({defect for defects in dataset.defects for defect in defects})]
 
 
 def sample_label(dataset: MultiLightDataset, index: int) -> tuple[str, str]:
@@ -89,10 +94,10 @@ def sample_label(dataset: MultiLightDataset, index: int) -> tuple[str, str]:
     return dataset.names[index].removeprefix(f"{what}/"), what
 
 
-def pages(found: Sequence[int]) -> list[tuple[str, int]]:
+def pages(indices: Sequence[int]) -> list[tuple[str, int]]:
     """Of a long list, such as `61 to 100 of 100`, with their numbers."""
-    starts = range(0, len(found), PAGE)
-    return [(f"{1 + at} to {min(at + PAGE, len(found))} of {len(found)}", at // PAGE) for at in starts]
+    starts = range(0, len(indices), PAGE)
+    return [(f"{1 + at} to {min(at + PAGE, len(indices))} of {len(indices)}", at // PAGE) for at in starts]
 
 
 def dataset_of(library: Library, selection: Selection) -> MultiLightDataset:
@@ -125,8 +130,8 @@ def first_selection(library: Library, key: str | None, kept: Selection | None = 
         data = library.data_of(entry)
     except (ValueError, OSError):
         return selection
-    wanted = entry.fused[0].lights if entry.fused else data.lights
-    lights = tuple(light for light in data.lights if light in wanted)
+    run_lights = entry.fused[0].lights if entry.fused else data.lights
+    lights = tuple(light for light in data.lights if light in run_lights)
     shown = selection.shown if selection.shown in data.lights else main_light(data.lights)
     splits = splits_of(library, entry)
     return with_samples(library, replace(selection, split=splits[0], lights=lights, shown=shown), prefer_defects=True)
@@ -135,15 +140,15 @@ def first_selection(library: Library, key: str | None, kept: Selection | None = 
 def with_samples(library: Library, selection: Selection, prefer_defects: bool = False) -> Selection:
     """The selection with a sample that its filters let through; the present one is kept where possible."""
     try:
-        found = listed(library, selection)
-        if selection.index in found:
+        indices = listed(library, selection)
+        if selection.index in indices:
             return on_its_page(library, selection)
         anomalous = dataset_of(library, selection).anomalous if prefer_defects else []
     except (ValueError, OSError):
         return replace(selection, index=None)
-    defective = next((i for i in found if prefer_defects and anomalous[i]), None)
-    index = defective if defective is not None else next(iter(found), None)
-    return replace(selection, index=index, pinned=None, page=found.index(index) // PAGE if index is not None else 0)
+    defective = next((i for i in indices if prefer_defects and anomalous[i]), None)
+    index = defective if defective is not None else next(iter(indices), None)
+    return replace(selection, index=index, pinned=None, page=indices.index(index) // PAGE if index is not None else 0)
 
 
 def with_split(library: Library, selection: Selection, split: str) -> Selection:
@@ -155,16 +160,16 @@ def with_split(library: Library, selection: Selection, split: str) -> Selection:
 def stepped(library: Library, selection: Selection, by: int) -> Selection:
     """The next or previous sample of the filtered list, around its ends."""
     try:
-        found = listed(library, selection)
+        indices = listed(library, selection)
     except (ValueError, OSError):
         return selection
-    if not found:
+    if not indices:
         return selection
-    at = (found.index(selection.index) + by) % len(found) if selection.index in found else 0
-    return replace(selection, index=found[at], page=at // PAGE, pinned=None)
+    at = (indices.index(selection.index) + by) % len(indices) if selection.index in indices else 0
+    return replace(selection, index=indices[at], page=at // PAGE, pinned=None)
 
 
 def on_its_page(library: Library, selection: Selection) -> Selection:
     """The selection with the page of the list that its sample stands on, where the list has it."""
-    found = listed(library, selection)
-    return replace(selection, page=found.index(selection.index) // PAGE) if selection.index in found else selection
+    indices = listed(library, selection)
+    return replace(selection, page=indices.index(selection.index) // PAGE) if selection.index in indices else selection

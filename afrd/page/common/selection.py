@@ -51,8 +51,8 @@ def missing_run(entry: CategoryEntry) -> str:
 
 def usable_lights(entry: CategoryEntry, selection: Selection, lights: Sequence[str]) -> tuple[str, ...]:
     """The data set's lights that the run knows; all of them without a run."""
-    known = next((run.lights for run in entry.fused if run.folder == selection.run), tuple(lights))
-    return tuple(light for light in lights if light in known)
+    run_lights = next((run.lights for run in entry.fused if run.folder == selection.run), tuple(lights))
+    return tuple(light for light in lights if light in run_lights)
 
 
 def first_beside(entry: CategoryEntry) -> Path | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from afrd.runs.run import Prediction
 
 
-def said_of_sample(library: Library, selection: Selection) -> dict[str, Prediction]:
+def predictions_of(library: Library, selection: Selection) -> dict[str, Prediction]:
     """By name of the method: the shown run and the others of several lights under the chosen lights, then every
     single-light run; without those that cannot answer."""
     if selection.category is None or selection.index is None:
@@ -27,7 +27,7 @@ def said_of_sample(library: Library, selection: Selection) -> dict[str, Predicti
         dataset = dataset_of(library, selection)
     except (ValueError, OSError):
         return {}
-    found: dict[str, Prediction] = {}
+    predictions: dict[str, Prediction] = {}
     fused = sorted(entry.fused, key=lambda run: run.folder != selection.run)
     for run in (*fused, *entry.single):
         lights = (
@@ -36,22 +36,22 @@ def said_of_sample(library: Library, selection: Selection) -> dict[str, Predicti
         if not lights:
             continue
         try:
-            found[_name(entry, run)] = library.prediction(run.folder, dataset, selection.index, lights)
+            predictions[_name(entry, run)] = library.prediction(run.folder, dataset, selection.index, lights)
         except (ValueError, OSError, RuntimeError):  # the light table says it of the runs that it shows
             continue
-    return found
+    return predictions
 
 
 def bars(library: Library, selection: Selection) -> go.Figure | None:
     """The scores of all methods on the sample, each in units of its own threshold; None where there is no method."""
 
-    said = said_of_sample(library, selection)
-    if not said:
+    predictions = predictions_of(library, selection)
+    if not predictions:
         return None
     title = "Score of every method on this sample"
     if selection.lights:
         title += f"<br><sup>AFRD and memory: {', '.join(selection.lights)}</sup>"
-    return afrd.figures.score_bars(said).update_layout(title_text=title)
+    return afrd.figures.score_bars(predictions).update_layout(title_text=title)
 
 
 def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str, str] | None, str]:
@@ -70,12 +70,13 @@ def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str,
         return nothing
     light = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
 
-    def file(said: Prediction, folder: Path) -> str:
-        key = (library.state(folder, dataset, selection.index or 0), said.lights, light)
-        return str(library.picture_file(key, lambda: afrd.figures.painted(sample, said, light)))
+    def file(prediction: Prediction, folder: Path) -> str:
+        key = (library.state(folder, dataset, selection.index or 0), prediction.lights, light)
+        return str(library.picture_file(key, lambda: afrd.figures.painted(sample, prediction, light)))
 
     left, right = (
-        f"{said.score / afrd.figures.unit_of(said):.2f}" + " ×" * bool(said.threshold) for said in (single, fused)
+        f"{prediction.score / afrd.figures.unit_of(prediction):.2f}" + " ×" * bool(prediction.threshold)
+        for prediction in (single, fused)
     )
     entry = library.category(selection.category)
     runs = {run.folder: run for run in (*entry.fused, *entry.single)}

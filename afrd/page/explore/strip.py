@@ -11,7 +11,7 @@ import gradio as gr
 
 from afrd.figures import main_light
 from afrd.page.common.library import Library
-from afrd.page.common.samples import PAGE, _ready, dataset_of, listed, mark_of, sample_label, scores_of
+from afrd.page.common.samples import PAGE, dataset_of, listed, mark_of, sample_label, scores_of, scores_ready
 from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
@@ -40,40 +40,40 @@ def strip_of(library: Library, selection: Selection) -> str:
     stamp = time.monotonic()  # of the question: an answer that is overtaken by a later one is not drawn
     try:
         dataset = dataset_of(library, selection)
-        said = scores_of(library, selection)
-        found = listed(library, selection)
+        scores = scores_of(library, selection)
+        indices = listed(library, selection)
     except (ValueError, OSError):  # the light table says what is wrong
         return json.dumps({"stamp": stamp, "samples": []})
     light = main_light(dataset.lights)
-    shown = found[selection.page * PAGE : (selection.page + 1) * PAGE]
+    shown = indices[selection.page * PAGE : (selection.page + 1) * PAGE]
     waits = (
-        said is None
+        scores is None
         and selection.run is not None
         and bool(selection.lights)
-        and not _ready(library, selection, dataset)
+        and not scores_ready(library, selection, dataset)
     )
     content = {
         "stamp": stamp,
         "selected": dataset.names[selection.index] if selection.index is not None else None,
-        "samples": [_tile(library, dataset, i, light, said) for i in shown],
-        "note": "" if found else "No sample of this split fits the filter.",
+        "samples": [_tile(library, dataset, i, light, scores) for i in shown],
+        "note": "" if indices else "No sample of this split fits the filter.",
         "wait": f"The {len(dataset)} samples of this split have no scores yet." if waits else "",
     }
     return json.dumps(content)
 
 
-def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, said: Scores | None) -> dict[str, Any]:
+def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, scores: Scores | None) -> dict[str, Any]:
     name, what = sample_label(dataset, i)
     tile = {"id": dataset.names[i], "name": name, "what": what, "picture": library.thumbnail_uri(dataset, i, light)}
-    if said is None:
+    if scores is None:
         return tile
-    called = None if said.anomalous is None else bool(said.anomalous[i])
-    if called is None:
-        return tile | {"score": f"{said.values[i]:.2f}"}
-    verdict = "anomalous" if called else "good"
+    is_called = None if scores.anomalous is None else bool(scores.anomalous[i])
+    if is_called is None:
+        return tile | {"score": f"{scores.values[i]:.2f}"}
+    verdict = "anomalous" if is_called else "good"
     return tile | {
-        "score": f"{said.relative[i]:.1f}×",
-        "exact": f"score {said.relative[i]:.2f} × threshold",
+        "score": f"{scores.relative[i]:.1f}×",
+        "exact": f"score {scores.relative[i]:.2f} × threshold",
         "verdict": verdict,
-        "mark": mark_of(dataset.anomalous[i], called),
+        "mark": mark_of(dataset.anomalous[i], is_called),
     }

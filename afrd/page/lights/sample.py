@@ -170,14 +170,12 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
 def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:
     """The sample's picture with its map and the asked place, the lights' Shapley values, and a sentence."""
 
-    from afrd.analysis.explain import score
-
     library, run, dataset, i = desk.library, subject.run, subject.dataset, subject.sample
     sample, used = library.sample(dataset, i), run.lights
     prediction = library.prediction(run.folder, dataset, i, used)
     region = _region(subject)
     with library.turn(run):
-        shapley = score.lights(run, dataset, i, region)
+        shapley = afrd.analysis.explain.score.lights(run, dataset, i, region)
     unit = afrd.figures.unit_of(prediction)
     selection = subject.selection
     where = f"at x {selection.pinned[0]}, y {selection.pinned[1]}" if selection.pinned else "whole picture"
@@ -192,16 +190,14 @@ def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:
 def _explained(subject: Subject, method: str, baseline: str, of: str, report: Report) -> Any:
     """Which pixels made the score of the sample, or of the place that is pinned."""
 
-    from afrd.analysis.explain import score
-
     run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
     sample = subject.dataset[subject.sample]
     instead: Any = baseline
     if baseline == "alike":
         report("looking for the most alike good part", 0, 0)
-        instead = score.alike(sample, subject.data["train"])
+        instead = afrd.analysis.explain.score.alike(sample, subject.data["train"])
     lights = [of] if of in run.lights else None
-    return score.pixels(
+    return afrd.analysis.explain.score.pixels(
         run,
         sample,
         method,

@@ -263,7 +263,7 @@ def _category_name(library: Library, selection: Selection) -> str | None:
     return next((e.name for e in library.categories() if e.key == selection.category), None)
 
 
-def data_values(folder: str, wanted: str | None, before: tuple[str, str]) -> list:
+def data_values(folder: str, preferred: str | None, before: tuple[str, str]) -> list:
     """Values of what was looked at, the categories, the data's state, the button to check it, and the lights."""
 
     nothing = [gr.Dropdown([], value=None), gr.Button(visible=False), gr.CheckboxGroup([], value=[])]
@@ -271,22 +271,22 @@ def data_values(folder: str, wanted: str | None, before: tuple[str, str]) -> lis
     if not folder:
         return [(folder, ""), nothing[0], trainings.nothing_chosen(), *nothing[1:]]
     try:
-        found = afrd.data.list_categories(folder)
-        if not found:
+        names = afrd.data.list_categories(folder)
+        if not names:
             raise ValueError(f"{folder} {afrd.data.why_no_categories(Path(folder))}")
-        name = wanted if wanted in found else found[0]
+        name = preferred if preferred in names else names[0]
         data = afrd.data.open_dataset(folder, name)
     except (ValueError, OSError) as error:
         return [(folder, ""), nothing[0], trainings.refused(str(error)), *nothing[1:]]
     many = pictures_in(data) > CHECKED_AT_ONCE
     note = f"{pictures_in(data)} pictures, not looked through yet" if many else "looks through the pictures …"
-    chosen = gr.skip() if before == (folder, name) else gr.CheckboxGroup(list(data.lights), value=list(data.lights))
+    lights = gr.skip() if before == (folder, name) else gr.CheckboxGroup(list(data.lights), value=list(data.lights))
     return [
         (folder, name),
-        gr.Dropdown(found, value=name),
+        gr.Dropdown(names, value=name),
         trainings.data_text(data, None, note),
         gr.Button(visible=many),
-        chosen,
+        lights,
     ]
 
 
@@ -311,7 +311,7 @@ def checked_values(folder: str, category: str) -> list:
     return [trainings.data_text(data, afrd.data.dataset.check(data.root, data.name)), gr.Button(visible=False)]
 
 
-def adjusted(queue: TrainingQueue, at: tuple[str, str], known: tuple[str, int], form: Form) -> list:
+def adjusted(queue: TrainingQueue, at: tuple[str, str], suggestion: tuple[str, int], form: Form) -> list:
     """Values of what follows from the options: plan, fusions, weights file, epochs, name, and what was suggested.
 
     Number of epochs and name follow the other options while they are as they were suggested (`known`).
@@ -324,10 +324,10 @@ def adjusted(queue: TrainingQueue, at: tuple[str, str], known: tuple[str, int], 
     data = opened_data(*at)
     if data is None or "train" not in data:
         text = trainings.refused(f"{at[1]} has no train split") if data is not None else ""
-        return [text, fusion, weights, gr.skip(), gr.skip(), known]
+        return [text, fusion, weights, gr.skip(), gr.skip(), suggestion]
     samples, calibration = afrd.runs.split_train(data)
     usual = afrd.runs.default_epochs(form.teacher or OWN_TEACHER, len(samples), Order.batch)
-    epochs = usual if form.epochs in (None, 0, known[1]) else form.epochs
+    epochs = usual if form.epochs in (None, 0, suggestion[1]) else form.epochs
     held_out = len(data["train"]) - len(samples)
     good = sum(label is False for label in calibration.anomalous) if calibration else held_out
     plan = trainings.plan_text(len(samples), good, calibration is None, None if memory else epochs)
@@ -335,7 +335,7 @@ def adjusted(queue: TrainingQueue, at: tuple[str, str], known: tuple[str, int], 
     name = free_name(queue.runs, data.name, kind_of(form), waiting)
     # what needs no change is not sent: the user may be typing there just now
     number = gr.Number(interactive=not memory) if epochs == form.epochs else gr.Number(epochs, interactive=not memory)
-    follows = form.name in ("", known[0]) and name != form.name
+    follows = form.name in ("", suggestion[0]) and name != form.name
     return [plan, fusion, weights, number, name if follows else gr.skip(), (name, usual)]
 
 
