@@ -1,8 +1,9 @@
 """What is wrong with a data set: every finding names its file, so that one can go and mend it."""
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,21 @@ from afrd.data.images import PictureError, decode, is_picture
 from afrd.data.layouts import (
     EXPECTED,
     EYECANDIES_DEFECTS,
+    GOOD,
     SPLITS,
     Layout,
     Record,
     existing_root,
     files,
     layout_of,
+    mixture,
     read_layout,
     read_metadata,
     subfolders,
     why_no_categories,
 )
+
+MEANS_GOOD = frozenset({"good", "ok", "okay", "normal", "pass", "passed", "defectfree", "nodefect", "nodefects"})
 
 Found = tuple[tuple[int, int], bool] | str  # (H, W) and whether any pixel is nonzero, or why the file is unreadable
 
@@ -51,7 +56,7 @@ def check(root: str | Path, category: str | None = None) -> list[Problem]:
     problems: list[tuple[Path, str]] = []
     nested: list[tuple[Path, str]] = []
     categories = 0
-    for folder in [] if layout_of(root) else subfolders(root):
+    for folder in [] if layout_of(root) or mixture(root) else subfolders(root):
         if category not in (None, folder.name):
             continue
         layout = read_layout(folder)
@@ -59,10 +64,14 @@ def check(root: str | Path, category: str | None = None) -> list[Problem]:
             categories += 1
             problems += _strange_folders(layout)
             problems += _sample_problems(layout)
+        elif (mixed := mixture(folder)) is not None:
+            categories += 1
+            problems.append((folder / "train" / GOOD, mixed))
         elif any(map(layout_of, subfolders(folder))):
             nested.append((folder, "holds categories of its own; check it by itself"))
         elif _holds_pictures(folder, depth=4):
             problems.append((folder, f"holds pictures but is not a category; expected {EXPECTED}"))
+            problems += _misnamed_good(folder, SPLITS["folders"])
     if categories == 0:
         problems.insert(0, (root, why_no_categories(root)))
     else:
@@ -82,16 +91,44 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
             yield folder, f"is not a known split and is left out; expected {', '.join(expected)}"
         elif folder.name != "ground_truth" and folder.name not in layout.splits:
             yield folder, "holds no samples"
-    if layout.kind == "folders":
-        yield from _strange_rig_folders(layout)
-    elif layout.kind == "mvtec":
-        yield from _strange_mvtec_files(layout)
+    if layout.kind != "eyecandies":
+        yield from _kind_problems(layout)
+        yield from _strange_rig_folders(layout) if layout.kind == "folders" else _strange_mvtec_files(layout)
+
+
+def _kind_problems(layout: Layout) -> Iterator[tuple[Path, str]]:
+    """The folders good and <defect> of the splits: defects in train, good samples by another name, or none in test."""
+    misnamed = dict(_misnamed_good(layout.folder, SPLITS[layout.kind]))
+    yield from misnamed.items()
+    for kind in subfolders(layout.folder / "train"):
+        if kind.name != GOOD and kind not in misnamed:
+            yield kind, "is a defect folder in train, which must hold good samples only"
+    tested = layout.splits.get("test", ())
+    test = layout.folder / "test"
+    if tested and all(record.anomalous for record in tested) and test not in {kind.parent for kind in misnamed}:
+        yield test, "holds defects but no good sample, so false alarms cannot be counted; add good ones in test/good"
+
+
+def _misnamed_good(category: Path, splits: Iterable[str]) -> Iterator[tuple[Path, str]]:
+    for split in splits:
+        kinds = subfolders(category / split)
+        remedy = f"move its samples into {split}/{GOOD}" if category / split / GOOD in kinds else f"rename it to {GOOD}"
+        for kind in kinds:
+            if kind.name != GOOD and _means_good(kind.name):
+                yield kind, f"is read as the defect type {kind.name!r}, but its name means good; {remedy}"
+
+
+def _means_good(name: str) -> bool:
+    return re.sub(r"[\W_]+", "", name.casefold()) in MEANS_GOOD
 
 
 def _strange_mvtec_files(layout: Layout) -> Iterator[tuple[Path, str]]:
-    for kind in subfolders(layout.folder / "train"):
-        if kind.name != "good":
-            yield kind, "is a defect folder in train, which must hold good samples only"
+    for split in SPLITS["mvtec"]:
+        for name in filter(is_picture, files(layout.folder / split)):
+            yield layout.folder / split / name, f"is left out: it lies outside {split}/{GOOD} and {split}/<defect>"
+        for inner in (inner for kind in subfolders(layout.folder / split) for inner in subfolders(kind)):
+            if any(map(is_picture, files(inner))):
+                yield inner, f"is left out: every picture in train/{GOOD} is a sample, so none may lie in folders here"
     used = {record.mask for records in layout.splits.values() for record in records}
     for kind in subfolders(layout.folder / "ground_truth"):
         for name in filter(is_picture, files(kind)):
@@ -101,7 +138,7 @@ def _strange_mvtec_files(layout: Layout) -> Iterator[tuple[Path, str]]:
                     f"is the mask of no sample; expected a picture of test/{kind.name} and _mask behind it",
                 )
     for record in layout.splits.get("test", ()):
-        if record.anomalous and record.mask is None:
+        if record.anomalous and record.mask is None and not _means_good(record.defects[0]):
             expected = f"ground_truth/{record.defects[0]}/{record.prefix}mask.png"
             yield next(iter(record.pictures.values())), f"has no mask; expected {expected}"
 
@@ -111,10 +148,10 @@ def _strange_rig_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
         for folder in (layout.folder / split, *subfolders(layout.folder / split)):
             loose = [name for name in files(folder) if is_picture(name)]
             if loose:
-                yield folder / loose[0], "lies outside a sample's folder; expected <split>/good/<sample>/<light>.png"
-        for kind in subfolders(layout.folder / split):
-            if split == "train" and kind.name != "good":
-                yield kind, "is a defect folder in train, which must hold good samples only"
+                yield (
+                    folder / loose[0],
+                    "lies outside a sample's folder; expected one folder a sample: <split>/good/<sample>/<light>.png",
+                )
     samples = {record.name for records in layout.splits.values() for record in records}
     for kind in subfolders(layout.folder / "ground_truth"):
         for name in filter(is_picture, files(kind)):
@@ -158,6 +195,8 @@ def _look(path: Path) -> Found:
         values = decode(path)
     except PictureError as error:
         return error.reason
+    except MemoryError:
+        return "could not be checked, for memory ran out; close other programs or shrink the picture"
     except FileNotFoundError:
         return "does not exist"
     return (values.shape[0], values.shape[1]), bool(values.any())

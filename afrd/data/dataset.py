@@ -1,9 +1,9 @@
-"""Multi-light data sets: samples, splits and categories, in the Eyecandies layout or folders of one's own rig.
+"""Multi-light data sets: samples, splits and categories, in every layout that `afrd.data.layouts` knows.
 
     data = open_dataset("data/candies", "Praline")
     sample = data["test_public"][25]      # Sample: images (L, 3, H, W), lights, anomalous, defects, mask
 
-The two layouts are described in `afrd/layouts.py`; `check` lists what is wrong with a data set.
+The layouts on disk are described in `afrd/data/layouts.py`; `check` lists what is wrong with a data set.
 """
 
 import operator
@@ -26,6 +26,7 @@ from afrd.data.layouts import (
     Record,
     existing_root,
     list_categories,
+    mixture,
     read_layout,
     truth,
     why_no_categories,
@@ -315,7 +316,7 @@ def open_dataset(root: str | Path, category: str) -> Category:
 
     Raises:
         FileNotFoundError: The root or the category does not exist.
-        ValueError: The folder follows no known layout, or the root is itself a category.
+        ValueError: The folder follows no known layout or mixes two, or the root is itself a category.
     """
     root = existing_root(root)
     name = str(category).rstrip("/\\")
@@ -323,6 +324,8 @@ def open_dataset(root: str | Path, category: str) -> Category:
     layout = read_layout(root / name) if plain and (root / name).is_dir() else None
     if layout is not None:
         return Category(layout)
+    if plain and (what := mixture(root / name)):
+        raise ValueError(f"{root / name / 'train' / 'good'} {what}")
     known = list_categories(root)
     if not known:
         raise ValueError(f"data set {root} {why_no_categories(root)}; `afrd check {root}` says more")

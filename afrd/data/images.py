@@ -1,5 +1,8 @@
 """One picture file: decoded, turned upright, and said plainly what is wrong with it when it cannot be."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,24 +43,39 @@ def decode(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        PictureError: It is not a picture, is damaged, or holds numbers whose range is not known (floating point).
+        PictureError: It cannot be opened, is not a picture, is damaged, has more pixels than Pillow decodes (twice
+            `PIL.Image.MAX_IMAGE_PIXELS`), or holds numbers whose range is not known (floating point).
+        MemoryError: There is too little memory for it.
     """
     path = Path(path)
+    # from an open file: given a path, Pillow 12 maps an uncompressed TIFF into memory with height and width swapped
+    # where the picture is to be turned
+    with _explained(path), open(path, "rb") as file, Image.open(file) as stored:
+        picture = ImageOps.exif_transpose(stored)
+        if picture.mode == "F":
+            raise PictureError(path, "holds floating-point numbers of unknown range; save it with 8 or 16 bits")
+        if picture.mode == "I" or picture.mode.startswith("I;16"):
+            return _sixteen_bit(path, np.array(picture))
+        return np.array(picture if picture.mode in ("L", "RGB") else picture.convert(_plain_mode(picture.mode)))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Whatever fails inside is raised as `decode` promises, in one sentence with the file's name."""
     try:
-        # from an open file: given a path, Pillow 12 maps an uncompressed TIFF into memory with height and width swapped
-        # where the picture is to be turned
-        with open(path, "rb") as file, Image.open(file) as stored:
-            picture = ImageOps.exif_transpose(stored)
-            if picture.mode == "F":
-                raise PictureError(path, "holds floating-point numbers of unknown range; save it with 8 or 16 bits")
-            if picture.mode == "I" or picture.mode.startswith("I;16"):
-                return _sixteen_bit(path, np.array(picture))
-            return np.array(picture if picture.mode in ("L", "RGB") else picture.convert(_plain_mode(picture.mode)))
+        yield
     except PictureError:
         raise
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} does not exist") from None
+    except MemoryError as error:
+        raise MemoryError(f"{path} does not fit into memory; close other programs or shrink the picture") from error
+    except Image.DecompressionBombError as error:
+        pixels, limit = (f"{int(number):,}" for number in re.findall(r"[0-9]+", str(error))[:2])
+        raise PictureError(path, f"has {pixels} pixels, more than the limit of {limit}; shrink it or cut it") from error
     except Exception as error:  # decoders fail in many ways on damaged files, all of them mean the same here
+        if isinstance(error, OSError) and error.errno is not None:  # it is the system that failed, not a decoder
+            raise PictureError(path, f"cannot be opened ({error.strerror}); check the file and its rights") from error
         known = not isinstance(error, Image.UnidentifiedImageError)
         detail = f" ({type(error).__name__}: {error})" if known else ""
         raise PictureError(path, f"cannot be read as a picture{detail}; copy or export it again") from error
@@ -83,7 +101,7 @@ def read_picture(path: str | Path) -> Tensor:
         (3, H, W) float32 in 0..1, sRGB as stored; grey repeated to three channels, 16 bit divided by 65535.
 
     Raises:
-        FileNotFoundError, PictureError: As for `decode`.
+        FileNotFoundError, PictureError, MemoryError: As for `decode`.
     """
     values = decode(path)
     scale = 65535 if values.dtype == np.uint16 else 255
@@ -102,15 +120,10 @@ def read_mask(path: str | Path) -> Tensor:
 def picture_size(path: str | Path) -> tuple[int, int]:
     """(H, W) of a picture as `read_picture` gives it, from the header where that suffices; raises as `decode` does."""
     path = Path(path)
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            if isinstance(picture, TiffImageFile):  # whose `size` is turned already, or not yet, by version of Pillow
-                width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
-            # a PNG may state its orientation behind the pixels; Pillow reads on only where it must
-            swapped = picture.getexif().get(_ORIENTATION, 1) >= 5
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path} does not exist") from None
-    except Exception as error:
-        raise PictureError(path, "cannot be read as a picture; copy or export it again") from error
-    return (width, height) if swapped else (height, width)
+    with _explained(path), Image.open(path) as picture:
+        width, height = picture.size
+        if isinstance(picture, TiffImageFile):  # whose `size` is turned already, or not yet, by version of Pillow
+            width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
+        # a PNG may state its orientation behind the pixels; Pillow reads on only where it must
+        swapped = picture.getexif().get(_ORIENTATION, 1) >= 5
+        return (width, height) if swapped else (height, width)

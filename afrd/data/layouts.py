@@ -28,6 +28,10 @@ SPLITS = {
     "mvtec": ("train", "test"),
 }
 MVTEC_LIGHT = "image"
+GOOD = "good"  # the folder of good samples; every other folder beside it is a defect type
+LEFT_BY_SYSTEMS = frozenset(  # folders that archives, network drives and systems leave behind, in lower case
+    {"__macosx", "@eadir", "$recycle.bin", "#recycle", "lost+found", "system volume information", "__pycache__"}
+)
 EXPECTED = (
     "<category>/train/data/<index>_image_<n>.png (Eyecandies), "
     "<category>/train/good/<sample>/<light>.png (folders of your own) or <category>/train/good/<sample>.png (MVTec AD)"
@@ -77,13 +81,17 @@ def natural(text: str) -> tuple:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, links followed, hidden ones left out, in natural order."""
+    """Folders in a folder, links followed, hidden ones and what systems leave left out, in natural order."""
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+            names = [entry.name for entry in entries if not _left_out(entry.name) and entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [folder / name for name in sorted(names, key=natural)]
+
+
+def _left_out(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS
 
 
 def files(folder: Path) -> list[str]:
@@ -96,17 +104,38 @@ def files(folder: Path) -> list[str]:
 
 
 def layout_of(folder: Path) -> str | None:
-    """`eyecandies`, `folders`, `mvtec`, or None where the folder is not a category.
+    """`eyecandies`, `folders`, `mvtec`, or None where the folder is not a category, or a `mixture` of the last two.
 
-    Pictures in `train/good` itself are MVTec AD's samples; where there are sample folders with pictures, too, the
-    layout is `folders`.
+    Pictures in `train/good` itself are MVTec AD's samples; folders with pictures there, or at that depth in another
+    split, are samples of one's own rig.
     """
     if any(_eyecandies_pictures(folder / split / "data") for split in SPLITS["eyecandies"]):
         return "eyecandies"
-    samples = (s for split in SPLITS["folders"] for kind in subfolders(folder / split) for s in subfolders(kind))
-    if any(any(map(is_picture, files(sample))) for sample in samples):
-        return "folders"
-    return "mvtec" if any(map(is_picture, files(folder / "train" / "good"))) else None
+    if mixture(folder) is not None:
+        return None
+    if _first_picture(folder / "train" / GOOD):
+        return "mvtec"
+    kinds = (kind for split in SPLITS["folders"] for kind in subfolders(folder / split))
+    return "folders" if any(map(_first_sample, kinds)) else None
+
+
+def mixture(folder: Path) -> str | None:
+    """What is wrong with `train/good` where it holds samples of both plain layouts, as the rest of a sentence."""
+    picture, sample = _first_picture(folder / "train" / GOOD), _first_sample(folder / "train" / GOOD)
+    if picture is None or sample is None:
+        return None
+    return (
+        f"holds loose pictures ({picture}) beside sample folders ({sample.name}); keep one folder a sample, "
+        "or pictures only (MVTec AD)"
+    )
+
+
+def _first_picture(folder: Path) -> str | None:
+    return next(filter(is_picture, files(folder)), None)
+
+
+def _first_sample(kind: Path) -> Path | None:
+    return next((sample for sample in subfolders(kind) if _first_picture(sample)), None)
 
 
 def _eyecandies_pictures(folder: Path) -> bool:
@@ -126,10 +155,10 @@ def list_categories(root: str | Path) -> list[str]:
     """Names of the categories in a data set's root folder.
 
     Args:
-        root: Folder that holds one folder a category, in either layout.
+        root: Folder that holds one folder a category, in any of the layouts.
 
     Returns:
-        The names in natural order; empty where no folder follows a known layout.
+        The names of all that can be opened, in natural order; empty where no folder follows a known layout.
 
     Raises:
         FileNotFoundError: `root` is not a folder.
@@ -149,7 +178,7 @@ def existing_root(root: str | Path) -> Path:
 
 def why_no_categories(root: Path) -> str:
     """The rest of the sentence about a root that holds no category, with what to pass instead where that is plain."""
-    if layout_of(root):
+    if layout_of(root) or mixture(root):
         whole = root.resolve()
         return f"is itself one category; pass its parent folder {whole.parent} and the category {whole.name}"
     for inner in subfolders(root):
@@ -209,12 +238,16 @@ def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
         )
 
 
+def _kinds(category: Path, split: str) -> list[Path]:
+    """The folders of a split, one of good samples and one a defect type: good first, then in natural order."""
+    return sorted(subfolders(category / split), key=lambda kind: kind.name != GOOD)
+
+
 def _folder_records(category: Path, split: str) -> Iterator[Record]:
-    kinds = sorted(subfolders(category / split), key=lambda kind: kind.name != "good")  # good first, then as they were
-    for kind in kinds:
+    for kind in _kinds(category, split):
         truth = category / "ground_truth" / kind.name
         masks = {Path(name).stem: truth / name for name in reversed(files(truth)) if is_picture(name)}
-        good = kind.name == "good"
+        good = kind.name == GOOD
         for sample in subfolders(kind):
             pictures: dict[str, Path] = {}
             doubles = []
@@ -235,11 +268,10 @@ def _folder_records(category: Path, split: str) -> Iterator[Record]:
 
 
 def _mvtec_records(category: Path, split: str) -> Iterator[Record]:
-    kinds = sorted(subfolders(category / split), key=lambda kind: kind.name != "good")  # good first, then as they were
-    for kind in kinds:
+    for kind in _kinds(category, split):
         truth = category / "ground_truth" / kind.name
-        masks = {Path(name).stem: truth / name for name in files(truth) if is_picture(name)}
-        good = kind.name == "good"
+        masks = {Path(name).stem: truth / name for name in reversed(files(truth)) if is_picture(name)}
+        good = kind.name == GOOD
         pictures: dict[str, list[Path]] = {}
         for name in filter(is_picture, files(kind)):
             pictures.setdefault(Path(name).stem, []).append(kind / name)

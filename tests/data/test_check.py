@@ -1,10 +1,12 @@
 """Every fault of a data set is found, named with its file, and nothing is found where nothing is wrong."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from afrd.data.dataset import Problem, check
+from afrd.data.dataset import Problem, check, list_categories, open_dataset
 
 
 def paint(path, size=(4, 5), pixels=()):
@@ -170,6 +172,55 @@ def test_folders_at_the_wrong_place_are_hinted_at(gears, candies):
     assert "expected train, val, test, ground_truth" in hints["gear/tset"]
     assert "outside a sample's folder" in hints["gear/test/good/loose.png"]
     assert hints["Praline/val"] == "holds no samples"
+
+
+@pytest.mark.parametrize("name", ["OK", "Good", "normal", "good ", "defect_free"])
+def test_good_samples_in_a_folder_of_another_name_are_listed_and_stay_what_they_are_read_as(gears, name):
+    (gears / "gear/test/good").rename(gears / "gear/test" / name)
+    problem = only(gears)
+    assert problem.file == f"gear/test/{name}"
+    assert problem.what == f"is read as the defect type {name!r}, but its name means good; rename it to good"
+    assert all(open_dataset(gears, "gear")["test"].anomalous)
+
+
+def test_two_folders_of_good_samples_are_to_be_one(gears):
+    for light in ("dome", "left"):
+        paint(gears / f"gear/test/OK/5/{light}.png")
+        paint(gears / f"gear/train/Ok/6/{light}.png")
+    train, test = check(gears)
+    assert train.file == "gear/train/Ok" and train.what.endswith("move its samples into train/good")
+    assert test.file == "gear/test/OK" and test.what.endswith("move its samples into test/good")
+
+
+def test_a_defect_whose_name_only_holds_such_a_word_is_none_of_them(gears):
+    for name in ("not_ok", "abnormal"):
+        for light in ("dome", "left"):
+            paint(gears / f"gear/test/{name}/5/{light}.png")
+    assert check(gears) == []
+
+
+def test_defects_without_a_good_sample_to_compare_with_are_listed(gears):
+    shutil.rmtree(gears / "gear/test/good")
+    problem = only(gears)
+    assert problem.file == "gear/test" and "no good sample" in problem.what and "test/good" in problem.what
+
+
+def test_what_systems_leave_is_neither_a_category_nor_a_defect_nor_a_sample(gears):
+    for place in ("", "gear", "gear/test", "gear/test/scratch", "gear/ground_truth"):
+        for left in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", "System Volume Information", ".Trash-1000"):
+            paint(gears / place / left / "train/good/1/dome.png")
+            paint(gears / place / left / "dome.png")
+    assert check(gears) == [] and list_categories(gears) == ["gear"]
+    assert open_dataset(gears, "gear")["test"].names == ["good/3", "scratch/4"]
+
+
+def test_a_picture_that_does_not_fit_into_memory_is_not_called_damaged(gears, monkeypatch):
+    def exhausted(picture):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", exhausted)
+    problems = check(gears)
+    assert len(problems) == 9 and all("memory ran out" in problem.what for problem in problems)
 
 
 def test_a_folder_with_pictures_that_is_no_category_is_listed(candies):

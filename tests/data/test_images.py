@@ -1,6 +1,8 @@
 """Reading single picture files of every kind that cameras and tools write."""
 
 import pickle
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -112,6 +114,36 @@ def test_damaged_and_foreign_files_are_named_in_one_sentence(tmp_path):
     for read in (read_picture, picture_size):
         with pytest.raises(FileNotFoundError, match=r"gone\.png does not exist"):
             read(tmp_path / "gone.png")
+
+
+def test_a_picture_of_too_many_pixels_is_told_from_a_damaged_one_with_the_numbers(tmp_path):
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0))
+    path = tmp_path / "huge.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b""))  # no pixel is needed
+    for read in (read_picture, read_mask, picture_size):
+        with pytest.raises(PictureError) as caught:
+            read(path)
+        assert caught.value.reason == "has 200,000,000 pixels, more than the limit of 178,956,970; shrink it or cut it"
+
+
+def test_a_picture_that_memory_does_not_hold_is_not_called_damaged(tmp_path, monkeypatch):
+    def exhausted(picture):
+        raise MemoryError
+
+    path = save(tmp_path / "a.png", GRADIENT)
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", exhausted)
+    with pytest.raises(MemoryError, match=r"a\.png does not fit into memory; close other programs"):
+        read_picture(path)
+
+
+def test_a_file_that_the_system_does_not_open_is_not_called_damaged(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    for read in (read_picture, picture_size):
+        with pytest.raises(PictureError, match=r"folder\.png cannot be opened \(.+\); check the file and its rights"):
+            read(tmp_path / "folder.png")
 
 
 def test_the_error_survives_the_way_back_from_a_worker_process(tmp_path):

@@ -1,5 +1,6 @@
 """The layout of MVTec AD: one picture a sample, one light."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +64,71 @@ def test_what_is_amiss_is_found_by_file(root: Path):
     assert afrd.open_dataset(root, "bottle")["test"].mask(4) is None
 
 
-def test_sample_folders_make_it_a_rig_of_ones_own_and_loose_pictures_are_named(root: Path):
-    picture(root / "bottle" / "train" / "good" / "part1" / "top.png")
-    assert afrd.open_dataset(root, "bottle").lights == ("top",)
-    assert any("lies outside a sample's folder" in problem.what for problem in afrd.check(root))
+def test_loose_pictures_beside_sample_folders_in_train_are_refused_and_found(root: Path):
+    good = picture(root / "bottle" / "train" / "good" / "part1" / "top.png").parents[1]
+    said = (
+        r"holds loose pictures \(000\.png\) beside sample folders \(part1\); keep one folder a sample, or pictures only"
+    )
+    with pytest.raises(ValueError, match=rf"{re.escape(str(good))} {said}") as caught:
+        afrd.open_dataset(root, "bottle")
+    assert "\n" not in str(caught.value)
+    (problem,) = afrd.check(root)
+    assert problem.file == "bottle/train/good" and re.match(said, problem.what)
+    assert afrd.list_categories(root) == []  # so whoever opens what is listed meets no error
+    assert "is itself one category" in afrd.check(root / "bottle")[0].what
+
+
+def test_folders_decide_for_a_rig_of_ones_own_and_loose_pictures_for_mvtec(root: Path):
+    picture(root / "bottle" / "test" / "scratch" / "crops" / "top.png")
+    picture(root / "gear" / "train" / "good" / "part1" / "top.png")
+    picture(root / "gear" / "test" / "good" / "part2" / "top.png")
+    picture(root / "gear" / "test" / "good" / "preview.png")
+    assert afrd.open_dataset(root, "bottle").layout == "mvtec" and afrd.open_dataset(root, "gear").layout == "folders"
+    findings = {problem.file: problem.what for problem in afrd.check(root)}
+    assert set(findings) == {"bottle/test/scratch/crops", "gear/test/good/preview.png"}
+    assert "is left out" in findings["bottle/test/scratch/crops"]
+    assert "one folder a sample" in findings["gear/test/good/preview.png"]
+
+
+def test_stray_files_hidden_ones_and_what_systems_leave_are_no_samples(root: Path):
+    bottle, before = root / "bottle", afrd.open_dataset(root, "bottle")["test"].names
+    for place in (root, bottle, bottle / "train" / "good", bottle / "test" / "scratch"):
+        (place / "license.txt").write_text("CC BY-NC-SA 4.0")
+        (place / "Thumbs.db").write_bytes(b"")
+        (place / "._000.png").write_bytes(b"")
+        for left in ("__MACOSX", "@eaDir", "$RECYCLE.BIN", "lost+found", ".cache"):
+            picture(place / left / "000.png")
+            picture(place / left / "train" / "good" / "000.png")
+    picture(bottle / "test" / "__MACOSX" / "000.png")
+    assert afrd.list_categories(root) == ["bottle"] and afrd.check(root) == []
+    assert afrd.open_dataset(root, "bottle")["test"].names == before
+
+
+def test_a_picture_outside_good_and_the_defects_is_found_and_left_out(root: Path):
+    picture(root / "bottle" / "test" / "000.png")
+    picture(root / "bottle" / "val" / "good" / "000.png")
+    assert {problem.file: problem.what for problem in afrd.check(root)} == {
+        "bottle/test/000.png": "is left out: it lies outside test/good and test/<defect>",
+        "bottle/val": "is not a known split and is left out; expected train, test, ground_truth",
+    }
+    data = afrd.open_dataset(root, "bottle")
+    assert data.splits == ("train", "test") and len(data["test"]) == 5
+
+
+def test_the_same_name_with_two_extensions_is_one_sample_and_found(root: Path):
+    picture(root / "bottle" / "train" / "good" / "003.bmp")
+    assert afrd.open_dataset(root, "bottle")["train"].names == [f"good/{i:03d}" for i in range(7)]
+    (problem,) = afrd.check(root)
+    assert problem.file == "bottle/train/good/003.png" and "another file is the same light" in problem.what
+
+
+def test_good_pictures_in_a_folder_of_another_name_are_found_in_test_and_in_train(root: Path):
+    (root / "bottle" / "test" / "good").rename(root / "bottle" / "test" / "Good")
+    picture(root / "jar" / "train" / "OK" / "000.png")
+    findings = {problem.file: problem.what for problem in afrd.check(root)}
+    assert set(findings) == {"bottle/test/Good", "jar", "jar/train/OK"}
+    assert findings["bottle/test/Good"].endswith("its name means good; rename it to good")
+    assert findings["jar/train/OK"].endswith("its name means good; rename it to good")
 
 
 def test_reverse_distillation_and_the_memory_are_trained_and_judged_on_it(root: Path, tmp_path: Path):
