@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import gradio as gr
+
+from afrd.page.common.html import macros
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,19 +40,15 @@ def told(event: gr.EventData, name: str, kind: type) -> Any:
 
 
 def message(title: str, explanation: str = "", command: str = "") -> str:
-    """Instead of a sheet."""
-    code = f"<code>{escape(command)}</code>" if command else ""
-    return f'<div class="message" role="status"><h2>{escape(title)}</h2><p>{escape(explanation)}</p>{code}</div>'
+    """Shown in the place of a result: why there is none, and the command that makes one."""
+    return macros("common/macros.html").message(title, explanation, command)
 
 
 def working(title: str, done: int = 0, total: int = 0) -> str:
     """What is being done, and a bar."""
-    part = f"<span>{done} of {total}</span>" if total else ""
-    bar = f'<div class="bar"><i style="width: {100 * done / total:.0f}%"></i></div>' if total else ""
-    return f'<div class="line" role="status"><b>{escape(title)}</b>{part}</div>{bar}'
+    return macros("common/macros.html").working(title, done, total)
 
 
 def download(table: pd.DataFrame, name: str) -> str:
     """A link to a table as CSV with all digits; it is in the page itself, so that nothing is written anywhere."""
-    content = quote(table.to_csv(index=False))
-    return f'<a class="csv" download="{escape(name)}" href="data:text/csv;charset=utf-8,{content}">Download CSV</a>'
+    return macros("common/macros.html").download(table.to_csv(index=False), name)

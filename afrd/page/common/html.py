@@ -1,0 +1,36 @@
+"""The page's HTML, made from Jinja templates that escape every value."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$-])")
+
+
+@cache
+def macros(template: str) -> Any:
+    """The macros of a template, as attributes: functions that return HTML.
+
+    A `str` among their arguments is escaped; what a macro returns is a `markupsafe.Markup`, a `str` that another macro
+    inserts as it is.
+
+    Args:
+        template: path below `afrd/page`, such as `errors/macros.html`.
+    """
+    environment = Environment(
+        loader=PackageLoader("afrd", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).module
+
+
+def markdown(text: object) -> str:
+    """The text as Markdown that shows it as it is, for names and messages that come from a user's files."""
+    return MARKDOWN.sub(r"\\\1", str(text))
