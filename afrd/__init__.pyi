@@ -6,7 +6,8 @@ from .metrics.predictions import Predictions
 from .runs.plan import plan
 from .runs.run import Prediction, Run, load_run
 from .runs.training import fit
-from .version import __version__
+
+__version__: str
 
 __all__ = [
     "Prediction",

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from afrd import cli
 from afrd.cli.common import Bar, Parser, heed_termination, write_json
 from afrd.cli.lights import add_command as add_lights
 from afrd.runs.options import TrainingOptions
-from afrd.version import __version__
 
 if TYPE_CHECKING:
     from afrd.analysis.explain.visibility import Attribution
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     top = Parser(prog="afrd", description="Multi-lighting anomaly detection by attention fusion reverse distillation.")
-    top.add_argument("--version", action="version", version=f"afrd {__version__}")
+    top.add_argument("--version", action="version", version=f"afrd {version('afrd')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     p = commands.add_parser("render", help="make the demo data: candies under six lights, in the Eyecandies layout")

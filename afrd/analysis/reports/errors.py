@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,6 @@ from afrd.analysis.errors.notes import Note
 from afrd.analysis.errors.table import ErrorTable, truth_word
 from afrd.figures import LIMIT, contour_lines, covered_uri, main_light, shrink, svg_path
 from afrd.metrics.predictions import Predictions
-from afrd.version import __version__
 
 if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
@@ -128,7 +128,7 @@ def report(
             title=f"Error analysis: {dataset.category} / {dataset.split}",
             chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(found)} samples. {'; '.join(names)}.",
             threshold=threshold_sentence(found, at),
-            made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {__version__}.",
+            made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {version('afrd')}.",
             counts=[(name, count) for name, count in counts if count is not None and found.known.any()],
             head=head,
             numbers=numbers,
