@@ -114,7 +114,7 @@ def light_values(advice: Advice) -> go.Figure:
         row=1,
         col=1,
     )
-    marks = {"needed": (ANOMALOUS_COLOUR, "circle"), "not missed": (RIG_COLOUR, "diamond")}
+    marks = {"needed": (ANOMALOUS_COLOUR, "circle"), "dispensable": (RIG_COLOUR, "diamond")}
     looks = [marks.get(verdict, (NEUTRAL_COLOUR, "circle-open")) for verdict in lights.verdict]
     colour, symbol = zip(*looks, strict=True)
     figure.add_scatter(

@@ -1,4 +1,4 @@
-"""How a method stands beside a reference on the same split: figures with intervals, words, curves, defects, samples."""
+"""Differences between methods on one split: metrics with paired intervals, curves, defect types, samples."""
 
 from __future__ import annotations
 
@@ -105,11 +105,11 @@ def differences(standings: Sequence[Standing], metric: str) -> pd.DataFrame:
 def summary(standings: Sequence[Standing], metric: str) -> str:
     """One sentence: how many of the others the reference beats in this metric, and how many beat it."""
     reference = next(one for one in standings if one.difference is None)
-    said = [one.verdict(metric) for one in standings if one.difference is not None]
-    if not said:
+    verdicts = [one.verdict(metric) for one in standings if one.difference is not None]
+    if not verdicts:
         return ""
-    counts = {kind: said.count(kind) or "none" for kind in ("worse", "better", "even")}
-    others = "the one other method" if len(said) == 1 else f"the {len(said)} other methods"
+    counts = {kind: verdicts.count(kind) or "none" for kind in ("worse", "better", "even")}
+    others = "the one other method" if len(verdicts) == 1 else f"the {len(verdicts)} other methods"
     return (
         f"In {METRIC_NAMES[metric]}, {reference.method.label} is better than {counts['worse']} of {others}, worse than "
         f"{counts['better']} and not told apart from {counts['even']}, by the paired 95 % interval."
@@ -147,14 +147,14 @@ def worth_drawing(standings: Sequence[Standing], metric: str) -> list[str]:
 
 def curves(predictions: Predictions) -> Curves:
     """ROC of the image scores and PRO of the maps, over the samples with known truth."""
-    known, bad = _truth(predictions)
+    labelled, bad = _truth(predictions)
     image, at = pd.DataFrame(columns=["fpr", "tpr"]), None
-    if bad[known].any() and not bad[known].all():
-        fpr, tpr, _ = roc_curve(bad[known], predictions.table.score.to_numpy()[known])
+    if bad[labelled].any() and not bad[labelled].all():
+        fpr, tpr, _ = roc_curve(bad[labelled], predictions.table.score.to_numpy()[labelled])
         image = pd.DataFrame({"fpr": fpr, "tpr": tpr})
         if predictions.threshold is not None:
             called = (predictions.table.verdict == "anomalous").to_numpy()
-            at = (float(called[known & ~bad].mean()), float(called[known & bad].mean()))
+            at = (float(called[labelled & ~bad].mean()), float(called[labelled & bad].mean()))
     regions = pd.DataFrame(columns=["fpr", "pro"])
     if predictions.masks[predictions.masked].any():
         fpr, pro = pro_curve(predictions.masks[predictions.masked], predictions.maps[predictions.masked], FPR_LIMIT)
@@ -172,19 +172,19 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
         A row a type: `defect`, `samples`, and `image_auroc` (of its samples and all good ones), `pixel_ap` (over the
         pixels of its samples only), each with `_low` and `_high` of the bootstrap over these samples.
     """
-    known, bad = _truth(predictions)
+    labelled, bad = _truth(predictions)
     kinds = [set(str(defects).split("+")) - {""} for defects in predictions.table.defects]
     scores, rows = predictions.table.score.to_numpy(), []
-    for kind in sorted(set().union(*kinds)) if (known & ~bad).any() else []:
-        mine = known & bad & np.array([kind in one for one in kinds])
+    for kind in sorted(set().union(*kinds)) if (labelled & ~bad).any() else []:
+        mine = labelled & bad & np.array([kind in one for one in kinds])
         if not mine.any():
             continue
-        there, masked = mine | (known & ~bad), mine & predictions.masked
-        values = image_metrics(bad[there], scores[there])
+        chosen, masked = mine | (labelled & ~bad), mine & predictions.masked
+        values = image_metrics(bad[chosen], scores[chosen])
         if masked.any():
             values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked])
         resampler = Resampler(
-            bad[there], scores[there], predictions.masks[there], predictions.maps[there], masked[there]
+            bad[chosen], scores[chosen], predictions.masks[chosen], predictions.maps[chosen], masked[chosen]
         )
         draws = pd.DataFrame(resampler.draw(repeats, seed), columns=list(METRICS))
         row: dict[str, object] = {"defect": kind, "samples": int(mine.sum())}
@@ -199,7 +199,7 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
 def telling_samples(reference: Predictions, other: Predictions, metric: str) -> pd.DataFrame:
     """The samples of known truth, those that make the difference between two methods first.
 
-    What a sample does to the difference is found by leaving it out (jackknife): the difference in `metric` over all
+    What a sample does to the difference is estimated by leaving it out (jackknife): the difference in `metric` over all
     samples minus that without it. Positive speaks for the reference. Pixel metrics are those of the bootstrap's
     histograms, see `Predictions.compare`.
 
@@ -208,19 +208,21 @@ def telling_samples(reference: Predictions, other: Predictions, metric: str) -> 
         its threshold, where it has one), `_verdict`, `_rank` (1 is the highest score), `_pixel_ap` (over the sample's
         own pixels; NaN without defective ones); `effect`, by whose size they are sorted.
     """
-    known, bad = _truth(reference)
-    table = reference.table.loc[known, ["sample"]].assign(anomalous=bad[known], defects=reference.table.defects[known])
-    for name, said in (("this", reference), ("other", other)):
-        score = said.table.score[known]
-        table[f"{name}_score"] = score / (said.threshold.value if said.threshold else 1.0)
-        table[f"{name}_verdict"] = said.table.verdict[known]
+    labelled, bad = _truth(reference)
+    table = reference.table.loc[labelled, ["sample"]].assign(
+        anomalous=bad[labelled], defects=reference.table.defects[labelled]
+    )
+    for name, predictions in (("this", reference), ("other", other)):
+        score = predictions.table.score[labelled]
+        table[f"{name}_score"] = score / (predictions.threshold.value if predictions.threshold else 1.0)
+        table[f"{name}_verdict"] = predictions.table.verdict[labelled]
         table[f"{name}_rank"] = score.rank(ascending=False, method="min").astype(int)
-        table[f"{name}_pixel_ap"] = [_own_pixel_ap(said, i) for i in np.flatnonzero(known).tolist()]
-    n = int(known.sum())
+        table[f"{name}_pixel_ap"] = [_own_pixel_ap(predictions, i) for i in np.flatnonzero(labelled).tolist()]
+    n = int(labelled.sum())
     counts = np.concatenate([np.ones((1, n), int), np.ones((n, n), int) - np.eye(n, dtype=int)])
     column = METRICS.index(metric)
-    found = (reference.resampler.metrics(counts) - other.resampler.metrics(counts))[:, column]  # (1 + n,)
-    table["effect"] = found[0] - found[1:]
+    effects = (reference.resampler.metrics(counts) - other.resampler.metrics(counts))[:, column]  # (1 + n,)
+    table["effect"] = effects[0] - effects[1:]
     by_score = (table.this_score - table.other_score).abs()
     order = pd.DataFrame({"effect": -table.effect.abs().fillna(0.0), "score": -by_score})
     return table.loc[order.sort_values(["effect", "score"], kind="stable").index]

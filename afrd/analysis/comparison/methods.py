@@ -81,11 +81,13 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
     Raises:
         ValueError: a light that no run knows, or none at all.
     """
-    known = list(dict.fromkeys(light for run in sorted(runs, key=lambda r: -len(r.lights)) for light in run.lights))
-    if not known:
+    lights_of_runs = list(
+        dict.fromkeys(light for run in sorted(runs, key=lambda r: -len(r.lights)) for light in run.lights)
+    )
+    if not lights_of_runs:
         return []
-    used = parse_lights(lights, known)
-    found: list[Method] = []
+    used = parse_lights(lights, lights_of_runs)
+    methods: list[Method] = []
     for run in (run for run in runs if len(run.lights) > 1):
         mine = tuple(light for light in run.lights if light in used)
         if not mine:
@@ -93,23 +95,25 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
         config = run.model.config
         what = "patch memory" if config.method == "memory" else "AFRD"
         if config.target == "fused":
-            found.append(Method(f"{what}, {config.fusion} over features", (run,), mine, None))
+            methods.append(Method(f"{what}, {config.fusion} over features", (run,), mine, None))
             continue
         # the run's own fusion first: it is the one whose verdicts the page shows; one light needs no other
         fusions = sorted(EVIDENCE_FUSIONS, key=lambda how: how != config.fusion)[: None if len(mine) > 1 else 1]
-        found += [Method(f"{what}, {how} over evidence", (run,), mine, how) for how in fusions]
+        methods += [Method(f"{what}, {how} over evidence", (run,), mine, how) for how in fusions]
     singles = [run for run in runs if len(run.lights) == 1 and run.lights[0] in used]
-    singles.sort(key=lambda run: known.index(run.lights[0]))
+    singles.sort(key=lambda run: lights_of_runs.index(run.lights[0]))
     for run in singles:
         kind = "memory" if run.model.config.method == "memory" else "RD"
-        found.append(Method(f"single-light {kind}, {run.lights[0]}", (run,), run.lights, None))
+        methods.append(Method(f"single-light {kind}, {run.lights[0]}", (run,), run.lights, None))
     rds: dict[str, Run] = {}
     for run in singles:
         if run.model.config.method == "afrd":
             rds.setdefault(run.lights[0], run)
     if len(rds) > 1:
-        found += [Method(f"single-light RDs, late {how}", tuple(rds.values()), tuple(rds), how) for how in LATE_FUSIONS]
-    return _told_apart(found)
+        methods += [
+            Method(f"single-light RDs, late {how}", tuple(rds.values()), tuple(rds), how) for how in LATE_FUSIONS
+        ]
+    return _with_unique_labels(methods)
 
 
 def reference_of(methods: Sequence[Method], folder: Path | None = None) -> Method:
@@ -175,7 +179,7 @@ def _together(maps: Sequence[np.ndarray], how: str) -> np.ndarray:
     return total / np.float32(len(maps)) if how == "mean" else total
 
 
-def _told_apart(methods: list[Method]) -> list[Method]:
+def _with_unique_labels(methods: list[Method]) -> list[Method]:
     """Methods of the same label are told apart by the parts of their folders that differ."""
     folders: dict[str, list[str]] = {}
     for method in methods:

@@ -52,14 +52,14 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
         ValueError: a light that the run does not know, or a run that does not fit the data.
     """
     used = parse_lights(lights, run.lights)
-    found = run.evidence(dataset, used)
+    evidence = run.evidence(dataset, used)
     rows = [run.lights.index(light) for light in used]  # an absent light has no weight and need not be brought to size
-    errors, weights = found.errors if found.fused else found.errors[:, rows], found.weights[:, rows]
+    errors, weights = evidence.errors if evidence.fused else evidence.errors[:, rows], evidence.weights[:, rows]
     present = torch.ones(1, len(used), dtype=torch.bool, device=errors.device)
     values = np.empty(len(errors))
     for start in range(0, len(values), MAPS_BATCH_SIZE):
         some = slice(start, start + MAPS_BATCH_SIZE)
-        part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1), found.fused)
+        part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1), evidence.fused)
         values[some] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
     return Scores(values, run.threshold(used))
 
@@ -83,6 +83,6 @@ def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) ->
     batches = errors.split(MAPS_BATCH_SIZE)
     peaks = [resize(batch, dataset.image_size).clamp_min(0).amax((2, 3)) for batch in batches]  # (B, L)
     thresholds = [run.threshold([light]) for light in used]
-    units = np.array([found.value if found else 1.0 for found in thresholds])
+    units = np.array([threshold.value if threshold else 1.0 for threshold in thresholds])
     values = np.concatenate([part.cpu().numpy() for part in peaks]) if peaks else np.empty((0, len(used)))
     return pd.DataFrame(values / units, columns=used)

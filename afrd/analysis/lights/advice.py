@@ -12,7 +12,7 @@ class Advice:
     """What to do about the lights.
 
     Attributes:
-        metric, delta, costs, unit: what was asked for; the costs of the lights are in `unit`.
+        metric, delta, costs, unit: the question; the costs of the lights are in `unit`.
         sentence: the answer.
         notes: further sentences: what single lights and defect types are worth, what so few samples cannot show.
         smallest_rig: the cheapest set of lights that is not worse than all lights by more than `delta`, at 95 %
@@ -26,11 +26,11 @@ class Advice:
             the other: the mean over the draws), `at_least`, `at_most` (each at 95 % confidence), `same` (how often this
             very set was chosen), `verdict` (`enough`, `cannot tell`, `loses`).
         lights: a row a light: `cost`, `alone` (the metric), `shapley`, `shapley_low`, `shapley_high`, `without` (the
-            change when it alone is left out), `without_low`, `without_high`, `verdict` (`needed`, `not missed`,
+            change when it alone is left out), `without_low`, `without_high`, `verdict` (`needed`, `dispensable`,
             `cannot tell`).
         defects: a row a defect type: `samples`, `all_lights` and `rig` (image AUROC against the good samples), `change`
             (of rigs like the smallest one, chosen on one half and judged on the other), `change_low`, `change_high`,
-            `verdict` (`kept`, `lost`, `cannot tell`), `lost_without` (lights without which it is surely found less).
+            `verdict` (`kept`, `lost`, `cannot tell`), `lost_without` (lights without which its detection surely drops).
         without, without_high: defect types x lights, change of the type's image AUROC when the light alone is left out,
             and the upper end of its interval.
     """

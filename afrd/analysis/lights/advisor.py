@@ -1,4 +1,4 @@
-"""Which lights are needed? What follows from the survey of all sets of lights, in words that a rig can be built by.
+"""Which lights are needed: the survey of all subsets of lights, read as advice for building a rig.
 
 advice = advise(survey(run, data["test_public"]), delta=0.05, costs={"box": 3})
 advice.sentence        # "3 of the 6 lights are enough: spots, bottom, right. ..."
@@ -19,13 +19,13 @@ import pandas as pd
 from afrd.analysis.lights.advice import Advice
 from afrd.analysis.lights.sentences import (
     COST,
+    DISPENSABLE,
     ENOUGH,
     FEW_SAMPLES,
     KEPT,
     LOSES,
     LOST,
     NEEDED,
-    NOT_MISSED,
     UNIT,
     UNKNOWN,
     answer,
@@ -39,7 +39,7 @@ from afrd.metrics.ranking import METRIC_NAMES, METRICS
 DELTA = 0.05  # of a metric, what a rig may lose: one more anomalous part of twenty
 LEVEL = 0.95
 MIN_DEFECT_SAMPLES = 5  # samples of a defect type, below which nothing is said about it
-MAX_BUDGETS = 16  # budgets that are looked at, at most
+MAX_BUDGETS = 16  # at most
 
 
 def advise(
@@ -49,7 +49,7 @@ def advise(
     costs: Mapping[str, float] | None = None,
     unit: str | None = None,
 ) -> Advice:
-    """Weighs up what the sets of lights are worth and what they cost.
+    """Weighs the quality of the subsets of lights against their costs.
 
     Args:
         survey: of at least two lights.
@@ -122,10 +122,10 @@ def checked_costs(costs: Mapping[str, float], lights: Sequence[str]) -> dict[str
             raise ValueError(f"light {light!r} has a cost but is not in this run; its lights are {', '.join(lights)}")
         if not (isinstance(cost, int | float) and math.isfinite(cost) and cost >= 0):
             raise ValueError(f"the cost of light {light!r} is {cost!r}; it must be a number, 0 or more")
-    found = {light: float(costs.get(light, 1.0)) for light in lights}
-    if not any(found.values()):
+    prices = {light: float(costs.get(light, 1.0)) for light in lights}
+    if not any(prices.values()):
         raise ValueError("all lights cost nothing, so there is nothing to save; give at least one a cost")
-    return found
+    return prices
 
 
 def _sets(survey: Survey, m: int, cost: np.ndarray) -> pd.DataFrame:
@@ -150,14 +150,14 @@ def _budgets(survey: Survey, m: int, delta: float, cost: np.ndarray) -> tuple[pd
     part = ~within.any(2) & ~np.eye(len(cost), dtype=bool)  # set k is a part of another
     draws = np.arange(halves.shape[1])
     enough_samples = min(survey.anomalous.sum(), (~survey.anomalous).sum()) >= FEW_SAMPLES
-    rows, choices, known = [], [], set()
+    rows, choices, listed_sets = [], [], set()
     for budget in _levels(cost):
         cheap = cost <= budget + 1e-9
         # Sets that fill the budget: with few samples, "at most so much" would often choose a poor small one by luck.
         full = np.flatnonzero(cheap & ~(part & cheap).any(1))
-        if tuple(full) in known:
+        if tuple(full) in listed_sets:
             continue
-        known.add(tuple(full))
+        listed_sets.add(tuple(full))
         chosen = full[ranks[full].argmax(0)]  # (R, 2)
         choices.append(chosen)
         changes = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
@@ -207,7 +207,7 @@ def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd
             "without": value[without] - value[survey.whole],
             "without_low": low[0],
             "without_high": high[0],
-            "verdict": NEEDED if high[0] < 0 else NOT_MISSED if low[0] >= -delta else UNKNOWN,
+            "verdict": NEEDED if high[0] < 0 else DISPENSABLE if low[0] >= -delta else UNKNOWN,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -252,7 +252,10 @@ def _defects(
 
 def _mean(values: np.ndarray) -> np.ndarray:
     """Along the first axis, of what is defined."""
-    known = np.isfinite(values)
+    defined = np.isfinite(values)
     return np.divide(
-        np.where(known, values, 0).sum(0), known.sum(0), out=np.full(values.shape[1:], np.nan), where=known.sum(0) > 0
+        np.where(defined, values, 0).sum(0),
+        defined.sum(0),
+        out=np.full(values.shape[1:], np.nan),
+        where=defined.sum(0) > 0,
     )

@@ -9,35 +9,35 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-Quality = Callable[[Sequence[int]], Sequence[float]]  # of sets; asked for several at once
+Quality = Callable[[Sequence[int]], Sequence[float]]  # of sets; evaluated several at once
 
 
 def search(lights: int, quality: Quality) -> dict[int, float]:
     """Looks for the best set of each size.
 
-    Forward: from nothing, the light that helps most joins. Backward: from all, the light that is missed least leaves.
+    Forward: from none, add the light that helps most. Backward: from all, drop the light whose removal costs least.
     After each step of either, a light in the set is exchanged for one outside as long as that makes it better
     (sequential floating search, Pudil, Novovicova & Kittler 1994, with exchanges instead of its excursions).
 
     Args:
         lights: L.
-        quality: of sets, higher is better; no set is asked for twice.
+        quality: of sets, higher is better; no set is evaluated twice.
 
     Returns:
         Every set that was looked at, with its quality; among them each light alone, all lights, and all but one.
     """
-    seen: dict[int, float] = {}
+    qualities: dict[int, float] = {}
 
     def best(sets: Sequence[int]) -> int:
-        new = [s for s in dict.fromkeys(sets) if s not in seen]
-        seen.update(zip(new, quality(new) if new else [], strict=True))
-        return max(sets, key=lambda s: (seen[s], -s))
+        new = [s for s in dict.fromkeys(sets) if s not in qualities]
+        qualities.update(zip(new, quality(new) if new else [], strict=True))
+        return max(sets, key=lambda s: (qualities[s], -s))
 
     def exchanged(chosen: int) -> int:
         while True:
             inside, outside = _bits(chosen, lights), _bits(~chosen, lights)
             better = best([chosen, *(chosen ^ (1 << i) ^ (1 << o) for i in inside for o in outside)])
-            if seen[better] <= seen[chosen]:
+            if qualities[better] <= qualities[chosen]:
                 return chosen
             chosen = better
 
@@ -48,17 +48,17 @@ def search(lights: int, quality: Quality) -> dict[int, float]:
         chosen = exchanged(best([chosen | (1 << o) for o in _bits(~chosen, lights)]))
     while chosen.bit_count() > 1:
         chosen = exchanged(best([chosen ^ (1 << i) for i in _bits(chosen, lights)]))
-    return seen
+    return qualities
 
 
 def orders(lights: int, count: int, seed: int = 0) -> list[list[int]]:
     """Random orders of the lights, each followed by its reverse, which halves the noise of what a light adds."""
     random = np.random.default_rng(seed)
-    found: list[list[int]] = []
+    walks: list[list[int]] = []
     for _ in range(count // 2):
         order = random.permutation(lights).tolist()
-        found += [order, order[::-1]]
-    return found
+        walks += [order, order[::-1]]
+    return walks
 
 
 def prefixes(order: Sequence[int]) -> list[int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from afrd.analysis.lights.survey import Survey
 
 ENOUGH, UNKNOWN, LOSES = "enough", "cannot tell", "loses"  # of a budget
-NEEDED, NOT_MISSED = "needed", "not missed"  # of a light
+NEEDED, DISPENSABLE = "needed", "dispensable"  # of a light
 KEPT, LOST = "kept", "lost"  # of a defect type
 FEW_SAMPLES = 8  # good or anomalous ones, below which no rig is called enough
 UNIT, COST = "lights", "cost"  # what costs are counted in: where all are 1, and where nobody named a unit
@@ -75,19 +75,19 @@ def _samples_needed(budget: pd.Series, samples: int, delta: float) -> str:
 
 
 def notes(survey: Survey, advice: Advice) -> list[str]:
-    """What else is to be known."""
+    """Further sentences: lights, defect types, the other metric, limits of the answer."""
     return [
         *_about_lights(advice),
         *_about_defects(advice),
         *(_other_quality(survey, advice) if advice.enough else []),
-        *([_escaped(int(survey.anomalous.sum()))] if advice.enough else []),
+        *([_rule_of_three(int(survey.anomalous.sum()))] if advice.enough else []),
         *([_searched(survey)] if survey.searched else []),
     ]
 
 
 def _about_lights(advice: Advice) -> list[str]:
-    said, name = [], METRIC_NAMES[advice.metric]
-    free = advice.lights[advice.lights.verdict == NOT_MISSED].assign(worst=lambda t: t.without_low.round(3))
+    sentences, name = [], METRIC_NAMES[advice.metric]
+    free = advice.lights[advice.lights.verdict == DISPENSABLE].assign(worst=lambda t: t.without_low.round(3))
     free = free.sort_values(["worst", "shapley"], ascending=[False, True])
     if len(free):
         others = (
@@ -95,9 +95,9 @@ def _about_lights(advice: Advice) -> list[str]:
             if len(free) > 1
             else ""
         )
-        said.append(f"Left out alone, {free.index[0]} is missed least: {name} {_change(free.iloc[0])}{others}.")
+        sentences.append(f"Left out alone, {free.index[0]} costs least: {name} {_change(free.iloc[0])}{others}.")
     needed = advice.lights[advice.lights.verdict == NEEDED].sort_values("without")
-    return said + [f"Without {light} the {name} falls: {_change(row)}." for light, row in needed.iterrows()]
+    return sentences + [f"Without {light} the {name} falls: {_change(row)}." for light, row in needed.iterrows()]
 
 
 def _change(light: pd.Series) -> str:
@@ -105,24 +105,24 @@ def _change(light: pd.Series) -> str:
 
 
 def _about_defects(advice: Advice) -> list[str]:
-    said = []
+    sentences = []
     rows: dict[str, Any] = {str(row.Index): row for row in advice.defects.itertuples()}
     lost = [(advice.without[light][kind], light, kind) for kind, row in rows.items() for light in row.lost_without]
     for change, light, kind in sorted(lost)[:MAX_SENTENCES_OF_A_KIND]:
-        said.append(
+        sentences.append(
             f"Without {light} you lose {kind}: their image AUROC falls from {rows[kind].all_lights:.2f} to "
             f"{rows[kind].all_lights + change:.2f} ({rows[kind].samples} samples)."
         )
     if not advice.enough:
-        return said
+        return sentences
     for verdict, text in (
         (LOST, "The smaller rig loses"),
         (UNKNOWN, "It cannot be told whether the smaller rig keeps"),
     ):
         kinds = [f"{kind} ({row.samples} samples)" for kind, row in rows.items() if row.verdict == verdict]
         if kinds:
-            said.append(f"{text} {listed(kinds)}.")
-    return said
+            sentences.append(f"{text} {listed(kinds)}.")
+    return sentences
 
 
 def _other_quality(survey: Survey, advice: Advice) -> list[str]:
@@ -145,7 +145,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _escaped(bad: int) -> str:
+def _rule_of_three(bad: int) -> str:
     """The rule of three: what is in a share p of the parts is missing from n of them with probability (1 - p)^n."""
     share = 1 - 0.05 ** (1 / bad)
     return (
@@ -156,8 +156,8 @@ def _escaped(bad: int) -> str:
 
 def _searched(survey: Survey) -> str:
     return (
-        f"All {2 ** len(survey.lights) - 1} sets of lights are too many: {survey.searched} of them were looked at, "
-        "forward and backward with exchanges, on all samples, so the halves could only choose from what this had found."
+        f"There are {2 ** len(survey.lights) - 1} subsets of lights, too many to evaluate all: {survey.searched} were "
+        "evaluated, by a forward and a backward search with exchanges on all samples, and the halves chose among these."
     )
 
 

@@ -1,4 +1,4 @@
-"""One run, one split, any sets of its lights: scores, exact metrics, and those of bootstrap draws and their halves."""
+"""Subsets of the lights of one run on one split: scores, exact metrics, and metrics of bootstrap draws and halves."""
 
 from __future__ import annotations
 
@@ -52,54 +52,54 @@ def drawn_halves(anomalous: np.ndarray, defects: Sequence[str], repeats: int, se
     return counts
 
 
-class Look:
-    """One run's evidence on one split, and what follows from it for any set of lights."""
+class SubsetEvaluation:
+    """One run's evidence on one split, from which the scores and metrics of any subset of lights are computed."""
 
-    def __init__(self, run: Run, dataset: MultiLightDataset, wanted: np.ndarray, repeats: int, report: Report) -> None:
-        self.run, self.dataset, self.wanted, self.report = run, dataset, wanted, report
-        self.anomalous = np.array([dataset.anomalous[i] is True for i in wanted])
-        self.defects = tuple("+".join(dataset.defects[i]) for i in wanted)
-        masks = [dataset.mask(int(i)) for i in wanted]
+    def __init__(self, run: Run, dataset: MultiLightDataset, rows: np.ndarray, repeats: int, report: Report) -> None:
+        self.run, self.dataset, self.rows, self.report = run, dataset, rows, report
+        self.anomalous = np.array([dataset.anomalous[i] is True for i in rows])
+        self.defects = tuple("+".join(dataset.defects[i]) for i in rows)
+        masks = [dataset.mask(int(i)) for i in rows]
         self.masked = np.array([mask is not None for mask in masks])
         self.masks = np.stack([np.zeros(dataset.image_size, bool) if m is None else m.numpy() for m in masks])
         self.counts = drawn_halves(self.anomalous, self.defects, repeats)
-        if run.model.config.target == "lights":  # any set follows from the evidence of all lights
+        if run.model.config.target == "lights":  # the map of any subset is computed from the evidence of all lights
             self.evidence = run.evidence(dataset, progress=partial(report, "samples read"))
-        self.seen: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # set -> scores (N,), metrics (M,)
+        self.evaluated: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # set -> scores (N,), metrics (M,)
 
     def search(self, metric: str) -> tuple[np.ndarray, int, np.ndarray]:
-        """The best sets (K, L) of each size, how many were looked at, and what the lights add in random orders
+        """The best subsets (K, L) of each size, how many were evaluated, and the gain of each light in random orders
         (orders, L, M)."""
         m, lights = METRICS.index(metric), len(self.run.lights)
 
-        def look(sets: Sequence[int]) -> None:
-            new = [s for s in dict.fromkeys(sets) if s not in self.seen]
+        def evaluate(sets: Sequence[int]) -> None:
+            new = [s for s in dict.fromkeys(sets) if s not in self.evaluated]
             members = np.array([[s >> light & 1 for light in range(lights)] for s in new], bool).reshape(-1, lights)
             for s, (scores, metrics, _) in zip(new, self._measured(members, draw=False), strict=True):
-                self.seen[s] = scores, metrics
-                self.report("sets of lights searched", len(self.seen), 0)
+                self.evaluated[s] = scores, metrics
+                self.report("sets of lights searched", len(self.evaluated), 0)
 
         def quality(sets: Sequence[int]) -> list[float]:
-            look(sets)
-            return [float(rank(self.seen[s][1], m)) for s in sets]
+            evaluate(sets)
+            return [float(rank(self.evaluated[s][1], m)) for s in sets]
 
-        found = search(lights, quality)
+        qualities = search(lights, quality)
         walked = []
         for order in orders(lights, SAMPLED_LIGHT_ORDERS):
             grown = prefixes(order)
-            look(grown)
-            gains = np.diff([self.empty(), *(self.seen[s][1] for s in grown)], axis=0)  # (L, M), in this order
+            evaluate(grown)
+            gains = np.diff([self.empty(), *(self.evaluated[s][1] for s in grown)], axis=0)  # (L, M), in this order
             walked.append(gains[np.argsort(order)])
         single, but_one = [1 << k for k in range(lights)], [(1 << lights) - 1 ^ 1 << k for k in range(lights)]
         kept = {*single, *but_one, (1 << lights) - 1}
         for size in range(2, lights - 1):
-            same = sorted((s for s in found if s.bit_count() == size), key=lambda s: (-found[s], s))
+            same = sorted((s for s in qualities if s.bit_count() == size), key=lambda s: (-qualities[s], s))
             kept |= set(same[:SETS_KEPT_PER_SIZE])
         members = np.array([[s >> light & 1 for light in range(lights)] for s in kept], bool)
-        return members, len(self.seen), np.array(walked)
+        return members, len(self.evaluated), np.array(walked)
 
     def empty(self) -> np.ndarray:
-        """The metrics of a constant map: without light there is nothing to tell samples or places apart."""
+        """The metrics of a constant map: without light samples and places are indistinguishable."""
         flat = image_metrics(self.anomalous, np.zeros(len(self.anomalous)))
         if self.masked.any():  # 0.5, the share of defective pixels, and half of AUPRO's limit, without sorting pixels
             flat |= pixel_metrics(self.masks[self.masked], np.zeros(self.masks[self.masked].shape, np.float32))
@@ -107,57 +107,57 @@ class Look:
 
     def judge(self, members: np.ndarray) -> dict[str, np.ndarray]:
         """Of K sets: `scores` (K, N), `metrics` (K, M), `draws` (K, R, M), `halves` (K, R, 2, M), `thresholds` (K,)."""
-        found = []
+        measured = []
         for one in self._measured(members, draw=True):
-            found.append(one)
-            self.report("sets of lights judged", len(found), len(members))
+            measured.append(one)
+            self.report("sets of lights judged", len(measured), len(members))
         thresholds = [self.run.threshold(self._named(row)) for row in members]
-        parts = np.array([drawn for _, _, drawn in found], np.float32)  # (K, R, 3, M)
+        parts = np.array([drawn for _, _, drawn in measured], np.float32)  # (K, R, 3, M)
         return {
-            "scores": np.array([scores for scores, _, _ in found]),
-            "metrics": np.array([metrics for _, metrics, _ in found]),
+            "scores": np.array([scores for scores, _, _ in measured]),
+            "metrics": np.array([metrics for _, metrics, _ in measured]),
             "draws": parts[:, :, 2],
             "halves": parts[:, :, :2],
             "thresholds": np.array([t.value if t else np.nan for t in thresholds]),
         }
 
     def _named(self, row: np.ndarray) -> list[str]:
-        return [light for light, there in zip(self.run.lights, row, strict=True) if there]
+        return [light for light, present in zip(self.run.lights, row, strict=True) if present]
 
     def _measured(self, members: np.ndarray, draw: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each set its scores (N,), metrics (M,) and, where wanted, those of the draws (R, 3, M): halves, whole."""
+        """Of each set its scores (N,), metrics (M,) and, where `draw`, those of the draws (R, 3, M): halves, whole."""
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # sorting lets other threads run
             for chunk in self._chunks(members):
                 yield from pool.map(partial(self._measure, draw=draw), chunk)
 
     def _chunks(self, members: np.ndarray) -> Iterator[list[np.ndarray]]:
         """Maps (N, H, W) of the sets, a few sets at a time."""
-        if self.run.model.config.target == "fused":  # other lights are other features: the student looks again
+        if self.run.model.config.target == "fused":  # other lights are other features: the student runs again
             for row in members:
-                yield [self.run.evaluate(self.dataset, self._named(row)).maps[self.wanted]]
+                yield [self.run.evaluate(self.dataset, self._named(row)).maps[self.rows]]
             return
         size, fusion = self.dataset.image_size, self.run.model.config.fusion
         step = max(1, MAX_MAP_BYTES // (4 * self.masks.size))
         for start in range(0, len(members), step):
             rows = torch.from_numpy(members[start : start + step]).to(self.run.device)
             maps = np.empty((len(rows), *self.masks.shape), np.float32)
-            for n, i in enumerate(self.wanted):
+            for n, i in enumerate(self.rows):
                 light_maps, weights = light_by_light(self.evidence, i, size)
                 maps[:, n] = coalition_maps(light_maps, weights, rows, fusion).cpu().numpy()
             yield list(maps)
 
     def _measure(self, maps: np.ndarray, draw: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scores = maps.max((1, 2)).astype(float)
-        found = image_metrics(self.anomalous, scores)
+        metrics = image_metrics(self.anomalous, scores)
         if self.masked.any():
-            found |= pixel_metrics(self.masks[self.masked], maps[self.masked])
+            metrics |= pixel_metrics(self.masks[self.masked], maps[self.masked])
         drawn = np.empty((0, 3, len(METRICS)))
         if draw:
             sampler = Resampler(self.anomalous, scores, self.masks, maps, self.masked)
             counts = np.concatenate([self.counts, self.counts.sum(1, keepdims=True)], 1)  # (R, 3, N)
             parts = [sampler.metrics(part) for part in np.array_split(counts.reshape(-1, counts.shape[-1]), 12)]
             drawn = np.concatenate(parts).reshape(len(counts), 3, len(METRICS))
-        return scores, np.array([found.get(metric, np.nan) for metric in METRICS]), drawn
+        return scores, np.array([metrics.get(metric, np.nan) for metric in METRICS]), drawn
 
 
 def rank(metrics: np.ndarray, m: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Every set of a run's lights on one split: metrics of each, what each light is worth, which lights say the same.
 
-found = survey(run, data["test_public"])   # all 2^L - 1 sets, kept in the run folder
-found.table()                              # a row a set
-found.shapley("image_auroc")               # a row a light
-redundancy(found)                          # rank correlations of the lights, clustered
+result = survey(run, data["test_public"])   # all 2^L - 1 sets, kept in the run folder
+result.table()                              # a row a set
+result.shapley("image_auroc")               # a row a light
+redundancy(result)                          # rank correlations of the lights, clustered
 
 Beyond `MAX_EXACT_LIGHTS` lights the sets are searched for instead; docs/lights.md says how, and what the figures mean.
 What follows
@@ -26,7 +26,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from afrd.analysis.explain.shapley import MAX_EXACT_LIGHTS, coalitions, shapley
-from afrd.analysis.lights.subsets import Look, Report
+from afrd.analysis.lights.subsets import Report, SubsetEvaluation
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRICS
@@ -94,15 +94,15 @@ class Survey:
         Raises:
             ValueError: it was not looked at.
         """
-        wanted = np.array([light in lights for light in self.lights])
-        rows = np.flatnonzero((self.members == wanted).all(1))
+        chosen = np.array([light in lights for light in self.lights])
+        rows = np.flatnonzero((self.members == chosen).all(1))
         if not len(rows) or not set(lights) <= set(self.lights):
             raise ValueError(f"the lights {', '.join(lights) or '(none)'} were not looked at together")
         return int(rows[0])
 
     def named(self, row: int) -> tuple[str, ...]:
         """The lights of a set."""
-        return tuple(light for light, there in zip(self.lights, self.members[row], strict=True) if there)
+        return tuple(light for light, present in zip(self.lights, self.members[row], strict=True) if present)
 
     def table(self) -> pd.DataFrame:
         """A row a set, in the order of `members`: `lights` (comma-separated), `size`, the metrics, `missed` and
@@ -139,9 +139,9 @@ class Survey:
         places = self.members @ (1 << np.arange(len(self.lights)))
         values = np.full((1 + self.draws.shape[1], 2 ** len(self.lights)), self.empty[m])
         values[0, places], values[1:, places] = self.metrics[:, m], self.draws[:, :, m].T
-        found = shapley(values)  # (1 + R, L)
-        low, high = interval(found[1:], level)
-        return pd.DataFrame({"value": found[0], "low": low, "high": high}, index=list(self.lights))
+        shares = shapley(values)  # (1 + R, L)
+        low, high = interval(shares[1:], level)
+        return pd.DataFrame({"value": shares[0], "low": low, "high": high}, index=list(self.lights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,33 +208,33 @@ def survey(
     Raises:
         ValueError: one light, no known truth, or a metric that is not known.
     """
-    wanted = _wanted(run, dataset, metric)
+    rows = _judged_samples(run, dataset, metric)
     kept = load_survey(run, dataset, metric)
     if kept is not None and kept.draws.shape[1] >= repeats:
         return kept
-    look = Look(run, dataset, wanted, repeats, report or (lambda *_: None))
+    subsets = SubsetEvaluation(run, dataset, rows, repeats, report or (lambda *_: None))
     if len(run.lights) <= MAX_EXACT_LIGHTS:
         members, searched, walks = coalitions(len(run.lights))[1:], 0, np.empty((0, len(run.lights), len(METRICS)))
     else:
-        members, searched, walks = look.search(metric)
+        members, searched, walks = subsets.search(metric)
     members = members[sorted(range(len(members)), key=lambda k: (members[k].sum(), (~members[k]).tolist()))]
-    found = Survey(
+    result = Survey(
         category=dataset.category,
         split=dataset.split,
         method=run.method(),
         lights=run.lights,
         members=members,
-        names=tuple(dataset.names[i] for i in wanted),
-        anomalous=look.anomalous,
-        defects=look.defects,
-        counts=look.counts,
-        empty=look.empty(),
+        names=tuple(dataset.names[i] for i in rows),
+        anomalous=subsets.anomalous,
+        defects=subsets.defects,
+        counts=subsets.counts,
+        empty=subsets.empty(),
         searched=searched,
         walks=walks,
-        **look.judge(members),
+        **subsets.judge(members),
     )
-    _save(found, _file(run, dataset, metric), _key(run, dataset))
-    return found
+    _save(result, _file(run, dataset, metric), _key(run, dataset))
+    return result
 
 
 def load_survey(run: Run, dataset: MultiLightDataset, metric: str = "image_auroc") -> Survey | None:
@@ -261,7 +261,7 @@ def with_truth(dataset: MultiLightDataset) -> np.ndarray:
     return np.array([i for i, truth in enumerate(truths) if truth is not None])
 
 
-def _wanted(run: Run, dataset: MultiLightDataset, metric: str) -> np.ndarray:
+def _judged_samples(run: Run, dataset: MultiLightDataset, metric: str) -> np.ndarray:
     """Positions of the samples of known truth."""
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is not known; choose one of {', '.join(METRICS)}")
@@ -311,9 +311,9 @@ _ARRAYS = {
 _TEXTS = ("category", "split", "method", "lights", "names", "defects", "searched")
 
 
-def _save(found: Survey, file: Path, key: str) -> None:
-    tensors = {name: torch.from_numpy(getattr(found, name).astype(kind)) for name, kind in _ARRAYS.items()}
-    about = {"key": key, **{name: getattr(found, name) for name in _TEXTS}}
+def _save(result: Survey, file: Path, key: str) -> None:
+    tensors = {name: torch.from_numpy(getattr(result, name).astype(kind)) for name, kind in _ARRAYS.items()}
+    about = {"key": key, **{name: getattr(result, name) for name in _TEXTS}}
     save_tensors(file, tensors, {"about": json.dumps(about)})
 
 
@@ -327,18 +327,18 @@ def _load(file: Path, key: str) -> Survey | None:
     arrays |= {name: arrays[name].astype(bool) for name in ("members", "anomalous")}
     plain = {name: tuple(about[name]) if isinstance(about[name], list) else about[name] for name in _TEXTS}
     content: dict[str, Any] = arrays | plain
-    found = Survey(**content)
-    k, lights, n, m = len(found.members), len(found.lights), len(found.names), len(METRICS)
-    r = len(found.counts)
+    result = Survey(**content)
+    k, lights, n, m = len(result.members), len(result.lights), len(result.names), len(METRICS)
+    r = len(result.counts)
     shapes = [
-        (found.members, (k, lights)),
-        (found.metrics, (k, m)),
-        (found.scores, (k, n)),
-        (found.thresholds, (k,)),
-        (found.anomalous, (n,)),
-        (found.counts, (r, 2, n)),
-        (found.draws, (k, r, m)),
-        (found.halves, (k, r, 2, m)),
-        (found.empty, (m,)),
+        (result.members, (k, lights)),
+        (result.metrics, (k, m)),
+        (result.scores, (k, n)),
+        (result.thresholds, (k,)),
+        (result.anomalous, (n,)),
+        (result.counts, (r, 2, n)),
+        (result.draws, (k, r, m)),
+        (result.halves, (k, r, 2, m)),
+        (result.empty, (m,)),
     ]
-    return found if all(array.shape == shape for array, shape in shapes) else None
+    return result if all(array.shape == shape for array, shape in shapes) else None

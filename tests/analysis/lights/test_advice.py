@@ -98,8 +98,8 @@ def test_the_smallest_rig_leaves_out_the_lights_that_show_nothing_of_their_own()
     advice = advise(found)
     assert advice.enough and advice.smallest_rig == ("twin",)
     assert "1 of the 4 lights is enough: twin." in advice.sentence and "At 95 % confidence" in advice.sentence
-    assert advice.lights.verdict["spare"] == "not missed"
-    assert "Left out alone, spare is missed least" in advice.text
+    assert advice.lights.verdict["spare"] == "dispensable"
+    assert "Left out alone, spare costs least" in advice.text
     assert "fewer than 7 % of the anomalous parts" in advice.text  # 1 - 0.05^(1/40)
 
 

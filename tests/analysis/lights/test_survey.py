@@ -157,7 +157,7 @@ def test_draws_are_metrics_of_the_drawn_samples(run_and_test):
 def test_the_second_look_reads_what_the_first_one_kept(run_and_test, monkeypatch):
     run, dataset = run_and_test
     first = survey(run, dataset, repeats=20)
-    monkeypatch.setattr("afrd.analysis.lights.survey.Look", None)  # nothing is looked at again
+    monkeypatch.setattr("afrd.analysis.lights.survey.SubsetEvaluation", None)  # nothing is looked at again
     second = survey(run, dataset, repeats=20)
     for name in ("members", "metrics", "scores", "thresholds", "anomalous", "counts", "empty"):
         assert np.array_equal(getattr(first, name), getattr(second, name), equal_nan=True)
@@ -220,7 +220,7 @@ def test_too_many_lights_are_searched_and_it_says_so(run_and_test, tmp_path: Pat
     assert worth.value.sum() == pytest.approx(found.metrics[found.whole, m] - found.empty[m])
     exact = whole.shapley("aupro").value
     assert np.abs(worth.value - exact).max() < 0.1
-    assert f"{found.searched} of them were looked at, forward and backward" in advise(found, "aupro").text
+    assert f"{found.searched} were evaluated, by a forward and a backward search" in advise(found, "aupro").text
     assert load_survey(afrd.load_run(folder, "cpu"), dataset, "image_auroc") is None  # another search
 
 
