@@ -19,6 +19,7 @@ import afrd.runs
 from afrd import cli
 from afrd.cli.common import Bar, Parser, heed_termination, write_json
 from afrd.cli.lights import add_command as add_lights
+from afrd.cli.sweep import add_commands as add_sweep
 from afrd.runs.options import TrainingOptions
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def parser() -> Parser:
     p.set_defaults(run=predict)
 
     add_lights(commands)
+    add_sweep(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top
 

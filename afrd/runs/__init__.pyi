@@ -3,6 +3,7 @@ from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
+from .sweep_plan import load_sweep, read_sweep
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
@@ -22,8 +23,10 @@ __all__ = [
     "is_finished",
     "learning_rate",
     "load_run",
+    "load_sweep",
     "plan",
     "read_config",
+    "read_sweep",
     "split_train",
     "train",
 ]

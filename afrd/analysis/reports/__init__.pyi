@@ -1,3 +1,3 @@
-from . import errors, lights
+from . import errors, lights, sweep
 
-__all__ = ["errors", "lights"]
+__all__ = ["errors", "lights", "sweep"]

@@ -1,0 +1,265 @@
+"""The results of a sweep as files: Markdown, CSV, LaTeX (booktabs) and a page that needs nothing beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from afrd import figures
+from afrd.analysis.comparison.sweep_results import (
+    REPEATS,
+    REPORTED,
+    GroupResult,
+    RankComparison,
+    common_methods,
+    comparable,
+    example_samples,
+    load_results,
+    rank_comparison,
+    scores_table,
+    summary_table,
+)
+from afrd.files import replacing
+from afrd.metrics.ranking import METRIC_NAMES
+from afrd.runs.sweep_plan import SweepPlan
+
+TEMPLATES = Path(__file__).with_name("templates")
+EXAMPLE_SIDE = 150  # pixels
+SIGNIFICANT = 0.05
+DIAGRAM_WIDTH, DIAGRAM_MARGIN = 1080, 310  # pixels; the margins hold the labels
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What is averaged together: one subset of lights, teacher and size.
+
+    Attributes:
+        title, results: of it.
+        tables: metric to `summary_table`.
+        ranks: metric to `rank_comparison`.
+    """
+
+    title: str
+    results: list[GroupResult]
+    tables: dict[str, pd.DataFrame]
+    ranks: dict[str, RankComparison]
+
+
+def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
+    """Writes `report.md`, `report.html`, `report.tex` and `scores.csv` (unrounded), and returns their paths.
+
+    Args:
+        plan: of the sweep in `folder`.
+        out: made where it is missing.
+
+    Raises:
+        ValueError: no group has been evaluated, or one of its files is broken.
+    """
+    results = load_results(folder, plan.groups())
+    if not results:
+        raise ValueError(f"{folder} holds no results yet; run `afrd sweep` first")
+    parts = [_part(title, part) for title, part in _titled(comparable(results)).items()]
+    about = _about(plan, results)
+    contents = {
+        "report.md": _markdown(about, parts),
+        "report.tex": _latex(about, parts),
+        "report.html": _page(plan, folder, about, parts),
+        "scores.csv": scores_table(results).to_csv(index=False),
+    }
+    for name, text in contents.items():
+        with replacing(out / name) as path:
+            path.write_text(text, encoding="utf-8")
+    return [out / name for name in contents]
+
+
+def _titled(parts: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, list[GroupResult]]:
+    return {
+        f"Lights {lights}; teacher {teacher}, {size} pixels": part for (lights, teacher, size), part in parts.items()
+    }
+
+
+def _part(title: str, results: list[GroupResult]) -> Part:
+    tables = {metric: summary_table(results, metric) for metric in REPORTED}
+    ranks = {metric: found for metric in REPORTED if (found := rank_comparison(results, metric))}
+    return Part(title, results, tables, ranks)
+
+
+def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
+    """Sentences that say what the figures stand on."""
+    categories = list(dict.fromkeys(result.group.category for result in results))
+    samples = {result.group.category: result.samples for result in results}
+    counts = ", ".join(f"{name} {good} + {bad}" for name, (good, bad) in samples.items())
+    options = ", ".join(f"{k} {v}" for k, v in plan.options.items()) or "the defaults"
+    special = "; ".join(
+        f"{method}: {', '.join(f'{k} {v}' for k, v in chosen.items())}"
+        for method, chosen in plan.method_options.items()
+    )
+    return [
+        f"Data: {plan.data}, {_counted(len(categories), 'category', 'categories')}; test samples, good + anomalous: "
+        f"{counts}.",
+        f"Seeds: {', '.join(map(str, plan.seeds))}. Training options: {options}{f'; {special}' if special else ''}.",
+        f"Values are means over seeds, ± their standard deviation; [95 % interval] by {REPEATS} bootstrap draws of the "
+        "test samples. Difference: the first method minus this one, on the same draws; p: two-sided, corrected by "
+        "Holm's procedure.",
+        "An independent re-implementation of AFRD; no figure was chosen on the test samples. "
+        f"Made on {datetime.now().astimezone():%Y-%m-%d} by AFRD explorer {version('afrd')}.",
+    ]
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def table_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """A `summary_table` rounded: a row a method, a column for each category, `Mean`, `Difference` and `p`."""
+    categories = list(table.columns[: list(table.columns).index("mean")])
+    rows = []
+    for method, row in table.iterrows():
+        deviation = "" if np.isnan(row.deviation) else f" ± {row.deviation:.3f}"
+        rows.append(
+            {
+                "Method": method,
+                **{category: _number(row[category]) for category in categories},
+                "Mean": f"{_number(row['mean'])}{deviation}{_span(row.low, row.high)}",
+                "Difference": "–"
+                if np.isnan(row.p)
+                else f"{row.difference:+.3f}{_span(row.difference_low, row.difference_high, '+')}",
+                "p": "–" if np.isnan(row.p) else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"
+
+
+def _span(low: float, high: float, sign: str = "") -> str:
+    return "" if np.isnan(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+
+
+def _markdown(about: Sequence[str], parts: Sequence[Part]) -> str:
+    lines = ["# Results", "", *(f"- {sentence}" for sentence in about)]
+    for part in parts:
+        lines += ["", f"## {part.title}"]
+        for metric, table in part.tables.items():
+            lines += ["", f"### {METRIC_NAMES[metric]}", "", _markdown_table(table_in_words(table))]
+            if metric in part.ranks:
+                lines += ["", _rank_sentence(part.ranks[metric])]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(table: pd.DataFrame) -> str:
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows)
+
+
+def _rank_sentence(comparison: RankComparison) -> str:
+    ranks = ", ".join(f"{method} {rank:.2f}" for method, rank in comparison.ranks.items())
+    return (
+        f"Mean ranks over {comparison.categories} categories: {ranks}. Friedman's test: p = {comparison.p:.3f}; mean "
+        f"ranks that differ by less than {comparison.critical_difference:.2f} are not told apart (Nemenyi, 95 %)."
+    )
+
+
+def _latex(about: Sequence[str], parts: Sequence[Part]) -> str:
+    """Tables with booktabs' rules; the best mean of each is bold."""
+    tables = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in about)]
+    for part in parts:
+        for metric, table in part.tables.items():
+            words = table_in_words(table).set_index("Method")
+            best = table["mean"].idxmax() if table["mean"].notna().any() else None
+            style = words.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
+            if best is not None:
+                style = style.map(lambda _: "textbf:--rwrap;", subset=([best], ["Mean"]))
+            caption = (
+                f"{METRIC_NAMES[metric]}. {part.title}.".replace("_", "\\_").replace("%", "\\%").replace("&", "\\&")
+            )
+            tables.append(style.to_latex(hrules=True, caption=caption, column_format="l" + "c" * len(words.columns)))
+    return "\n".join(tables).replace("±", "$\\pm$").replace("–", "--")
+
+
+def _page(plan: SweepPlan, folder: Path, about: Sequence[str], parts: Sequence[Part]) -> str:
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    template = environment.from_string((TEMPLATES / "sweep.html").read_text(encoding="utf-8"))
+    return template.render(
+        about=about,
+        parts=[
+            {
+                "title": part.title,
+                "metrics": [
+                    {
+                        "name": METRIC_NAMES[metric],
+                        "table": table_in_words(table),
+                        "best": table["mean"].idxmax() if table["mean"].notna().any() else None,
+                        "worse": list(table.index[(table.p < SIGNIFICANT) & (table.difference > 0)]),
+                        "better": list(table.index[(table.p < SIGNIFICANT) & (table.difference < 0)]),
+                        "ranks": _rank_sentence(part.ranks[metric]) if metric in part.ranks else "",
+                        "diagram": diagram(part.ranks[metric]) if metric in part.ranks else None,
+                    }
+                    for metric, table in part.tables.items()
+                ],
+                "examples": _examples(plan, part),
+            }
+            for part in parts
+        ],
+    )
+
+
+def diagram(comparison: RankComparison) -> dict[str, Any]:
+    """Positions of a critical-difference diagram in pixels: ticks, methods with their labels, bars of equal methods."""
+    ranks, count = comparison.ranks.to_numpy(), len(comparison.ranks)
+    left, right = DIAGRAM_MARGIN, DIAGRAM_WIDTH - DIAGRAM_MARGIN
+
+    def at(rank: float) -> float:
+        return round(left + (rank - 1) / (count - 1) * (right - left), 1)
+
+    half = (count + 1) // 2
+    methods = []
+    for i, (method, rank) in enumerate(comparison.ranks.items()):
+        near = i < half  # the better half has its labels at the left end, the other one at the right
+        row = i if near else count - 1 - i
+        methods.append({"label": f"{method} ({rank:.2f})", "x": at(rank), "y": 78 + 18 * row, "near": near})
+    bars: list[dict[str, Any]] = []
+    for i, rank in enumerate(ranks):
+        same = np.flatnonzero(ranks - rank < comparison.critical_difference)
+        last = int(same.max())
+        if last > i and not any(bar["last"] >= last for bar in bars):
+            bars.append({"from": at(rank), "to": at(ranks[last]), "last": last, "y": 44 + 5 * len(bars)})
+    return {
+        "width": DIAGRAM_WIDTH,
+        "height": 90 + 18 * half,
+        "ticks": [{"x": at(rank), "rank": rank} for rank in range(1, count + 1)],
+        "methods": methods,
+        "bars": bars,
+        "difference": min(at(1 + comparison.critical_difference), right),
+    }
+
+
+def _examples(plan: SweepPlan, part: Part) -> list[dict[str, Any]]:
+    """For each category, of its first seed: pictures of the best, median and worst sample with every method's map."""
+    rows, labels = [], common_methods(part.results)
+    for category in dict.fromkeys(result.group.category for result in part.results):
+        result = next(result for result in part.results if result.group.category == category)
+        dataset, names = example_samples(result, plan.data)
+        for k, name in enumerate(names):
+            sample = dataset[result.examples[k]]
+            picture = sample.images[0]
+            mask = None if sample.mask is None else sample.mask.numpy().astype(np.float32) * figures.LIMIT
+            cells = [("picture", figures.covered_uri(picture, None, EXAMPLE_SIDE))]
+            if mask is not None:
+                cells.append(("truth", figures.covered_uri(picture, mask, EXAMPLE_SIDE)))
+            for label in labels:
+                values = result.maps[result.methods.index(label), k]
+                cells.append((label, figures.covered_uri(picture, values, EXAMPLE_SIDE)))
+            defects = "+".join(dataset.defects[result.examples[k]])
+            rows.append({"title": f"{category}, {name}: sample {sample.name} ({defects})", "cells": cells})
+    return rows

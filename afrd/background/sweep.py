@@ -1,0 +1,363 @@
+"""Carrying out a sweep by joblib: in processes of this machine, or by the workers of a Dask scheduler.
+
+plan = load_sweep("sweep.toml")
+run_sweep(plan, progress=print)       # again: goes on with what is missing
+sweep_status(Path(plan.out), plan.cells())     # from another process, while it runs
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import joblib
+import torch
+from filelock import FileLock, Timeout
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from afrd.analysis.comparison.sweep_results import is_judged, judge_group
+from afrd.data.dataset import open_dataset
+from afrd.files import load_json, replacing, save_json
+from afrd.model.teacher import load_teacher
+from afrd.runs.feature_store import load_features
+from afrd.runs.plan import plan as plan_training
+from afrd.runs.sweep_plan import PLAN_FILE, Cell, Group, SweepPlan
+from afrd.runs.training import StepReport, fit
+
+STATUS_SECONDS = 2.0  # between two notes of a running cell
+STALE_SECONDS = 120.0  # without a note, after which the worker of a running cell is taken to be dead
+WORKER_BYTES = 3 * 2**30  # memory of one training with its share of the features
+MAX_ATTEMPTS = 3  # of a cell whose worker died
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+
+Progress = Callable[[str], None]  # a line for people
+
+
+@dataclass(frozen=True)
+class SweepSummary:
+    """How a sweep ended: names of cells, and of groups whose figures could not be made, with their errors."""
+
+    done: tuple[str, ...]
+    failed: dict[str, str]
+
+
+def run_sweep(
+    plan: SweepPlan,
+    *,
+    workers: int | None = None,
+    cluster: str | None = None,
+    retry: bool = False,
+    progress: Progress = lambda line: None,
+) -> SweepSummary:
+    """Trains the cells that are missing, then evaluates the groups whose runs have changed.
+
+    A cell that fails is listed with its error and does not stop the others. An interrupted sweep goes on with the same
+    call, a training from its last checkpoint.
+
+    Args:
+        plan: what to do.
+        workers: trainings at once on this machine; by default as many as its cores and memory allow, or its cards.
+        cluster: address of a Dask scheduler, whose workers train instead. They need this package and the data set under
+            the same path. Where they do not share the folder `plan.out`, the runs come back over the network.
+        retry: train failed cells again.
+        progress: called with a line for each cell that ends.
+
+    Raises:
+        ValueError: an impossible plan, or a folder that holds another sweep.
+        ModuleNotFoundError: `cluster` without dask.
+    """
+    out = Path(plan.out)
+    groups = plan.groups()
+    cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
+    _claim(out, plan)
+    failed = _stale_runs(plan, cells)
+    failed |= {cell.name: error for cell in cells if (error := _error(out, cell)) and not retry}
+    missing = [cell for cell in cells if not _is_trained(out, cell) and cell.name not in failed]
+    progress(f"{len(cells)} cells: {len(cells) - len(missing) - len(failed)} done, {len(missing)} to train")
+    if missing and cluster is None:
+        _compute_features(plan, missing, progress)
+    for number, result in enumerate(_trained(plan, missing, workers, cluster), 1):
+        if result["state"] == FAILED:
+            failed[result["name"]] = result["error"]
+        _unpack(out, result)
+        progress(f"{number} of {len(missing)}: {result['name']}: {result['error'] or _took(result['seconds'])}")
+    failed |= _judge(plan, groups, workers, progress)
+    done = tuple(cell.name for cell in cells if _is_trained(out, cell))
+    return SweepSummary(done, failed)
+
+
+def default_workers(cells: int) -> int:
+    """Trainings at once: one a card, else one a core, as far as the memory goes."""
+    if torch.cuda.is_available():
+        return min(cells, torch.cuda.device_count())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else WORKER_BYTES
+    return max(1, min(cells, joblib.cpu_count(), memory // WORKER_BYTES))
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """Where one training stands.
+
+    Attributes:
+        name: of the cell.
+        state: waiting, running, done or failed.
+        step, steps, seconds_left: of a running one, once it trains; else None.
+        seconds: that a finished one took; None where it was not noted.
+        host: of its worker.
+        error: one sentence, of a failed one.
+    """
+
+    name: str
+    state: str
+    step: int | None = None
+    steps: int | None = None
+    seconds_left: float | None = None
+    seconds: float | None = None
+    host: str = ""
+    error: str = ""
+
+
+def sweep_status(out: Path, cells: Sequence[Cell]) -> list[CellStatus]:
+    """The state of every cell; a running one that has noted nothing for two minutes is `waiting` again."""
+    statuses = []
+    for cell in cells:
+        note = _note(out, cell)
+        silent = time.time() - note.get("updated", 0.0) > STALE_SECONDS
+        if _is_trained(out, cell):
+            state = DONE
+        elif note.get("state") == FAILED:
+            state = FAILED
+        else:
+            state = RUNNING if note.get("state") == RUNNING and not silent else WAITING
+        entries = {
+            key: note[key] for key in ("step", "steps", "seconds_left", "seconds", "host", "error") if key in note
+        }
+        statuses.append(CellStatus(cell.name, state, **entries))
+    return statuses
+
+
+def _is_trained(out: Path, cell: Cell) -> bool:
+    return (out / cell.folder / "model.safetensors").is_file()
+
+
+def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
+    """Errors of finished runs that were trained with other options or on other pictures than the plan says."""
+    load, out = cache(load_teacher), Path(plan.out)
+    stale = {}
+    for cell in cells:
+        if _is_trained(out, cell):
+            try:
+                teacher = load(cell.options.teacher, cell.options.weights)
+                data = open_dataset(plan.data, cell.category)
+                plan_training(data, cell.lights, out / cell.folder, cell.options, teacher=teacher)
+            except ValueError as error:
+                stale[cell.name] = str(error)
+    return stale
+
+
+def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: str | None) -> Iterator[dict[str, Any]]:
+    """Results of `train_cell`, as they come; a cell whose worker dies is tried again."""
+    attempts = dict.fromkeys(cells, 0)
+    while attempts:
+        batch = list(attempts)
+        tasks = [joblib.delayed(train_cell)(cell.as_dict(), plan.data, str(Path(plan.out).resolve())) for cell in batch]
+        try:
+            with _executor(workers or default_workers(len(batch)), cluster) as parallel:
+                for result in parallel(tasks):
+                    attempts.pop(next(cell for cell in attempts if cell.name == result["name"]))
+                    yield result
+        except Exception as error:
+            if not _worker_died(error):
+                raise
+            for cell in list(attempts):
+                if _note(Path(plan.out), cell).get("state") != RUNNING and len(attempts) > 1:
+                    continue  # it waited for its turn
+                attempts[cell] += 1
+                if attempts[cell] == MAX_ATTEMPTS:
+                    del attempts[cell]
+                    text = f"its process ended {MAX_ATTEMPTS} times without an error, as for lack of memory"
+                    yield _failed(Path(plan.out), cell, text)
+
+
+def _worker_died(error: Exception) -> bool:
+    return isinstance(error, TerminatedWorkerError) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
+
+
+@contextmanager
+def _executor(workers: int, cluster: str | None) -> Iterator[joblib.Parallel]:
+    if cluster is None:
+        threads = max(1, joblib.cpu_count() // workers)
+        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=threads):
+            yield joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+        return
+    try:
+        from distributed import Client  # an extra of its own: dask[distributed]
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("a cluster needs Dask; install it by `pip install afrd[cluster]`") from error
+    with Client(cluster, timeout="10s"), joblib.parallel_config("dask", n_jobs=-1):
+        yield joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
+
+
+def train_cell(values: dict[str, Any], data: str, out: str) -> dict[str, Any]:
+    """Trains one cell in the process of a worker.
+
+    Args:
+        values: from `Cell.as_dict`.
+        data: folder of the data set.
+        out: folder of the sweep. Where this machine does not have it, the run is made in a temporary folder.
+
+    Returns:
+        `name`, `state` (done or failed), `error` (empty, or one sentence), `seconds`, and `files` (contents by path
+        relative to the run folder, where the sweep's folder is not shared).
+    """
+    cell, folder = Cell.from_dict(values), Path(out)
+    shared = (folder / PLAN_FILE).exists()
+    with tempfile.TemporaryDirectory() as elsewhere:
+        home = folder if shared else Path(elsewhere)
+        began = time.time()
+        note = {"state": RUNNING, "host": socket.gethostname(), "pid": os.getpid(), "updated": began}
+        save_json(_note_file(home, cell), note)
+        try:
+            with _free_card() as device:
+                _train(cell, data, home, device, note)
+        except Exception as error:  # whatever it is, the other cells go on; the sentence is kept
+            return _failed(home, cell, f"{type(error).__name__}: {error}" if not str(error) else str(error))
+        note |= {"state": DONE, "seconds": time.time() - began, "updated": time.time()}
+        save_json(_note_file(home, cell), note)
+        run = home / cell.folder
+        files = {} if shared else {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
+        return {"name": cell.name, "state": DONE, "error": "", "seconds": note["seconds"], "files": files}
+
+
+def _train(cell: Cell, data: str, home: Path, device: str, note: dict[str, Any]) -> None:
+    if not Path(data).exists():
+        raise ValueError(f"{socket.gethostname()} has no data set at {data}; give all workers the same path")
+    written = 0.0
+
+    def report(step: StepReport) -> None:
+        nonlocal written
+        if time.monotonic() - written > STATUS_SECONDS:
+            written = time.monotonic()
+            note.update(step=step.step, steps=step.steps, seconds_left=step.seconds_left, updated=time.time())
+            save_json(_note_file(home, cell), note)
+
+    options = {name: value for name, value in vars(cell.options).items() if value is not None}
+    fit(
+        open_dataset(data, cell.category),
+        list(cell.lights),
+        home / cell.folder,
+        device=device,
+        show_progress=False,
+        on_step=report,
+        **options,
+    )
+
+
+@contextmanager
+def _free_card() -> Iterator[str]:
+    """A card that no other worker of this machine uses, as a torch device; `auto` where there is none."""
+    if not torch.cuda.is_available():
+        yield "auto"
+        return
+    while True:
+        for card in range(torch.cuda.device_count()):
+            lock = FileLock(Path(tempfile.gettempdir()) / f"afrd-card-{card}.lock")
+            with suppress(Timeout), lock.acquire(timeout=0):
+                yield f"cuda:{card}"
+                return
+        time.sleep(1.0)
+
+
+def _compute_features(plan: SweepPlan, cells: Sequence[Cell], progress: Progress) -> None:
+    """Teacher features once for each category, teacher and size, before several cells want the same."""
+    for category, name, size in dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells):
+        began = time.monotonic()
+        try:
+            data, teacher = open_dataset(plan.data, category), load_teacher(name, plan.weights.get(name))
+            for split in ("train", "val", data.test_split):
+                if split in data:
+                    load_features(data[split], teacher, size)
+        except (ValueError, RuntimeError, OSError):
+            continue  # the cells that need them fail with this error, and are listed
+        if time.monotonic() - began > 1:
+            progress(f"features of {category} by {name} at {size} pixels: {_took(time.monotonic() - began)}")
+
+
+def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progress: Progress) -> dict[str, str]:
+    """Figures of the groups that are new; returns the errors by group."""
+    out = Path(plan.out)
+    new = [g for g in groups if any(_is_trained(out, c) for c in g.cells) and not is_judged(g, out)]
+    categories = list(dict.fromkeys(group.category for group in groups))
+    failed = {}
+    tasks = [joblib.delayed(_judge_one)(g, plan.data, out, categories.index(g.category)) for g in new]
+    if tasks:
+        with _executor(workers or default_workers(len(tasks)), None) as parallel:
+            for name, error in parallel(tasks):
+                progress(f"evaluated: {name}{f': {error}' if error else ''}")
+                if error:
+                    failed[name] = error
+    return failed
+
+
+def _judge_one(group: Group, data: str, out: Path, seed: int) -> tuple[str, str]:
+    try:
+        judge_group(group, data, out, seed)
+    except (ValueError, RuntimeError, OSError) as error:
+        return group.name, str(error)
+    return group.name, ""
+
+
+def _claim(out: Path, plan: SweepPlan) -> None:
+    """Writes the plan into its folder, whose runs must be of the same data set."""
+    file = out / PLAN_FILE
+    if file.exists():
+        data = load_json(file).get("data")
+        if Path(str(data)).resolve() != Path(plan.data).resolve():
+            raise ValueError(f"{out} holds a sweep on {data}, not on {plan.data}; choose another folder")
+    save_json(file, plan.model_dump())
+
+
+def _failed(out: Path, cell: Cell, error: str) -> dict[str, Any]:
+    note = {"state": FAILED, "error": error, "host": socket.gethostname(), "updated": time.time()}
+    save_json(_note_file(out, cell), note)
+    return {"name": cell.name, "state": FAILED, "error": error, "seconds": 0.0, "files": {}}
+
+
+def _unpack(out: Path, result: dict[str, Any]) -> None:
+    """Writes a run that came back as bytes, `model.safetensors` last, which makes it whole."""
+    folder = out / result["name"]
+    for name in sorted(result["files"], key=lambda name: name == "model.safetensors"):
+        with replacing(folder / name) as path:
+            path.write_bytes(result["files"][name])
+    if result["files"] or result["state"] == FAILED:
+        note = {key: result[key] for key in ("state", "error", "seconds")}
+        save_json(folder.with_name(f"{folder.name}.json"), note | {"updated": time.time()})
+
+
+def _note_file(out: Path, cell: Cell) -> Path:
+    return out / f"{cell.name}.json"
+
+
+def _note(out: Path, cell: Cell) -> dict[str, Any]:
+    try:
+        note = load_json(_note_file(out, cell))
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _error(out: Path, cell: Cell) -> str:
+    note = _note(out, cell)
+    return str(note.get("error", "")) if note.get("state") == FAILED else ""
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,153 @@
+"""What a sweep will take: cells, hours and gigabytes, from cells that were measured."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from afrd.background.sweep import DONE, default_workers, sweep_status
+from afrd.data.dataset import Category, open_dataset
+from afrd.model.inputs import compute_inputs
+from afrd.model.teacher import Teacher, load_teacher
+from afrd.runs.feature_store import features_stored, load_features, stored_under
+from afrd.runs.plan import plan as plan_training
+from afrd.runs.sweep_plan import Cell, SweepPlan
+from afrd.runs.training import StepReport, train
+
+Kind = tuple[str, str, int, int]  # method, teacher, size, number of lights
+PROBE_EPOCHS = 2
+PROBE_SAMPLES = 4  # whose features are computed to measure the teacher
+
+
+@dataclass(frozen=True)
+class SweepEstimate:
+    """What a sweep will take.
+
+    Attributes:
+        cells, missing: trainings in all, and those to be done.
+        workers, hours: trainings at once, and the time with so many.
+        run_gigabytes, feature_gigabytes: on disk.
+        measured: what the estimate is based on, in words.
+    """
+
+    cells: int
+    missing: int
+    workers: int
+    hours: float
+    run_gigabytes: float
+    feature_gigabytes: float
+    measured: str
+
+
+def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate:
+    """Estimates a sweep from its finished cells, else from a training of two epochs in a temporary folder.
+
+    Raises:
+        ValueError: an impossible plan.
+    """
+    cells, out = plan.cells(), Path(plan.out)
+    status = {one.name: one for one in sweep_status(out, cells)}
+    missing = [cell for cell in cells if status[cell.name].state != DONE]
+    seconds: dict[Kind, float] = {}
+    size: dict[Kind, float] = {}
+    measured = probed = 0
+    for kind, of_kind in _by_kind(cells).items():
+        finished = [cell for cell in of_kind if status[cell.name].state == DONE]
+        times = [took for cell in finished if (took := status[cell.name].seconds) is not None]
+        if times:
+            seconds[kind] = float(np.mean(times))
+            size[kind] = float(np.mean([_bytes(out / cell.folder) for cell in finished]))
+            measured += len(times)
+        elif any(cell in missing for cell in of_kind):
+            seconds[kind], size[kind] = _probe(plan, of_kind[0])
+            probed += 1
+    features, pictures_seconds = _features(plan, cells)
+    count = workers or default_workers(max(1, len(missing)))
+    training = sum(seconds[_kind(cell)] for cell in missing) / count
+    return SweepEstimate(
+        len(cells),
+        len(missing),
+        count,
+        (training + pictures_seconds) / 3600,
+        sum(size.get(_kind(cell), 0.0) for cell in cells) / 1e9,
+        features / 1e9,
+        f"{measured} finished cells and {probed} short trainings of {PROBE_EPOCHS} epochs on this machine",
+    )
+
+
+def _kind(cell: Cell) -> Kind:
+    """Cells that take about the same time."""
+    return cell.method, cell.options.teacher, cell.options.size, len(cell.lights)
+
+
+def _by_kind(cells: list[Cell]) -> dict[Kind, list[Cell]]:
+    kinds: dict[Kind, list[Cell]] = {}
+    for cell in cells:
+        kinds.setdefault(_kind(cell), []).append(cell)
+    return kinds
+
+
+def _probe(plan: SweepPlan, cell: Cell) -> tuple[float, float]:
+    """Seconds and bytes of a whole training, from a short one: its steps are multiplied, the rest counts once."""
+    data, teacher = open_dataset(plan.data, cell.category), load_teacher(cell.options.teacher, cell.options.weights)
+    times: list[float] = []
+
+    def report(step: StepReport) -> None:
+        times.append(time.monotonic())
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = plan_training(data, cell.lights, Path(folder) / "whole", cell.options, teacher=teacher).steps
+        options = replace(cell.options, epochs=PROBE_EPOCHS)
+        short = plan_training(data, cell.lights, Path(folder) / "run", options, teacher=teacher)
+        for split in ("train", "val"):  # features count by themselves
+            if split in data:
+                load_features(data[split], teacher, cell.options.size)
+        began = time.monotonic()
+        train(short, show_progress=False, on_step=report)
+        took, size = time.monotonic() - began, _bytes(Path(folder))
+    step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
+    return took + (whole - len(times)) * step, size
+
+
+def _features(plan: SweepPlan, cells: list[Cell]) -> tuple[float, float]:
+    """Bytes of all features, and seconds to compute those that are not stored."""
+    size = seconds = 0.0
+    rates: dict[tuple[str, int], float] = {}
+    teachers: dict[str, Teacher] = {}
+    for category, name, side in dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells):
+        data = open_dataset(plan.data, category)
+        teacher = teachers.setdefault(name, load_teacher(name, plan.weights.get(name)))
+        for split in _splits(data):
+            dataset = data[split]
+            pictures = len(dataset) * len(dataset.lights)
+            stored = features_stored(dataset, teacher, side)
+            if stored:
+                size += _bytes(stored_under(dataset, teacher, side))
+                continue
+            if (name, side) not in rates:
+                rates[name, side] = _teacher_seconds(data, teacher, side)
+            seconds += pictures * rates[name, side]
+            scales = zip(teacher.strides, teacher.channels, strict=True)
+            size += 2.0 * pictures * sum((side // stride) ** 2 * channels for stride, channels in scales)  # float16
+    return size, seconds
+
+
+def _teacher_seconds(data: Category, teacher: Teacher, side: int) -> float:
+    """Seconds a picture, reading included."""
+    samples = [data["train"][i] for i in range(min(PROBE_SAMPLES, len(data["train"])))]
+    began = time.monotonic()
+    for sample in samples:
+        compute_inputs(teacher, sample.images, side)
+    return (time.monotonic() - began) / (len(samples) * len(data.lights))
+
+
+def _splits(data: Category) -> list[str]:
+    return [split for split in ("train", "val", data.test_split) if split in data]
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,103 @@
+"""`afrd sweep`: many trainings by a plan; `afrd report`: their results as tables and a page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import afrd.analysis.reports
+import afrd.background
+import afrd.files
+import afrd.runs
+
+if TYPE_CHECKING:
+    from afrd.runs.sweep_plan import SweepPlan
+
+MAX_LISTED = 20  # failed or running cells that are printed
+
+
+def add_commands(commands: Any) -> None:
+    """Puts `sweep` and `report` among the commands."""
+    p = commands.add_parser("sweep", help="train every combination of categories, methods, lights, seeds, teachers")
+    p.add_argument("plan", type=Path, metavar="PLAN", help="a .toml file, or with --status the sweep's folder")
+    p.add_argument("--data", metavar="ROOT", help="data set, in the place of the plan's")
+    p.add_argument("--out", metavar="FOLDER", help="folder of the sweep, in the place of the plan's")
+    p.add_argument("--workers", type=int, metavar="N", help="trainings at once; default what cores and memory allow")
+    p.add_argument("--cluster", metavar="ADDRESS", help="train by the workers of this Dask scheduler (afrd[cluster])")
+    p.add_argument("--retry", action="store_true", help="train failed cells again")
+    p.add_argument("--dry-run", action="store_true", help="say how many cells, hours and gigabytes it will take")
+    p.add_argument("--status", action="store_true", help="say what is done, running and failed, while it runs")
+    p.set_defaults(run=sweep)
+
+    p = commands.add_parser("report", help="tables of a sweep: Markdown, CSV, LaTeX and a page to send")
+    p.add_argument("folder", type=Path, metavar="SWEEP", help="folder of the sweep")
+    p.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (SWEEP/report)")
+    p.set_defaults(run=report)
+
+
+def sweep(options: argparse.Namespace) -> int:
+    plan = _plan(options)
+    if options.workers is not None and options.workers < 1:
+        raise ValueError(f"--workers is {options.workers}, but must be at least 1")
+    if options.status:
+        _show_status(plan)
+        return 0
+    if options.dry_run:
+        _show_estimate(plan, options.workers)
+        return 0
+    summary = afrd.background.run_sweep(
+        plan,
+        workers=options.workers,
+        cluster=options.cluster,
+        retry=options.retry,
+        progress=lambda line: print(line, flush=True),
+    )
+    print(f"{len(summary.done)} cells are done; `afrd report {plan.out}` makes their tables")
+    for name, error in summary.failed.items():
+        print(f"afrd: {name}: {error}", file=sys.stderr)
+    if summary.failed:
+        print("afrd: the same command with --retry trains failed cells again", file=sys.stderr)
+    return 1 if summary.failed else 0
+
+
+def report(options: argparse.Namespace) -> None:
+    plan = afrd.runs.read_sweep(options.folder)
+    for path in afrd.analysis.reports.sweep.write_report(
+        plan, options.folder, options.out or options.folder / "report"
+    ):
+        print(path)
+
+
+def _plan(options: argparse.Namespace) -> SweepPlan:
+    overrides = {"data": options.data, "out": options.out}
+    if options.plan.is_dir():
+        if not options.status:
+            raise ValueError(f"{options.plan} is a folder; give the plan's .toml file, or --status with the folder")
+        return afrd.runs.read_sweep(options.plan)
+    return afrd.runs.load_sweep(options.plan, **overrides)
+
+
+def _show_status(plan: SweepPlan) -> None:
+    statuses = afrd.background.sweep_status(Path(plan.out), plan.cells())
+    running, failed, done = ([one for one in statuses if one.state == state] for state in ("running", "failed", "done"))
+    waiting = len(statuses) - len(running) - len(failed) - len(done)
+    print(f"{len(done)} done, {len(running)} running, {waiting} waiting, {len(failed)} failed")
+    for one in running[:MAX_LISTED]:
+        step = f"step {one.step} of {one.steps}" if one.step is not None else "reading features"
+        left = f", {one.seconds_left / 60:.1f} min left" if one.seconds_left is not None else ""
+        print(f"{one.name}: {step}{left} ({one.host})")
+    for one in failed[:MAX_LISTED]:
+        print(f"{one.name}: {one.error}")
+    times = [one.seconds for one in done if one.seconds is not None]
+    if times and running:
+        print(f"about {sum(times) / len(times) * (len(running) + waiting) / len(running) / 3600:.1f} h left")
+
+
+def _show_estimate(plan: SweepPlan, workers: int | None) -> None:
+    estimate = afrd.background.estimate_sweep(plan, workers)
+    print(f"{estimate.cells} cells, {estimate.missing} of them to train")
+    print(f"{estimate.hours:.2f} h with {estimate.workers} trainings at once")
+    print(f"{estimate.run_gigabytes:.2f} GB of runs, {estimate.feature_gigabytes:.2f} GB of features")
+    print(f"from {estimate.measured}")
