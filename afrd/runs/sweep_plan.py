@@ -30,6 +30,7 @@ METHODS: dict[str, dict[str, str]] = {
 }
 PLAN_FILE = "sweep.json"
 SWEPT = {"method", "target", "seed", "teacher", "weights", "size"}  # set by the plan itself, not by its options
+OF_ONE_METHOD = {"fusion", "memory"}  # options that not all methods have
 MAX_NAME = 120  # characters of a folder's name
 
 
@@ -94,8 +95,8 @@ class SweepPlan(BaseModel):
             `single` trains one run for every light that occurs in any.
         seeds, teachers, sizes: see `TrainingOptions`.
         weights: local weights files by teacher.
-        options: further training options of all cells (`epochs`, `width`, `batch`, `memory`, ...).
-        method_options: the same for single methods, by name; they go before `options`.
+        options: further training options of all cells: `epochs`, `width`, `batch`.
+        method_options: options of single methods, by name, `memory` and `fusion` among them; they go before `options`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -140,8 +141,8 @@ class SweepPlan(BaseModel):
         return list(dict.fromkeys(cell for group in self.groups() for cell in group.cells))
 
     def _group(self, category: str, lights: tuple[str, ...], whole: bool, teacher: str, size: int, seed: int) -> Group:
-        where = Path(_safe(category)) / f"{_safe(teacher)}-{size}" / f"seed{seed}"
-        subset = "" if whole else f"-{_safe('+'.join(lights))}"
+        where = Path(folder_name(category)) / f"{folder_name(teacher)}-{size}" / f"seed{seed}"
+        subset = "" if whole else f"-{folder_name('+'.join(lights))}"
         cells: list[Cell] = []
         for method in self.methods:
             for folder, trained in _runs_of(method, lights, subset):
@@ -155,8 +156,13 @@ class SweepPlan(BaseModel):
         for name in [*self.methods, *self.method_options]:
             if name not in METHODS:
                 raise ValueError(f"there is no method {name!r}; choose from {', '.join(METHODS)}")
-        for options in (self.options, *self.method_options.values()):
+        for method, options in {"": self.options, **self.method_options}.items():
             for name in options:
+                if name in OF_ONE_METHOD and not method:
+                    raise ValueError(
+                        f"the option {name!r} fits some methods only; give it in method_options, as in "
+                        f"method_options = {{ afrd = {{ {name} = {options[name]!r} }} }}"
+                    )
                 if name not in allowed:
                     raise ValueError(f"a sweep has no training option {name!r}; its options are {', '.join(allowed)}")
             try:
@@ -168,13 +174,13 @@ class SweepPlan(BaseModel):
 def _runs_of(method: str, lights: tuple[str, ...], subset: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Folder and lights of each run of a method."""
     if method == "single":
-        yield from ((f"single-{_safe(light)}", (light,)) for light in lights)
+        yield from ((f"single-{folder_name(light)}", (light,)) for light in lights)
     else:
         yield f"{method}{subset}", lights
 
 
-def _safe(name: str) -> str:
-    """The name as the name of a folder."""
+def folder_name(name: str) -> str:
+    """The name of a category, teacher or light as the name of a folder."""
     quoted = quote(name, safe=" +,()&'")
     if quoted.startswith("."):  # hidden, or another folder
         quoted = f"%2E{quoted[1:]}"
