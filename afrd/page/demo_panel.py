@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
+
+from afrd.page.common.html import macros
 
 if TYPE_CHECKING:
     from afrd.demo.prepare import Step
@@ -19,28 +20,17 @@ def summary(steps: Sequence[Step]) -> str:
     ended = sum(step.state in ("done", "failed") for step in steps)
     failed = [step for step in steps if step.state == "failed"]
     now = next((step for step in steps if step.state == "running"), None)
-    part = now.done / now.total if now and now.total else 0.0
+    head, note = "Preparing the demo", "about to start"
     if ended == len(steps):
-        head = f"<b>The demo is ready</b><span>{ended - len(failed)} of {len(steps)} steps done</span>"
+        head, note = "The demo is ready", f"{ended - len(failed)} of {len(steps)} steps done"
     elif now:
         count = f"{now.done} of {now.total}" if now.total else ""
-        told = ", ".join(text for text in (count, now.note) if text)
-        head = f"<b>Preparing the demo: {escape(now.title)}</b><span>{escape(told)}</span>"
-    else:
-        head = "<b>Preparing the demo</b><span>about to start</span>"
+        head, note = f"Preparing the demo: {now.title}", ", ".join(text for text in (count, now.note) if text)
+    part = now.done / now.total if now and now.total else 0.0
     percent = 100 * (ended + part) / len(steps)
-    bar = f'<div class="bar"><i style="width: {percent:.1f}%"></i></div>' if ended < len(steps) else ""
-    errors = "".join(f'<div class="failed">✗ {escape(step.title)}: {escape(step.note)}</div>' for step in failed)
-    count = f"<span>step {min(ended + 1, len(steps))} of {len(steps)}</span>" if ended < len(steps) else ""
-    return f'<div class="preparation"><div class="now">{head}{count}</div>{bar}{errors}</div>'
+    return macros("demo_panel.html").summary(head, note, ended + 1, len(steps), percent, failed)
 
 
 def listing(steps: Sequence[Step]) -> str:
     """All steps, one a line."""
-    lines = "".join(
-        f'<li class="{step.state}">{MARKS.get(step.state, "")} {escape(step.title)}'
-        + (f", {step.done} of {step.total}" if step.state == "running" and step.total else "")
-        + "</li>"
-        for step in steps
-    )
-    return f'<div class="preparation" style="border: none"><ol>{lines}</ol></div>'
+    return macros("demo_panel.html").listing(steps, MARKS)

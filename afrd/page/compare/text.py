@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
 import afrd.metrics
+from afrd.page.common.html import macros
 from afrd.page.common.messages import download
 from afrd.page.common.samples import mark_of
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from afrd.analysis.comparison.methods import Method
     from afrd.data.dataset import MultiLightDataset
 
+TEMPLATE = "compare/macros.html"
 REFERENCE = " (ref.)"
 MARKS = {"better": " ▲", "worse": " ▼", "even": ""}
 BOLD = "font-weight: 650"
@@ -75,67 +76,41 @@ def headline(dataset: MultiLightDataset, lights: Sequence[str]) -> str:
     labels = list(dataset.anomalous)
     good, bad, unknown = (sum(label is kind for label in labels) for kind in (False, True, None))
     left_out = f", {unknown} of unknown truth left out" if unknown else ""
-    return (
-        f'<div class="line" role="status"><b>{escape(dataset.category)} / {escape(dataset.split)}</b>'
-        f"<span>{good} good and {bad} anomalous samples{left_out}; lights {escape(', '.join(lights))}; in brackets "
-        "95 % intervals, by bootstrap over the samples</span></div>"
+    text = (
+        f"{good} good and {bad} anomalous samples{left_out}; lights {', '.join(lights)}; in brackets 95 % intervals, "
+        "by bootstrap over the samples"
     )
+    return macros(TEMPLATE).headline(dataset, text)
 
 
 def notes(dataset: MultiLightDataset, standings: Sequence[Standing], left_out: Mapping[str, str]) -> str:
-    """Below the table: what its marks mean, a download, and who could not judge."""
-
-    key = (
-        "▲ better, ▼ worse than the reference (ref.): the paired 95 % interval of the difference leaves out zero. "
-        "Choose a row to see the samples that make its difference; the ⋮ of a heading sorts."
-        '<span class="sideways"> More metrics: move the table sideways.</span>'
-    )
-    link = download(
-        afrd.analysis.comparison.standings_table(standings), f"compare-{dataset.category}-{dataset.split}.csv"
-    )
-    missing = "".join(f"<p>Left out: {escape(label)}. {escape(why)}</p>" for label, why in left_out.items())
-    return f'<div class="line small"><span>{key if len(standings) > 1 else ""}</span>{link}</div>{missing}'
+    """Below the table: what its marks mean, a download, and which runs could not be evaluated."""
+    table = afrd.analysis.comparison.standings_table(standings)
+    link = download(table, f"compare-{dataset.category}-{dataset.split}.csv")
+    return macros(TEMPLATE).notes(len(standings) > 1, link, left_out)
 
 
 def words(standings: Sequence[Standing], metric: str) -> str:
-    """How the reference does against the others, and plainly who is better."""
-
-    others = len(standings) - 1
-    listed = "".join(f"<li>{escape(sentence)}</li>" for sentence in afrd.analysis.comparison.beaten_by(standings))
-    if listed:
-        told = f"<p>Better than the reference, beyond the interval:</p><ul>{listed}</ul>"
-    else:
-        told = "<p>No other method is better than the reference beyond its interval, in any of the metrics.</p>"
-    looked_at = others * int(standings[0].intervals.value.notna().sum())
+    """How the reference does against the others, and which of them are better."""
+    compared = (len(standings) - 1) * int(standings[0].intervals.value.notna().sum())
     chance = (
-        f"These are {looked_at} differences. If no method differed from the reference, about "
-        f"{max(1, round(looked_at / 40))} of them would be called better, and as many worse, by chance."
+        f"These are {compared} differences. If no method differed from the reference, about "
+        f"{max(1, round(compared / 40))} of them would be called better, and as many worse, by chance."
     )
-    summary = escape(afrd.analysis.comparison.summary(standings, metric))
-    return f'<p><b>{summary}</b></p>{told}<p class="small">{chance}</p>'
+    better = afrd.analysis.comparison.beaten_by(standings)
+    return macros(TEMPLATE).words(afrd.analysis.comparison.summary(standings, metric), better, chance)
 
 
 def alone(reference: Method, command: str) -> str:
     """Where there is no other method."""
-    return (
-        f'<p class="alone"><b>{escape(reference.label)} is the only method with these lights.</b> Another one joins '
-        "here once it is trained, a light alone for example:</p>"
-        f"<p><code>{escape(command)} --lights {escape(reference.lights[0])}</code></p>"
-    )
+    return macros(TEMPLATE).alone(reference.label, f"{command} --lights {reference.lights[0]}")
 
 
 def samples_heading(
     dataset: MultiLightDataset, reference: Method, method: Method, metric: str, table: pd.DataFrame
 ) -> str:
-
     link = download(table, f"samples-{dataset.category}-{dataset.split}.csv")
-    return (
-        f"<h3>What makes the difference in {afrd.metrics.METRIC_NAMES[metric]}</h3>"
-        f"<p>{escape(reference.label)} (ref.) against <b>{escape(method.label)}</b> (other), "
-        f"light{'s' if len(method.lights) > 1 else ''}: {escape(', '.join(method.lights))}</p>"
-        '<div class="line small"><span>Scores in units of each method\'s threshold. Effect: what the difference loses '
-        f"without the sample; + speaks for the reference. Choose a row to open it in Explore.</span>{link}</div>"
-    )
+    return macros(TEMPLATE).samples_heading(afrd.metrics.METRIC_NAMES[metric], reference.label, method, link)
 
 
 def _frame(headers: list[str], values: list, texts: list, styles: list) -> dict[str, Any]:

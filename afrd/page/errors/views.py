@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 import afrd.analysis.reports
 import afrd.figures
+from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.menus import category_choices, run_choices
 from afrd.page.common.samples import kinds, splits_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
 
+TEMPLATE = "errors/macros.html"
 OPEN = "↗"  # a cell that opens its sample in Explore
 ACROSS, UP = "x", "y"  # columns of the plot's data
 DULL, CHOSEN = "filtered out", "selected"
@@ -72,16 +73,13 @@ def summary(analysis: Analysis, found: ErrorTable) -> str:
     unit = "Scores are in units of each method's own threshold" + (
         f"; raw, without a threshold: {', '.join(name.removesuffix(' (raw)') for name in raw)}" if raw else ""
     )
-    parts = [
-        f"<b>{escape(dataset.category)} / {escape(dataset.split)}</b>",
-        f"<span>{', '.join(counts)}. {escape(analysis.main.label)}, lights {escape(', '.join(analysis.main.lights))}. "
-        f"{escape(unit)}.</span>",
-    ]
+    text = f"{', '.join(counts)}. {analysis.main.label}, lights {', '.join(analysis.main.lights)}. {unit}."
+    problem = ""
     try:
         analysis.notes().of(dataset.split)
     except ValueError as error:
-        parts.append(f'<span class="wrong">{escape(str(error))}</span>')
-    return f'<div class="line">{"".join(parts)}</div>'
+        problem = str(error)
+    return macros(TEMPLATE).summary(dataset, text, problem)
 
 
 def slider(analysis: Analysis, found: ErrorTable, at: float | None) -> gr.Slider:
@@ -104,27 +102,19 @@ def counts(found: ErrorTable, at: float | None) -> str:
         called = found.called(at)
         if called is not None:
             text += f" {int(called.sum())} of {len(found)} samples are called anomalous."
-        return f'<div class="counts none">{text}</div>'
+        return macros(TEMPLATE).no_counts(text)
     own = found.confusion(at)
     if own is None:
-        return '<div class="counts none">Without a threshold there are no verdicts to count.</div>'
-    rows = []
-    for label in (found.run, found.other):
-        count = found.confusion(at, label) if label else None
-        if label is None or count is None:
-            continue
-        cells = (count.found, count.missed, count.false_alarms, count.passed)
-        kinds = ("", "wrong" if count.missed else "", "wrong" if count.false_alarms else "", "")
-        numbers = "".join(f'<td class="{kind}">{number}</td>' for kind, number in zip(kinds, cells, strict=True))
-        rows.append(f"<tr><th>{escape(short(found, label))}</th>{numbers}</tr>")
+        return macros(TEMPLATE).no_counts("Without a threshold there are no verdicts to count.")
+    of_label = {label: found.confusion(at, label) for label in (found.run, found.other) if label}
+    rows = [(short(found, label), count) for label, count in of_label.items() if count is not None]
     behind = (
         f"{own.calibration_above} of the {own.calibration} good samples that set the threshold lie above it."
         if own.calibration
         else "Set by hand, it promises nothing; it began where F1 is best on these samples."
     )
     total = f"Of {own.found + own.missed} bad and {own.false_alarms + own.passed} good samples. {behind}"
-    head = "<tr><th></th><th>found</th><th>missed</th><th>false alarms</th><th>passed</th></tr>"
-    return f'<div class="counts"><table>{head}{"".join(rows)}</table><p>{total}</p></div>'
+    return macros(TEMPLATE).counts(rows, total)
 
 
 def sheet(view: View) -> dict[str, Any]:
@@ -201,7 +191,7 @@ def card_of(analysis: Analysis, found: ErrorTable, at: float | None, sample: str
     """The selected sample: pictures, maps, measures and scores."""
 
     if sample is None or sample not in analysis.dataset.names:
-        return '<div class="nothing">Select a row to see its pictures, its maps and its notes here.</div>'
+        return macros(TEMPLATE).nothing("Select a row to see its pictures, its maps and its notes here.")
     row = analysis.dataset.names.index(sample)
     beside = analysis.beside(found.other)
     judged = [analysis.judged(analysis.main)]
@@ -214,7 +204,7 @@ def card_of(analysis: Analysis, found: ErrorTable, at: float | None, sample: str
             )
         )
     except PROBLEMS as error:
-        return f'<div class="nothing">{escape(str(error))}</div>'
+        return macros(TEMPLATE).nothing(error)
 
 
 def count_line(view: View) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -12,6 +11,7 @@ import gradio as gr
 import afrd.analysis.explain
 import afrd.figures
 import afrd.runs
+from afrd.page.common.html import macros
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import sample_label
 from afrd.page.common.selection import Selection
@@ -33,6 +33,7 @@ BASELINES = [
     ("the blurred picture", "blurred"),
     ("black: lamp off", "black"),
 ]
+TEMPLATE = "lights/macros.html"
 ALL = "all lights"
 
 
@@ -144,7 +145,7 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
             yield {at_work: views.working(job.what, job.done, job.total)}
         desk.jobs.forget(_key(subject), job)
         if job.result is None:
-            yield {at_work: escape(job.problem or "cancelled"), pixels: gr.Plot(visible=False)}
+            yield {at_work: macros(TEMPLATE).text(job.problem or "cancelled"), pixels: gr.Plot(visible=False)}
             return
         figure = afrd.figures.pixel_shares(desk.library.sample(subject.dataset, subject.sample), job.result)
         yield {at_work: "", pixels: gr.Plot(figure, visible=True)}
@@ -184,7 +185,7 @@ def look(desk: Desk, subject: Subject) -> tuple[Image.Image, Any, str]:
     image = afrd.figures.painted(sample, prediction, shown, SIDE)
     if region is not None:
         image = _circled(image, region, max(region.shape) / SIDE)
-    return image, figure, f"<p>{escape(where)}; under {escape(shown)}</p>"
+    return image, figure, macros(TEMPLATE).text(f"{where}; under {shown}")
 
 
 def _explained(subject: Subject, method: str, baseline: str, of: str, report: Report) -> Any:

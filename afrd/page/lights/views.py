@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.explain
 import afrd.metrics
+from afrd.page.common.html import macros
 from afrd.page.common.messages import message, working
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from afrd.runs.run import Run
 
 BOLD, GREEN = "font-weight: 650", "font-weight: 650; color: #009e73"
+
+TEMPLATE = "lights/macros.html"
 
 
 def not_yet(run: Run, dataset: MultiLightDataset) -> str:
@@ -32,7 +34,7 @@ def not_yet(run: Run, dataset: MultiLightDataset) -> str:
     else:
         what = f"{2**count - 1} sets of {count} lights are too many, so the best of each size are searched for"
     text = f"{what}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run."
-    return f'<div class="offer">{message("Which lights are needed?", text)}</div>'
+    return macros(TEMPLATE).offer(message("Which lights are needed?", text))
 
 
 def _how_long(run: Run, dataset: MultiLightDataset) -> str:
@@ -51,20 +53,15 @@ def progress(job: Job) -> str:
     titles = {"samples read": "The run looks at the samples", "sets of lights judged": "Sets of lights are judged"}
     title = titles.get(job.what, f"Lights: {job.what}")
     count = f" ({job.done})" if job.done and not job.total else ""
-    return f'<div class="at-work">{working(title + count, job.done, job.total)}</div>'
+    return macros(TEMPLATE).progress(working(title + count, job.done, job.total))
 
 
 def card(survey: Survey, advice: Advice) -> str:
     """The answer, in words."""
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     looked = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
-    notes = "".join(f"<li>{escape(note)}</li>" for note in advice.notes)
-    kind = "enough" if advice.enough else "open"
-    return (
-        f'<div class="line" role="status"><b>{escape(survey.category)} / {escape(survey.split)}</b>'
-        f"<span>{escape(survey.method)}; {good} good and {bad} anomalous samples; {looked}</span></div>"
-        f'<div class="answer {kind}" id="lights-answer"><p>{escape(advice.sentence)}</p><ul>{notes}</ul></div>'
-    )
+    text = f"{survey.method}; {good} good and {bad} anomalous samples; {looked}"
+    return macros(TEMPLATE).answer(survey, text, advice)
 
 
 def set_rows(survey: Survey, advice: Advice) -> dict[str, Any]:

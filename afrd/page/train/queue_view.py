@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from afrd.background.training_queue import CANCELLED, DONE, FAILED, RUNNING, Order, TrainingJob, TrainingQueue
+from afrd.page.common.html import macros
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Category, Problem
@@ -27,33 +27,17 @@ element.addEventListener('click', event => {
 
 
 def nothing_chosen() -> str:
-    return '<div class="data-state quiet">Name a folder that holds one folder a category, and press Enter.</div>'
+    return _macros().data_note("Name a folder that holds one folder a category, and press Enter.", "quiet")
 
 
 def refused(text: str) -> str:
-    return f'<div class="data-state wrong">{escape(text)}</div>'
+    return _macros().data_note(text, "wrong")
 
 
 def data_text(data: Category, problems: Sequence[Problem] | None, note: str = "") -> str:
     """Splits, lights, size; then what is wrong, by file; `problems` is None while nobody has looked."""
-    splits = " · ".join(f"{escape(name)} <b>{len(split)}</b>" for name, split in data.items())
-    lines = [f"<div>{splits}</div>", f'<div class="quiet">{escape(_lights_text(data))}</div>']
-    if problems is None:
-        lines.append(f'<div class="quiet">{escape(note)}</div>')
-    elif not problems:
-        lines.append('<div class="well">✓ every picture can be read, and none is missing</div>')
-    else:
-        listed = "".join(
-            f"<li><code>{escape(_short(problem.file))}</code> {escape(problem.what)}</li>"
-            for problem in problems[:PROBLEMS]
-        )
-        more = len(problems) - PROBLEMS
-        rest = (
-            f"<li>and {more} more; <code>afrd check {escape(str(data.root))}</code> lists all</li>" if more > 0 else ""
-        )
-        count = f"{len(problems)} problems" if len(problems) > 1 else "One problem"
-        lines.append(f'<div class="wrong">{count}:<ul>{listed}{rest}</ul></div>')
-    return f'<div class="data-state">{"".join(lines)}</div>'
+    listed = [(_short(problem.file), problem.what) for problem in (problems or [])[:PROBLEMS]]
+    return _macros().data_state(data, _lights_text(data), problems, listed, note)
 
 
 def _lights_text(data: Category) -> str:
@@ -78,24 +62,19 @@ def plan_text(samples: int, good: int, held_out: bool, epochs: int | None) -> st
     threshold = (
         f"the threshold comes from {good} good samples {source}" if good else "no samples are left for a threshold"
     )
-    return f'<div class="plan">{samples} samples, {how}; {threshold}.</div>'
+    return _macros().plan(f"{samples} samples, {how}; {threshold}.")
 
 
 def listing(queue: TrainingQueue, shown: int | None) -> str:
     """All trainings, the latest first but what waits in its order; `shown` is the one whose loss is drawn."""
     jobs = queue.jobs()
     if not jobs:
-        return (
-            '<div class="trainings empty"><h3>Nothing is being trained</h3>'
-            "<p>Choose a data set and press Train. One training runs at a time, others wait here, and you "
-            "can go on using the page. A finished run appears in every menu.</p></div>"
-        )
+        return _macros().no_trainings()
     order = [job for job in jobs if not job.ended] + [job for job in reversed(jobs) if job.ended]
-    return f'<div class="trainings">{"".join(_row(queue, job, job.number == shown) for job in order)}</div>'
+    return _macros().trainings([_row(queue, job, job.number == shown) for job in order])
 
 
-def _row(queue: TrainingQueue, job: TrainingJob, shown: bool) -> str:
-    number = job.number
+def _row(queue: TrainingQueue, job: TrainingJob, shown: bool) -> dict[str, Any]:
     buttons = {
         RUNNING: [("cancel", "Stopping …" if job.stopping else "Stop")],
         "waiting": [("cancel", "Remove")],
@@ -103,25 +82,16 @@ def _row(queue: TrainingQueue, job: TrainingJob, shown: bool) -> str:
         CANCELLED: [("again", "Go on"), ("forget", "Clear")],
         FAILED: [("again", "Try again"), ("forget", "Clear")],
     }[job.state]
-    pressed = "".join(_button(name, text, job) for name, text in buttons)
-    part = 100 if job.state == DONE else 100 * job.step / job.steps if job.steps else 0
-    bar = f'<div class="bar"><i style="width: {part:.1f}%"></i></div>' if job.state in (RUNNING, CANCELLED) else ""
-    return (
-        f'<div class="training {job.state}{" shown" if shown else ""}">'
-        f'<button type="button" class="name" data-do="look" data-number="{number}" aria-pressed="{str(shown).lower()}" '
-        f'title="show its loss"><span class="mark">{MARKS[job.state]}</span><b>{escape(job.order.name)}</b>'
-        f"<span>{escape(what(job))}</span></button>"
-        f'<span class="buttons">{pressed}</span>'
-        f'<div class="how">{escape(state_text(queue, job))}</div>{bar}</div>'
-    )
-
-
-def _button(name: str, text: str, job: TrainingJob) -> str:
-    off = " disabled" if job.stopping else ""
-    return (
-        f'<button type="button" data-do="{name}" data-number="{job.number}"{off} '
-        f'aria-label="{escape(text)}: {escape(job.order.name)}">{text}</button>'
-    )
+    percent = 100 * job.step / job.steps if job.steps else 0.0
+    return {
+        "job": job,
+        "shown": shown,
+        "mark": MARKS[job.state],
+        "what": what(job),
+        "state": state_text(queue, job),
+        "buttons": buttons,
+        "percent": percent if job.state in (RUNNING, CANCELLED) else None,
+    }
 
 
 def what(job: TrainingJob) -> str:
@@ -166,8 +136,8 @@ def duration(seconds: float) -> str:
 
 def command_text(job: TrainingJob | None, runs: Path) -> str:
     """The same training for a terminal."""
-    if job is None:
-        return ""
-    return (
-        f'<div class="command"><span>the same in a terminal</span><code>{escape(job.order.command(runs))}</code></div>'
-    )
+    return _macros().command(job.order.command(runs)) if job else ""
+
+
+def _macros() -> Any:
+    return macros("train/macros.html")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import afrd.analysis.explain
 import afrd.data
 import afrd.figures
 import afrd.model
+from afrd.page.common.html import macros
 from afrd.page.common.library import Cache, CategoryEntry, Library, RunEntry
 from afrd.page.common.selection import first_beside
 from afrd.page.light_table.place import answer, training_split
@@ -266,32 +266,18 @@ class Desk:
         if found is None or not own.uploads:
             return ""
         lights = found[1].lights
-        rows = "".join(self._row(i, upload, own, lights) for i, upload in enumerate(own.uploads))
+        pictures = [self._row(upload, own) for upload in own.uploads]
         try:
             notes = self.sample(own, self.library.run(found[1].folder))[1]
         except (ValueError, OSError, RuntimeError):  # the light table says it
             notes = []
-        said = "".join(f"<p>{escape(note)}</p>" for note in notes)
-        return f'<div class="own-pictures">{rows}<div class="notes">{said}</div></div>'
+        return macros("upload/macros.html").pictures(pictures, lights, notes, LEFT_OUT)
 
-    def _row(self, number: int, upload: Upload, own: Own, lights: tuple[str, ...]) -> str:
+    def _row(self, upload: Upload, own: Own) -> dict[str, Any]:
         uri, problem = self.thumbnail(upload)
         twice = upload.light and sum(other.light == upload.light for other in own.uploads) > 1
         wrong = (problem if upload.light else None) or (f"{upload.light} has two pictures" if twice else "")
-        options = "".join(
-            f'<option value="{escape(light)}"{" selected" if light == upload.light else ""}>{escape(light)}</option>'
-            for light in lights
-        )
-        none = f'<option value=""{"" if upload.light else " selected"}>{LEFT_OUT}</option>'
-        picture = f'<img src="{uri}" alt="">' if uri else '<span class="none">?</span>'
-        name = escape(upload.name)
-        told = f"<small>{escape(wrong)}</small>" if wrong else ""
-        return (
-            f'<div class="own-picture{" out" if not upload.light else ""}">{picture}'
-            f'<div class="own-name" title="{name}">{name}{told}</div>'
-            f'<select data-picture="{number}" aria-label="light of {name}">{options}{none}</select>'
-            f'<button type="button" data-picture="{number}" aria-label="take {name} away">×</button></div>'
-        )
+        return {"uri": uri, "name": upload.name, "light": upload.light, "problem": wrong}
 
     def thumbnail(self, upload: Upload) -> tuple[str | None, str | None]:
         """A small picture as a data URI, or why there is none."""
