@@ -3,12 +3,12 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from afrd.data.images import PictureError, decode, is_picture
+from afrd.data.images import PictureError, decode, decode_mask, is_picture
 from afrd.data.layouts import (
     EXPECTED,
     EYECANDIES_DEFECTS,
@@ -28,7 +28,9 @@ from afrd.data.layouts import (
 
 MEANS_GOOD = frozenset({"good", "ok", "okay", "normal", "pass", "passed", "defectfree", "nodefect", "nodefects"})
 
-Found = tuple[tuple[int, int], bool] | str  # (H, W) and whether any pixel is nonzero, or why the file is unreadable
+NEARLY_ALL = 0.9  # share of a picture's pixels; a mask that covers more is probably inverted
+Found = tuple[tuple[int, int], float, int] | str  # (H, W), share of defective pixels and number of values of a mask
+# (0, 0 for a picture), or why the file is unreadable
 
 
 @dataclass(frozen=True)
@@ -152,19 +154,25 @@ def _strange_rig_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
                     folder / loose[0],
                     "lies outside a sample's folder; expected one folder a sample: <split>/good/<sample>/<light>.png",
                 )
-    samples = {record.name for records in layout.splits.values() for record in records}
-    for kind in subfolders(layout.folder / "ground_truth"):
+    used = {path for records in layout.splits.values() for record in records for path in _masks(record).values()}
+    used_stems = {(path.parent, path.stem) for path in used}  # the same mask in two formats is one mask
+    truth = layout.folder / "ground_truth"
+    for kind in (truth, *subfolders(truth)):
         for name in filter(is_picture, files(kind)):
-            if f"{kind.name}/{Path(name).stem}" not in samples:
-                yield kind / name, f"is the mask of no sample: there is no folder {kind.name}/{Path(name).stem}"
+            stem = Path(name).stem
+            if (kind, stem) not in used_stems:
+                where = f"{kind.name}/{stem}" if kind != truth else f"<defect>/{stem}, or there are several"
+                yield kind / name, f"is the mask of no sample: there is no folder {where}"
 
 
 def _sample_problems(layout: Layout) -> list[tuple[Path, str]]:
     records = [(split, record) for split, found in layout.splits.items() for record in found]
-    wanted = {path for _, record in records for path in (*record.pictures.values(), *_masks(record).values())}
+    pictures = {path for _, record in records for path in record.pictures.values()}
+    masks = {path for _, record in records for path in _masks(record).values()}
     # decoding gives up Python's lock, so threads share the work
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = dict(zip(wanted, pool.map(_look, wanted), strict=True))
+        found = dict(zip(pictures, pool.map(_look, pictures), strict=True))
+        found |= dict(zip(masks, pool.map(_look_at_mask, masks), strict=True))
     sizes = Counter(
         seen[0]
         for _, record in records
@@ -191,15 +199,27 @@ def _masks(record: Record) -> dict[str, Path]:
 
 
 def _look(path: Path) -> Found:
+    return _explained(path, lambda: (decode(path).shape[:2], 0.0, 0))
+
+
+def _look_at_mask(path: Path) -> Found:
+    def look() -> tuple:
+        mask = decode_mask(path)
+        return mask.defective.shape, float(mask.defective.mean()), mask.levels
+
+    return _explained(path, look)
+
+
+def _explained(path: Path, look: Callable[[], tuple]) -> Found:
     try:
-        values = decode(path)
+        (height, width), share, levels = look()
     except PictureError as error:
         return error.reason
     except MemoryError:
         return "could not be checked, for memory ran out; close other programs or shrink the picture"
     except FileNotFoundError:
         return "does not exist"
-    return (values.shape[0], values.shape[1]), bool(values.any())
+    return (height, width), share, levels
 
 
 def _picture_problems(
@@ -224,10 +244,16 @@ def _mask_problems(record: Record, found: dict[Path, Found]) -> Iterator[tuple[P
             yield path, seen
         elif size is not None and seen[0] != size:
             yield path, f"is {_text(seen[0])} pixels, but the pictures of its sample are {_text(size)}"
+        else:
+            _, share, levels = seen
+            if levels > 2:
+                yield path, f"holds {levels} different values, so its edges are a guess; save it with 0 and 255 as PNG"
+            if share > NEARLY_ALL:
+                yield path, f"marks {share:.0%} of the picture as defective; is it inverted?"
 
 
 def _label_problems(split: str, record: Record, found: dict[Path, Found]) -> Iterator[tuple[Path, str]]:
-    filled = {kind: seen[1] for kind, path in _masks(record).items() if not isinstance(seen := found[path], str)}
+    filled = {kind: seen[1] > 0 for kind, path in _masks(record).items() if not isinstance(seen := found[path], str)}
     if record.settled:  # the folder is the label
         if record.mask is not None and filled.get("") is bool(not record.anomalous):
             state = "has defective pixels" if filled[""] else "is empty"

@@ -24,10 +24,12 @@ from afrd.data.layouts import (
     EYECANDIES_LIGHTS,
     Layout,
     Record,
+    composed,
     existing_root,
     list_categories,
     mixture,
     read_layout,
+    subfolders,
     truth,
     why_no_categories,
 )
@@ -238,10 +240,11 @@ class MultiLightDataset(Dataset[Sample]):
 
     @cached_property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of the category's pictures, from the header of the first one that can be read."""
-        broken: Exception = ValueError(f"{self.category} has no picture")
+        """(H, W) of the category's pictures, from the header of the first one of these lights that can be read."""
+        broken: Exception = ValueError(f"{self.category} has no picture under {', '.join(self.lights)}")
+        items = [self._layout.lights[light] for light in self.lights]
         for records in self._layout.splits.values():
-            for path in (path for record in records for path in record.pictures.values()):
+            for path in (record.pictures[item] for record in records for item in items if item in record.pictures):
                 try:
                     return picture_size(path)
                 except (FileNotFoundError, PictureError) as error:
@@ -321,6 +324,8 @@ def open_dataset(root: str | Path, category: str) -> Category:
     root = existing_root(root)
     name = str(category).rstrip("/\\")
     plain = bool(name) and name not in (".", "..") and not set(name) & {"/", "\\"}
+    if plain and not (root / name).is_dir():  # the same name as another system writes it
+        name = next((folder.name for folder in subfolders(root) if composed(folder.name) == composed(name)), name)
     layout = read_layout(root / name) if plain and (root / name).is_dir() else None
     if layout is not None:
         return Category(layout)
@@ -351,12 +356,23 @@ def parse_lights(wanted: str | Sequence[str | int] | None, available: Sequence[s
     """
     if wanted is None or (isinstance(wanted, str) and wanted.strip().lower() == "all"):
         return tuple(available)
-    parts = [part.strip() for part in wanted.split(",") if part.strip()] if isinstance(wanted, str) else list(wanted)
+    parts = _split_at_commas(wanted, available) if isinstance(wanted, str) else list(wanted)
     allowed = f"allowed are all, {', '.join(available)}, or their numbers 0 to {len(available) - 1}"
     chosen = {_light_named(part, available, allowed) for part in parts}
     if not chosen:
         raise ValueError(f"no light is named in {wanted!r}; {allowed}")
     return tuple(light for light in available if light in chosen)
+
+
+def _split_at_commas(text: str, available: Sequence[str]) -> list[str]:
+    """The names in a text; a light that has commas in its own name is recognised, the longest one first."""
+    pieces, names, start = text.split(","), [], 0
+    while start < len(pieces):
+        ends = range(len(pieces), start, -1)
+        end = next((end for end in ends if ",".join(pieces[start:end]).strip() in available), start + 1)
+        names.append(",".join(pieces[start:end]).strip())
+        start = end
+    return [name for name in names if name]
 
 
 def _light_named(part: str | int, available: Sequence[str], allowed: str) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,11 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+EXTENSIONS = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
+)
+MAX_LABEL = 15  # a mask whose largest value is not above it holds class numbers, all but 0 of them defective
+LOSSY = frozenset({"JPEG", "MPO"})  # formats in which a mask has no exact values: half of the full range decides
 _ORIENTATION = 0x0112  # EXIF and TIFF tag; 5 to 8 swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags: as stored
 
@@ -36,27 +41,43 @@ def decode(path: str | Path) -> np.ndarray:
     """Decode a picture as it is stored, upright.
 
     Args:
-        path: A PNG, JPEG, BMP or TIFF file; palettes become colours, alpha is dropped, EXIF orientation is applied.
+        path: A PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 or PNM file; palettes become colours, alpha is dropped, EXIF
+            orientation is applied.
 
     Returns:
         (H, W) or (H, W, 3) array, uint8, or uint16 for 16 bit grey; of 16 bit colour, the upper 8.
 
     Raises:
         FileNotFoundError: There is no such file.
-        PictureError: It cannot be opened, is not a picture, is damaged, has more pixels than Pillow decodes (twice
-            `PIL.Image.MAX_IMAGE_PIXELS`), or holds numbers whose range is not known (floating point).
+        PictureError: It cannot be opened, is not a picture, is damaged, holds several pictures, has more pixels than
+            Pillow decodes (twice `PIL.Image.MAX_IMAGE_PIXELS`), or holds numbers whose range is not known (floating
+            point).
         MemoryError: There is too little memory for it.
     """
-    path = Path(path)
+    with _opened(Path(path)) as picture:
+        return _values(Path(path), picture)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The one picture of a file, upright; whatever fails is raised as `decode` promises."""
     # from an open file: given a path, Pillow 12 maps an uncompressed TIFF into memory with height and width swapped
     # where the picture is to be turned
     with _explained(path), open(path, "rb") as file, Image.open(file) as stored:
+        frames = 1 if stored.format == "MPO" else getattr(stored, "n_frames", 1)  # phones: a preview behind the picture
+        if frames > 1:
+            raise PictureError(path, f"holds {frames} pictures (animation or pages); save the one that is meant")
         picture = ImageOps.exif_transpose(stored)
-        if picture.mode == "F":
-            raise PictureError(path, "holds floating-point numbers of unknown range; save it with 8 or 16 bits")
-        if picture.mode == "I" or picture.mode.startswith("I;16"):
-            return _sixteen_bit(path, np.array(picture))
-        return np.array(picture if picture.mode in ("L", "RGB") else picture.convert(_plain_mode(picture.mode)))
+        picture.format = stored.format
+        yield picture
+
+
+def _values(path: Path, picture: Image.Image) -> np.ndarray:
+    if picture.mode == "F":
+        raise PictureError(path, "holds floating-point numbers of unknown range; save it with 8 or 16 bits")
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        return _sixteen_bit(path, np.array(picture))
+    return np.array(picture if picture.mode in ("L", "RGB") else picture.convert(_plain_mode(picture.mode)))
 
 
 @contextmanager
@@ -111,10 +132,54 @@ def read_picture(path: str | Path) -> Tensor:
     return pixels.permute(2, 0, 1).contiguous()  # (3, H, W)
 
 
+@dataclass(frozen=True)
+class Mask:
+    """A mask as read: which pixels are defective, and how many different values its file holds.
+
+    Attributes:
+        defective: (H, W) bool.
+        levels: Number of different values of its opaque pixels; a plain mask has one or two.
+    """
+
+    defective: np.ndarray
+    levels: int
+
+
+def decode_mask(path: str | Path) -> Mask:
+    """Read a mask and decide by the values that are there which pixels are defective.
+
+    A pixel's value is that of its strongest colour. With one or two values in the file, every value but 0, or the
+    larger one, is defective (0 and 1, 0 and 255, 1 and 255). Of up to `MAX_LABEL` class numbers all but 0 are. Of more
+    values, as smoothing makes, those above half of the largest are, in a JPEG those above half of the full range.
+    Transparent pixels are not defective.
+
+    Raises:
+        As `decode` does.
+    """
+    path = Path(path)
+    with _opened(path) as picture:
+        values = _values(path, picture)
+        values = values.max(axis=2) if values.ndim == 3 else values  # (H, W)
+        opaque = np.array(picture.convert("RGBA").getchannel("A")) > 127 if picture.has_transparency_data else None
+        lossy = picture.format in LOSSY
+    counted = np.bincount(values.ravel() if opaque is None else values[opaque])
+    present = np.flatnonzero(counted)
+    if present.size == 0:
+        return Mask(np.zeros(values.shape, dtype=bool), 0)
+    smallest, largest = int(present[0]), int(present[-1])
+    if lossy:
+        limit = 127
+    elif present.size <= 2:
+        limit = smallest if present.size == 2 else 0
+    else:
+        limit = 0 if largest <= MAX_LABEL else largest // 2
+    defective = values > limit if opaque is None else (values > limit) & opaque
+    return Mask(defective, int(present.size))
+
+
 def read_mask(path: str | Path) -> Tensor:
-    """Read a mask: (H, W) bool, True where any colour of the stored pixel is not zero. Raises as `decode` does."""
-    values = decode(path)
-    return torch.from_numpy(values.any(axis=2) if values.ndim == 3 else values != 0)
+    """The defective pixels of a mask, (H, W) bool; see `decode_mask`."""
+    return torch.from_numpy(decode_mask(path).defective)
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:

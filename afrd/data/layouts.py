@@ -4,7 +4,8 @@ Eyecandies (Bonfiglioli et al., ACCV 2022):
     <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
 Folders, for one's own rig:
     <root>/<category>/{train,val,test}/{good,<defect>}/<sample>/<light>.<ext>
-    <root>/<category>/ground_truth/<defect>/<sample>.png
+    <root>/<category>/ground_truth/<defect>/<sample>.png, or <sample>_mask.png, or pictures in a folder <sample>, or
+        ground_truth/<sample>.png where only one defect type has a sample of this name
 MVTec AD (Bergmann et al., CVPR 2019, https://doi.org/10.1109/CVPR.2019.00982), one picture a sample, one light:
     <root>/<category>/{train,test}/{good,<defect>}/<sample>.<ext>
     <root>/<category>/ground_truth/<defect>/<sample>_mask.png
@@ -12,8 +13,10 @@ MVTec AD (Bergmann et al., CVPR 2019, https://doi.org/10.1109/CVPR.2019.00982), 
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -57,11 +60,14 @@ class Record:
     anomalous: bool | None = None  # what the place of the sample says
     defects: tuple[str, ...] = ()
     settled: bool = False  # True where the place decides and no file is asked
+    extensions: Mapping[str, str] = field(default_factory=dict)  # item -> its usual one in the category
 
     def picture(self, item: str) -> Path:
         """File of an item; where there is none, the file that is missing."""
-        usual = next(iter(self.pictures.values()), Path("any.png")).suffix
-        return self.pictures.get(item, self.folder / f"{self.prefix}{item}{usual}")
+        if item in self.pictures:
+            return self.pictures[item]
+        own = next(iter(self.pictures.values()), Path("any.png")).suffix
+        return self.folder / f"{self.prefix}{item}{self.extensions.get(item, own)}"
 
 
 @dataclass(frozen=True)
@@ -91,14 +97,29 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def _left_out(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS
+    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS or not is_text(name)
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is valid in the file system's encoding; others are passed over, and `check` names them."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC): macOS writes "ü" as two characters, other systems as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _stem(name: str) -> str:
+    return composed(Path(name).stem)
 
 
 def files(folder: Path) -> list[str]:
     """Names of the files in a folder, links followed, hidden ones left out, sorted."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+            names = (entry.name for entry in entries if entry.is_file())
+            return sorted(name for name in names if not name.startswith(".") and is_text(name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -196,10 +217,20 @@ def read_layout(folder: Path) -> Layout | None:
     found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
     splits = {split: records for split, records in found.items() if records}
     items = sorted({item for records in splits.values() for record in records for item in record.pictures}, key=natural)
+    extensions = _usual_extensions(record for records in splits.values() for record in records)
+    splits = {split: tuple(replace(record, extensions=extensions) for record in splits[split]) for split in splits}
     names = [item.replace("image_", "light") for item in items] if kind == "eyecandies" else items
     if kind == "eyecandies" and items == [f"image_{n}" for n in range(len(EYECANDIES_LIGHTS))]:
         names = list(EYECANDIES_LIGHTS)
     return Layout(kind, folder, dict(zip(names, items, strict=True)), splits)
+
+
+def _usual_extensions(records: Iterable[Record]) -> dict[str, str]:
+    counted: dict[str, Counter[str]] = {}
+    for record in records:
+        for item, path in record.pictures.items():
+            counted.setdefault(item, Counter())[path.suffix] += 1
+    return {item: extensions.most_common(1)[0][0] for item, extensions in counted.items()}
 
 
 def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
@@ -243,26 +274,47 @@ def _kinds(category: Path, split: str) -> list[Path]:
     return sorted(subfolders(category / split), key=lambda kind: kind.name != GOOD)
 
 
+def _masks_of(category: Path, kind: str) -> dict[str, list[Path]]:
+    """Sample -> its masks in ground_truth/<kind>: a file of its name (or with _mask), or the pictures of its folder."""
+    truth = category / "ground_truth" / kind
+    masks: dict[str, list[Path]] = {}
+    for folder in subfolders(truth):
+        masks[composed(folder.name)] = [folder / name for name in files(folder) if is_picture(name)]
+    names = [name for name in reversed(files(truth)) if is_picture(name)]
+    masks |= {_stem(name).removesuffix("_mask"): [truth / name] for name in names}
+    return masks | {_stem(name): [truth / name] for name in names}
+
+
 def _folder_records(category: Path, split: str) -> Iterator[Record]:
+    defects = (kind for kind in subfolders(category / split) if kind.name != GOOD)
+    owners = Counter(composed(sample.name) for kind in defects for sample in subfolders(kind))
+    shared = {
+        sample: paths
+        for sample, paths in _masks_of(category, "").items()
+        if paths and paths[0].parent.name == "ground_truth"
+    }
     for kind in _kinds(category, split):
-        truth = category / "ground_truth" / kind.name
-        masks = {Path(name).stem: truth / name for name in reversed(files(truth)) if is_picture(name)}
+        masks = _masks_of(category, kind.name)
         good = kind.name == GOOD
         for sample in subfolders(kind):
             pictures: dict[str, Path] = {}
             doubles = []
             for name in filter(is_picture, files(sample)):
-                if pictures.setdefault(Path(name).stem, sample / name) != sample / name:
+                if pictures.setdefault(_stem(name), sample / name) != sample / name:
                     doubles.append(sample / name)
+            own = masks.get(composed(sample.name), [])
+            if not own and not good and owners[composed(sample.name)] == 1:
+                own = shared.get(composed(sample.name), [])
             yield Record(
-                name=f"{kind.name}/{sample.name}",
+                name=composed(f"{kind.name}/{sample.name}"),
                 folder=sample,
                 prefix="",
                 pictures=pictures,
                 doubles=tuple(doubles),
-                mask=masks.get(sample.name),
+                mask=own[0] if len(own) == 1 else None,
+                defect_masks={path.stem: path for path in own} if len(own) > 1 else None,
                 anomalous=not good,
-                defects=() if good else (kind.name,),
+                defects=() if good else (composed(kind.name),),
                 settled=True,
             )
 
@@ -270,22 +322,22 @@ def _folder_records(category: Path, split: str) -> Iterator[Record]:
 def _mvtec_records(category: Path, split: str) -> Iterator[Record]:
     for kind in _kinds(category, split):
         truth = category / "ground_truth" / kind.name
-        masks = {Path(name).stem: truth / name for name in reversed(files(truth)) if is_picture(name)}
+        masks = {_stem(name): truth / name for name in reversed(files(truth)) if is_picture(name)}
         good = kind.name == GOOD
         pictures: dict[str, list[Path]] = {}
         for name in filter(is_picture, files(kind)):
-            pictures.setdefault(Path(name).stem, []).append(kind / name)
+            pictures.setdefault(_stem(name), []).append(kind / name)
         for stem in sorted(pictures, key=natural):
             first, *doubles = pictures[stem]
             yield Record(
-                name=f"{kind.name}/{stem}",
+                name=composed(f"{kind.name}/{stem}"),
                 folder=kind,
                 prefix=f"{stem}_",
                 pictures={MVTEC_LIGHT: first},
                 doubles=tuple(doubles),
                 mask=masks.get(f"{stem}_mask"),
                 anomalous=not good,
-                defects=() if good else (kind.name,),
+                defects=() if good else (composed(kind.name),),
                 settled=True,
             )
 
@@ -311,7 +363,7 @@ def read_metadata(path: Path) -> dict[str, bool]:
 def truth(record: Record) -> tuple[bool | None, tuple[str, ...]]:
     """Whether a sample is anomalous (None: not known) and its defect types.
 
-    Asked in this order: the place of the sample where that decides, its metadata, any nonzero pixel of its masks, and
+    Asked in this order: the place of the sample where that decides, its metadata, any defective pixel of its masks, and
     last what its split promises.
     """
     if record.settled:

@@ -226,16 +226,13 @@ def read_upload(upload: Upload, side: int = MAX_UPLOAD_SIDE) -> tuple[Tensor, tu
     try:
         with Image.open(upload.path) as picture:  # the header only
             width, height = picture.size
-            frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # phones: a preview behind it
     except Image.DecompressionBombError:
-        width, height, frames = MAX_UPLOAD_PIXELS, MAX_UPLOAD_PIXELS, 1
+        width, height = MAX_UPLOAD_PIXELS, MAX_UPLOAD_PIXELS
     except (OSError, ValueError, SyntaxError, TypeError, OverflowError):
         raise ValueError(f"{upload.name} cannot be read as a picture; export it as PNG, JPEG, BMP or TIFF") from None
     if width * height > MAX_UPLOAD_PIXELS:
         limit = MAX_UPLOAD_PIXELS // 1_000_000
         raise ValueError(f"{upload.name} has more than {limit} million pixels; shrink it first")
-    if frames > 1:
-        raise ValueError(f"{upload.name} holds {frames} pictures (animation or pages); save the one that is meant")
     try:
         values = decode(upload.path)  # (H, W) or (H, W, 3)
     except PictureError as error:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from afrd.data.images import PictureError, decode, picture_size, read_mask, read_picture
+from afrd.data.images import PictureError, decode, is_picture, picture_size, read_mask, read_picture
 
 GRADIENT = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 14  # (H, W, 3)
 
@@ -86,7 +86,7 @@ def test_the_orientation_that_a_camera_noted_is_applied(tmp_path, extension, how
     assert image[0, :15].max() < 0.1 and image[0, 17:].min() > 0.9  # right went down
 
 
-def test_a_mask_is_true_where_any_colour_is_not_zero_whatever_alpha_says(tmp_path):
+def test_a_mask_of_two_values_is_true_where_any_colour_is_not_zero(tmp_path):
     colours = np.zeros((2, 3, 4), dtype=np.uint8)
     colours[..., 3] = 255
     colours[1, 2, 2] = 1
@@ -149,3 +149,61 @@ def test_a_file_that_the_system_does_not_open_is_not_called_damaged(tmp_path):
 def test_the_error_survives_the_way_back_from_a_worker_process(tmp_path):
     error = pickle.loads(pickle.dumps(PictureError(tmp_path, "is a folder")))
     assert str(error) == f"{tmp_path} is a folder" and error.reason == "is a folder"
+
+
+@pytest.mark.parametrize("extension", ["webp", "gif", "jp2", "ppm"])
+def test_the_other_formats_of_cameras_and_tools_are_read(tmp_path, extension):
+    flat = np.full((8, 9, 3), (200, 100, 50), dtype=np.uint8)
+    how = {"lossless": True} if extension == "webp" else {}
+    path = save(tmp_path / f"a.{extension}", flat, **how)
+    assert is_picture(path.name) and picture_size(path) == (8, 9)
+    assert np.abs(decode(path).astype(int) - flat).max() <= 1
+
+
+def test_a_file_of_several_pictures_is_refused_wherever_it_is_read(tmp_path):
+    pages = [Image.fromarray(np.full((4, 5), value, dtype=np.uint8)) for value in (0, 255)]
+    for extension in ("tif", "gif"):
+        path = tmp_path / f"a.{extension}"
+        pages[0].save(path, save_all=True, append_images=pages[1:])
+        for read in (decode, read_mask):
+            with pytest.raises(PictureError, match=r"holds 2 pictures \(animation or pages\)"):
+                read(path)
+
+
+def spot(low, high):
+    values = np.full((32, 32), low, dtype=np.uint8)
+    values[8:24, 8:24] = high
+    return values
+
+
+SPOT = spot(0, 1).astype(bool)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(0, 1, SPOT), (0, 255, SPOT), (1, 255, SPOT), (0, 128, SPOT), (0, 0, SPOT & False)]
+)
+def test_two_values_of_a_mask_are_told_apart_whatever_they_are(tmp_path, low, high, expected):
+    assert (read_mask(save(tmp_path / "m.png", spot(low, high))).numpy() == expected).all()
+
+
+def test_values_of_236_to_255_are_all_defective_and_so_is_every_class_number(tmp_path):
+    shaded, classes = spot(0, 255), spot(0, 1)
+    shaded[8:12, 8:24], classes[8:12, 8:24] = 236, 3
+    assert (read_mask(save(tmp_path / "shaded.png", shaded)).numpy() == SPOT).all()
+    assert (read_mask(save(tmp_path / "classes.png", classes)).numpy() == SPOT).all()
+
+
+def test_a_mask_saved_as_jpeg_or_resized_keeps_its_size(tmp_path):
+    jpeg = read_mask(save(tmp_path / "m.jpg", spot(0, 255), quality=60)).numpy()
+    assert (jpeg == SPOT).all() and not read_mask(save(tmp_path / "0.jpg", spot(0, 3), quality=60)).any()
+    larger = Image.fromarray(spot(0, 255)).resize((64, 64), Image.Resampling.BILINEAR)
+    assert int(read_mask(save(tmp_path / "m.png", larger)).sum()) == pytest.approx(4 * SPOT.sum(), rel=0.03)
+
+
+def test_what_is_transparent_in_a_mask_is_not_defective(tmp_path):
+    white = np.full((32, 32, 4), 255, dtype=np.uint8)
+    white[..., 3] = spot(0, 255)
+    assert (read_mask(save(tmp_path / "rgba.png", white)).numpy() == SPOT).all()
+    grey = Image.fromarray(white[..., 3]).convert("P")
+    grey.save(tmp_path / "p.png", transparency=0)
+    assert (read_mask(tmp_path / "p.png").numpy() == SPOT).all()
