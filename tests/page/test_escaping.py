@@ -1,0 +1,130 @@
+"""Names and texts that come from other people's files are shown as they are, and never become part of the page."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import afrd
+from afrd.analysis.errors.notes import Note, Notes
+from afrd.files import save_json
+from tests.page.helpers import app_command, browsing, serving, settled
+
+EVIL = "<img src=x onerror=window.hit=1>"  # a name that a file may have
+SCRIPT = "</script><script>window.hit=1</script>"
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def evil_data(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set whose category, lights, samples and defects are called `EVIL` with something before it."""
+    root, source = tmp_path_factory.mktemp("evil-data"), afrd.open_dataset(candies, "Praline")
+    for split, folder in (("train", "train/good"), ("test_public", "test")):
+        dataset = source[split]
+        for i in range(len(dataset)):
+            kind = "" if split == "train" else "good" if not dataset.anomalous[i] else f"dent{EVIL}"
+            sample = root / f"C{EVIL}" / folder / kind / f"{i}{EVIL}"
+            sample.mkdir(parents=True)
+            for light in ("top", "box"):
+                shutil.copy(dataset.picture(i, light), sample / f"{light}{EVIL}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def evil_runs(evil_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = tmp_path_factory.mktemp("evil-runs")
+    data = afrd.open_dataset(evil_data, f"C{EVIL}")
+    for lights, name in (("all", f"both{EVIL}"), (f"top{EVIL}", f"one{EVIL}")):
+        afrd.fit(data, lights, runs / "C" / name, size=64, width=16, epochs=2, show_progress=False)
+    notes = Notes(runs / "C" / f"both{EVIL}")
+    test = data[data.test_split]
+    for name in test.names:
+        notes.save(test.split, name, Note(f"note{EVIL}{SCRIPT}", (f"tag{EVIL}",)))
+    return runs
+
+
+@pytest.fixture(scope="module")
+def app(evil_runs: Path, evil_data: Path):
+    with serving(app_command(evil_runs, evil_data)) as address:
+        yield address
+
+
+def nothing_came_alive(page) -> None:
+    settled(page)
+    assert page.evaluate("window.hit") is None
+    assert page.locator("img[src=x]").count() == 0
+
+
+def open_tab(page, name: str) -> None:
+    page.wait_for_selector(".light-table .panel canvas")
+    page.get_by_role("tab", name=name, exact=True).click()
+    settled(page)
+
+
+@pytest.mark.parametrize("tab", ["Explore", "Compare", "Errors", "Lights", "Train", "Your own sample"])
+def test_names_of_files_and_folders_stay_text(app: str, chromium: str | None, tab: str):
+    with browsing(chromium, app) as page:
+        page.wait_for_selector("#tabs")
+        settled(page)
+        open_tab(page, tab)
+        page.wait_for_function("document.body.innerText.includes('<img src=x') || document.querySelector('input')")
+        nothing_came_alive(page)
+        values = page.evaluate("[...document.querySelectorAll('input')].map(i => i.value).join('\\n')")
+        assert EVIL in page.inner_text("body") + values  # it is shown as it is
+
+
+def test_notes_tags_and_the_search_text_stay_text(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        open_tab(page, "Errors")
+        page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
+        settled(page)
+        page.locator("#errors-sheet [data-testid='cell-0-2']").click()
+        page.wait_for_function("document.querySelector('#errors-note textarea').value != ''")
+        nothing_came_alive(page)
+        assert "note<img" in page.input_value("#errors-note textarea")
+        search = page.locator("#errors-text").locator("input, textarea")
+        search.fill(f"{EVIL}{SCRIPT}")
+        search.press("Enter")
+        nothing_came_alive(page)
+
+
+def test_an_error_that_quotes_a_strangers_file_stays_text(
+    app: str, chromium: str | None, evil_runs: Path, tmp_path: Path
+):
+    file = next(evil_runs.rglob("notes.json"))
+    kept = file.read_text()
+    try:
+        save_json(file, {EVIL: SCRIPT})
+        with browsing(chromium, app) as page:
+            open_tab(page, "Errors")
+            page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
+            nothing_came_alive(page)
+            assert "notes.json" in page.inner_text("#errors-status")
+    finally:
+        file.write_text(kept)
+
+
+def test_an_error_sentence_with_a_name_in_it_stays_text(app: str, chromium: str | None, tmp_path: Path):
+    with browsing(chromium, app) as page:
+        open_tab(page, "Train")
+        page.fill("#train-root input, #train-root textarea", f"/no/such/{EVIL}{SCRIPT}")
+        page.keyboard.press("Enter")
+        nothing_came_alive(page)
+        assert EVIL in page.inner_text("body")
+
+
+def test_names_of_uploaded_files_stay_text(app: str, chromium: str | None, evil_data: Path, tmp_path: Path):
+    picture = next(evil_data.rglob("*.png"))
+    names = [f"a{EVIL}.png", f"b{EVIL}.png"]
+    for name in names:
+        shutil.copy(picture, tmp_path / name)
+    (tmp_path / f"c{EVIL}.png").write_bytes(b"no picture")
+    with browsing(chromium, app) as page:
+        open_tab(page, "Your own sample")
+        page.locator("#own-files input[type=file]").set_input_files([tmp_path / n for n in [*names, f"c{EVIL}.png"]])
+        page.wait_for_selector("#own-pictures .own-picture")
+        nothing_came_alive(page)
+        assert "img src=x" in page.inner_text("#own-pictures")
