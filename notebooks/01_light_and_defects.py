@@ -16,26 +16,22 @@
 # **The code that is explained here**: `afrd/candies/render.py` and `afrd/candies/lamps.py` (the rendering),
 # `afrd/analysis/explain/visibility.py` (visibility), `afrd/figures/` (the figures).
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import plotly.express as px
 import torch
+from course import as_written
 
+import afrd
 from afrd.analysis.explain.visibility import visibility
 from afrd.candies import DEFECTS, EYECANDIES_RIG, render_sample
-from afrd.notebook_checks import as_written
 
 # %% [markdown]
 # The next cell holds everything that you may want to change. `FAST` is for the project's own tests: small pictures,

@@ -19,16 +19,11 @@
 # **The code that is explained here**: `afrd/model/teacher.py`, `afrd/model/student.py`, `afrd/model/evidence.py`,
 # `afrd/model/patch_memory.py`.
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +31,17 @@ import pandas as pd
 import plotly.express as px
 import torch
 import torch.nn.functional as F
+
+# %%
+from course import as_written
 from plotly.subplots import make_subplots
 from torch import nn
 
+import afrd
 from afrd.analysis.explain.visibility import visibility
 from afrd.candies import render_category
 from afrd.metrics import conformal_threshold, image_metrics, pixel_metrics
 from afrd.model import IMAGENET, Teacher, compute_inputs, load_teacher, resize, smooth
-
-# %%
-from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps

@@ -19,16 +19,11 @@
 # `afrd/analysis/comparison/methods.py`, `afrd/analysis/explain/attention_drift.py`,
 # `afrd/analysis/explain/visibility.py`.
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from pathlib import Path
 
 import numpy as np
@@ -36,16 +31,17 @@ import pandas as pd
 import plotly.express as px
 import torch
 import torch.nn.functional as F
+
+# %%
+from course import as_written
 from scipy.stats import spearmanr
 
+import afrd
 from afrd.analysis.comparison import methods_of
 from afrd.analysis.explain import drift, sentence
 from afrd.analysis.explain.visibility import evidence_inside, visibility
 from afrd.candies import render_category
 from afrd.model import AFRD, fuse_evidence
-
-# %%
-from afrd.notebook_checks import as_written
 from afrd.runs import crop, learning_rate
 
 # %%

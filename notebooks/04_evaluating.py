@@ -18,27 +18,23 @@
 # **The code that is explained here**: `afrd/metrics/ranking.py`, `afrd/metrics/predictions.py`,
 # `afrd/metrics/bootstrap.py`, `afrd/figures/`.
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import plotly.express as px
+from course import as_written
 from scipy.ndimage import label
 from scipy.stats import norm
 
+import afrd
 from afrd.candies import render_category
 from afrd.metrics import aupro, conformal_threshold, image_metrics, pixel_metrics
-from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # for the tests: small pictures, few steps

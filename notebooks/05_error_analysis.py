@@ -24,29 +24,25 @@
 # [afrd/analysis/reports/errors.py](../afrd/analysis/reports/errors.py). The page's Errors tab is the same table with
 # a mouse.
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from pathlib import Path
 
 import pandas as pd
 import plotly.express as px
+from course import as_written
 from scipy.stats import binom
 
+import afrd
 from afrd.analysis.comparison import methods_of
 from afrd.analysis.errors import Note, Notes
 from afrd.analysis.errors import table as errors
 from afrd.analysis.explain.visibility import visibility
 from afrd.analysis.reports.errors import csv, report
 from afrd.candies import render_category
-from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

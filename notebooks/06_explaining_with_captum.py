@@ -21,16 +21,11 @@
 # [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py) (against
 # the twins).
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -40,12 +35,14 @@ import pandas as pd
 import plotly.express as px
 import torch
 from captum.attr import ShapleyValues
+from course import as_written
 
+# %%
+import afrd
 from afrd.analysis.explain import score as explain
 from afrd.analysis.explain import visibility as attribution
 from afrd.analysis.explain.shapley import coalitions, shapley
 from afrd.candies import render_category
-from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

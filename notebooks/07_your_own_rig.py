@@ -20,25 +20,21 @@
 # [afrd/runs/run.py](../afrd/runs/run.py). The
 # commands `afrd check`, `train`, `evaluate` and `predict` do the same from a terminal.
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 import shutil
 from pathlib import Path
 
 import numpy as np
+from course import as_written
 from PIL import Image
 
+import afrd
 from afrd.analysis.reports.errors import csv
 from afrd.candies import render_category, spot_ring
-from afrd.notebook_checks import as_written
 from afrd.runs import split_train
 
 # %%

@@ -32,24 +32,20 @@
 # Cite the paper when you report figures: L. Bonfiglioli, M. Toschi, D. Silvestri, N. Fioraio, D. De Gregorio, *The
 # Eyecandies Dataset for Unsupervised Multimodal Anomaly Detection and Localization*, ACCV 2022.
 
+# %% tags=["setup"]
+# The build puts the setup here: Colab and Binder get the package and `course`.
+
 # %%
 import os
-
-try:
-    import afrd
-except ImportError:  # install the folder above this notebook, or what AFRD_SOURCE names (a folder, a git+https address)
-    get_ipython().run_line_magic("pip", f"install -q {os.environ.get('AFRD_SOURCE', '..')}")
-    import afrd
-
-# %%
 from pathlib import Path
 
 import pandas as pd
+from course import as_written
 
+import afrd
 from afrd.candies import is_complete, render_category
 from afrd.data import EYECANDIES_LIGHTS
 from afrd.metrics import METRICS
-from afrd.notebook_checks import as_written
 
 # %%
 FAST = bool(os.environ.get("AFRD_FAST"))  # the project's own tests: small pictures, hardly any training

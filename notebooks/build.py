@@ -3,8 +3,10 @@
     python notebooks/build.py                   # all of them
     python notebooks/build.py 01 03_fusing      # those whose names begin so
 
-The source is jupytext's percent format. A notebook is executed in a kernel and a working folder of its own; figures are
-kept twice, as data for Jupyter and as PNG for pages that run nothing (kaleido, with Chromium or Chrome).
+The source is jupytext's percent format. The build adds the badges, the setup cell and the links to the neighbours, and
+hides the code of cells tagged `text`, `check` and `answer-check`. A notebook is executed in a kernel and a working
+folder of its own; figures are kept twice, as data for Jupyter and as PNG for pages that run nothing (kaleido, with
+Chromium or Chrome).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import sys
 import tempfile
 import time
+import tomllib
 import warnings
 from pathlib import Path
 
@@ -27,9 +30,26 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 PLOTLY = "application/vnd.plotly.v1+json"
-LARGEST_FIGURE = 250_000  # characters of an interactive figure's data; above, its picture alone is kept
-LARGEST_NOTEBOOK = 950_000  # bytes; the largest interactive figures go until it fits
+LARGEST_PICTURE = 400_000  # bytes of a PNG at two pixels a point; above, it is drawn at one
+LARGEST_FIGURE = 1_500_000  # characters of an interactive figure's data; above, its picture alone is kept
+LARGEST_NOTEBOOK = 2_900_000  # bytes; the largest interactive figures go until it fits
 SECONDS = 1200  # the longest that one cell may take
+HIDDEN = {"text", "check", "answer-check"}  # tags of cells whose output is read and whose code is not
+REPOSITORY = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
+    "Repository"
+]
+SETUP = """import os
+import sys
+
+try:
+    import course
+except ImportError:  # nothing is installed here: clone the repository where it is missing (Colab), then install it
+    if not os.path.exists("../pyproject.toml"):
+        get_ipython().system(f"git clone -q --depth 1 {os.environ.get('AFRD_SOURCE', '%s')} afrd-course")
+        os.chdir("afrd-course/notebooks")
+        sys.path.insert(0, os.getcwd())
+    get_ipython().run_line_magic("pip", "install -q ..")
+    import course"""
 
 
 def sources(wanted: list[str] | None = None) -> list[Path]:
@@ -46,11 +66,53 @@ def read(source: Path) -> nbformat.NotebookNode:
     book = jupytext.read(source)
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     book.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}})
+    title, _, rest = book.cells[0].source.partition("\n")
+    book.cells[0].source = f"{title}\n\n{badges(source)}\n{rest}"
+    book.cells.append(nbformat.v4.new_markdown_cell(neighbours(source)))
     for number, cell in enumerate(book.cells):
+        tags = list(cell.metadata.get("tags", []))
+        if "setup" in tags:
+            cell.source = SETUP % REPOSITORY
         cell.id = f"cell-{number:02d}"
-        cell.metadata = nbformat.from_dict({})
+        cell.metadata = nbformat.from_dict(visible(tags))
     book.nbformat, book.nbformat_minor = 4, 5
     return book
+
+
+def visible(tags: list[str]) -> dict[str, object]:
+    """The metadata of a cell with these tags: JupyterLab and the site fold the code of some."""
+    if not HIDDEN.intersection(tags):
+        return {"tags": tags} if tags else {}
+    return {"tags": [*tags, "hide-input" if "check" in tags else "remove-input"], "jupyter": {"source_hidden": True}}
+
+
+def badges(source: Path) -> str:
+    """Links that open the notebook in Colab and on Binder."""
+    name = REPOSITORY.removeprefix("https://github.com/")
+    colab = f"https://colab.research.google.com/github/{name}/blob/main/notebooks/{source.stem}.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{name}/main?labpath=notebooks%2F{source.stem}.ipynb"
+    return (
+        f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab}) "
+        f"[![Open on Binder](https://mybinder.org/badge_logo.svg)]({binder})"
+    )
+
+
+def neighbours(source: Path) -> str:
+    """Links to the previous and the next notebook, the overview and the glossary."""
+    order = sources()
+    place = order.index(source)
+    links = ["[Overview](README.md)", "[Glossary](glossary.md)", "[References](references.md)"]
+    if place > 0:
+        links.insert(0, f"← [{title_of(order[place - 1])}]({order[place - 1].stem}.ipynb)")
+    if place + 1 < len(order):
+        links.append(f"[{title_of(order[place + 1])}]({order[place + 1].stem}.ipynb) →")
+    return "---\n" + " | ".join(links)
+
+
+def title_of(source: Path) -> str:
+    """The title of a notebook, as in "4. Evaluating"."""
+    lines = source.read_text(encoding="utf-8").splitlines()
+    return next(line.removeprefix("# # ") for line in lines if line.startswith("# # "))
 
 
 def execute(book: nbformat.NotebookNode, folder: Path, fast: bool = False) -> None:
@@ -58,12 +120,13 @@ def execute(book: nbformat.NotebookNode, folder: Path, fast: bool = False) -> No
 
     Args:
         fast: small data and few steps (AFRD_FAST=1), to find errors, not to learn from. Otherwise every text must hold
-            (AFRD_BUILD=1, see `afrd.claims`).
+            (AFRD_BUILD=1, see `course.as_written`).
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("AFRD_FAST", "AFRD_BUILD")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))  # for `course`
     environment |= {"PLOTLY_RENDERER": "plotly_mimetype", ("AFRD_FAST" if fast else "AFRD_BUILD"): "1"}
     client = NotebookClient(book, timeout=SECONDS, kernel_name="python3", record_timing=False)
     client.execute(cwd=str(folder), env=environment)
@@ -74,7 +137,10 @@ def add_pictures(book: nbformat.NotebookNode) -> None:
     shown = [out for cell in book.cells for out in cell.get("outputs", []) if PLOTLY in out.get("data", {})]
     for out in shown:
         figure = {key: out.data[PLOTLY][key] for key in ("data", "layout")}
-        out.data["image/png"] = base64.b64encode(few_colours(pio.to_image(figure, "png", validate=False))).decode()
+        out.data["image/png"] = base64.b64encode(picture_of(figure)).decode()
+        alternative = (figure["layout"].get("meta") or {}).get("alt")
+        if alternative:
+            out.metadata["image/png"] = {"alt": alternative}
         if len(json.dumps(out.data[PLOTLY])) > LARGEST_FIGURE:
             del out.data[PLOTLY]
     shown = sorted((out for out in shown if PLOTLY in out.data), key=lambda out: len(json.dumps(out.data[PLOTLY])))
@@ -82,18 +148,23 @@ def add_pictures(book: nbformat.NotebookNode) -> None:
         del shown.pop().data[PLOTLY]
 
 
-def few_colours(png: bytes) -> bytes:
-    """The same picture on white with 256 colours, about a third of the size."""
-    picture, smaller = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
-    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    opaque.quantize(256, dither=Image.Dither.NONE).save(smaller, "png", optimize=True)
+def picture_of(figure: dict) -> bytes:
+    """A figure as a PNG in full colour on white, without the buttons and sliders that a picture cannot have."""
+    layout = {name: value for name, value in figure["layout"].items() if name not in ("updatemenus", "sliders")}
+    for scale in (2, 1):
+        png = pio.to_image(figure | {"layout": layout}, "png", validate=False, scale=scale)
+        picture, smaller = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
+        opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+        opaque.save(smaller, "png", optimize=True)
+        if smaller.tell() <= LARGEST_PICTURE:
+            break
     return smaller.getvalue()
 
 
 def tidy(book: nbformat.NotebookNode) -> None:
     """Takes out of the outputs what changes from run to run, and warnings on the error stream."""
     for cell in book.cells:
-        cell.metadata = nbformat.from_dict({})
+        cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [out for out in cell.outputs if not (out.output_type == "stream" and out.name == "stderr")]
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from itertools import zip_longest
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import pytest
 
-from afrd.notebook_checks import as_written
-
 ROOT = Path(__file__).parents[1]
-_spec = importlib.util.spec_from_file_location("notebooks_build", ROOT / "notebooks" / "build.py")
-assert _spec and _spec.loader
-build = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(build)
+
+
+def module(name: str) -> ModuleType:
+    """A module beside the notebooks."""
+    spec = importlib.util.spec_from_file_location(f"notebooks_{name}", ROOT / "notebooks" / f"{name}.py")
+    assert spec and spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+build, check_text, course = (module(name) for name in ("build", "check_text", "course"))
+# notebooks whose numbers, figures and exercises are not yet in the form that the tests below ask for
+IN_WORK = {"01", "02", "03", "04", "05", "06", "07", "08"}
 
 each_notebook = pytest.mark.parametrize("source", build.sources(), ids=lambda source: source.stem)
 SOLUTION = re.compile(r"<details>.*?</details>", re.DOTALL)
@@ -75,7 +85,7 @@ def test_source_and_notebook_are_in_step(source):
 @each_notebook
 def test_the_notebook_is_executed_and_small(source):
     book = executed(source)
-    assert source.with_suffix(".ipynb").stat().st_size < 1_000_000
+    assert source.with_suffix(".ipynb").stat().st_size < 3_000_000
     assert [cell.execution_count for cell in code(book)] == list(range(1, len(code(book)) + 1))
     assert outputs(book)
     assert not [out for out in outputs(book) if out.output_type == "error"]
@@ -91,7 +101,8 @@ def test_the_notebook_has_its_parts(source):
     for part in ("what you will learn", "prerequisites", "time", "seed", "exercise", "<details>"):
         assert part in text, f"{source.name} does not say: {part}"
     assert solutions(book)
-    long = [cell.source for cell in code(book) if len(cell.source.splitlines()) > 15]
+    shown = [cell for cell in code(book) if not cell.metadata.get("jupyter", {}).get("source_hidden")]
+    long = [cell.source for cell in shown if len(cell.source.splitlines()) > 15]
     assert not long, f"a cell of more than 15 lines: {long}"
 
 
@@ -101,21 +112,64 @@ def test_the_notebook_and_its_solutions_run(source, tmp_path, tmp_path_factory, 
     monkeypatch.setenv("AFRD_NOTEBOOK_DATA", str(data))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     book = build.read(source)
-    book.cells += [nbformat.v4.new_code_cell(solution) for solution in solutions(book)]
+    checks = [cell.source for cell in code(book) if "answer-check" in cell.metadata.get("tags", [])]
+    end = len(book.cells)
+    for solution, check in zip_longest(solutions(book), checks, fillvalue=""):
+        book.cells += [nbformat.v4.new_code_cell(solution), nbformat.v4.new_code_cell(check)]
     build.execute(book, tmp_path, fast=True)
     assert not empty_figures(book)
+    for cell in book.cells[end + 1 :: 2]:
+        assert not cell.source or "Right." in cell.outputs[0].text, cell.source
+
+
+@each_notebook
+def test_numbers_in_the_text_are_computed(source):
+    if source.stem[:2] not in IN_WORK:
+        assert not check_text.copied_numbers(source)
+
+
+@each_notebook
+def test_figures_have_alternative_text(source):
+    if source.stem[:2] not in IN_WORK:
+        shown = [out for out in outputs(executed(source)) if "image/png" in out.get("data", {})]
+        assert all(out.metadata.get("image/png", {}).get("alt") for out in shown)
+
+
+@each_notebook
+def test_every_exercise_can_be_checked(source):
+    if source.stem[:2] not in IN_WORK:
+        tags = [tag for cell in build.read(source).cells for tag in cell.metadata.get("tags", [])]
+        count = len(solutions(build.read(source)))
+        assert tags.count("exercise") == tags.count("answer-check") == count
+
+
+def test_a_copied_number_is_reported_and_a_setting_is_not():
+    assert check_text.numbers("It reaches 92 % of `0.5`, see notebook 3 and CVPR 2022; AUROC 0.95.") == ["92 %", "0.95"]
+    assert check_text.numbers("a lamp 12 degrees above the mat", ["12 degrees"]) == []
+    assert check_text.written_parts('Markdown(f"AUROC {value:.2f} of 7 parts")') == "AUROC `computed` of 7 parts"
+
+
+def test_an_answer_is_right_wrong_or_missing_and_never_an_error(capsys):
+    for answer, start in (
+        (None, "Not answered"),
+        (2.001, "Right"),
+        (3, "Not yet. Look"),
+        ("two", "This answer cannot"),
+    ):
+        course.check(answer, 2, "Look again.")
+        assert capsys.readouterr().out.startswith(start)
 
 
 def test_a_text_that_does_not_hold_stops_its_author_and_no_reader(capsys, monkeypatch):
     monkeypatch.delenv("AFRD_BUILD", raising=False)
-    with as_written():
+    with course.as_written():
         assert 1 < 2
     assert capsys.readouterr().out == ""
-    with as_written():
+    with course.as_written():
         assert 2 < 1
-    assert capsys.readouterr().out.startswith("Here the numbers came out otherwise")
-    with pytest.raises(ZeroDivisionError), as_written():  # a fault is no other number
+    assert capsys.readouterr().out.startswith("Your numbers differ")
+    with pytest.raises(ZeroDivisionError), course.as_written():  # a fault is no other number
         assert 1 / 0
     monkeypatch.setenv("AFRD_BUILD", "1")
-    with pytest.raises(AssertionError), as_written():
+    with pytest.raises(AssertionError), course.as_written():
         assert 2 < 1
