@@ -1,4 +1,4 @@
-"""Starts the explorer: `python app.py [--runs DIR] [--data DIR] [--port 7860] [--share]`."""
+"""Starts the explorer: `python app.py [--runs DIR] [--data DIR] [--port 7860] [--share] [--auth USER:FILE]`."""
 
 import sys
 

@@ -7,14 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import afrd.demo
 from afrd.cli.common import Parser, heed_termination
+from afrd.page.access import LOOPBACK, PASSWORD, access, read_auth
 from afrd.page.server import DEMO_DATA, DEMO_RUNS, PORT, _end, launch
-
-if TYPE_CHECKING:
-    pass
 
 
 def parser() -> Parser:
@@ -23,11 +20,17 @@ def parser() -> Parser:
     top.add_argument("--runs", type=Path, metavar="DIR", help=f"folder with runs anywhere below ({DEMO_RUNS})")
     top.add_argument("--data", type=Path, metavar="DIR", help="data set to look at; default: where a run was trained")
     top.add_argument("--port", type=int, help=f"({PORT})")
+    top.add_argument("--host", metavar="ADDRESS", help=f"to listen at ({LOOPBACK}; 0.0.0.0 lets every machine in)")
     top.add_argument("--share", action="store_true", help="also reachable by a public link for a week")
+    top.add_argument(
+        "--auth",
+        metavar="USER:FILE",
+        help=f"ask for this name and the password in FILE; without FILE, for that in the variable {PASSWORD}",
+    )
     top.add_argument(
         "--train",
         action=argparse.BooleanOptionalAction,
-        help="whether there is a tab to train in; by default there is, except in a Hugging Face Space",
+        help="whether one can train in the page; by default where only this machine reaches it, elsewhere with --auth",
     )
     return top
 
@@ -50,6 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         port = int(told) if told.isdecimal() else PORT
     if not 1 <= port <= 65535:
         top.error(f"--port {port} is not a port; ports are 1 to 65535")
+    host = options.host or ("0.0.0.0" if in_a_space() else LOOPBACK)
+    try:
+        auth = read_auth(options.auth) if options.auth is not None else None
+        page_access = access(host, options.share, auth, options.train)
+    except ValueError as error:
+        top.error(str(error))
     heed_termination()
     preparation = None
     runs, data = options.runs, options.data
@@ -57,17 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         runs, data = DEMO_RUNS, DEMO_DATA
         preparation = afrd.demo.Preparation(data, runs)
     try:
-        page = launch(
-            runs or DEMO_RUNS.parent,
-            data,
-            preparation,
-            port,
-            options.share,
-            training=not in_a_space() if options.train is None else options.train,
-            host="0.0.0.0" if in_a_space() else "127.0.0.1",
-        )
+        page = launch(runs or DEMO_RUNS.parent, data, preparation, port, page_access)
     except OSError as error:
-        print(f"{top.prog}: port {port} cannot be used ({error}); choose another with --port", file=sys.stderr)
+        print(f"{top.prog}: {host}:{port} cannot be used ({error}); choose another --port or --host", file=sys.stderr)
         return 1
     except ValueError as error:  # Gradio's own check whether the page answers, as on a machine that is too busy
         print(f"{top.prog}: the page does not answer on port {port} ({error}); try again", file=sys.stderr)

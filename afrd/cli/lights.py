@@ -106,8 +106,12 @@ def _show(survey: Survey, advice: Advice) -> None:
     if len(advice.defects):
         print("\ndefect types: image AUROC with all lights, with the smallest rig, and its change on other samples")
         _table(advice.defects.assign(lost_without=advice.defects.lost_without.map(", ".join)))
-    print("\nrank correlation of the lights' own scores")
-    _table(afrd.analysis.lights.redundancy(survey).table, 2)
+    samples, needed = len(survey.anomalous), afrd.analysis.lights.survey.MIN_CORRELATED_SAMPLES
+    if samples < needed:
+        print(f"\nno rank correlation of the lights' own scores: {samples} samples are too few; {needed} are needed")
+    else:
+        print("\nrank correlation of the lights' own scores")
+        _table(afrd.analysis.lights.redundancy(survey).table, 2)
     print(f"\n{advice.sentence}")
     for note in advice.notes:
         print(f"- {note}")

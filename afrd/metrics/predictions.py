@@ -30,6 +30,7 @@ class Predictions:
         method: what made them, lights included, to be read by people.
         lights: those that were used.
         threshold: that of the verdicts.
+        category, split: of the samples; "" where they are not known, as in folders that older versions saved.
     """
 
     table: pd.DataFrame
@@ -39,6 +40,8 @@ class Predictions:
     method: str
     lights: tuple[str, ...]
     threshold: Threshold | None = None
+    category: str = ""
+    split: str = ""
 
     def metrics(self) -> dict[str, float]:
         """All of `METRICS`, over the samples with known truth; NaN where one is not defined."""
@@ -76,8 +79,7 @@ class Predictions:
         Raises:
             ValueError: the two are about different samples.
         """
-        if list(self.table["sample"]) != list(other.table["sample"]):
-            raise ValueError(f"{self.method} and {other.method} are about different samples and cannot be compared")
+        self.check_same_samples(other, "compared")
         draws = self._draws(repeats, seed) - other._draws(repeats, seed)
         edges = interval(draws, level)
         here, there = self.metrics(), other.metrics()
@@ -89,6 +91,29 @@ class Predictions:
         table["better"] = table.low > 0
         return table
 
+    def check_same_samples(self, other: Predictions, purpose: str) -> None:
+        """Samples of other categories and splits often have the same names, so that names alone do not tell.
+
+        Args:
+            other: must be about the same samples in the same order.
+            purpose: a participle that says what is to be done with the two.
+
+        Raises:
+            ValueError: it is about others.
+        """
+        for mine, theirs in ((self.category, other.category), (self.split, other.split)):
+            if mine and theirs and mine != theirs:
+                raise ValueError(
+                    f"{self.method} on {self.category}/{self.split} and {other.method} on "
+                    f"{other.category}/{other.split} are about different samples and cannot be {purpose}; evaluate "
+                    "both on one split of one category"
+                )
+        if list(self.table["sample"]) != list(other.table["sample"]):
+            raise ValueError(
+                f"{self.method} and {other.method} are about different samples and cannot be {purpose}; "
+                "evaluate both on the same samples"
+            )
+
     def save(self, folder: Path) -> None:
         """Writes `table.csv`, `maps.npy`, `masks.npy`, then `about.json`, which makes the set whole."""
         with replacing(folder / "table.csv") as path:
@@ -99,6 +124,8 @@ class Predictions:
         about = {
             "method": self.method,
             "lights": list(self.lights),
+            "category": self.category,
+            "split": self.split,
             "masked": self.masked.tolist(),
             "threshold": asdict(self.threshold) if self.threshold else None,
             "metrics": {k: None if math.isnan(v) else v for k, v in self.metrics().items()},
@@ -120,7 +147,15 @@ class Predictions:
             masks = np.unpackbits(packed, axis=-1, count=maps.shape[-1]).astype(bool)
             threshold = Threshold(**about["threshold"]) if about["threshold"] else None
             return Predictions(
-                table, maps, masks, np.array(about["masked"]), about["method"], tuple(about["lights"]), threshold
+                table,
+                maps,
+                masks,
+                np.array(about["masked"]),
+                about["method"],
+                tuple(about["lights"]),
+                threshold,
+                about.get("category", ""),
+                about.get("split", ""),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"predictions in {folder} cannot be read ({error}); run `afrd evaluate` again") from error

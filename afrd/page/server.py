@@ -6,11 +6,11 @@ import atexit
 import multiprocessing
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afrd.page.tabs import build, colours
+from afrd.page.access import Access
+from afrd.page.tabs import THIS_MACHINE, build, colours
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -27,17 +27,14 @@ def launch(
     data: Path | None,
     preparation: Preparation | None,
     port: int = PORT,
-    share: bool = False,
-    training: bool = True,
-    host: str = "127.0.0.1",
+    access: Access = THIS_MACHINE,
 ) -> gr.Blocks:
-    """Puts the page up, on this machine only unless shared, and returns at once; `block_thread` waits.
+    """Puts the page up, on this machine only by default, and returns at once; `block_thread` waits.
 
     Args:
-        runs, data, preparation, training: as for `tabs.build`.
+        runs, data, preparation: as for `tabs.build`.
         port: to be listened at.
-        share: also reachable by a public link.
-        host: the address to listen at; "0.0.0.0" lets every machine in.
+        access: who reaches the page, and with which password.
 
     Raises:
         OSError: the port is taken.
@@ -45,7 +42,7 @@ def launch(
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import gradio as gr
 
-    page = build(runs, data, preparation, training)
+    page = build(runs, data, preparation, access)
     theme = gr.themes.Default(
         primary_hue="blue",
         radius_size="sm",
@@ -60,9 +57,11 @@ def launch(
         input_placeholder_color="*neutral_500",
     )
     page.launch(
-        server_name=host,
+        server_name=access.host,
         server_port=port,
-        share=share,
+        share=access.share,
+        auth=access.auth,
+        enable_monitoring=False,
         quiet=True,
         prevent_thread_lock=True,
         show_error=True,
@@ -71,17 +70,14 @@ def launch(
         theme=theme,
         css=colours()["css"] + STYLE.read_text(),
     )
-    print(f"AFRD explorer on http://{host}:{port}", flush=True)
-    if share and page.share_url:
+    print(f"AFRD explorer on http://{access.host}:{port}", flush=True)
+    if access.share and page.share_url:
         print(f"shared on {page.share_url}", flush=True)
-    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+    if access.open:
+        print("The page is open: whoever reaches it can use it; --auth USER:FILE asks for a password.", flush=True)
     if preparation is not None:
         preparation.start()
     return page
-
-
-def _warm_up() -> None:
-    """Imports what the first event needs, while the browser still loads the page."""
 
 
 def _end() -> None:

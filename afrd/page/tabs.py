@@ -13,6 +13,7 @@ import gradio as gr
 import afrd.figures
 from afrd.page import demo_panel
 from afrd.page.about import about_tab
+from afrd.page.access import TRAINING_OFF, Access
 from afrd.page.common import link as links
 from afrd.page.common.library import Library
 from afrd.page.common.link import from_query
@@ -29,17 +30,20 @@ from afrd.page.upload import tab as own
 if TYPE_CHECKING:
     from afrd.demo.prepare import Preparation
 
+THIS_MACHINE = Access()
 QUICK, SLOW = 1.0, 10.0  # seconds between looks for progress and for new runs
 
 
-def build(runs: Path, data: Path | None, preparation: Preparation | None = None, training: bool = True) -> gr.Blocks:
+def build(
+    runs: Path, data: Path | None, preparation: Preparation | None = None, access: Access = THIS_MACHINE
+) -> gr.Blocks:
     """The page.
 
     Args:
         runs: folder with run folders anywhere below.
         data: root of the data set to look at instead of where the runs were trained.
         preparation: the demo that is being prepared; its steps are shown until it is finished.
-        training: whether there is a tab to train in.
+        access: who reaches the page, which decides whether one can train in it.
     """
     library = Library(Path(runs), Path(data) if data is not None else None, preparation is not None)
     shades = colours()
@@ -78,9 +82,12 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None,
                 errors.errors_tab(tab, open_in_explore)
             with gr.Tab("Lights", id="lights") as tab:
                 lights.lights_tab(tab, open_in_explore)
-            if training:
+            if access.train_tab:
                 with gr.Tab("Train", id="train") as tab:
-                    train.train_tab(tab, open_in_explore)
+                    if access.training:
+                        train.train_tab(tab, open_in_explore)
+                    else:
+                        train.training_off(TRAINING_OFF)
             with gr.Tab("Your own sample", id="own") as tab:
                 own.own_tab(tab, open_in_explore, shades["script"])
             with gr.Tab("About", id="about"):
@@ -150,17 +157,6 @@ def build(runs: Path, data: Path | None, preparation: Preparation | None = None,
             concurrency_limit=2,
             concurrency_id="news",
         )
-
-        def look(category: str, sample: str, split: str = "", lights: str = "all") -> dict[str, Any]:
-            """What the category's first AFRD run says of one sample under these lights."""
-            return explore.look(library, category, sample, split, lights)
-
-        def categories() -> list[str]:
-            """The categories there are."""
-            return [entry.key for entry in library.categories()]
-
-        gr.api(look, api_name="look", concurrency_limit=2, concurrency_id="torch")
-        gr.api(categories, api_name="categories")
     return page
 
 

@@ -222,7 +222,8 @@ class Run:
         )
         masks = np.stack([np.zeros((height, width), bool) if mask is None else mask.numpy() for mask in samples])
         masked = np.array([mask is not None for mask in samples])
-        return Predictions(table, maps, masks, masked, self.method(used, fusion), used, threshold)
+        method, category, split = self.method(used, fusion), dataset.category, dataset.split
+        return Predictions(table, maps, masks, masked, method, used, threshold, category, split)
 
     def predictions_folder(self, split: str, lights: Sequence[str]) -> Path:
         """Where `afrd evaluate` keeps what it found."""
@@ -358,7 +359,8 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
     tensors, _ = load_tensors(folder / "model.safetensors")
     try:
-        model = make_model(model_config)
+        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and not from the caller's random numbers
+            model = make_model(model_config)
         model.load_state_dict(tensors)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error

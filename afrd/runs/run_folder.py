@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import Evidence
+from afrd.runs.lock import LOCK
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
@@ -95,7 +96,7 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
                 f"{folder} holds a run with {other} {old[other]!r}, not {new[other]!r}; choose another folder"
             )
         return (folder / "model.safetensors").is_file()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
         raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
     return False
 

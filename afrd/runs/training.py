@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,10 +23,11 @@ from afrd.model.teacher import Teacher
 from afrd.runs.calibration import calibrate
 from afrd.runs.checkpoint import load_checkpoint, save_checkpoint
 from afrd.runs.feature_store import Features, load_features
+from afrd.runs.lock import locked
 from afrd.runs.options import TrainingOptions
 from afrd.runs.plan import TrainingPlan, plan
 from afrd.runs.run import Run, load_run
-from afrd.runs.run_folder import finish_run, start_run
+from afrd.runs.run_folder import finish_run, is_finished, start_run
 
 STUDENT_WINDOW = (
     304  # pixels of the teacher's input that a training step sees of each side: a step costs the same at any size
@@ -112,31 +114,44 @@ def train(
         on_features: called with (done, all) while teacher features are computed.
 
     Raises:
-        ValueError: a bad picture.
+        ValueError: a bad picture, or the run folder is being trained already.
         Cancelled: by `on_step`.
     """
     if plan.finished:
         return _load(plan)
-    bar_of = _bar if show_progress else None
+    with locked(plan.folder):
+        if not is_finished(plan.folder, plan.model, plan.config):  # it may be by now, by another process
+            _train_into_folder(plan, compiled, show_progress, on_step, on_features)
+    return _load(plan)
+
+
+def _train_into_folder(
+    plan: TrainingPlan,
+    compiled: bool,
+    show_progress: bool,
+    on_step: Callable[[StepReport], bool | None] | None,
+    on_features: Callable[[int, int], None] | None,
+) -> None:
     positions = [plan.data.lights.index(light) for light in plan.model.lights]
-    reading = _features_progress("train", bar_of, on_features)
-    features = load_features(plan.data["train"], plan.teacher, plan.config.size, reading)
+    with _features_progress("train", show_progress, on_features) as progress:
+        features = load_features(plan.data["train"], plan.teacher, plan.config.size, progress)
     start_run(plan.folder, plan.model, plan.config)  # only now: a broken picture leaves no folder behind
-    torch.manual_seed(plan.config.seed)
-    model = make_model(plan.model).to(plan.device)
+    with torch.random.fork_rng(devices=[]):  # the random numbers of the caller are not those of the seed
+        torch.default_generator.manual_seed(plan.config.seed)
+        model = make_model(plan.model)
+    model.to(plan.device)
     history: list[dict[str, float]] = []
     if isinstance(model, AFRD):
         model.to(memory_format=torch.channels_last)
-        history = _train(plan, model, features, positions, compiled, bar_of, on_step)
+        history = _train(plan, model, features, positions, compiled, show_progress, on_step)
     samples = (features.batch([i], positions) for i in plan.train_index)
     model.remember(samples, len(plan.train_index), plan.config.seed)
 
     if plan.calibration is not None:
-        reading = _features_progress("val", bar_of, on_features)
-        features = load_features(plan.calibration, plan.teacher, plan.config.size, reading)
+        with _features_progress("val", show_progress, on_features) as progress:
+            features = load_features(plan.calibration, plan.teacher, plan.config.size, progress)
     evidence = calibrate(model, features, plan.calibration_index, positions)
     finish_run(plan.folder, model, evidence, history)
-    return _load(plan)
 
 
 def _load(plan: TrainingPlan) -> Run:
@@ -175,7 +190,7 @@ def _train(
     features: Features,
     positions: list[int],
     compiled: bool,
-    bar_of: Callable[..., tqdm] | None,
+    show_progress: bool,
     on_step: Callable[[StepReport], bool | None] | None,
 ) -> list[dict[str, float]]:
     """Trains `model` in place, from the folder's checkpoint if there is one; returns a row a step."""
@@ -195,46 +210,44 @@ def _train(
     loss_of = torch.compile(model.loss) if compiled else model.loss
     on_card = _resident(features, train_index, positions, device)
     saved = began = time.monotonic()
-    bar = bar_of(total=steps, initial=first_epoch * steps_an_epoch, desc=f"train {folder.name}") if bar_of else None
+    first_step = first_epoch * steps_an_epoch
     model.train()
-    for epoch in range(first_epoch, config.epochs):
-        order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
-        for start in range(0, len(order), config.batch):
-            picked = np.sort(order[start : start + config.batch])  # read from disk in order, and on a card the same
-            rng = np.random.default_rng((config.seed, epoch, start))
-            if on_card is not None:  # cut first in either case: what lies outside the window is not even read
-                window = on_card if rd4ad else crop(on_card, largest, rng)
-                chosen = [scale[torch.from_numpy(picked).to(device)] for scale in window]
-            else:
-                there = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
-                chosen = replace(features, scales=there).batch(np.array(train_index)[picked], positions)
-            batch = [scale.to(device).float() for scale in chosen]
-            present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
-            step = len(history)
-            if not rd4ad:
-                optimiser.param_groups[0]["lr"] = learning_rate(step, steps, peak)
-            with autocast(device):
-                loss = loss_of(batch, present)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-            history.append({"step": step, "epoch": epoch, "loss": float(loss.detach())})
-            if not math.isfinite(history[-1]["loss"]):
-                raise FloatingPointError(
-                    f"the loss is {history[-1]['loss']} at step {step}; the run folder is {folder}"
-                )
-            if bar:
+    with _bar(show_progress, total=steps, initial=first_step, desc=f"train {folder.name}") as bar:
+        for epoch in range(first_epoch, config.epochs):
+            order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
+            for start in range(0, len(order), config.batch):
+                picked = np.sort(order[start : start + config.batch])  # read from disk in order, and on a card the same
+                rng = np.random.default_rng((config.seed, epoch, start))
+                if on_card is not None:  # cut first in either case: what lies outside the window is not even read
+                    window = on_card if rd4ad else crop(on_card, largest, rng)
+                    chosen = [scale[torch.from_numpy(picked).to(device)] for scale in window]
+                else:
+                    there = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
+                    chosen = replace(features, scales=there).batch(np.array(train_index)[picked], positions)
+                batch = [scale.to(device).float() for scale in chosen]
+                present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
+                step = len(history)
+                if not rd4ad:
+                    optimiser.param_groups[0]["lr"] = learning_rate(step, steps, peak)
+                with autocast(device):
+                    loss = loss_of(batch, present)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                optimiser.step()
+                history.append({"step": step, "epoch": epoch, "loss": float(loss.detach())})
+                if not math.isfinite(history[-1]["loss"]):
+                    raise FloatingPointError(
+                        f"the loss is {history[-1]['loss']} at step {step}; the run folder is {folder}"
+                    )
                 bar.set_postfix(loss=f"{history[-1]['loss']:.3f}", refresh=False)
                 bar.update()
-            done = step + 1 - first_epoch * steps_an_epoch
-            left = (time.monotonic() - began) / done * (steps - step - 1)
-            if on_step and on_step(StepReport(step + 1, steps, history[-1]["loss"], left)):
-                raise Cancelled(f"training of {folder} was stopped at step {step + 1} of {steps}")
-        if time.monotonic() - saved > CHECKPOINT_SECONDS or epoch + 1 == config.epochs:
-            save_checkpoint(folder, model, optimiser, epoch + 1, history)
-            saved = time.monotonic()
-    if bar:
-        bar.close()
+                done = step + 1 - first_step
+                left = (time.monotonic() - began) / done * (steps - step - 1)
+                if on_step and on_step(StepReport(step + 1, steps, history[-1]["loss"], left)):
+                    raise Cancelled(f"training of {folder} was stopped at step {step + 1} of {steps}")
+            if time.monotonic() - saved > CHECKPOINT_SECONDS or epoch + 1 == config.epochs:
+                save_checkpoint(folder, model, optimiser, epoch + 1, history)
+                saved = time.monotonic()
     return history
 
 
@@ -249,23 +262,26 @@ def _resident(
     return [scale.to(device) for scale in features.batch(train_index, positions)] if size < free / 2 else None
 
 
-def _bar(**options) -> tqdm:
-    return tqdm(leave=False, dynamic_ncols=True, disable=None, **options)  # None: not into a pipe
+def _bar(show: bool, **options: Any) -> tqdm:
+    return tqdm(leave=False, dynamic_ncols=True, disable=None if show else True, **options)  # None: not into a pipe
 
 
+@contextmanager
 def _features_progress(
-    split: str, bar_of: Callable[..., tqdm] | None, on_features: Callable[[int, int], None] | None
-) -> Callable[[int, int], None]:
+    split: str, show: bool, on_features: Callable[[int, int], None] | None
+) -> Iterator[Callable[[int, int], None]]:
+    """A progress callback with a bar, which appears with the first sample and is closed whatever happens."""
     bar: tqdm | None = None
 
     def report(done: int, total: int) -> None:
         nonlocal bar
-        if bar_of:
-            bar = bar or bar_of(total=total, desc=f"features of {split}")
-            bar.update(done - bar.n)
-            if done == total:
-                bar.close()
+        bar = bar if bar is not None else _bar(show, total=total, desc=f"features of {split}")
+        bar.update(done - bar.n)
         if on_features:
             on_features(done, total)
 
-    return report
+    try:
+        yield report
+    finally:
+        if bar is not None:
+            bar.close()

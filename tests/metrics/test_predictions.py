@@ -1,5 +1,7 @@
 """Thresholds, intervals and comparisons, against what theory and slow computations say."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,28 @@ def test_intervals_hold_the_value():
 def test_different_samples_are_not_compared():
     with pytest.raises(ValueError, match="about different samples"):
         predictions().compare(predictions(samples=12))
+
+
+def test_predictions_of_other_categories_or_splits_are_not_compared_though_the_sample_names_agree():
+    here = replace(predictions(), category="box", split="test")
+    for elsewhere in ("lid", "test"), ("box", "val"):
+        there = replace(predictions(), category=elsewhere[0], split=elsewhere[1])
+        with pytest.raises(ValueError, match=rf"box/test .* {'/'.join(elsewhere)} are about different samples"):
+            here.compare(there, repeats=10)
+    unknown = predictions()  # as saved by an older version
+    assert here.compare(unknown, repeats=10).difference.abs().max() == 0
+
+
+def test_predictions_saved_without_category_and_split_are_still_read(tmp_path: Path):
+    saved = replace(predictions(), category="box", split="test")
+    saved.save(tmp_path)
+    back = Predictions.load(tmp_path)
+    assert (back.category, back.split) == ("box", "test")
+    about = json.loads((tmp_path / "about.json").read_text())
+    del about["category"], about["split"]
+    (tmp_path / "about.json").write_text(json.dumps(about))
+    back = Predictions.load(tmp_path)
+    assert (back.category, back.split) == ("", "") and back.metrics() == pytest.approx(saved.metrics())
 
 
 def test_predictions_read_back_what_was_saved(tmp_path: Path):

@@ -175,19 +175,7 @@ def test_downloads_hold_every_digit(library: Library, selection: Selection):
     assert 'download="compare-Praline-test_public.csv"' in notes
 
 
-def test_scripts_get_the_table_and_one_sentence_where_there_is_none(library: Library):
-    import gradio as gr
-
-    rows = standings.compare(library, "Praline", "", "top,box")
-    assert rows[0]["method"] == REFERENCE and rows[0]["lights"] == "top+box" and rows[0]["pixel_ap_difference"] is None
-    assert rows[-1]["pixel_ap_difference_low"] <= rows[-1]["pixel_ap_difference_high"]
-    for arguments, said in (
-        (("Cookie", "", "all"), "there is no category 'Cookie'"),
-        (("Praline", "", "dome"), "light 'dome' is not known"),
-        (("Praline", "val", "all"), "cannot be compared on val"),
-    ):
-        with pytest.raises(gr.Error, match=said):
-            standings.compare(library, *arguments)
+def test_without_a_category_there_is_nothing_to_compare(library: Library):
     with pytest.raises(NotComparableError):
         Comparison(library, Selection())
 
@@ -260,15 +248,3 @@ def test_nothing_leaves_the_screen_of_a_tablet(app: str, chromium: str | None):
             box = page.locator(f"#compare-{name}").bounding_box()
             assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 820, name
         assert "More metrics" in page.locator("#compare-notes").inner_text()
-
-
-def test_the_page_answers_scripts(app: str, library: Library):
-    from gradio_client import Client
-
-    rows = Client(app, verbose=False).predict("Praline", "test_public", "top,box", api_name="/compare")
-    assert [row["method"] for row in rows] == [
-        row["method"] for row in standings.compare(library, "Praline", "", "top,box")
-    ]
-    assert rows[1]["image_auroc"] == pytest.approx(
-        standings.compare(library, "Praline", "", "top,box")[1]["image_auroc"]
-    )

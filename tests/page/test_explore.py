@@ -243,9 +243,6 @@ def test_five_people_at_once_each_get_their_own_answer(app: str, tiny_runs: Path
         client = Client(app, verbose=False)
         client.predict(api_name="/open_page")
         for _ in range(3):
-            told = client.predict("Praline", name, "", lights, api_name="/look")
-            assert told["score"] == pytest.approx(expected[wish].score, rel=1e-4)
-            assert told["lights"] == list(expected[wish].lights)
             named = "" if lights == "all" else f"&lights={lights}"
             scene = scene_in(client.predict(f"category=Praline&sample={name}{named}", api_name="/open_link"))
             assert scene["header"]["name"] == name

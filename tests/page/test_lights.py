@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import afrd
-from afrd.analysis.lights.survey import survey
 from afrd.background.jobs import Jobs
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
@@ -211,18 +209,3 @@ def test_pixels_are_explained_on_demand(app: str, chromium: str | None):
         page.wait_for_selector("#lights-pixels .js-plotly-plot")
         page.locator("#lights-explain-stop").wait_for(state="hidden")
         assert "against the pictures of" in page.locator("#lights-pixels").inner_text()
-
-
-def test_the_numbers_are_had_by_scripts_too(app: str, runs: Path, candies: Path):
-    from gradio_client import Client
-
-    run = afrd.load_run(runs / "Praline" / "afrd", "cpu")
-    found = survey(run, afrd.open_dataset(candies, "Praline")["test_public"])
-    client = Client(app, verbose=False)
-    content = client.predict("Praline", "", "image_auroc", 0.1, api_name="/lights")
-    assert list(content) == ["subsets", "shapley", "smallest_rig", "advice"] and len(content["subsets"]) == 63
-    assert content["shapley"] == pytest.approx(found.shapley().value.to_dict())
-    with pytest.raises(Exception, match="there is no category 'Cookie'"):
-        client.predict("Cookie", "", "image_auroc", 0.1, api_name="/lights")
-    with pytest.raises(Exception, match="delta is 3"):
-        client.predict("Praline", "", "image_auroc", 3, api_name="/lights")

@@ -289,6 +289,14 @@ def test_features_that_stay_on_the_card_give_the_same_weights(data, teacher, tmp
     assert disk.keys() == card.keys() and all(torch.equal(disk[name], card[name]) for name in disk)
 
 
+def test_training_leaves_the_random_numbers_of_the_caller_alone(data, teacher, tmp_path: Path):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    afrd.fit(data, "top", tmp_path / "run", teacher=teacher, epochs=1, seed=3, **QUICK)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_auto_is_a_device_that_is_there():
     device = pick_device("auto")
     assert torch.zeros(1, device=device).device.type == device.type

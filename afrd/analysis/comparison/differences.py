@@ -207,7 +207,11 @@ def telling_samples(reference: Predictions, other: Predictions, metric: str) -> 
         Columns `sample`, `anomalous`, `defects`; for `this` (the reference) and `other` each `_score` (in units of
         its threshold, where it has one), `_verdict`, `_rank` (1 is the highest score), `_pixel_ap` (over the sample's
         own pixels; NaN without defective ones); `effect`, by whose size they are sorted.
+
+    Raises:
+        ValueError: the two are about different samples.
     """
+    reference.check_same_samples(other, "compared")
     labelled, bad = _truth(reference)
     table = reference.table.loc[labelled, ["sample"]].assign(
         anomalous=bad[labelled], defects=reference.table.defects[labelled]

@@ -150,8 +150,12 @@ def late_fusion(
     if how not in LATE_FUSIONS:
         raise ValueError(f"maps cannot be fused late by {how!r}; choose one of {', '.join(LATE_FUSIONS)}")
     for other in singles[1:]:
-        if list(other.table["sample"]) != list(singles[0].table["sample"]) or other.maps.shape != singles[0].maps.shape:
-            raise ValueError(f"{other.method} and {singles[0].method} are about different samples and cannot be fused")
+        other.check_same_samples(singles[0], "fused")
+        if other.maps.shape != singles[0].maps.shape:
+            raise ValueError(
+                f"maps of {other.method} are {other.maps.shape[1:]} pixels and those of {singles[0].method} "
+                f"{singles[0].maps.shape[1:]}, so they cannot be fused; evaluate both on pictures of one size"
+            )
     maps = _together([p.maps for p in singles], how)
     scores = maps.max((1, 2)).astype(float)
     threshold: Threshold | None = None

@@ -71,6 +71,7 @@ class ErrorTable:
         run: label of the method whose errors are looked at.
         other: label of the method beside it, None where there is none.
         blur: pixels; a maximum at most so far outside of the mask counts as in place: the sigma of the map's smoothing.
+        category, split: of the samples; "" where they are not known.
     """
 
     samples: pd.DataFrame
@@ -82,6 +83,8 @@ class ErrorTable:
     run: str
     other: str | None
     blur: float
+    category: str = ""
+    split: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -122,9 +125,15 @@ class ErrorTable:
         """The same with the scores of more methods, by label; of those that are there already the new ones count."""
         scores, thresholds = self.scores.copy(), dict(self.thresholds)
         for label, predictions in judged.items():
-            _same_samples(self.samples["sample"], predictions, label)
+            self._check_same_samples(predictions, label)
             scores[label], thresholds[label] = _in_unit(predictions)
         return replace(self, scores=scores, thresholds=thresholds)
+
+    def _check_same_samples(self, predictions: Predictions, label: str) -> None:
+        pairs = ((self.category, predictions.category), (self.split, predictions.split))
+        other_split = any(mine and theirs and mine != theirs for mine, theirs in pairs)
+        if other_split or list(self.samples["sample"]) != list(predictions.table["sample"]):
+            raise ValueError(f"{label} is about other samples than the table, so its scores cannot stand in it")
 
     def against(self, other: str | None) -> ErrorTable:
         """The same with another method beside it."""
@@ -354,6 +363,8 @@ def table(
         main.label,
         other,
         SMOOTHING * max(seen.maps.shape[1:]),
+        dataset.category,
+        dataset.split,
     )
     return empty.with_scores(judged)
 
@@ -381,8 +392,3 @@ def truth_word(anomalous: bool | None) -> str:
 def _in_unit(predictions: Predictions) -> tuple[np.ndarray, float | None]:
     unit = predictions.threshold.value if predictions.threshold else None
     return predictions.table.score.to_numpy(dtype=float) / (unit or 1.0), unit
-
-
-def _same_samples(names: pd.Series, predictions: Predictions, label: str) -> None:
-    if list(names) != list(predictions.table["sample"]):
-        raise ValueError(f"{label} is about other samples than the table, so its scores cannot stand in it")

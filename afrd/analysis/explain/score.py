@@ -178,7 +178,7 @@ def _sampled(value: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarra
         return torch.from_numpy(value(present.numpy() > 0.5))
 
     with torch.random.fork_rng(devices=[]):  # the orders are the same every time
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         found = ShapleyValueSampling(forward).attribute(
             torch.ones(1, count, dtype=torch.double), n_samples=SAMPLED_ORDERS, perturbations_per_eval=64
         )

@@ -35,6 +35,7 @@ from afrd.runs.run import Run
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
+MIN_CORRELATED_SAMPLES = 3  # fewer have no rank correlation
 REPEATS = 300  # bootstrap draws, each parted in two halves
 
 
@@ -174,8 +175,10 @@ def redundancy(survey: Survey, which: str = "all") -> Redundancy:
         raise ValueError(f"samples {which!r} are not known; choose all, good or anomalous")
     if len(survey.lights) < 2:
         raise ValueError(f"one light ({survey.lights[0]}) cannot be redundant")
-    if chosen[which].sum() < 3:
-        raise ValueError(f"{int(chosen[which].sum())} samples are too few for a correlation; three are needed")
+    if chosen[which].sum() < MIN_CORRELATED_SAMPLES:
+        raise ValueError(
+            f"{int(chosen[which].sum())} samples are too few for a correlation; {MIN_CORRELATED_SAMPLES} are needed"
+        )
     alone = [survey.row([light]) for light in survey.lights]
     scores = pd.DataFrame(survey.scores[alone][:, chosen[which]].T, columns=list(survey.lights))
     table = scores.corr("spearman").fillna(0.0).to_numpy().copy()

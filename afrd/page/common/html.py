@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from html import escape
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -34,3 +35,8 @@ def macros(template: str) -> Any:
 def markdown(text: object) -> str:
     """The text as Markdown that shows it as it is, for names and messages that come from a user's files."""
     return MARKDOWN.sub(r"\\\1", str(text))
+
+
+def plain(value: object) -> str:
+    """The text as HTML that shows it as it is, for a `gr.HTML` without a template."""
+    return escape(str(value), quote=False)

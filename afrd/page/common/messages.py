@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from afrd.page.common.html import macros
+from afrd.page.common.html import macros, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ def in_one_sentence(handler: Callable) -> Callable:
         try:
             return handler(*inputs)
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(error) from None
 
     return answered
 
@@ -35,7 +35,7 @@ def told(event: gr.EventData, name: str, kind: type) -> Any:
         value = None
     if not isinstance(value, kind):
         text = f"this event tells {name!r}, as only the page itself does; scripts open a link with /open_link"
-        raise gr.Error(text, print_exception=False)
+        raise page_error(text)
     return value
 
 
@@ -52,3 +52,8 @@ def working(title: str, done: int = 0, total: int = 0) -> str:
 def download(table: pd.DataFrame, name: str) -> str:
     """A link to a table as CSV with all digits; it is in the page itself, so that nothing is written anywhere."""
     return macros("common/macros.html").download(table.to_csv(index=False), name)
+
+
+def page_error(sentence: object) -> gr.Error:
+    """An error to raise: the sentence, which may quote names from files, as text and never as part of the page."""
+    return gr.Error(plain(sentence), print_exception=False)

@@ -18,7 +18,7 @@ import afrd.metrics
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.menus import category_choices, run_choices
 from afrd.page.common.messages import message, working
-from afrd.page.common.samples import first_selection, on_its_page, splits_of
+from afrd.page.common.samples import on_its_page, splits_of
 from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.compare import text
 
@@ -278,20 +278,3 @@ def lights_of(library: Library, selection: Selection) -> tuple[str, ...]:
     """
     entry = library.category(selection.category)
     return usable_lights(entry, selection, library.data_of(entry).lights)
-
-
-def compare(library: Library, category: str, split: str, lights: str) -> list[dict[str, Any]]:
-    """For scripts: a row a method, see `standings_table`; None where a metric is not defined."""
-
-    try:
-        selection = first_selection(library, library.category(category).key)
-        data = library.data_of(library.category(category))
-        used = afrd.data.parse_lights(lights, lights_of(library, selection))
-        found = Comparison(library, replace(selection, split=split or data.test_split, lights=used))
-        table = afrd.analysis.comparison.standings_table(found.standings()).astype(object)
-    except NotComparableError as why:
-        raise gr.Error(": ".join(filter(None, why.parts)), print_exception=False) from None
-    except PROBLEMS as error:
-        raise gr.Error(str(error), print_exception=False) from None
-    rows = table.where(table.notna(), None).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from afrd.page.common.components import ByName
-from afrd.page.common.messages import message
+from afrd.page.common.messages import message, page_error
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import first_selection, with_split
 from afrd.page.common.selection import Selection, known_run, with_run
@@ -154,7 +154,7 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, menus: Menus, sheet: S
             try:
                 session.apply(lambda selection: change(selection, *inputs))
             except (ValueError, OSError) as error:  # the data has moved meanwhile
-                raise gr.Error(str(error), print_exception=False) from None
+                raise page_error(str(error)) from None
             is_latest = state.begin()
             selection = session.selection  # read after `begin`, so that the latest drawing has the changes of them all
             filled = menus.filled(standings.menus(library, selection)) if own_menus else {}
@@ -207,7 +207,7 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, menus: Menus, sheet: S
         try:
             return Comparison(library, selection)
         except NotComparableError as why:
-            raise gr.Error(str(why), print_exception=False) from None
+            raise page_error(str(why)) from None
 
     def draw_picked(session: PageSession, draw: Callable[[str], dict[str, Any]]) -> dict:
         """Values of components for the method that is picked, see `shown`."""
@@ -245,9 +245,3 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, menus: Menus, sheet: S
     on(sheet.table.select, pick_method, [sheet.metric], samples, "compare_pick")
     on(sheet.drawn.input, draw, [sheet.drawn], [sheet.roc, sheet.pro, sheet.defects], "compare_draw")
     on(sheet.samples.select, open_sample, [], open_in_explore.outputs, "compare_open_sample")
-
-    def compare(category: str, split: str = "", lights: str = "all") -> list[dict[str, Any]]:
-        """Every method on the test split (or another) with these lights: metrics, intervals, paired differences."""
-        return standings.compare(library, category, split, lights)
-
-    gr.api(compare, api_name="compare", concurrency_limit=2, concurrency_id="comparison")

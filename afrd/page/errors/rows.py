@@ -12,6 +12,8 @@ import gradio as gr
 
 import afrd.analysis.errors
 import afrd.analysis.reports
+from afrd.page.common.html import plain
+from afrd.page.common.messages import page_error
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession
 from afrd.page.errors import views
@@ -54,7 +56,7 @@ def connect_rows(
     def open_row(session: PageSession) -> list:
         state = session.state(ErrorsState)
         if state.analysis is None or state.sample is None:
-            raise gr.Error("Select a row first.", print_exception=False)
+            raise page_error("Select a row first.")
         return opened(session, state.analysis, state.sample)
 
     def opened(session: PageSession, analysis: Analysis, sample: str) -> list:
@@ -74,7 +76,7 @@ def connect_rows(
             stored = notes.save(split, card.sample, new, card.seen)
             known = notes.tags()
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(str(error)) from None
         # the menu is touched only where tags changed: a new one may be half typed while a note is saved
         retagged = list(new.tags) != list(tags or ()) or new.tags != card.seen.tags
         card.seen = new
@@ -83,8 +85,8 @@ def connect_rows(
         if stored == new:
             if retagged:
                 result[components.tags] = gr.Dropdown(known, value=list(new.tags), allow_custom_value=True)
-            return result | {components.saved: f"Note on {card.sample} saved"}
-        result[components.saved] = f"{card.sample}: saved, beside what somebody else has written meanwhile"
+            return result | {components.saved: plain(f"Note on {card.sample} saved")}
+        result[components.saved] = plain(f"{card.sample}: saved, beside what somebody else has written meanwhile")
         is_shown = number == next(reversed(state.cards))
         return result | ({merged: next(_numbers)} if is_shown else {})
 
@@ -122,7 +124,7 @@ def connect_files(components: ErrorsComponents, on: Callable, asked: list) -> No
     def looked_at(state: ErrorsState, asked: tuple) -> tuple[Analysis, View]:
         view = asked_view(state, *asked[:4])
         if view is None or state.analysis is None:
-            raise gr.Error("There is no table yet.", print_exception=False)
+            raise page_error("There is no table yet.")
         return state.analysis, view
 
     def make_csv(state: ErrorsState, *asked: Any) -> str:
@@ -143,7 +145,7 @@ def connect_files(components: ErrorsComponents, on: Callable, asked: list) -> No
             )
         except PROBLEMS as error:
             yield {components.report: gr.Button("Report", interactive=True)}
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(str(error)) from None
         file = _file(analysis, "html", whole)
         yield {components.report: gr.Button("Report", interactive=True), components.report_file: file}
 
@@ -203,4 +205,4 @@ def asked_view(state: ErrorsState, *asked: Any) -> View | None:
     try:
         return view_of(state, *asked)
     except (ValueError, TypeError) as error:  # a script asked what the page does not
-        raise gr.Error(str(error), print_exception=False) from None
+        raise page_error(str(error)) from None

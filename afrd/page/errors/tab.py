@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 import afrd.figures
+from afrd.page.common.html import plain
 from afrd.page.common.messages import message, working
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import first_selection
@@ -149,7 +150,7 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: ErrorsComp
                     y_title=up,
                     color_map=views.colour_map(view.found),
                 ),
-                "line": views.count_line(view),
+                "line": plain(views.count_line(view)),
                 "sheet": views.sheet(view),
             }
         )

@@ -9,8 +9,6 @@ from typing import Any
 
 import gradio as gr
 
-import afrd.data
-import afrd.figures
 from afrd.page.common import link as links
 from afrd.page.common.library import Library
 from afrd.page.common.menus import category_choices, run_choices
@@ -27,7 +25,7 @@ from afrd.page.common.samples import (
     with_samples,
     with_split,
 )
-from afrd.page.common.selection import ORDERS, VERDICTS, Selection, first_beside, known_run, missing_run, with_run
+from afrd.page.common.selection import ORDERS, VERDICTS, Selection, first_beside, known_run, with_run
 from afrd.page.common.session import PageSession
 from afrd.page.explore import other_methods
 from afrd.page.explore.strip import strip, strip_of
@@ -382,31 +380,3 @@ def completed(library: Library, selection: Selection) -> Selection:
 
 def nothing_new() -> list:
     return [gr.skip() for _ in fields(ExploreComponents)]
-
-
-def look(library: Library, category: str, sample: str, split: str = "", lights: str = "all") -> dict[str, Any]:
-    """For scripts: what the category's first AFRD run says of one sample under these lights."""
-
-    try:
-        entry = library.category(category)
-        data = library.data_of(entry)
-        dataset = data[split or data.test_split]
-        if not entry.fused:
-            raise ValueError(f"no run for this category yet: {missing_run(entry)}")
-        if sample not in dataset.names:
-            raise ValueError(f"there is no sample {sample!r} in {category}/{dataset.split}")
-        run = entry.fused[0]
-        used = afrd.data.parse_lights(lights, run.lights)
-        prediction = library.prediction(run.folder, dataset, dataset.names.index(sample), used)
-    except (ValueError, OSError) as error:
-        raise gr.Error(str(error), print_exception=False) from None
-    mean, peak = afrd.figures.attention_weights(prediction)
-    return {
-        "score": prediction.score,
-        "threshold": prediction.threshold.value if prediction.threshold else None,
-        "verdict": prediction.verdict,
-        "lights": list(prediction.lights),
-        "attention": {
-            n: {"mean": float(m), "peak": float(p)} for n, m, p in zip(prediction.lights, mean, peak, strict=True)
-        },
-    }

@@ -12,6 +12,7 @@ import afrd.analysis.explain
 import afrd.figures
 import afrd.runs
 from afrd.page.common.html import macros
+from afrd.page.common.messages import page_error
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import sample_label
 from afrd.page.common.selection import Selection
@@ -105,13 +106,13 @@ def sample_part(open_in_explore: OpenInExplore, desk: Desk, request: gr.State) -
         try:
             return session.drawn(lambda now: {open_in_explore.changed: now, **_values(_subject(desk, now))})
         except PROBLEMS as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(str(error)) from None
 
     def choose_sample(session: PageSession, name: str) -> dict:
         def change(selection: Selection) -> Selection:
             names = _subject(desk, selection).dataset.names
             if name not in names:
-                raise gr.Error("There is no such sample in this split.", print_exception=False)
+                raise page_error("There is no such sample in this split.")
             return replace(selection, index=names.index(name), pinned=None)
 
         return change_place(session, change)
@@ -213,7 +214,7 @@ def _subject(desk: Desk, selection: Selection) -> Subject:
     try:
         return desk.subject(selection)
     except NothingToShowError as why:
-        raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
+        raise page_error(" ".join(part for part in why.parts if part)) from None
 
 
 def _key(subject: Subject) -> tuple:

@@ -17,6 +17,7 @@ import afrd.figures
 import afrd.metrics
 from afrd.page.common.components import ByName
 from afrd.page.common.menus import category_choices, run_choices
+from afrd.page.common.messages import page_error
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import first_selection, splits_of, with_samples, with_split
 from afrd.page.common.selection import Selection, known_run, with_run
@@ -222,7 +223,7 @@ def _connect(
                 costs = [*(dict.fromkeys(survey.lights, 1.0) | views.read_costs(costs, survey.lights)).items()]
             values = _drawn(survey, metric, delta, unit, costs, which)
         except ValueError as error:  # what was typed stays there to be mended
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(str(error)) from None
         yield components.filled(values | ({"costs": views.cost_rows(costs)} if fresh else {}))
 
     session_state = open_in_explore.session
@@ -279,7 +280,7 @@ def _connect(
             if desk.survey(subject, _metric(metric)) is None:
                 desk.start(subject, _metric(metric))
         except NothingToShowError as why:
-            raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
+            raise page_error(" ".join(part for part in why.parts if part)) from None
         return next(_numbers)
 
     def cancel(session: PageSession, metric: str) -> None:
@@ -316,9 +317,9 @@ def _connect(
             subject = desk.subject(selection)
             survey = desk.survey(subject, _metric(metric))
         except NothingToShowError as why:
-            raise gr.Error(" ".join(part for part in why.parts if part), print_exception=False) from None
+            raise page_error(" ".join(part for part in why.parts if part)) from None
         if survey is None:
-            raise gr.Error("The lights of this run have not been judged yet.", print_exception=False)
+            raise page_error("The lights of this run have not been judged yet.")
         return subject, survey
 
     def open_set(session: PageSession, metric: str, event: gr.SelectData) -> list:
@@ -329,7 +330,7 @@ def _connect(
             sets = {", ".join(survey.named(k)): survey.named(k) for k in range(len(survey))}
             chosen = sets.get(str(row[0]) if row else "")
             if chosen is None:
-                raise gr.Error("This set of lights is not in the table.", print_exception=False)
+                raise page_error("This set of lights is not in the table.")
             lights = tuple(light for light in subject.dataset.lights if light in chosen)
             shown = selection.shown if selection.shown in lights else lights[-1]
             return with_samples(library, replace(selection, lights=lights, shown=shown), prefer_defects=True)
@@ -349,23 +350,11 @@ def _connect(
         try:
             return _file(survey, afrd.analysis.reports.lights.report(survey, _advice(survey, *asked[:4])))
         except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(str(error)) from None
 
     on(
         components.report.click, make_report, [session_state, *asked], [components.report_file], "lights_report"
     ).success(None, None, None, js=FETCH, api_name="lights_fetch_report")
-
-    def lights(category: str, split: str = "", metric: str = "image_auroc", delta: float = DELTA) -> dict[str, Any]:
-        """Which lights the category's first run needs; its sets of lights must have been judged (`lights_start`)."""
-
-        try:
-            start = replace(first_selection(library, library.category(category).key), split=split or None)
-            survey = surveyed(start, metric)[1]
-            return afrd.analysis.reports.lights.as_json(survey, _advice(survey, metric, delta, "", []))
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-
-    gr.api(lights, api_name="lights", concurrency_limit=2, concurrency_id="torch")
 
 
 def _menus(open_in_explore: OpenInExplore, selection: Selection) -> list:

@@ -16,6 +16,7 @@ import afrd.model
 import afrd.runs
 from afrd.background.training_queue import RUNNING, Order, TrainingJob, TrainingQueue, free_name
 from afrd.page.common.library import Library
+from afrd.page.common.messages import page_error
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection, with_run
@@ -122,6 +123,11 @@ def train_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     board = Board(gr.State(-1), listing, curve, command, gr.Timer(RARELY, active=False))
     trained = _connect_board(tab, open_in_explore, queue, form, board, start)
     _connect_form(tab, open_in_explore, queue, form, data_state, check, plan, trained)
+
+
+def training_off(reason: str) -> None:
+    """The tab where nobody may train: nothing but the reason."""
+    gr.HTML(trainings.refused(reason), elem_id="train-off")
 
 
 def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any) -> Any:
@@ -250,7 +256,7 @@ def one_sentence() -> Iterator[None]:
         yield
     except (ValueError, OSError, RuntimeError, TypeError, AttributeError) as error:  # RuntimeError: no weights
         text = str(error).replace("with --weights", "in the field Weights file")
-        raise gr.Error(text, print_exception=False) from None
+        raise page_error(text) from None
 
 
 def first_root(library: Library, selection: Selection) -> str:

@@ -15,6 +15,7 @@ import afrd.figures
 import afrd.model
 from afrd.page.common.html import macros
 from afrd.page.common.library import Cache, CategoryEntry, Library, RunEntry
+from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
 from afrd.page.light_table.place import answer, training_split
 from afrd.page.light_table.scene import message, presets, sample_scene
@@ -111,7 +112,7 @@ class Desk:
 
         together = afrd.data.added(own.uploads, uploads, self.lights(own))
         if len(together) > MOST:
-            raise gr.Error(f"{len(together)} pictures are more than a sample has; bring at most {MOST}", duration=None)
+            raise page_error(f"{len(together)} pictures are more than a sample has; bring at most {MOST}")
         return replace(own, uploads=together)
 
     def assigned(self, own: Own, number: int, light: str) -> Own:
@@ -129,7 +130,7 @@ class Desk:
         own = self.ready(own)
         found = self.entry(own)
         if found is None:
-            raise gr.Error("there is no run yet that could judge an example", print_exception=False)
+            raise page_error("there is no run yet that could judge an example")
         entry, run = found
         try:
             data = self.library.data_of(entry)
@@ -137,7 +138,7 @@ class Desk:
             dataset = data[splits[0]]
             labels = dataset.anomalous
         except (ValueError, OSError) as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            raise page_error(str(error)) from None
         bad = [i for i, label in enumerate(labels) if label]
         good = [i for i, label in enumerate(labels) if not label]
         order = [i for pair in zip(bad, good, strict=False) for i in pair] or [*bad, *good]

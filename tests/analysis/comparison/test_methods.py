@@ -167,6 +167,9 @@ def test_late_fusion_refuses_what_it_cannot_do():
         late_fusion([predictions()], "median")
     with pytest.raises(ValueError, match="about different samples"):
         late_fusion([predictions(), predictions(samples=10)], "mean")
+    two_categories = [replace(predictions(), category=name, split="test") for name in ("box", "lid")]
+    with pytest.raises(ValueError, match=r"lid/test and .* box/test are about different samples and cannot be fused"):
+        late_fusion(two_categories, "mean")
 
 
 def test_real_runs_are_judged_as_they_evaluate_themselves(candies: Path, tiny_runs: Path, tmp_path: Path):

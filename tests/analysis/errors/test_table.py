@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -297,6 +298,9 @@ def test_methods_can_join_later_and_the_one_beside_can_change(found: ErrorTable,
     wrong.table.loc[0, "sample"] = "another"
     with pytest.raises(ValueError, match="is about other samples than the table"):
         alone.with_scores({"x": wrong})
+    elsewhere = replace(methods[1].judge(dataset), category="another category")
+    with pytest.raises(ValueError, match="is about other samples than the table"):
+        alone.with_scores({"x": elsewhere})
 
 
 def test_a_table_needs_a_run_of_its_own(methods, dataset):
