@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import afrd
+from afrd.candies.render import render_category
 from afrd.analysis.explain.shapley import coalitions, shapley
 from afrd.analysis.lights.advisor import advise
 from afrd.analysis.lights.search import orders, prefixes, search
@@ -262,6 +263,20 @@ def test_the_command_says_which_lights_are_needed(capsys, run_and_test, tmp_path
     assert content["advice"].startswith("It cannot be told which lights are needed: 2 good and 2 anomalous samples")
     assert content["advice"].split(". ")[0] in out and "cost" in out
     assert "It cannot be told which lights" in page.read_text()
+
+
+def test_two_samples_get_a_whole_report_without_a_correlation_of_lights(capsys, run_and_test, tmp_path: Path):
+    run, _ = run_and_test
+    render_category(
+        tmp_path / "two", "Praline", size=64, train=1, val=1, test_good=1, test_bad=1, twins=False, workers=1
+    )
+    file, page = tmp_path / "lights.json", tmp_path / "lights.html"
+    argv = ("lights", run.folder, "--data", tmp_path / "two", "--json", file, "--report", page)
+    code, out, err = command(capsys, *argv)
+    assert code == 0, err
+    assert "no rank correlation of the lights' own scores: 2 samples are too few; 3 are needed" in out
+    advice = json.loads(file.read_text())["advice"]
+    assert advice in out and page.stat().st_size > 0
     code, out, _ = command(capsys, "lights", run.folder, "--metric", "aupro", "--delta", 0.2)
     assert code == 0 and "AUPRO" in out
 
