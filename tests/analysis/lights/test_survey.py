@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import afrd
-from afrd.candies.render import render_category
 from afrd.analysis.explain.shapley import coalitions, shapley
 from afrd.analysis.lights.advisor import advise
 from afrd.analysis.lights.search import orders, prefixes, search
 from afrd.analysis.lights.survey import load_survey, survey
+from afrd.candies.render import render_category
 from afrd.cli.commands import main
 from afrd.metrics.ranking import METRICS, image_metrics
 from afrd.model.fusion import coalition_maps, fuse_evidence
