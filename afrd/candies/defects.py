@@ -49,7 +49,12 @@ class Defect:
 
 
 def draw_defect(
-    kind: str, rng: np.random.Generator, candy: Candy, surface: Surface, taken: Sequence[Defect] = ()
+    kind: str,
+    rng: np.random.Generator,
+    candy: Candy,
+    surface: Surface,
+    taken: Sequence[Defect] = (),
+    difficulty: float = 0.0,
 ) -> Defect:
     """Draws one defect somewhere on the visible surface of a candy.
 
@@ -59,6 +64,8 @@ def draw_defect(
         candy: the candy without defects.
         surface: what the camera sees of it.
         taken: other defects of the same candy, which this one keeps away from.
+        difficulty: 0 for the defect as it is drawn, up to 1 for one of half the reach, a quarter of the relief or
+            roughness and a third of the contrast.
     """
     facing = dot(surface.normals, surface.toward)
     good = (facing > 0.4) & (surface.cover >= 1) & (surface.points[2] > 0.12)
@@ -72,31 +79,32 @@ def draw_defect(
     other_tangent = np.cross(normal[:, 0], tangent[:, 0]).astype(np.float32)[:, None]
 
     reach = float(np.exp(rng.uniform(np.log(0.12), np.log(0.24)))) * candy.scale  # 10 to 20 pixels of 256
+    reach *= 1 - 0.5 * difficulty
     stretch = float(rng.uniform(0.75, 1.3))
     reaches = np.array([[reach * stretch], [reach / stretch], [1.6 * reach]], np.float32)
     frame = np.stack((tangent[:, 0], other_tangent[:, 0], normal[:, 0])) / reaches
     uneven = rng.normal(0, 0.16, 3)
     defect = Defect(kind, centre, frame, (uneven[0], 2 * uneven[1], uneven[2]), 0.0)
     if kind in ("bumps", "dents"):
-        height = reach * float(rng.uniform(0.22, 0.5))
+        height = reach * float(rng.uniform(0.22, 0.5)) * (1 - 0.5 * difficulty)
         return replace(defect, strength=height if kind == "bumps" else -height)
     if kind == "colors":
-        stain = _stain(rng, candy.look(centre).albedo)
+        stain = _stain(rng, candy.look(centre).albedo, 1 - 0.67 * difficulty)
         return replace(defect, strength=float(rng.uniform(0.65, 0.95)), colour=stain)
     lengths = np.exp(rng.uniform(np.log(0.025), np.log(0.06), 14))  # two to five pixels of 256
     ways = rng.normal(size=(14, 3))
     ways *= (2 * np.pi / lengths / np.linalg.norm(ways, axis=1))[:, None]
     waves = np.concatenate((ways, rng.uniform(0, 2 * np.pi, (14, 1))), axis=1).astype(np.float32)
-    return replace(defect, strength=float(rng.uniform(0.25, 0.5)), waves=waves)
+    return replace(defect, strength=float(rng.uniform(0.25, 0.5)) * (1 - 0.75 * difficulty), waves=waves)
 
 
-def _stain(rng: np.random.Generator, under: Array) -> Array:
-    """A colour that differs from the albedo under it (3, 1): visibly, but not grossly."""
+def _stain(rng: np.random.Generator, under: Array, contrast: float = 1.0) -> Array:
+    """A colour that differs from the albedo under it (3, 1): visibly, not grossly; `contrast` scales by how much."""
     root = np.sqrt(under[:, 0].astype(np.float64))  # roughly even steps to the eye
     while True:
         other = np.clip(root + rng.normal(0, 0.14) + rng.normal(0, 0.13, 3), 0.03, 0.98)
         if 0.2 < np.linalg.norm(other - root) < 0.5:
-            return (other**2).astype(np.float32)[:, None]
+            return ((root + contrast * (other - root)) ** 2).astype(np.float32)[:, None]
 
 
 def deform(solid: Solid, defects: Sequence[Defect]) -> Solid:

@@ -61,6 +61,7 @@ class _Job:
     defects: tuple[str, ...]
     twin: bool
     lights: tuple[Light, ...]
+    difficulty: float
 
     @property
     def prefix(self) -> Path:
@@ -114,6 +115,7 @@ def _do(job: _Job) -> None:
             index=job.index,
             defect=defects,
             lights=job.lights,
+            difficulty=job.difficulty,
         )
 
     if any(not file.is_file() for file in job.files()):
@@ -147,14 +149,17 @@ def _jobs(
         for index in range(count):
             flaws = planned_defects(index, good, bad) if split == "test_public" else ()
             fixed = (settings["category"], settings["size"], settings["seed"], split, index)
-            yield _Job(folder, *fixed, flaws, twins and bool(flaws), lights)
+            yield _Job(folder, *fixed, flaws, twins and bool(flaws), lights, settings.get("difficulty", 0.0))
 
 
 def _settings(
-    category: str, size: int, seed: int, test_good: int, test_bad: int, lights: Sequence[Light]
+    category: str, size: int, seed: int, test_good: int, test_bad: int, lights: Sequence[Light], difficulty: float
 ) -> dict[str, Any]:
     rig = [list(astuple(light)) for light in lights]
-    fixed = {"category": category, "size": size, "seed": seed, "test_good": test_good, "test_bad": test_bad}
+    fixed: dict[str, Any] = {"category": category, "size": size, "seed": seed}
+    fixed |= {"test_good": test_good, "test_bad": test_bad}
+    if difficulty:  # left out at 0, so that renderings of earlier versions still count as the same
+        fixed["difficulty"] = difficulty
     return {**fixed, "lights": rig}
 
 
@@ -182,6 +187,7 @@ def is_complete(
     size: int | None = None,
     seed: int | None = None,
     lights: Sequence[Light] = EYECANDIES_RIG,
+    difficulty: float = 0.0,
 ) -> bool:
     """Whether a category's folder (`<out>/<Category>`) holds every file of a rendering with these arguments.
 
@@ -191,13 +197,15 @@ def is_complete(
         twins: whether the good twins of the bad test samples must be there.
         size, seed: what it must be rendered with; None: with any.
         lights: the rig it must be rendered with.
+        difficulty: of its defects.
     """
     folder = Path(folder)
     found = _load_settings(folder)
     if found is None:
         return False
-    wanted = _settings(folder.name, size or found.get("size", 0), found.get("seed", 0), test_good, test_bad, lights)
-    if found != wanted or (seed is not None and seed != found.get("seed")):
+    size, seed_there = size or found.get("size", 0), found.get("seed", 0)
+    wanted = _settings(folder.name, size, seed_there, test_good, test_bad, lights, difficulty)
+    if found != wanted or (seed is not None and seed != seed_there):
         return False
     return not any(job.missing() for job in _jobs(folder, wanted, train, val, twins, tuple(lights)))
 
@@ -216,12 +224,13 @@ def render_category(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     lights: Sequence[Light] = EYECANDIES_RIG,
+    difficulty: float = 0.0,
 ) -> Path:
     """Renders a category in the Eyecandies layout; one that was interrupted goes on where it stopped.
 
     Args:
         out: the data set's folder; the category becomes a folder in it.
-        category: one of CATEGORIES.
+        category: one of CATEGORIES, or `Random<number>` (`afrd.candies.variants`).
         size: side of the pictures in pixels.
         seed: 0 or more; other seeds give other candies.
         train: number of samples in `train`, all good, 1 to 1000 (three digits in the file names).
@@ -232,6 +241,7 @@ def render_category(
         workers: number of processes; None: one for each processor; 1: no other process than this one.
         progress: is called with (samples done, samples in all), also once before the first one.
         lights: the rig, one picture a light.
+        difficulty: of the defects, 0 for plain ones up to 1 for small, shallow and faint ones.
 
     Returns:
         The category's folder.
@@ -240,7 +250,7 @@ def render_category(
         ValueError: when an argument is not one of those allowed, or the folder holds a rendering with other settings.
     """
     lights = tuple(lights)
-    check_arguments(category, size, seed, lights)
+    check_arguments(category, size, seed, lights, difficulty)
     for name, count in (("train", train), ("val", val), ("test_good", test_good), ("test_bad", test_bad)):
         if count < 1:
             raise ValueError(f"{name} is {count}; every part of the data set needs at least one sample")
@@ -251,10 +261,11 @@ def render_category(
         raise ValueError(f"workers is {workers}; choose 1 or more, or None for one for each processor")
 
     folder = Path(out) / category
-    settings = _settings(category, size, seed, test_good, test_bad, lights)
+    settings = _settings(category, size, seed, test_good, test_bad, lights, difficulty)
     found = _load_settings(folder)
     if found is not None and found != settings:
-        other = [f"{key} {found.get(key)}" for key in settings if key != "lights" and found.get(key) != settings[key]]
+        keys = [key for key in {**settings, **found} if key != "lights" and found.get(key) != settings.get(key)]
+        other = [f"{key} {found.get(key, 'of another value')}" for key in keys]
         what = ", ".join(other) or "other lights"
         raise ValueError(f"{folder} holds a rendering with {what}; choose another folder or delete this one")
     if found is None and folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):

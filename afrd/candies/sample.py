@@ -12,6 +12,7 @@ from afrd.candies.camera import place_camera, trace
 from afrd.candies.defects import DEFECTS, Defect, defect_mask, deform, draw_defect, spoil
 from afrd.candies.lamps import EYECANDIES_RIG, Light, check_rig, expose, shade
 from afrd.candies.shapes import CATEGORIES, make_candy
+from afrd.candies.variants import RANDOM, random_candy, random_number
 
 MIN_SIZE, MAX_SIZE = 32, 2048
 
@@ -67,6 +68,7 @@ def render_sample(
     index: int = 0,
     defect: str | Sequence[str] | None = None,
     lights: Sequence[Light] = EYECANDIES_RIG,
+    difficulty: float = 0.0,
 ) -> Rendered:
     """Renders one candy under every light of a rig.
 
@@ -74,19 +76,20 @@ def render_sample(
     without `defect` gives a bad sample and its good twin.
 
     Args:
-        category: one of CATEGORIES.
+        category: one of CATEGORIES, or `Random<number>` (`afrd.candies.variants`).
         size: side of the picture in pixels, MIN_SIZE to MAX_SIZE.
         seed: 0 or more.
         split: name of the split; its candies differ from those of all others.
         index: 0 or more, the sample in its split.
         defect: one of DEFECTS, several of them, or None for a good candy.
         lights: the rig; its order is that of the pictures.
+        difficulty: 0 for plain defects, up to 1 for small, shallow and faint ones.
 
     Raises:
         ValueError: when an argument is not one of those allowed.
     """
     kinds = () if defect is None else (defect,) if isinstance(defect, str) else tuple(defect)
-    check_arguments(category, size, seed, lights)
+    check_arguments(category, size, seed, lights, difficulty)
     if index < 0:
         raise ValueError(f"index {index} is negative; samples count from 0")
     for kind in kinds:
@@ -94,7 +97,8 @@ def render_sample(
             raise ValueError(f"unknown defect '{kind}'; choose from {', '.join(DEFECTS)}")
 
     rng = _random(seed, category, split, index, 0)
-    candy = make_candy(category, rng, size)
+    number = random_number(category)
+    candy = make_candy(category, rng, size) if number is None else random_candy(number, rng, size)
     camera = place_camera(size, 40 + rng.normal(0, 0.7), rng.normal(0, 1.0), 4.1, candy.height * 0.36)
     centre, radius = candy.bounds
     bounds = (centre, radius + 0.06)  # room for a bump, in the twin as well: its rays must start at the same places
@@ -102,7 +106,7 @@ def render_sample(
     defects: list[Defect] = []
     for kind in kinds:
         chance = _random(seed, category, split, index, 10 + DEFECTS.index(kind))
-        defects.append(draw_defect(kind, chance, candy, clean, defects))
+        defects.append(draw_defect(kind, chance, candy, clean, defects, difficulty))
     solid = deform(candy.distance, defects)
     surface = trace(solid, bounds, camera) if {"bumps", "dents"}.intersection(kinds) else clean
     masks = {kind: np.zeros((size, size), bool) for kind in DEFECTS}
@@ -129,10 +133,14 @@ def render_sample(
     )
 
 
-def check_arguments(category: str, size: int, seed: int, lights: Sequence[Light]) -> None:
+def check_arguments(category: str, size: int, seed: int, lights: Sequence[Light], difficulty: float = 0.0) -> None:
     """Raises ValueError in one sentence when a candy cannot be rendered with these."""
-    if category not in CATEGORIES:
-        raise ValueError(f"unknown category '{category}'; choose from {', '.join(CATEGORIES)}")
+    if category not in CATEGORIES and random_number(category) is None:
+        raise ValueError(
+            f"unknown category '{category}'; choose from {', '.join(CATEGORIES)}, or {RANDOM}1, {RANDOM}2, ..."
+        )
+    if not 0 <= difficulty <= 1:
+        raise ValueError(f"difficulty {difficulty} is not possible; choose from 0 (plain defects) to 1 (faint ones)")
     if not MIN_SIZE <= size <= MAX_SIZE:
         raise ValueError(f"size {size} is not possible; choose a picture side from {MIN_SIZE} to {MAX_SIZE} pixels")
     if seed < 0:
