@@ -102,17 +102,21 @@ class Library:
             for root, name in places
         ]
 
+    def entry(self, key: str | None) -> CategoryEntry | None:
+        """The category of this key, if there is one."""
+        return next((entry for entry in self.categories() if entry.key == key), None)
+
     def category(self, key: str | None) -> CategoryEntry:
-        """By key.
+        """The category of this key.
 
         Raises:
-            ValueError: there is none of that name.
+            ValueError: there is none.
         """
-        entries = self.categories()
-        for entry in entries:
-            if entry.key == key:
-                return entry
-        raise ValueError(f"there is no category {key!r} here; there are {', '.join(e.key for e in entries) or 'none'}")
+        entry = self.entry(key)
+        if entry is None:
+            keys = ", ".join(entry.key for entry in self.categories())
+            raise ValueError(f"there is no category {key!r} here; there are {keys or 'none'}")
+        return entry
 
     def data_of(self, entry: CategoryEntry) -> Category:
         """The category's splits.

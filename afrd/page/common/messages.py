@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
+from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -14,17 +16,40 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+PROBLEMS = (ValueError, OSError, RuntimeError)  # of a run or its data; RuntimeError: no weights for the teacher
+
+
+class NothingToShowError(Exception):
+    """Why there is nothing to show: a title, a text, and a command that helps."""
+
+    def __init__(self, title: str, explanation: str = "", command: str = "") -> None:
+        super().__init__(" ".join(part for part in (title, explanation, command) if part))
+        self.parts = (title, explanation, command)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """A data set or a run that has gone or is broken, or a wrong input, becomes a message in the page."""
+    try:
+        yield
+    except (NothingToShowError, *PROBLEMS) as error:
+        raise page_error(error) from None
+
+
 def in_one_sentence(handler: Callable) -> Callable:
-    """The handler, which may find that a data set or a run has gone or is broken: that is told, and is no fault."""
+    """The handler of an event inside `one_sentence`."""
 
     @wraps(handler)
-    def answered(*inputs: Any) -> Any:
-        try:
+    def returned(*inputs: Any) -> Any:
+        with one_sentence():
             return handler(*inputs)
-        except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
-            raise page_error(error) from None
 
-    return answered
+    @wraps(handler)
+    def yielded(*inputs: Any) -> Iterator:
+        with one_sentence():
+            yield from handler(*inputs)
+
+    return yielded if isgeneratorfunction(handler) else returned
 
 
 def told(event: gr.EventData, name: str, kind: type) -> Any:

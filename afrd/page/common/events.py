@@ -1,0 +1,28 @@
+"""How an event of the page is connected to its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from afrd.page.common.messages import in_one_sentence
+
+
+def on(
+    session: gr.State, event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any
+) -> Any:
+    """Connects an event; returns Gradio's dependency, whose `then` and `success` are events themselves.
+
+    Args:
+        session: holds the `PageSession`, which is the first argument of each handler.
+        event: such as `button.click`, or `partial(gr.on, [button.click, text.submit])`.
+        handler: what it raises of `PROBLEMS` is shown in the page as one sentence.
+        inputs, outputs: components.
+        name: of the event for scripts (`api_name`).
+        options: of Gradio's event, in the place of those below.
+    """
+    usual = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 2}
+    usual["concurrency_id"] = "torch"  # together two at once: they compute
+    return event(in_one_sentence(handler), [session, *inputs], outputs, api_name=name, **usual | options)
