@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import afrd.demo
-from afrd.cli.common import Parser, heed_termination
+from afrd.cli.common import Parser, any_text_prints, as_path, heed_termination, sentence
 from afrd.page.access import LOOPBACK, PASSWORD, access, read_auth
 from afrd.page.server import DEMO_DATA, DEMO_RUNS, PORT, _end, launch
 
@@ -17,8 +17,8 @@ from afrd.page.server import DEMO_DATA, DEMO_RUNS, PORT, _end, launch
 def parser() -> Parser:
     name = "afrd app" if Path(sys.argv[0]).stem == "afrd" else "app.py"
     top = Parser(prog=name, description="The AFRD explorer in the browser. Without options it prepares a demo.")
-    top.add_argument("--runs", type=Path, metavar="DIR", help=f"folder with runs anywhere below ({DEMO_RUNS})")
-    top.add_argument("--data", type=Path, metavar="DIR", help="data set to look at; default: where a run was trained")
+    top.add_argument("--runs", type=as_path, metavar="DIR", help=f"folder with runs anywhere below ({DEMO_RUNS})")
+    top.add_argument("--data", type=as_path, metavar="DIR", help="data set to look at; default: that of the run")
     top.add_argument("--port", type=int, help=f"({PORT})")
     top.add_argument("--host", metavar="ADDRESS", help=f"to listen at ({LOOPBACK}; 0.0.0.0 lets every machine in)")
     top.add_argument("--share", action="store_true", help="also reachable by a public link for a week")
@@ -42,6 +42,7 @@ def in_a_space() -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Starts the page and stays; returns the exit status."""
+    any_text_prints()
     top = parser()
     options = top.parse_args(argv)
     for option, folder in (("--runs", options.runs), ("--data", options.data)):
@@ -68,7 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         page = launch(runs or DEMO_RUNS.parent, data, preparation, port, page_access)
     except OSError as error:
-        print(f"{top.prog}: {host}:{port} cannot be used ({error}); choose another --port or --host", file=sys.stderr)
+        print(
+            f"{top.prog}: {host}:{port} cannot be used ({sentence(error)}); choose another --port or --host",
+            file=sys.stderr,
+        )
         return 1
     except ValueError as error:  # Gradio's own check whether the page answers, as on a machine that is too busy
         print(f"{top.prog}: the page does not answer on port {port} ({error}); try again", file=sys.stderr)

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.explain
@@ -15,16 +14,18 @@ import afrd.candies
 import afrd.data
 import afrd.figures
 import afrd.files
+import afrd.metrics
 import afrd.runs
 from afrd import cli
-from afrd.cli.common import Bar, Parser, heed_termination, write_json
+from afrd.cli.common import Bar, Parser, any_text_prints, as_path, end_well, heed_termination, write_json
 from afrd.cli.lights import add_command as add_lights
 from afrd.cli.sweep import add_commands as add_sweep
 from afrd.runs.options import TrainingOptions
 
 if TYPE_CHECKING:
     from afrd.analysis.explain.visibility import Attribution
-    from afrd.data.dataset import Category
+    from afrd.data.dataset import Category, MultiLightDataset
+    from afrd.metrics.predictions import Predictions
     from afrd.runs.run import Run
 
 
@@ -38,19 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv[:1] == ["app"]:  # has options of its own
         return cli.app.main(argv[1:])
-    options = parser().parse_args(argv)
+    any_text_prints()
     heed_termination()
-    try:
-        return options.run(options) or 0
-    except (ValueError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        print(f"afrd: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("afrd: stopped; the same command goes on from what is done", file=sys.stderr)
-        return 1
-    except (RuntimeError, OSError, ArithmeticError) as error:  # no weights, no memory, no space, a loss that is NaN
-        print(f"afrd: {error}", file=sys.stderr)
-        return 1
+    return end_well(lambda: _run(argv))
+
+
+def _run(argv: Sequence[str]) -> int | None:
+    options = parser().parse_args(argv)
+    return options.run(options)
 
 
 def parser() -> Parser:
@@ -59,7 +55,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     p = commands.add_parser("render", help="make the demo data: candies under six lights, in the Eyecandies layout")
-    p.add_argument("out", type=Path, help="folder of the data set")
+    p.add_argument("out", type=as_path, help="folder of the data set")
     p.add_argument(
         "--category",
         action="append",
@@ -82,14 +78,15 @@ def parser() -> Parser:
     p.set_defaults(run=render)
 
     p = commands.add_parser("check", help="list what is wrong with a data set")
-    p.add_argument("root", type=Path)
+    p.add_argument("root", type=as_path)
     p.set_defaults(run=check)
 
     p = commands.add_parser("train", help="train AFRD on one category; again: goes on where it was stopped")
-    p.add_argument("root", type=Path, help="folder of the data set")
+    p.add_argument("root", type=as_path, help="folder of the data set")
     p.add_argument("category")
-    p.add_argument("--out", type=Path, required=True, metavar="RUN", help="run folder to make")
+    p.add_argument("--out", type=as_path, required=True, metavar="RUN", help="run folder to make")
     p.add_argument("--lights", default="all", help="names or numbers, comma-separated; one light: single-light RD")
+    p.add_argument("--views", default="all", help="names of the views to use, comma-separated (layout of M2AD)")
     p.add_argument(
         "--method", default=TRAINING["method"], help="afrd (default), or memory: nearest patches, no training"
     )
@@ -101,7 +98,7 @@ def parser() -> Parser:
     )
     p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (2048); 0: none")
     p.add_argument("--teacher", default=TRAINING["teacher"], help="or wide_resnet50_2, resnet18, timm:NAME")
-    p.add_argument("--weights", type=Path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
+    p.add_argument("--weights", type=as_path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
     p.add_argument(
         "--size", type=int, default=TRAINING["size"], help="longer side of the teacher's input in pixels (512)"
     )
@@ -114,20 +111,21 @@ def parser() -> Parser:
     p.set_defaults(run=train)
 
     p = commands.add_parser("evaluate", help="metrics of a run on a test split; predictions are kept with the run")
-    p.add_argument("run_folder", type=Path, metavar="RUN")
-    p.add_argument("--data", type=Path, metavar="ROOT", help="data set to use instead of the one it was trained on")
+    p.add_argument("run_folder", type=as_path, metavar="RUN")
+    p.add_argument("--data", type=as_path, metavar="ROOT", help="data set to use instead of the one it was trained on")
     p.add_argument("--split", help="default test_public, or test in the folder layout")
     p.add_argument("--lights", default="all")
+    p.add_argument("--views", help="names of the views to judge; default those of the training (layout of M2AD)")
     p.add_argument("--attribution", action="store_true", help="also how well evidence ranks the lights; needs twins")
-    p.add_argument("--json", type=Path, metavar="FILE")
+    p.add_argument("--json", type=as_path, metavar="FILE")
     p.add_argument("--device", default="auto")
     p.set_defaults(run=evaluate)
 
     p = commands.add_parser("predict", help="score and verdict of one sample")
-    p.add_argument("run_folder", type=Path, metavar="RUN")
+    p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("pictures", nargs="+", metavar="PICTURE", help="in the run's order of lights, or LIGHT=PICTURE")
-    p.add_argument("--json", type=Path, metavar="FILE")
-    p.add_argument("--figure", type=Path, metavar="HTML", help="also write the map over the picture as a page")
+    p.add_argument("--json", type=as_path, metavar="FILE")
+    p.add_argument("--figure", type=as_path, metavar="HTML", help="also write the map over the picture as a page")
     p.add_argument("--device", default="auto")
     p.set_defaults(run=predict)
 
@@ -166,6 +164,8 @@ def check(options: argparse.Namespace) -> int:
         data = afrd.data.open_dataset(options.root, name)
         splits = ", ".join(f"{split} {len(dataset)}" for split, dataset in data.items())
         print(f"{name}: {splits}; {len(data.lights)} lights: {', '.join(data.lights)}")
+        for sentence in data.description:
+            print(f"  {sentence}")
     for problem in problems:
         print(f"{problem.file}: {problem.what}")
     if problems:
@@ -177,7 +177,7 @@ def check(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> None:
 
-    data = afrd.data.open_dataset(options.root, options.category)
+    data = afrd.data.open_dataset(options.root, options.category, afrd.data.parse_views(options.views))
     run = afrd.runs.fit(
         data,
         options.lights,
@@ -196,7 +196,8 @@ def evaluate(options: argparse.Namespace) -> None:
 
     run = afrd.runs.load_run(options.run_folder, options.device)
     lights = afrd.data.parse_lights(options.lights, run.lights)
-    data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category)
+    views = run.config.views if options.views is None else afrd.data.parse_views(options.views)
+    data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, views)
     dataset = data[options.split or data.test_split]
     attribution = attribute(run, data, lights) if options.attribution else None  # first, it may refuse
     with Bar(f"evaluate {dataset.split}") as bar:
@@ -221,11 +222,26 @@ def evaluate(options: argparse.Namespace) -> None:
         "threshold": found.threshold.value if found.threshold else None,
     }
     about |= {k: None if v != v else v for k, v in metrics.items()}
+    if dataset.views:
+        about |= show_views(found, dataset)
     if (run.model.config.target, run.model.config.fusion) == ("fused", "attention") and "train" in data:
         about["drift"] = show_drift(run, data)
     if attribution:
         about["attribution"] = show_attribution(attribution, data.test_split)
     write_json(options.json, about)
+
+
+def show_views(found: Predictions, dataset: MultiLightDataset) -> dict[str, Any]:
+    """Prints the metrics of every view and of whole objects, and gives them under `views` and `objects`."""
+
+    by_view = afrd.metrics.view_metrics(found, [view.name for view in dataset.views])
+    objects, anomalous = zip(*((view.object, view.anomalous) for view in dataset.views), strict=True)
+    whole = afrd.metrics.object_metrics(found, objects, anomalous)
+    print(by_view.to_string(float_format="{:.3f}".format, na_rep="-"))
+    print(f"{len(set(objects))} objects, each with the highest score of its views:")
+    print("  " + ", ".join(f"{name} {'-' if value != value else f'{value:.3f}'}" for name, value in whole.items()))
+    known = {name: {k: None if v != v else v for k, v in row.items()} for name, row in by_view.iterrows()}
+    return {"views": known, "objects": {k: None if v != v else v for k, v in whole.items()}}
 
 
 def show_drift(run: Run, data: Category) -> dict[str, dict[str, float]]:

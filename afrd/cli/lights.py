@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.lights
@@ -14,7 +13,7 @@ import afrd.data
 import afrd.files
 import afrd.metrics
 import afrd.runs
-from afrd.cli.common import Bars
+from afrd.cli.common import Bars, as_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
 def add_command(commands: Any) -> None:
     """Puts `lights` among the commands."""
     p = commands.add_parser("lights", help="which lights are needed; every set of them is judged on a test split")
-    p.add_argument("run_folder", type=Path, metavar="RUN")
-    p.add_argument("--data", type=Path, metavar="ROOT", help="data set to use instead of the one it was trained on")
+    p.add_argument("run_folder", type=as_path, metavar="RUN")
+    p.add_argument("--data", type=as_path, metavar="ROOT", help="data set to use instead of the one it was trained on")
     p.add_argument("--split", help="default test_public, or test in the folder layout")
     p.add_argument("--metric", default="image_auroc", help="what a rig should be good at (image_auroc)")
     p.add_argument("--delta", type=float, metavar="D", help="how much of it a smaller rig may lose (0.05)")
@@ -39,8 +38,8 @@ def add_command(commands: Any) -> None:
         help="of a light, in any unit; 1 where not given",
     )
     p.add_argument("--unit", help="of the costs, such as ms or EUR")
-    p.add_argument("--json", type=Path, metavar="FILE")
-    p.add_argument("--report", type=Path, metavar="HTML", help="also write a page to print")
+    p.add_argument("--json", type=as_path, metavar="FILE")
+    p.add_argument("--report", type=as_path, metavar="HTML", help="also write a page to print")
     p.add_argument("--device", default="auto")
     p.set_defaults(run=lights)
 
@@ -50,7 +49,7 @@ def lights(options: argparse.Namespace) -> None:
     run = afrd.runs.load_run(options.run_folder, options.device)
     costs = afrd.analysis.lights.checked_costs(parse_costs(options.cost), run.lights)  # before the long work
     delta = afrd.analysis.lights.checked_delta(afrd.analysis.lights.DELTA if options.delta is None else options.delta)
-    data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category)
+    data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
     with ExitStack() as bars:
         found = afrd.analysis.lights.survey.survey(
             run, data[options.split or data.test_split], options.metric, Bars(bars)

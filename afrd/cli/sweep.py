@@ -11,6 +11,7 @@ import afrd.analysis.reports
 import afrd.background
 import afrd.files
 import afrd.runs
+from afrd.cli.common import as_path
 
 if TYPE_CHECKING:
     from afrd.runs.sweep_plan import SweepPlan
@@ -21,7 +22,7 @@ MAX_LISTED = 20  # failed or running cells that are printed
 def add_commands(commands: Any) -> None:
     """Puts `sweep` and `report` among the commands."""
     p = commands.add_parser("sweep", help="train every combination of categories, methods, lights, seeds, teachers")
-    p.add_argument("plan", type=Path, metavar="PLAN", help="a .toml file, or with --status the sweep's folder")
+    p.add_argument("plan", type=as_path, metavar="PLAN", help="a .toml file, or with --status the sweep's folder")
     p.add_argument("--data", metavar="ROOT", help="data set, in the place of the plan's")
     p.add_argument("--out", metavar="FOLDER", help="folder of the sweep, in the place of the plan's")
     p.add_argument("--workers", type=int, metavar="N", help="trainings at once; default what cores and memory allow")
@@ -32,8 +33,8 @@ def add_commands(commands: Any) -> None:
     p.set_defaults(run=sweep)
 
     p = commands.add_parser("report", help="tables of a sweep: Markdown, CSV, LaTeX and a page to send")
-    p.add_argument("folder", type=Path, metavar="SWEEP", help="folder of the sweep")
-    p.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (SWEEP/report)")
+    p.add_argument("folder", type=as_path, metavar="SWEEP", help="folder of the sweep")
+    p.add_argument("--out", type=as_path, metavar="FOLDER", help="where to write (SWEEP/report)")
     p.set_defaults(run=report)
 
 
