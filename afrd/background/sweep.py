@@ -156,7 +156,7 @@ def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
         if _is_trained(out, cell):
             try:
                 teacher = load(cell.options.teacher, cell.options.weights)
-                data = open_dataset(plan.data, cell.category)
+                data = open_dataset(plan.data, cell.category, cell.views)
                 plan_training(data, cell.lights, out / cell.folder, cell.options, teacher=teacher)
             except ValueError as error:
                 stale[cell.name] = str(error)
@@ -251,7 +251,7 @@ def _train(cell: Cell, data: str, home: Path, device: str, note: dict[str, Any])
 
     options = {name: value for name, value in vars(cell.options).items() if value is not None}
     fit(
-        open_dataset(data, cell.category),
+        open_dataset(data, cell.category, cell.views),
         list(cell.lights),
         home / cell.folder,
         device=device,
@@ -281,7 +281,8 @@ def _compute_features(plan: SweepPlan, cells: Sequence[Cell], progress: Progress
     for category, name, size in dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells):
         began = time.monotonic()
         try:
-            data, teacher = open_dataset(plan.data, category), load_teacher(name, plan.weights.get(name))
+            data = open_dataset(plan.data, category, plan.views)
+            teacher = load_teacher(name, plan.weights.get(name))
             for split in ("train", "val", data.test_split):
                 if split in data:
                     load_features(data[split], teacher, size)

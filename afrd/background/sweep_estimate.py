@@ -93,7 +93,8 @@ def _by_kind(cells: list[Cell]) -> dict[Kind, list[Cell]]:
 
 def _probe(plan: SweepPlan, cell: Cell) -> tuple[float, float]:
     """Seconds and bytes of a whole training, from a short one: its steps are multiplied, the rest counts once."""
-    data, teacher = open_dataset(plan.data, cell.category), load_teacher(cell.options.teacher, cell.options.weights)
+    data = open_dataset(plan.data, cell.category, cell.views)
+    teacher = load_teacher(cell.options.teacher, cell.options.weights)
     times: list[float] = []
 
     def report(step: StepReport) -> None:
@@ -119,7 +120,7 @@ def _features(plan: SweepPlan, cells: list[Cell]) -> tuple[float, float]:
     rates: dict[tuple[str, int], float] = {}
     teachers: dict[str, Teacher] = {}
     for category, name, side in dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells):
-        data = open_dataset(plan.data, category)
+        data = open_dataset(plan.data, category, plan.views)
         teacher = teachers.setdefault(name, load_teacher(name, plan.weights.get(name)))
         for split in _splits(data):
             dataset = data[split]

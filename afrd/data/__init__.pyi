@@ -6,6 +6,7 @@ from .dataset import (
     list_categories,
     open_dataset,
     parse_lights,
+    parse_views,
     read_sample,
 )
 from .images import decode, read_picture
@@ -24,6 +25,7 @@ __all__ = [
     "list_categories",
     "open_dataset",
     "parse_lights",
+    "parse_views",
     "read_picture",
     "read_sample",
     "read_upload",

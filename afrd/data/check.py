@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from afrd.data import m2ad
 from afrd.data.images import PictureError, decode, decode_mask, is_picture
 from afrd.data.layouts import (
     EXPECTED,
@@ -87,6 +88,9 @@ def _holds_pictures(folder: Path, depth: int) -> bool:
 
 
 def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
+    if layout.kind == "m2ad":
+        yield from m2ad.findings(layout)
+        return
     expected = SPLITS[layout.kind] + (() if layout.kind == "eyecandies" else ("ground_truth",))
     for folder in subfolders(layout.folder):
         if folder.name not in expected:

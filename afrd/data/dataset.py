@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from afrd.data import m2ad
 from afrd.data.check import Problem, check
 from afrd.data.images import PictureError, picture_size, read_mask, read_picture
 from afrd.data.layouts import (
@@ -33,6 +34,7 @@ from afrd.data.layouts import (
     truth,
     why_no_categories,
 )
+from afrd.data.records import View
 
 __all__ = [
     "EYECANDIES_LIGHTS",
@@ -128,6 +130,7 @@ class MultiLightDataset(Dataset[Sample]):
         root, category, split: Where it lies.
         lights: Light names, the same in every split of the category.
         names: Sample names, in the order of the samples.
+        views: Which object and view every sample is; empty where the layout has one picture of an object a light.
     """
 
     def __init__(self, layout: Layout, split: str, lights: Sequence[str] | None = None) -> None:
@@ -138,6 +141,7 @@ class MultiLightDataset(Dataset[Sample]):
         self._layout = layout
         self._records = layout.splits[split]
         self.names = [record.name for record in self._records]
+        self.views: list[View] = [record.view for record in self._records if record.view]
         self._truths: dict[int, tuple[bool | None, tuple[str, ...]]] = {}
 
     def __len__(self) -> int:
@@ -264,7 +268,7 @@ class Category(Mapping[str, MultiLightDataset]):
 
     Attributes:
         root, name: Where it lies: `root`/`name`.
-        layout: "eyecandies", "folders" or "mvtec".
+        layout: "eyecandies", "folders", "mvtec" or "m2ad".
         lights: Light names, the union over all samples.
         splits: Names of the splits that have samples.
     """
@@ -278,6 +282,8 @@ class Category(Mapping[str, MultiLightDataset]):
         self._datasets = {split: MultiLightDataset(layout, split) for split in self.splits}
 
     def __getitem__(self, split: str) -> MultiLightDataset:
+        views: The names of an object's views, those chosen or all; empty where the layout knows none.
+        description: Sentences that say what was taken for what, where a layout leaves that open.
         if split not in self._datasets:
             raise UnknownSplitError(f"{self.name} has no split {split!r}; its splits are {', '.join(self.splits)}")
         return self._datasets[split]
@@ -287,6 +293,8 @@ class Category(Mapping[str, MultiLightDataset]):
 
     def __len__(self) -> int:
         return len(self._datasets)
+        self.views = tuple(sorted({view.name for dataset in self._datasets.values() for view in dataset.views}))
+        self.description = m2ad.description(layout)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(dataset)}" for split, dataset in self.items())
@@ -307,7 +315,7 @@ class Category(Mapping[str, MultiLightDataset]):
         )
 
 
-def open_dataset(root: str | Path, category: str) -> Category:
+def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> Category:
     """Open one category of a data set; lists files, reads none.
 
     Args:
@@ -319,16 +327,18 @@ def open_dataset(root: str | Path, category: str) -> Category:
 
     Raises:
         FileNotFoundError: The root or the category does not exist.
-        ValueError: The folder follows no known layout or mixes two, or the root is itself a category.
+        ValueError: The folder follows no known layout or mixes two, the root is itself a category, or there is no
+            such view.
     """
     root = existing_root(root)
     name = str(category).rstrip("/\\")
     plain = bool(name) and name not in (".", "..") and not set(name) & {"/", "\\"}
+        views: Names of the views to use ("001"); all by default. Only the layout of M2AD has views.
     if plain and not (root / name).is_dir():  # the same name as another system writes it
         name = next((folder.name for folder in subfolders(root) if composed(folder.name) == composed(name)), name)
     layout = read_layout(root / name) if plain and (root / name).is_dir() else None
     if layout is not None:
-        return Category(layout)
+        return Category(_with_views(layout, views))
     if plain and (what := mixture(root / name)):
         raise ValueError(f"{root / name / 'train' / 'good'} {what}")
     known = list_categories(root)
@@ -350,6 +360,28 @@ def parse_lights(wanted: str | Sequence[str | int] | None, available: Sequence[s
 
     Returns:
         At least one of the names.
+
+def _with_views(layout: Layout, views: Sequence[str]) -> Layout:
+    if not views:
+        return layout
+    known = {record.view.name for records in layout.splits.values() for record in records if record.view}
+    if not known:
+        raise ValueError(f"{layout.folder} has no views to choose from; only the layout of M2AD has them")
+    chosen = {view if view in known else view.upper().removeprefix("V").zfill(3) for view in views}
+    if missing := sorted(chosen - known):
+        raise ValueError(f"view {missing[0]!r} is not in {layout.folder}; its views are {', '.join(sorted(known))}")
+    splits = {
+        split: tuple(record for record in records if record.view and record.view.name in chosen)
+        for split, records in layout.splits.items()
+    }
+    return replace(layout, splits={split: records for split, records in splits.items() if records})
+
+
+def parse_views(wanted: str) -> tuple[str, ...]:
+    """Views named in a text, separated by commas; empty for "all", which `open_dataset` takes for all of them."""
+    names = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
+    return () if names in ((), ("all",)) else names
+
 
     Raises:
         ValueError: A light that is not there, or none at all.

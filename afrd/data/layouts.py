@@ -1,4 +1,4 @@
-"""Where the files of a data set lie: three folder layouts, recognised by looking, and what they say.
+"""Where the files of a data set lie: four folder layouts, recognised by looking, and what they say.
 
 Eyecandies (Bonfiglioli et al., ACCV 2022):
     <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
@@ -9,19 +9,21 @@ Folders, for one's own rig:
 MVTec AD (Bergmann et al., CVPR 2019, https://doi.org/10.1109/CVPR.2019.00982), one picture a sample, one light:
     <root>/<category>/{train,test}/{good,<defect>}/<sample>.<ext>
     <root>/<category>/ground_truth/<defect>/<sample>_mask.png
+M2AD, several views of an object: see `afrd.data.m2ad`.
 """
 
 import os
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
+from afrd.data import m2ad
 from afrd.data.images import is_picture, read_mask
+from afrd.data.records import Layout, Record, composed, composed_stem, files, natural, subfolders
 
 EYECANDIES_LIGHTS = ("spots", "bottom", "right", "top", "left", "box")  # image_0 .. image_5
 EYECANDIES_DEFECTS = ("bumps", "colors", "dents", "normals")
@@ -29,15 +31,14 @@ SPLITS = {
     "eyecandies": ("train", "val", "test_public", "test_private", "twins"),
     "folders": ("train", "val", "test"),
     "mvtec": ("train", "test"),
+    "m2ad": ("train", "test"),
 }
 MVTEC_LIGHT = "image"
 GOOD = "good"  # the folder of good samples; every other folder beside it is a defect type
-LEFT_BY_SYSTEMS = frozenset(  # folders that archives, network drives and systems leave behind, in lower case
-    {"__macosx", "@eadir", "$recycle.bin", "#recycle", "lost+found", "system volume information", "__pycache__"}
-)
 EXPECTED = (
     "<category>/train/data/<index>_image_<n>.png (Eyecandies), "
-    "<category>/train/good/<sample>/<light>.png (folders of your own) or <category>/train/good/<sample>.png (MVTec AD)"
+    "<category>/train/good/<sample>/<light>.png (folders of your own), "
+    "<category>/train/good/<sample>.png (MVTec AD) or <category>/Good/<object>/V<view>_L<light>.png (M2AD)"
 )
 
 _FILE = re.compile(r"([0-9]+)_(.+)\.[^.]+")
@@ -45,87 +46,8 @@ _LIGHT_ITEM = re.compile(r"image_([0-9]+)")
 _YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where the C library was built in
 
 
-@dataclass(frozen=True)
-class Record:
-    """The files of one sample, found but not read. Pictures go by item: `image_5`, or the light's name in folders."""
-
-    name: str
-    folder: Path
-    prefix: str  # of the file names in `folder`: "25_", or nothing
-    pictures: Mapping[str, Path]
-    doubles: tuple[Path, ...] = ()  # files left aside because another one already is that item
-    mask: Path | None = None
-    defect_masks: Mapping[str, Path] | None = None  # defect type -> its own mask (Eyecandies)
-    metadata: Path | None = None
-    anomalous: bool | None = None  # what the place of the sample says
-    defects: tuple[str, ...] = ()
-    settled: bool = False  # True where the place decides and no file is asked
-    extensions: Mapping[str, str] = field(default_factory=dict)  # item -> its usual one in the category
-
-    def picture(self, item: str) -> Path:
-        """File of an item; where there is none, the file that is missing."""
-        if item in self.pictures:
-            return self.pictures[item]
-        own = next(iter(self.pictures.values()), Path("any.png")).suffix
-        return self.folder / f"{self.prefix}{item}{self.extensions.get(item, own)}"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One category on disk: which layout it follows, its lights (name -> item) and the records of its splits."""
-
-    kind: str
-    folder: Path
-    lights: Mapping[str, str]
-    splits: Mapping[str, tuple[Record, ...]]
-
-
-def natural(text: str) -> tuple:
-    """Sort key that puts image2 before image10."""
-    parts = re.split(r"([0-9]+)", text)  # text and digits take turns, so equal places compare alike
-    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), text
-
-
-def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, links followed, hidden ones and what systems leave left out, in natural order."""
-    try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not _left_out(entry.name) and entry.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [folder / name for name in sorted(names, key=natural)]
-
-
-def _left_out(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS or not is_text(name)
-
-
-def is_text(name: str) -> bool:
-    """Whether a file's name is valid in the file system's encoding; others are passed over, and `check` names them."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in name)
-
-
-def composed(name: str) -> str:
-    """A name in Unicode's composed form (NFC): macOS writes "ü" as two characters, other systems as one."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _stem(name: str) -> str:
-    return composed(Path(name).stem)
-
-
-def files(folder: Path) -> list[str]:
-    """Names of the files in a folder, links followed, hidden ones left out, sorted."""
-    try:
-        with os.scandir(folder) as entries:
-            names = (entry.name for entry in entries if entry.is_file())
-            return sorted(name for name in names if not name.startswith(".") and is_text(name))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def layout_of(folder: Path) -> str | None:
-    """`eyecandies`, `folders`, `mvtec`, or None where the folder is not a category, or a `mixture` of the last two.
+    """`eyecandies`, `folders`, `mvtec`, `m2ad`; None where the folder is not a category, or a `mixture` of two.
 
     Pictures in `train/good` itself are MVTec AD's samples; folders with pictures there, or at that depth in another
     split, are samples of one's own rig.
@@ -137,7 +59,9 @@ def layout_of(folder: Path) -> str | None:
     if _first_picture(folder / "train" / GOOD):
         return "mvtec"
     kinds = (kind for split in SPLITS["folders"] for kind in subfolders(folder / split))
-    return "folders" if any(map(_first_sample, kinds)) else None
+    if any(map(_first_sample, kinds)):
+        return "folders"
+    return "m2ad" if m2ad.is_category(folder) else None
 
 
 def mixture(folder: Path) -> str | None:
@@ -213,7 +137,12 @@ def read_layout(folder: Path) -> Layout | None:
     kind = layout_of(folder)
     if kind is None:
         return None
-    find = {"eyecandies": _eyecandies_records, "folders": _folder_records, "mvtec": _mvtec_records}[kind]
+    find = {
+        "eyecandies": _eyecandies_records,
+        "folders": _folder_records,
+        "mvtec": _mvtec_records,
+        "m2ad": m2ad.records,
+    }[kind]
     found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
     splits = {split: records for split, records in found.items() if records}
     items = sorted({item for records in splits.values() for record in records for item in record.pictures}, key=natural)
@@ -281,8 +210,8 @@ def _masks_of(category: Path, kind: str) -> dict[str, list[Path]]:
     for folder in subfolders(truth):
         masks[composed(folder.name)] = [folder / name for name in files(folder) if is_picture(name)]
     names = [name for name in reversed(files(truth)) if is_picture(name)]
-    masks |= {_stem(name).removesuffix("_mask"): [truth / name] for name in names}
-    return masks | {_stem(name): [truth / name] for name in names}
+    masks |= {composed_stem(name).removesuffix("_mask"): [truth / name] for name in names}
+    return masks | {composed_stem(name): [truth / name] for name in names}
 
 
 def _folder_records(category: Path, split: str) -> Iterator[Record]:
@@ -300,7 +229,7 @@ def _folder_records(category: Path, split: str) -> Iterator[Record]:
             pictures: dict[str, Path] = {}
             doubles = []
             for name in filter(is_picture, files(sample)):
-                if pictures.setdefault(_stem(name), sample / name) != sample / name:
+                if pictures.setdefault(composed_stem(name), sample / name) != sample / name:
                     doubles.append(sample / name)
             own = masks.get(composed(sample.name), [])
             if not own and not good and owners[composed(sample.name)] == 1:
@@ -322,11 +251,11 @@ def _folder_records(category: Path, split: str) -> Iterator[Record]:
 def _mvtec_records(category: Path, split: str) -> Iterator[Record]:
     for kind in _kinds(category, split):
         truth = category / "ground_truth" / kind.name
-        masks = {_stem(name): truth / name for name in reversed(files(truth)) if is_picture(name)}
+        masks = {composed_stem(name): truth / name for name in reversed(files(truth)) if is_picture(name)}
         good = kind.name == GOOD
         pictures: dict[str, list[Path]] = {}
         for name in filter(is_picture, files(kind)):
-            pictures.setdefault(_stem(name), []).append(kind / name)
+            pictures.setdefault(composed_stem(name), []).append(kind / name)
         for stem in sorted(pictures, key=natural):
             first, *doubles = pictures[stem]
             yield Record(

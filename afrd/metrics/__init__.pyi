@@ -1,6 +1,7 @@
 from .predictions import Predictions
 from .ranking import METRIC_NAMES, METRICS, aupro, image_metrics, pixel_metrics
 from .threshold import Threshold, conformal_threshold
+from .views import object_metrics, object_scores, view_metrics
 
 __all__ = [
     "METRICS",
@@ -10,5 +11,8 @@ __all__ = [
     "aupro",
     "conformal_threshold",
     "image_metrics",
+    "object_metrics",
+    "object_scores",
     "pixel_metrics",
+    "view_metrics",
 ]

@@ -123,6 +123,7 @@ def plan(
         batch=options.batch,
         seed=options.seed,
         calibration=calibration.split if calibration is not None else "held out of train",
+        views=data.views,
         pictures=fingerprint(chosen, data["train"], *([] if calibration is None else [calibration])),
     )
     folder = Path(out)

@@ -320,7 +320,7 @@ class Run:
         if self._calibration is None or self.model.config.target == "lights" or lights == self.lights:
             return self._calibration
         # Fused features change with the lights, so the good samples must be looked at again.
-        data = open_dataset(self.config.data_root, self.config.category)
+        data = open_dataset(self.config.data_root, self.config.category, self.config.views)
         held_out = self.config.calibration not in data
         dataset = data["train" if held_out else self.config.calibration]
         index, positions = calibration_index(dataset, held_out), self._positions(dataset)

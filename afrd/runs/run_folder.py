@@ -26,6 +26,7 @@ class FitConfig:
     """How a run was trained; see `TrainingOptions`.
 
     `picture_size` is the (H, W) of the training pictures, `pictures` their `fingerprint`; empty where it is not known.
+    `views` are the names of the objects' views that were trained on; empty for data without views.
     """
 
     data_root: str
@@ -39,6 +40,7 @@ class FitConfig:
     seed: int
     calibration: str
     pictures: str = ""
+    views: tuple[str, ...] = ()
 
 
 def find_runs(root: str | Path) -> list[Path]:

@@ -42,6 +42,7 @@ class Cell:
         category, method, lights: `method` is one of `METHODS`; `lights` are names.
         options: of the training, with seed, teacher and size.
         folder: of the run, relative to the sweep's.
+        views: see `SweepPlan`.
     """
 
     category: str
@@ -49,6 +50,7 @@ class Cell:
     lights: tuple[str, ...]
     options: TrainingOptions
     folder: Path
+    views: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,7 +63,8 @@ class Cell:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Cell:
         options = TrainingOptions(**values["options"])
-        return Cell(values["category"], values["method"], tuple(values["lights"]), options, Path(values["folder"]))
+        lights, views = tuple(values["lights"]), tuple(values["views"])
+        return Cell(values["category"], values["method"], lights, options, Path(values["folder"]), views)
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Group:
         name: unique in the sweep.
         lights: the subset; single-light runs of each of them take part.
         cells: in the order of the plan's methods.
+        views: see `SweepPlan`.
     """
 
     name: str
@@ -81,6 +85,7 @@ class Group:
     size: int
     seed: int
     cells: tuple[Cell, ...]
+    views: tuple[str, ...] = ()
 
 
 class SweepPlan(BaseModel):
@@ -91,6 +96,7 @@ class SweepPlan(BaseModel):
         out: folder of the sweep.
         categories: all of the data set where the list is empty.
         methods: of `METHODS`; the first one is the reference of the comparison.
+        views: names of the views of every object that are used; all where the list is empty. Only M2AD has views.
         lights: subsets, each `all` or names joined by commas. Runs of several lights are trained for each of them;
             `single` trains one run for every light that occurs in any.
         seeds, teachers, sizes: see `TrainingOptions`.
@@ -104,6 +110,7 @@ class SweepPlan(BaseModel):
     data: str
     out: str
     categories: list[str] = []
+    views: list[str] = []
     methods: list[str] = Field(default=["afrd", "memory", "single"], min_length=1)
     lights: list[str] = Field(default=["all"], min_length=1)
     seeds: list[int] = Field(default=[0], min_length=1)
@@ -125,7 +132,7 @@ class SweepPlan(BaseModel):
         for category in self.categories or every:
             if category not in every:
                 raise ValueError(f"there is no category {category!r} in {self.data}; it has {', '.join(every)}")
-            known_lights = open_dataset(self.data, category).lights
+            known_lights = open_dataset(self.data, category, self.views).lights
             subsets = list(dict.fromkeys(parse_lights(subset, known_lights) for subset in self.lights))
             for teacher in self.teachers:
                 for size in self.sizes:
@@ -144,12 +151,13 @@ class SweepPlan(BaseModel):
         where = Path(folder_name(category)) / f"{folder_name(teacher)}-{size}" / f"seed{seed}"
         subset = "" if whole else f"-{folder_name('+'.join(lights))}"
         cells: list[Cell] = []
+        views = tuple(self.views)
         for method in self.methods:
             for folder, trained in _runs_of(method, lights, subset):
                 options: dict[str, Any] = {**self.options, **self.method_options.get(method, {}), **METHODS[method]}
                 options |= {"teacher": teacher, "size": size, "seed": seed, "weights": self.weights.get(teacher)}
-                cells.append(Cell(category, method, trained, TrainingOptions(**options), where / folder))
-        return Group(str(where / f"judged{subset}"), category, lights, teacher, size, seed, tuple(cells))
+                cells.append(Cell(category, method, trained, TrainingOptions(**options), where / folder, views))
+        return Group(str(where / f"judged{subset}"), category, lights, teacher, size, seed, tuple(cells), views)
 
     def _check_options(self) -> None:
         allowed = sorted({field.name for field in fields(TrainingOptions)} - SWEPT)

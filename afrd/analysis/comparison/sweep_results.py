@@ -77,7 +77,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
     finished = [cell for cell in group.cells if (folder / cell.folder / "model.safetensors").exists()]
     if not finished:
         raise ValueError(f"{folder / group.name}: no run of this group is finished; run the sweep again")
-    category = open_dataset(root, group.category)
+    category = open_dataset(root, group.category, group.views)
     dataset = category[category.test_split]
     runs = [load_run(folder / cell.folder, teacher=teacher) for cell in finished]
     methods = methods_of(runs, list(group.lights))
@@ -297,5 +297,5 @@ def _file(folder: Path, group: Group) -> Path:
 
 def example_samples(result: GroupResult, root: str | Path) -> tuple[MultiLightDataset, list[str]]:
     """The split of a result, and what each of its `examples` is called: `best`, `median`, `worst`."""
-    dataset = open_dataset(root, result.group.category)[result.split]
+    dataset = open_dataset(root, result.group.category, result.group.views)[result.split]
     return dataset, list(EXAMPLES[: len(result.examples)])
