@@ -224,6 +224,17 @@ class MultiLightDataset(Dataset[Sample]):
         _known_lights([light], self.lights, f"{self.category}/{self.split}")
         return self._records[self._position(index)].picture(self._layout.lights[light])
 
+    def files(self, index: SupportsIndex) -> tuple[list[Path], list[Path]]:
+        """The pictures of one sample under these lights, and the files that say what is known of it: masks, metadata.
+
+        Raises:
+            IndexError: There is no such sample.
+        """
+        record = self._records[self._position(index)]
+        known = [record.mask, *(record.defect_masks or {}).values(), record.metadata]
+        pictures = [record.picture(self._layout.lights[light]) for light in self.lights]
+        return pictures, [path for path in known if path is not None]
+
     def select(self, lights: Sequence[str]) -> "MultiLightDataset":
         """The same split with these lights only, in this order: the other pictures are not even opened.
 
@@ -271,6 +282,8 @@ class Category(Mapping[str, MultiLightDataset]):
         layout: "eyecandies", "folders", "mvtec" or "m2ad".
         lights: Light names, the union over all samples.
         splits: Names of the splits that have samples.
+        views: The names of an object's views, those chosen or all; empty where the layout knows none.
+        description: Sentences that say what was taken for what, where a layout leaves that open.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -280,10 +293,10 @@ class Category(Mapping[str, MultiLightDataset]):
         self.lights = tuple(layout.lights)
         self.splits = tuple(layout.splits)
         self._datasets = {split: MultiLightDataset(layout, split) for split in self.splits}
+        self.views = tuple(sorted({view.name for dataset in self._datasets.values() for view in dataset.views}))
+        self.description = m2ad.description(layout)
 
     def __getitem__(self, split: str) -> MultiLightDataset:
-        views: The names of an object's views, those chosen or all; empty where the layout knows none.
-        description: Sentences that say what was taken for what, where a layout leaves that open.
         if split not in self._datasets:
             raise UnknownSplitError(f"{self.name} has no split {split!r}; its splits are {', '.join(self.splits)}")
         return self._datasets[split]
@@ -293,8 +306,6 @@ class Category(Mapping[str, MultiLightDataset]):
 
     def __len__(self) -> int:
         return len(self._datasets)
-        self.views = tuple(sorted({view.name for dataset in self._datasets.values() for view in dataset.views}))
-        self.description = m2ad.description(layout)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{split} {len(dataset)}" for split, dataset in self.items())
@@ -321,6 +332,7 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
     Args:
         root: Folder that holds one folder a category.
         category: Name of one of them.
+        views: Names of the views to use ("001"); all by default. Only the layout of M2AD has views.
 
     Returns:
         The category: `data["train"]`, `data.splits`, `data.lights`.
@@ -333,7 +345,6 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
     root = existing_root(root)
     name = str(category).rstrip("/\\")
     plain = bool(name) and name not in (".", "..") and not set(name) & {"/", "\\"}
-        views: Names of the views to use ("001"); all by default. Only the layout of M2AD has views.
     if plain and not (root / name).is_dir():  # the same name as another system writes it
         name = next((folder.name for folder in subfolders(root) if composed(folder.name) == composed(name)), name)
     layout = read_layout(root / name) if plain and (root / name).is_dir() else None
@@ -349,17 +360,6 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
         raise ValueError(f"{root / name} is not a category: expected {EXPECTED}; {there}")
     raise FileNotFoundError(f"there is no category {category!r} in {root}; {there}")
 
-
-def parse_lights(wanted: str | Sequence[str | int] | None, available: Sequence[str]) -> tuple[str, ...]:
-    """The lights that somebody asked for, in the order of `available`.
-
-    Args:
-        wanted: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
-            `available`, counted from 0; text that is itself a light's name is that light. Repeated lights count once.
-        available: The light names there are.
-
-    Returns:
-        At least one of the names.
 
 def _with_views(layout: Layout, views: Sequence[str]) -> Layout:
     if not views:
@@ -382,6 +382,17 @@ def parse_views(wanted: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
     return () if names in ((), ("all",)) else names
 
+
+def parse_lights(wanted: str | Sequence[str | int] | None, available: Sequence[str]) -> tuple[str, ...]:
+    """The lights that somebody asked for, in the order of `available`.
+
+    Args:
+        wanted: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
+            `available`, counted from 0; text that is itself a light's name is that light. Repeated lights count once.
+        available: The light names there are.
+
+    Returns:
+        At least one of the names.
 
     Raises:
         ValueError: A light that is not there, or none at all.
