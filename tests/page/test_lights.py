@@ -13,11 +13,12 @@ import pytest
 
 from afrd.background.jobs import Jobs
 from afrd.page.common.library import Library
+from afrd.page.common.messages import NothingToShowError
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection
 from afrd.page.lights import views
 from afrd.page.lights.sample import look
-from afrd.page.lights.subject import Desk, NothingToShowError
+from afrd.page.lights.subject import Surveys
 from tests.page.helpers import app_command, browsing, serving, settled
 
 
@@ -28,17 +29,17 @@ def runs(tiny_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def desk(runs: Path, candies: Path) -> Desk:
-    return Desk(Library(runs, candies))
+def surveys(runs: Path, candies: Path) -> Surveys:
+    return Surveys(Library(runs, candies))
 
 
 @pytest.fixture
-def selection(desk: Desk) -> Selection:
-    return first_selection(desk.library, "Praline")
+def selection(surveys: Surveys) -> Selection:
+    return first_selection(surveys.library, "Praline")
 
 
-def test_before_anybody_asked_it_says_what_it_would_do(desk: Desk, selection: Selection):
-    subject = desk.subject(selection)
+def test_before_anybody_asked_it_says_what_it_would_do(surveys: Surveys, selection: Selection):
+    subject = surveys.subject(selection)
     text = views.not_yet(subject.run, subject.dataset)
     assert "All 63 sets of the 6 lights are judged on the 4 samples of test_public" in text
     assert "some seconds" in text and "kept with the run" in text
@@ -80,8 +81,8 @@ def test_work_that_fails_says_why_in_a_sentence():
     assert job.wait(5) and "something went wrong that should not (KeyError" in job.problem
 
 
-def test_cancelled_judging_keeps_nothing(desk: Desk, selection: Selection, monkeypatch):
-    subject, begun = desk.subject(selection), threading.Event()
+def test_cancelled_judging_keeps_nothing(surveys: Surveys, selection: Selection, monkeypatch):
+    subject, begun = surveys.subject(selection), threading.Event()
 
     def endless(run, dataset, metric, report):
         assert run is not subject.run and run.lights == subject.run.lights  # a run of its own
@@ -90,12 +91,12 @@ def test_cancelled_judging_keeps_nothing(desk: Desk, selection: Selection, monke
             begun.set()
 
     monkeypatch.setattr("afrd.analysis.lights.survey.survey", endless)
-    job = desk.start(subject, "image_auroc")
-    assert begun.wait(10) and desk.job(subject, "image_auroc") is job
+    job = surveys.start(subject, "image_auroc")
+    assert begun.wait(10) and surveys.job(subject, "image_auroc") is job
     job.cancel()
     assert job.wait(5) and job.problem == ""
-    desk.forget(subject, "image_auroc", job)
-    assert desk.job(subject, "image_auroc") is None
+    surveys.forget(subject, "image_auroc", job)
+    assert surveys.job(subject, "image_auroc") is None
 
 
 @pytest.mark.parametrize(
@@ -107,17 +108,19 @@ def test_cancelled_judging_keeps_nothing(desk: Desk, selection: Selection, monke
         ({"run": Path("Praline/single-top")}, "One light only", "knows the light top and no other"),
     ],
 )
-def test_what_cannot_be_shown_is_said(desk: Desk, runs: Path, selection: Selection, changes, title: str, said: str):
+def test_what_cannot_be_shown_is_said(
+    surveys: Surveys, runs: Path, selection: Selection, changes, title: str, said: str
+):
     if changes.get("run"):
         changes = {"run": runs / changes["run"]}
     with pytest.raises(NothingToShowError) as why:
-        desk.subject(replace(selection, **changes))
+        surveys.subject(replace(selection, **changes))
     assert why.value.parts[0] == title and said in " ".join(why.value.parts)
 
 
-def test_a_split_without_anomalous_samples_is_said_to_have_none(desk: Desk, selection: Selection):
+def test_a_split_without_anomalous_samples_is_said_to_have_none(surveys: Surveys, selection: Selection):
     with pytest.raises(NothingToShowError) as why:
-        desk.survey(desk.subject(replace(selection, split="train")), "image_auroc")
+        surveys.survey(surveys.subject(replace(selection, split="train")), "image_auroc")
     assert "Praline/train has 0 anomalous and 6 good samples" in why.value.parts[1]
 
 
@@ -132,14 +135,14 @@ def test_costs_come_from_the_table_and_what_is_none_is_refused():
         views.read_costs([["top", "much"]], lights)
 
 
-def test_a_sample_is_shown_with_the_parts_of_its_lights(desk: Desk, selection: Selection):
-    subject = desk.subject(selection)
-    image, figure, said = look(desk, subject)
+def test_a_sample_is_shown_with_the_parts_of_its_lights(surveys: Surveys, selection: Selection):
+    subject = surveys.subject(selection)
+    image, figure, said = look(surveys.library, subject)
     assert max(image.size) == 512 and "whole picture" in said
     shares = next(trace for trace in figure.data if trace.type == "bar")
     score = subject.run.predict_stored(subject.dataset, subject.sample).score
     assert sum(shares.x) == pytest.approx(score / subject.run.threshold().value, rel=1e-4)
-    _, place, said = look(desk, desk.subject(replace(selection, pinned=(20, 30))))
+    _, place, said = look(surveys.library, surveys.subject(replace(selection, pinned=(20, 30))))
     assert "x 20, y 30" in said and "at x 20, y 30" in place.layout.title.text
 
 

@@ -30,8 +30,8 @@ class Components:
 ByName = Components
 
 
-def menu(label: str, elem_id: str, width: int, choices: list | None = None, scale: int = 1) -> gr.Dropdown:
-    return gr.Dropdown(choices or [], label=label, filterable=False, min_width=width, scale=scale, elem_id=elem_id)
+def menu(label: str, elem_id: str, width: int, choices: list | None = None, **options: Any) -> gr.Dropdown:
+    return gr.Dropdown(choices or [], label=label, filterable=False, min_width=width, elem_id=elem_id, **options)
 
 
 def plot(elem_id: str, width: int = 320, **options: Any) -> gr.Plot:

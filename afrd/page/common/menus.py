@@ -15,7 +15,7 @@ from afrd.page.common.selection import Selection, known_run, with_run
 NO_RUN = "no run yet"
 
 
-def selection_menus(tab: str, run_label: str = "Run", run_scale: int = 1) -> tuple[gr.Dropdown, ...]:
+def selection_menus(tab: str, run_label: str = "Run", run_scale: int | None = None) -> tuple[gr.Dropdown, ...]:
     """Menus of category, run and split; their element ids begin with the tab's name."""
     return (
         menu("Category", f"{tab}-category", 120),

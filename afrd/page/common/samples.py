@@ -137,6 +137,11 @@ def first_selection(library: Library, key: str | None, kept: Selection | None = 
     return with_samples(library, replace(selection, split=splits[0], lights=lights, shown=shown), prefer_defects=True)
 
 
+def opened_selection(library: Library, selection: Selection) -> Selection:
+    """What a tab shows when it is opened: the selection, or the first one where the page is still loading."""
+    return selection if selection.category else first_selection(library, None)
+
+
 def with_samples(library: Library, selection: Selection, prefer_defects: bool = False) -> Selection:
     """The selection with a sample that its filters let through; the present one is kept where possible."""
     try:

@@ -1,4 +1,4 @@
-"""What the Lights tab knows: the run and the split that are looked at, their survey, and the work on it."""
+"""The run and the split that the Lights tab shows, their survey, and the job that makes it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import afrd.analysis.lights
 import afrd.runs
 from afrd.background.jobs import Job, Jobs, Report
 from afrd.page.common.library import Library
+from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.selection import Selection, missing_run
 
 if TYPE_CHECKING:
@@ -17,20 +18,10 @@ if TYPE_CHECKING:
     from afrd.data.dataset import Category, MultiLightDataset
     from afrd.runs.run import Run
 
-PROBLEMS = (ValueError, OSError, RuntimeError)  # of a run or its data; RuntimeError: no weights for the teacher
-
-
-class NothingToShowError(Exception):
-    """Why there is nothing to show: a title, a text, and a command that helps."""
-
-    def __init__(self, title: str, explanation: str = "", command: str = "") -> None:
-        super().__init__(title)
-        self.parts = (title, explanation, command)
-
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at: a run of several lights and a split of its category."""
+    """A run of several lights and a split of its category."""
 
     selection: Selection
     run: Run
@@ -48,14 +39,14 @@ class Subject:
         return index if index is not None and index < len(self.dataset) else 0
 
 
-class Desk:
-    """Runs and splits of one page, and the work on them."""
+class Surveys:
+    """The surveys of the page's runs, and the jobs that make them."""
 
     def __init__(self, library: Library) -> None:
         self.library, self.jobs = library, Jobs()
 
     def subject(self, selection: Selection) -> Subject:
-        """What a selection is about.
+        """Run and split of a selection.
 
         Raises:
             NothingToShowError: there is no category, no run, or they do not fit.
@@ -84,7 +75,7 @@ class Desk:
         return Subject(selection, run, data, dataset)
 
     def survey(self, subject: Subject, metric: str) -> Survey | None:
-        """What is kept with the run; None where nobody has asked for it yet.
+        """As it is kept with the run; None where it has not been made yet.
 
         Raises:
             NothingToShowError: the split has no good or no anomalous samples.
@@ -97,7 +88,7 @@ class Desk:
             raise NothingToShowError("Nothing to judge lights by", str(error)) from None
 
     def start(self, subject: Subject, metric: str) -> Job:
-        """Judges the sets of lights in the background, in turn with other heavy work."""
+        """Evaluates the subsets of the lights in the background, after other heavy work."""
 
         def work(report: Report) -> Survey:
             # A run of its own: what it remembers is not made by several threads at once.

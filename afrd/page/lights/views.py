@@ -6,10 +6,15 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
+
 import afrd.analysis.explain
+import afrd.analysis.lights
+import afrd.figures
 import afrd.metrics
 from afrd.page.common.html import macros
 from afrd.page.common.messages import message, working
+from afrd.page.common.tables import number, number_text, table_value
 
 if TYPE_CHECKING:
     from afrd.analysis.lights.advice import Advice
@@ -19,13 +24,11 @@ if TYPE_CHECKING:
     from afrd.runs.run import Run
 
 BOLD, GREEN = "font-weight: 650", "font-weight: 650; color: #009e73"
-
 TEMPLATE = "lights/macros.html"
 
 
 def not_yet(run: Run, dataset: MultiLightDataset) -> str:
     """Before anybody has asked for it."""
-
     count = len(run.lights)
     if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS:
         what = (
@@ -39,7 +42,6 @@ def not_yet(run: Run, dataset: MultiLightDataset) -> str:
 
 def _how_long(run: Run, dataset: MultiLightDataset) -> str:
     """Roughly, from what was measured on one core (docs/lights.md)."""
-
     count, size = len(run.lights), math.prod(dataset.image_size) * len(dataset) / 2.6e6
     sets = 2**count if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS else 12 * count**2
     looking = 2.5 * len(dataset) / 40 if run.model.config.target == "fused" else 0.0  # the student, for each set anew
@@ -66,7 +68,6 @@ def card(survey: Survey, advice: Advice) -> str:
 
 def set_rows(survey: Survey, advice: Advice) -> dict[str, Any]:
     """A row a set, the best first, as `gr.Dataframe` takes it: sorted by numbers, shown as texts."""
-
     rig = ", ".join(advice.smallest_rig)
     table = advice.sets.reset_index().sort_values(["value", "cost"], ascending=[False, True])
     headers = ["Lights", "Count", "Cost", "Against all lights"]
@@ -75,14 +76,13 @@ def set_rows(survey: Survey, advice: Advice) -> dict[str, Any]:
     for row in table.to_dict("records"):
         numbers = [row[name] for name in (*afrd.metrics.METRIC_NAMES, "missed", "false_alarms")]
         change = f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
-        values.append([row["lights"], row["size"], row["cost"], row["difference"], *map(_number, numbers)])
-        shown = [
-            _text(number, ".3f" if i < len(afrd.metrics.METRIC_NAMES) else ".0f") for i, number in enumerate(numbers)
-        ]
+        values.append([row["lights"], row["size"], row["cost"], row["difference"], *map(number, numbers)])
+        forms = [*[".3f"] * len(afrd.metrics.METRIC_NAMES), ".0f", ".0f"]
+        shown = map(number_text, numbers, forms)
         texts.append([row["lights"], str(row["size"]), f"{row['cost']:g}", change, *shown])
         style = GREEN if row["lights"] == rig else BOLD if row["size"] == len(survey.lights) else ""
         styles.append([style] + [""] * (len(headers) - 1))
-    return {"headers": headers, "data": values, "metadata": {"display_value": texts, "styling": styles}}
+    return table_value(headers, values, texts, styles)
 
 
 def cost_rows(costs: Iterable[tuple[str, float]]) -> dict[str, Any]:
@@ -95,21 +95,30 @@ def read_costs(rows: Any, lights: tuple[str, ...]) -> dict[str, float]:
     Raises:
         ValueError: a cost is not a number.
     """
-    found: dict[str, float] = {}
+    prices: dict[str, float] = {}
     for row in rows or []:
         light, cost = (str(row[0]), row[1]) if len(row) > 1 else ("", None)
         if light not in lights or cost is None or (isinstance(cost, str) and not cost.strip()):
             continue
         try:
-            found[light] = float(cost)
+            prices[light] = float(cost)
         except (TypeError, ValueError):
             raise ValueError(f"the cost of light {light!r} is {cost!r}; it must be a number, 0 or more") from None
-    return found
+    return prices
 
 
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _text(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else format(value, form)
+def drawn(survey: Survey, advice: Advice, which: str) -> dict[str, Any]:
+    """Values of the components that show the advice, by name; `which` samples the lights agree on, see `redundancy`."""
+    try:
+        same = afrd.figures.redundancy_map(afrd.analysis.lights.redundancy(survey, which))
+    except ValueError:  # too few samples
+        same = None
+    defects = afrd.figures.defect_lights(advice) if len(advice.without) else None
+    return {
+        "status": card(survey, advice),
+        "pareto": afrd.figures.pareto_front(advice),
+        "worth": afrd.figures.light_values(advice),
+        "sets": set_rows(survey, advice),
+        "same": gr.Plot(same, visible=same is not None),
+        "defects": gr.Plot(defects, visible=defects is not None),
+    }
