@@ -17,6 +17,7 @@ import afrd.files
 import afrd.metrics
 import afrd.runs
 from afrd import cli
+from afrd.cli.cache import add_command as add_cache
 from afrd.cli.common import Bar, Parser, any_text_prints, as_path, end_well, heed_termination, write_json
 from afrd.cli.lights import add_command as add_lights
 from afrd.cli.sweep import add_commands as add_sweep
@@ -130,6 +131,7 @@ def parser() -> Parser:
     p.set_defaults(run=predict)
 
     add_lights(commands)
+    add_cache(commands)
     add_sweep(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top

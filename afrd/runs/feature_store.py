@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import contextvars
+import errno
+import math
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,15 @@ import torch
 from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset
+from afrd.data.state import pictures_state
+from afrd.files import seen_once
 from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher
+from afrd.runs import store
+from afrd.runs.store import ABOUT, UNFINISHED, About
 
 Progress = Callable[[int, int], None]
 Index = np.ndarray | slice | list[int]
-UNFINISHED = ".unfinished-"  # what the folder of features begins with while they are computed
-UNTOUCHED_SECONDS = 24 * 3600  # after which nobody is believed to compute them any more
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,6 @@ class Features:
         return torch.from_numpy(np.ascontiguousarray(of[index] if lights is None else of[index][:, lights]))
 
 
-def cache_dir() -> Path:
-    """Where features are kept: `$AFRD_CACHE`, else `~/.cache/afrd`."""
-    return Path(os.environ.get("AFRD_CACHE") or Path.home() / ".cache" / "afrd")
-
-
 def load_features(
     dataset: MultiLightDataset, teacher: Teacher, size: int, progress: Progress | None = None
 ) -> Features:
@@ -77,13 +73,21 @@ def load_features(
         teacher: on the device that is to compute.
         size: longer side of the teacher's input, in pixels.
         progress: called with (samples done, samples in all).
+
+    Raises:
+        ValueError: a picture cannot be read, or is changed while the teacher reads.
+        OSError: a picture is missing, or the features do not fit on the disk or into the store's limit.
     """
     folder = stored_under(dataset, teacher, size)
-    if not _is_whole(folder, teacher):
-        _compute_all(dataset, teacher, size, folder, progress)
-    lights = tuple(json.loads((folder / "lights.json").read_text()))
-    *scales, contrast = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _files(teacher))
-    return Features(tuple(scales), contrast, lights)
+
+    def load() -> Features:
+        if not _is_whole(folder, teacher):
+            _compute_all(dataset, teacher, size, folder, progress)
+        *scales, contrast = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _files(teacher))
+        store.touch(folder)
+        return Features(tuple(scales), contrast, dataset.lights)
+
+    return seen_once(("features", folder), load)
 
 
 def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
@@ -96,22 +100,26 @@ def _files(teacher: Teacher) -> list[str]:
 
 
 def _is_whole(folder: Path, teacher: Teacher) -> bool:
-    return all((folder / name).is_file() for name in (*_files(teacher), "lights.json"))
+    return all((folder / name).is_file() for name in (*_files(teacher), ABOUT))
+
+
+def _about(dataset: MultiLightDataset, teacher: Teacher, size: int) -> About:
+    return About(
+        root=str(dataset.root.resolve()),
+        category=dataset.category,
+        split=dataset.split,
+        lights=dataset.lights,
+        samples=len(dataset),
+        teacher=teacher.name,
+        teacher_digest=teacher.digest,
+        size=size,
+        views=tuple(sorted({view.name for view in dataset.views})),
+    )
 
 
 def stored_under(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
     """The folder in the store, there or not: another one for other pictures, another teacher, another size."""
-    sha = hashlib.sha256(f"{teacher.digest} {size} {dataset.lights}".encode())
-    folders: dict[Path, Path] = {}  # resolved once each: this is asked for whenever a sample is looked at
-    for i in range(len(dataset)):
-        for light in dataset.lights:
-            path = dataset.picture(i, light)
-            if path.parent not in folders:
-                folders[path.parent] = path.parent.resolve()
-            path = path.resolve() if path.is_symlink() else folders[path.parent] / path.name
-            state = path.stat() if path.exists() else None
-            sha.update(f"{path} {state and (state.st_size, state.st_mtime_ns)}\n".encode())
-    return cache_dir() / "features" / f"{dataset.category}-{dataset.split}-{sha.hexdigest()[:20]}"
+    return store.features_dir() / store.name_of(_about(dataset, teacher, size), pictures_state(dataset))
 
 
 def _compute_all(
@@ -119,8 +127,9 @@ def _compute_all(
 ) -> None:
     if not len(dataset):
         raise ValueError(f"split {dataset.split!r} of {dataset.category} has no samples, so it has no features")
+    about, before = _about(dataset, teacher, size), _fresh_state(dataset)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(folder.parent)
+    store.sweep()
     # A TemporaryDirectory is also removed when the process ends while a background thread is still in this block.
     with (
         tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True) as name,
@@ -136,25 +145,48 @@ def _compute_all(
             features, contrast = compute_inputs(teacher, sample.images, size)
             arrays = [*features, contrast]
             if not files:
-                files = [
-                    np.lib.format.open_memmap(unfinished / name, "w+", np.float16, (len(dataset), *f.shape))
-                    for name, f in zip(_files(teacher), arrays, strict=True)
-                ]
+                shapes = [(len(dataset), *f.shape) for f in arrays]
+                files = _made(unfinished, _files(teacher), shapes, f"the features of {about.category}/{about.split}")
             for file, f in zip(files, arrays, strict=True):
                 file[i] = f.cpu().numpy()
             if progress:
                 progress(i + 1, len(dataset))
         for file in files:
             file.flush()
-        (unfinished / "lights.json").write_text(json.dumps(dataset.lights))
+        if _fresh_state(dataset) != before:
+            raise ValueError(
+                f"pictures of {about.category}/{about.split} in {about.root} were changed while the teacher read them; "
+                "start again when nothing writes there any more"
+            )
+        store.write_about(unfinished, about)
         if not _is_whole(folder, teacher):  # another process may have been quicker
             shutil.rmtree(folder, ignore_errors=True)  # of an older version, or somebody deleted a file
             os.replace(unfinished, folder)
+    store.remove_earlier(folder, about)
 
 
-def _sweep(store: Path) -> None:
-    """Removes what a process left that was killed on the spot: unfinished features that a day has not touched."""
-    for left in store.glob(UNFINISHED + "*"):
-        with suppress(OSError):  # another process may sweep, too
-            if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > UNTOUCHED_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
+def _fresh_state(dataset: MultiLightDataset) -> str:
+    """The state of the pictures now, whatever the caller has seen of them before."""
+    return contextvars.Context().run(pictures_state, dataset)
+
+
+def _made(folder: Path, names: list[str], shapes: list[tuple[int, ...]], what: str) -> list[np.memmap]:
+    """Files of float16, empty, with their place on the disk: writing to one on a full disk would end the process."""
+    needed = sum(2 * math.prod(shape) for shape in shapes)
+    store.make_room(needed, what)
+    files = []
+    for name, shape in zip(names, shapes, strict=True):
+        files.append(np.lib.format.open_memmap(folder / name, "w+", np.float16, shape))
+        try:
+            with open(folder / name, "r+b") as file:
+                if hasattr(os, "posix_fallocate"):  # Linux and most other systems, not macOS and Windows
+                    os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise OSError(
+                    f"{what} need {store.size_text(needed)}, and the disk of {folder.parent} is full; "
+                    "make room there, or set AFRD_CACHE to a folder on another disk"
+                ) from error
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+    return files
