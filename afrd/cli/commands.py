@@ -19,6 +19,7 @@ import afrd.runs
 from afrd import cli
 from afrd.cli.cache import add_command as add_cache
 from afrd.cli.common import Bar, Parser, any_text_prints, as_path, end_well, heed_termination, write_json
+from afrd.cli.export import add_command as add_export
 from afrd.cli.lights import add_command as add_lights
 from afrd.cli.sweep import add_commands as add_sweep
 from afrd.runs.options import TrainingOptions
@@ -133,6 +134,7 @@ def parser() -> Parser:
     add_lights(commands)
     add_cache(commands)
     add_sweep(commands)
+    add_export(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top
 
@@ -293,7 +295,8 @@ def predict(options: argparse.Namespace) -> None:
     sample, notes = afrd.data.read_uploads(uploads, run.lights, name, side=LARGEST_SIDE)
     for upload in uploads:
         print(f"{upload.light}: {upload.path}")
-    for note in notes:
+    size = (sample.images.shape[-2], sample.images.shape[-1])
+    for note in [*notes, *afrd.runs.size_notes(size, run.model.config, run.config)]:
         print(note)
     seen = run.predict(sample)
     print(f"score {seen.score:.4g}: {seen.verdict or 'no verdict, the run has no threshold'}")

@@ -5,6 +5,8 @@ The same function serves a split that is stored, one sample that is uploaded, an
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,10 +30,19 @@ class Inputs(NamedTuple):
     present: Tensor
 
 
-def teacher_size(picture: tuple[int, int], size: int) -> tuple[int, int]:
-    """The (H, W) at which the teacher reads a picture: longer side `size`, proportions kept, multiples of 32."""
+def teacher_size(picture: tuple[int, int], size: int, strides: Sequence[int] = ()) -> tuple[int, int]:
+    """The (H, W) at which a teacher reads a picture: longer side about `size`, proportions kept.
+
+    Args:
+        picture: (H, W) in pixels.
+        size: wanted longer side in pixels.
+        strides: of the teacher's scales. Both sides are multiples of 32 where all strides divide 32, else of the
+            strides' least common multiple: a transformer with patches of 14 pixels reads multiples of 14.
+    """
+    whole = math.lcm(*strides)  # 1 of no strides
+    whole = 32 if 32 % whole == 0 else whole
     scale = size / max(picture)
-    height, width = (max(32, round(side * scale / 32) * 32) for side in picture)
+    height, width = (max(whole, round(side * scale / whole) * whole) for side in picture)
     return height, width
 
 
@@ -47,7 +58,7 @@ def read_pictures(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[T
         Features (B, C, h, w) per scale, finest first, and the contrast (B, h, w), on the teacher's device.
     """
     pictures = pictures.to(teacher.mean.device)
-    x, height_width = pictures, teacher_size((pictures.shape[-2], pictures.shape[-1]), size)
+    x, height_width = pictures, teacher_size((pictures.shape[-2], pictures.shape[-1]), size, teacher.strides)
     if x.shape[-2:] != height_width:
         x = F.interpolate(x, height_width, mode="bilinear", antialias=True, align_corners=False).clamp(0, 1)
     features = teacher.read(x)

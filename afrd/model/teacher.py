@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class Teacher(nn.Module):
         """Features of pictures.
 
         Args:
-            pictures: (B, 3, H, W), sRGB in 0..1; H and W multiples of the coarsest stride.
+            pictures: (B, 3, H, W), sRGB in 0..1; H and W multiples of the strides, see `teacher_size`.
 
         Returns:
             One tensor (B, C, h, w) per scale, finest first, with h = H / stride.
@@ -72,7 +73,12 @@ class Teacher(nn.Module):
         """`forward`, through which gradients flow back to the pictures (the weights stay frozen)."""
         x = self.normalise(pictures).contiguous(memory_format=torch.channels_last)
         features = self.backbone(x)
-        return list(features.values()) if isinstance(features, Mapping) else list(features)
+        scales = list(features.values()) if isinstance(features, Mapping) else list(features)
+        # some of timm's transformers (Swin) give channels last
+        return [
+            f if f.shape[1] == c or f.shape[-1] != c else f.permute(0, 3, 1, 2)
+            for f, c in zip(scales, self.channels, strict=True)
+        ]
 
 
 def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = None) -> Teacher:
@@ -80,7 +86,8 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
 
     Args:
         name: `efficientnet_lite0` (weights come with the installation), `resnet18` or `wide_resnet50_2` (torchvision's
-            ImageNet weights: cache or download), or `timm:NAME` for any timm backbone that gives feature maps.
+            ImageNet weights: cache or download), or `timm:NAME` for any timm backbone that gives feature maps of
+            pictures of any size, transformers such as DINOv2 included.
         weights: a local state dict (`.pth`, `.safetensors`) to use instead of the weights that belong to the name.
 
     Raises:
@@ -98,5 +105,29 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         backbone = timm_backbone(name.removeprefix("timm:"), weights)
         config = timm.data.resolve_model_data_config(backbone)
         info = backbone.feature_info
-        return Teacher(name, backbone, (config["mean"], config["std"]), tuple(info.channels()), tuple(info.reduction()))
+        channels, strides = tuple(info.channels()), tuple(info.reduction())
+        return _tried(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides))
     raise ValueError(f"teacher {name!r} is not known; choose one of {', '.join(TEACHERS)}")
+
+
+def _tried(teacher: Teacher) -> Teacher:
+    """The same teacher, after it has read one small picture that is not square.
+
+    Raises:
+        ValueError: it does not read pictures of other sizes than that it was trained on, or gives no feature maps.
+    """
+    whole = math.lcm(*teacher.strides)
+    whole = 32 if 32 % whole == 0 else whole
+    height, width = 2 * whole, 3 * whole
+    why = "its features are no maps of the picture"
+    try:
+        maps = teacher(torch.full((1, 3, height, width), 0.5))
+        scales = zip(teacher.channels, teacher.strides, strict=True)
+        fitting = [tuple(f.shape[1:]) for f in maps] == [(c, height // s, width // s) for c, s in scales]
+    except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+        fitting, why = False, " ".join(str(error).split())
+    if not fitting:
+        raise ValueError(
+            f"teacher {teacher.name!r} cannot read pictures of {width}x{height} pixels ({why}); choose another"
+        )
+    return teacher

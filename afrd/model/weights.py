@@ -124,8 +124,11 @@ def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
     chosen = [i for i, stride in enumerate(strides) if stride in (8, 16)] if len(set(strides)) > 1 else []
     chosen = chosen or list(range(len(strides)))[-2:]
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would bury our one sentence
-    flexible = hasattr(getattr(probe, "model", probe), "dynamic_img_size")
-    options: dict[str, Any] = {"dynamic_img_size": True} if flexible else {}
+    options: dict[str, Any] = {}  # that let a transformer read pictures of any size
+    if hasattr(getattr(probe, "model", probe), "dynamic_img_size"):
+        options = {"dynamic_img_size": True}
+    elif any(hasattr(module, "strict_img_size") for module in probe.modules()):
+        options = {"strict_img_size": False}
     try:
         backbone = timm.create_model(
             model_name, pretrained=not weights, features_only=True, out_indices=chosen, **options
@@ -138,7 +141,10 @@ def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
         whole = timm.create_model(model_name)
         load_into(whole, read_state_dict(weights), model_name, Path(weights))
         target: Any = backbone.model if hasattr(backbone, "model") else backbone
-        missing = target.load_state_dict(whole.state_dict(), strict=False).missing_keys
+        wanted = target.state_dict()
+        # where timm cuts a list of stages into its parts, `layers.0.` becomes `layers_0.`
+        state = {k if k in wanted else k.replace(".", "_", 1): v for k, v in whole.state_dict().items()}
+        missing = target.load_state_dict(state, strict=False).missing_keys
         if missing:
             raise ValueError(f"weights file {weights} does not fit {model_name}: {missing[0]} is missing")
     return backbone

@@ -3,6 +3,7 @@ from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
+from .sizes import same_grid, size_notes
 from .sweep_plan import load_sweep, read_sweep
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
@@ -27,6 +28,8 @@ __all__ = [
     "plan",
     "read_config",
     "read_sweep",
+    "same_grid",
+    "size_notes",
     "split_train",
     "train",
 ]

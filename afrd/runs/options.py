@@ -16,7 +16,7 @@ class TrainingOptions:
         memory: patches that `afrd` stores of each light; None: 2048 for several lights with target `lights`, and none
             where the published reverse distillation is wanted: one light, fused features, RD4AD's student.
         teacher, weights: see `load_teacher`.
-        size: longer side of the teacher's input in pixels, rounded to a multiple of 32.
+        size: longer side of the teacher's input in pixels, rounded to a multiple of 32, or of a transformer's patches.
         epochs: passes over the training samples; None: as many as make 500 steps (RD4AD's student: 200 passes).
         batch: samples a step.
         seed: of initial weights and of the order of samples.

@@ -13,8 +13,6 @@ from PIL import Image
 
 from afrd.data.dataset import EYECANDIES_LIGHTS, read_sample
 from afrd.data.uploads import Upload, added, match_lights, read_uploads, uploads_of
-from afrd.page.upload.sample import same_grid, size_notes
-from afrd.runs.run_folder import FitConfig
 
 LIGHTS = ("top", "left", "top left", "box")
 
@@ -210,19 +208,6 @@ def test_pictures_that_do_not_fit_together_are_refused_with_both_names(tmp_path:
         read_uploads([Upload(wide, "wide.png")], LIGHTS)
     with pytest.raises(ValueError, match=r"wide.png is of light 'dome', but the run knows top, left"):
         read_uploads(uploads(dome=wide), LIGHTS)
-
-
-def test_what_a_run_does_with_other_sizes_is_said(tmp_path: Path):
-    def config(height: int, width: int) -> FitConfig:
-        return FitConfig("/data", "Praline", "0", None, 256, (height, width), 1, 8, 0, "val")
-
-    sample, _ = read_uploads(uploads(top=save(tmp_path, "t.png", noise(48, 64))), LIGHTS)
-    assert size_notes(sample, config(48, 64)) == []
-    assert size_notes(sample, config(480, 640)) == [
-        "The run was trained on pictures of 640×480; it reads these at 256×192."
-    ]
-    assert same_grid(sample, config(480, 640)) and not same_grid(sample, config(100, 100))
-    assert size_notes(sample, config(100, 100))[1].startswith("Their proportions are not those of the training")
 
 
 def pairs(pictures: list[str], lights: tuple[str, ...]) -> dict[str, str]:

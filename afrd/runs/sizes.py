@@ -1,0 +1,30 @@
+"""What a run does with pictures of another size than those it was trained on."""
+
+from __future__ import annotations
+
+from afrd.data.uploads import same_proportions, size_text
+from afrd.model.config import ModelConfig
+from afrd.model.inputs import teacher_size
+from afrd.runs.run_folder import FitConfig
+
+Size = tuple[int, int]
+
+
+def same_grid(size: Size, model: ModelConfig, fit: FitConfig) -> bool:
+    """Whether the teacher reads pictures of this (H, W) at the size at which it read those of the training."""
+    return _read_at(size, model, fit) == _read_at(fit.picture_size, model, fit)
+
+
+def size_notes(size: Size, model: ModelConfig, fit: FitConfig) -> list[str]:
+    """Sentences for the owner of pictures of this (H, W); none where they are as in training."""
+    if size == fit.picture_size:
+        return []
+    read = size_text(_read_at(size, model, fit))
+    notes = [f"The run was trained on pictures of {size_text(fit.picture_size)}; it reads these at {read}."]
+    if not same_proportions(size, fit.picture_size):
+        notes.append("Their proportions are not those of the training, so the score is hardly comparable.")
+    return notes
+
+
+def _read_at(size: Size, model: ModelConfig, fit: FitConfig) -> Size:
+    return teacher_size(size, fit.size, model.strides)
