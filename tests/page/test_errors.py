@@ -15,11 +15,12 @@ import pytest
 
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.page.common.library import Library
+from afrd.page.common.messages import NothingToShowError, in_one_sentence
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection
-from afrd.page.errors import rows as error_rows
 from afrd.page.errors import views
-from afrd.page.errors.analysis import CARDS, Analysis, Card, ErrorsState, NothingToShowError, View, shown_first, view_of
+from afrd.page.errors.analysis import Analysis
+from afrd.page.errors.state import MAX_CARDS, Card, ErrorsState, Filters, View, shown_first, view_of
 from tests.page.helpers import app_command, browsing, serving
 
 
@@ -43,38 +44,38 @@ def looking(library: Library, **changes) -> ErrorsState:
     assert list(analysis.reading()) is not None
     state.take_up(analysis)
     assert len(list(analysis.judging())) in (0, len(analysis.methods))
-    state.found = analysis.against(analysis.table(), state.found.other if state.found else None)
+    state.table = analysis.against(analysis.table(), state.table.other if state.table else None)
     return state
 
 
 def asked(state: ErrorsState, at: float | None = 1.0, question: str = "all", kind: str = "all", text: str = "") -> View:
-    view = view_of(state, at, question, kind, text)
+    view = view_of(state, Filters(at, question, kind, text))
     assert view is not None
     return view
 
 
 def test_the_run_and_the_single_light_that_explore_shows_are_compared(library: Library):
     state = looking(library)
-    assert state.found is not None and state.analysis is not None
-    assert state.found.run == "AFRD, attention over evidence"
-    assert state.found.other == "single-light RD, top"
-    assert len(state.found.labels) == len(state.analysis.methods) > 2
+    assert state.table is not None and state.analysis is not None
+    assert state.table.run == "AFRD, attention over evidence"
+    assert state.table.other == "single-light RD, top"
+    assert len(state.table.labels) == len(state.analysis.methods) > 2
     assert state.sample == state.analysis.dataset.names[state.selection.index or 0]
-    titles = views.question_titles(state.found)
+    titles = views.question_titles(state.table)
     assert titles["only_run_right"] == "AFRD right, top wrong"
 
 
 def test_a_single_light_that_is_off_can_still_be_compared_with(library: Library):
     state = looking(library, lights=("left", "box"))
-    assert state.analysis is not None and state.found is not None
+    assert state.analysis is not None and state.table is not None
     assert state.analysis.main.lights == ("left", "box")
-    assert state.found.other == "single-light RD, top"
-    assert list(state.found.light_scores) == ["left", "box"]
+    assert state.table.other == "single-light RD, top"
+    assert list(state.table.light_scores) == ["left", "box"]
 
 
 def test_filters_combine_and_the_line_says_which_are_on(library: Library):
     state = looking(library)
-    found = state.found
+    found = state.table
     assert found is not None
     everything = asked(state)
     assert everything.rows == [0, 1, 2, 3] and views.count_line(everything) == "4 of 4 samples"
@@ -96,9 +97,9 @@ def test_filters_combine_and_the_line_says_which_are_on(library: Library):
 def test_what_only_a_script_would_ask_is_refused_in_a_sentence(library: Library):
     state = looking(library)
     with pytest.raises(gr.Error, match="there is no question 'why'"):
-        error_rows.asked_view(state, 1.0, "why", "all", "")
+        in_one_sentence(view_of)(state, Filters(1.0, "why", "all", ""))
     with pytest.raises(gr.Error):
-        error_rows.asked_view(state, "high", "all", "all", "")
+        in_one_sentence(view_of)(state, Filters("high", "all", "all", ""))  # type: ignore[arg-type]
     assert asked(state, kind="no such defect").rows == []
     state.region = ("no such column", 0, 1)
     assert len(asked(state).rows) == 4
@@ -121,10 +122,10 @@ def test_the_table_marks_wrong_verdicts_and_scores_above_the_threshold(library: 
 def test_every_sample_is_a_point_and_those_filtered_out_are_dull(library: Library):
     state = looking(library)
     view = asked(state, kind="bad")
-    names, across, up = views.axes(view, None, None)
+    names, across, up = views.axes(view)
     assert (across, up) == ("AFRD attention", "RD top") and {"disagreement", "best IoU"} <= set(names)
-    points = views.points(view, view.frame["sample"][view.rows[0]], across, up)
-    order = list(views.colour_map(view.found))
+    points = views.points(view, view.frame["sample"][view.rows[0]])
+    order = list(views.colour_map(view.table))
     assert points.samples.tolist()[: len(order)] == order  # the plot gives colours in the order of appearance
     drawn = points.iloc[len(order) :]
     assert drawn.samples.value_counts().to_dict() == {"filtered out": 2, "bad": 1, "selected": 1}
@@ -135,13 +136,13 @@ def test_every_sample_is_a_point_and_those_filtered_out_are_dull(library: Librar
 
 def test_counts_are_those_of_both_methods(library: Library):
     state = looking(library)
-    assert state.found is not None
-    html = views.counts(state.found, 1.0)
-    for label in (state.found.run, state.found.other):
-        count = state.found.confusion(1.0, label)
+    assert state.table is not None
+    html = views.counts(state.table, 1.0)
+    for label in (state.table.run, state.table.other):
+        count = state.table.confusion(1.0, label)
         assert count is not None
         numbers = [count.found, count.missed, count.false_alarms, count.passed]
-        cells = re.search(rf"<th>{state.found.column_names()[label]}</th>(.*?)</tr>", html)
+        cells = re.search(rf"<th>{state.table.column_names()[label]}</th>(.*?)</tr>", html)
         assert cells and [int(n) for n in re.findall(r">(\d+)<", cells[1])] == numbers
     assert "of the 3 good samples that set the threshold" in html
 
@@ -150,13 +151,13 @@ def test_a_run_without_threshold_gets_one_by_hand(runs: Path, candies: Path, tmp
     shutil.copytree(runs, tmp_path / "runs")
     (tmp_path / "runs" / "Praline" / "afrd" / "calibration.safetensors").unlink()
     state = looking(Library(tmp_path / "runs", candies))
-    assert state.analysis is not None and state.found is not None
-    at = state.found.first_threshold
-    slider = views.slider(state.analysis, state.found, at)
+    assert state.analysis is not None and state.table is not None
+    at = state.table.first_threshold
+    slider = views.slider(state.analysis, state.table, at)
     assert slider.value == at and slider.label == "Threshold by hand, in raw scores"
     assert "AFRD attention (raw)" in asked(state, at).frame
-    assert "promises nothing" in views.counts(state.found, at)
-    assert "raw, without a threshold: AFRD attention" in views.summary(state.analysis, state.found)
+    assert "promises nothing" in views.counts(state.table, at)
+    assert "raw, without a threshold: AFRD attention" in views.summary(state.analysis, state.table)
 
 
 def test_samples_of_unknown_truth_are_shown_and_not_counted(runs: Path, candies: Path, tmp_path: Path):
@@ -166,13 +167,13 @@ def test_samples_of_unknown_truth_are_shown_and_not_counted(runs: Path, candies:
     for picture in (candies / "Praline" / "test_public" / "data").glob("*_image_*.png"):
         shutil.copy(picture, private)
     state = looking(Library(runs, tmp_path / "data"), split="test_private", index=None)
-    assert state.analysis is not None and state.found is not None and state.sample is None
-    assert "truth of this split is not known" in views.counts(state.found, 1.0)
+    assert state.analysis is not None and state.table is not None and state.sample is None
+    assert "truth of this split is not known" in views.counts(state.table, 1.0)
     view = asked(state)
     assert set(view.frame["truth"]) == {"unknown"} and view.rows == [0, 1, 2, 3]
-    assert "truth not known" in views.points(view, None, *views.axes(view, None, None)[1:]).samples.tolist()
-    assert "4 whose truth is not known" in views.summary(state.analysis, state.found)
-    assert "Select a row" in views.card_of(state.analysis, state.found, 1.0, None)
+    assert "truth not known" in views.points(view, None).samples.tolist()
+    assert "4 whose truth is not known" in views.summary(state.analysis, state.table)
+    assert "Select a row" in views.card_of(state.analysis, state.table, 1.0, None)
 
 
 @pytest.mark.parametrize(
@@ -219,17 +220,17 @@ def test_another_run_or_split_begins_anew_and_another_sample_does_not(library: L
 
 def test_a_note_on_its_way_finds_its_sample_whatever_is_selected_since():
     state = ErrorsState()
-    numbers = [state.show(Card(None, str(i), Note())) for i in range(CARDS + 5)]  # type: ignore[arg-type]
-    assert [state.cards[n].sample for n in numbers[-2:]] == [str(CARDS + 3), str(CARDS + 4)]
-    assert len(state.cards) == CARDS and numbers[0] not in state.cards
+    numbers = [state.show(Card(None, str(i), Note())) for i in range(MAX_CARDS + 5)]  # type: ignore[arg-type]
+    assert [state.cards[n].sample for n in numbers[-2:]] == [str(MAX_CARDS + 3), str(MAX_CARDS + 4)]
+    assert len(state.cards) == MAX_CARDS and numbers[0] not in state.cards
 
 
 def test_broken_notes_are_told_and_do_not_hide_the_table(runs: Path, candies: Path, tmp_path: Path):
     shutil.copytree(runs, tmp_path / "runs")
     (tmp_path / "runs" / "Praline" / "afrd" / "notes.json").write_text("{")
     state = looking(Library(tmp_path / "runs", candies))
-    assert state.analysis is not None and state.found is not None
-    assert "does not hold notes" in views.summary(state.analysis, state.found)
+    assert state.analysis is not None and state.table is not None
+    assert "does not hold notes" in views.summary(state.analysis, state.table)
     assert len(asked(state).rows) == 4
 
 
@@ -258,7 +259,7 @@ def samples_shown(page) -> list[str]:
 @pytest.mark.browser
 def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library: Library, chromium: str | None):
     state = looking(library)
-    found = state.found
+    found = state.table
     assert found is not None
     notes = Notes(runs / "Praline" / "afrd")
     with browsing(chromium, app) as page:
@@ -319,7 +320,7 @@ def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library
 def test_plot_and_table_select_each_other_and_the_table_is_taken_away(
     app: str, library: Library, chromium: str | None, tmp_path: Path
 ):
-    found = looking(library).found
+    found = looking(library).table
     assert found is not None
     scores = found.scores[found.run].to_numpy()
     with browsing(chromium, app) as page:

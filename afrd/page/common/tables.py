@@ -12,8 +12,10 @@ def table_value(headers: list[str], values: list, texts: list, styles: list) -> 
 
 
 def number(value: Any) -> Any:
-    """A cell to sort by: None for NaN, which JSON does not have."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    """A cell to sort by: None for NaN, which JSON does not have; what is no number stays as it is."""
+    if not isinstance(value, float):
+        return value
+    return None if math.isnan(value) else float(value)
 
 
 def number_text(value: float, form: str) -> str:

@@ -1,61 +1,29 @@
-"""What the Errors tab looks at: a split judged by all methods, made once and kept, and one user's view of it."""
+"""A split judged by all methods, for the Errors tab: made once and kept."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from functools import wraps
-from itertools import count
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import afrd.analysis.comparison
 import afrd.analysis.errors
 from afrd.background.jobs import Worker
-from afrd.page.common.library import Cache, Library
-from afrd.page.common.samples import on_its_page, splits_of
+from afrd.page.common.cache import Cache
+from afrd.page.common.library import Library
+from afrd.page.common.messages import PROBLEMS, NothingToShowError
+from afrd.page.common.samples import on_its_page
 from afrd.page.common.selection import Selection, missing_run
-from afrd.page.common.session import PageSession
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from afrd.analysis.comparison.methods import Method
     from afrd.analysis.errors.notes import Note
     from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
 
-PROBLEMS = (ValueError, OSError, RuntimeError)  # of a run or its data; RuntimeError: no weights for the teacher
-CARDS = 20  # that a session remembers
-_numbers = count(1)
 _tables = Cache(24)  # tens of kB each, by what was judged
-
-
-class NothingToShowError(Exception):
-    """Why there is no error analysis: a title, a text, and a command that helps."""
-
-    def __init__(self, title: str, explanation: str = "", command: str = "") -> None:
-        super().__init__(title)
-        self.parts = (title, explanation, command)
-
-
-@dataclass(frozen=True)
-class Filters:
-    """What one user asks of the table.
-
-    Attributes:
-        question: one of `afrd.analysis.errors.table.QUESTIONS`.
-        kind: `all`, `good`, `bad` or a defect type.
-        text: words to search.
-        region: column of the plot's x axis and a range of it, None for all.
-    """
-
-    question: str = "all"
-    kind: str = "all"
-    text: str = ""
-    region: tuple[str, float, float] | None = None
 
 
 class Analysis:
@@ -70,7 +38,6 @@ class Analysis:
     """
 
     def __init__(self, library: Library, selection: Selection) -> None:
-
         self.library, self.selection = library, selection
         if selection.category is None:
             raise NothingToShowError(
@@ -89,14 +56,14 @@ class Analysis:
                 raise NothingToShowError("No light is switched on", "Choose at least one light in Explore.")
             if not len(self.dataset):
                 raise NothingToShowError("This split has no samples", "Choose another one.")
-            found = library.methods(self.entry, selection.lights)
-            self.main: Method = afrd.analysis.comparison.reference_of(found, selection.run)
+            methods = library.methods(self.entry, selection.lights)
+            self.main: Method = afrd.analysis.comparison.reference_of(methods, selection.run)
             if self.main.late:
                 raise ValueError("none of the runs knows a light that is switched on")
         except PROBLEMS as error:
             raise NothingToShowError("This cannot be shown", str(error)) from None
-        beside = [m for m in library.methods(self.entry) if m.single and m not in found]
-        others = [m for m in found if m is not self.main]
+        beside = [m for m in library.methods(self.entry) if m.single and m not in methods]
+        others = [m for m in methods if m is not self.main]
         # a single light can be compared with whether it is switched on or not
         self.methods = [self.main, *others, *(m for m in beside if m.label not in {o.label for o in others})]
 
@@ -169,24 +136,23 @@ class Analysis:
     def _key(self) -> tuple:
         return tuple(self.library.judged_key(method, self.dataset) for method in self.methods)
 
-    def against(self, found: ErrorTable, label: str | None) -> ErrorTable:
+    def against(self, table: ErrorTable, label: str | None) -> ErrorTable:
         """The same with another method beside the run, where that can judge."""
         beside = self.beside(label)
         if beside is None:
-            return found
-        if beside.label not in found.scores:
+            return table
+        if beside.label not in table.scores:
             try:
-                found = found.with_scores({beside.label: self.judged(beside)})
+                table = table.with_scores({beside.label: self.judged(beside)})
             except PROBLEMS:
-                return found
-        return found.against(beside.label)
+                return table
+        return table.against(beside.label)
 
     def notes(self) -> afrd.analysis.errors.Notes:
-
         return afrd.analysis.errors.Notes(self.main.runs[0].folder)
 
-    def known_notes(self) -> dict[str, Note]:
-        """By sample name; none where the file is broken, of which `summary` speaks."""
+    def notes_by_sample(self) -> dict[str, Note]:
+        """None where the file is broken, of which `summary` speaks."""
         try:
             return self.notes().of(self.dataset.split)
         except ValueError:
@@ -196,7 +162,7 @@ class Analysis:
         """Lets the teacher read the split where it has not, and says how far it is."""
         folder = self.main.runs[0].folder
         try:
-            yield from _in_background(lambda told: self.library.read(folder, self.dataset, told))
+            yield from _in_background(lambda report: self.library.read(folder, self.dataset, report))
         except PROBLEMS as error:
             raise NothingToShowError("This run cannot judge these samples", str(error)) from None
 
@@ -207,78 +173,8 @@ class Analysis:
         return on_its_page(self.library, selection)
 
 
-@dataclass
-class Card:
-    """A sample whose note somebody has before him, and that note as he last saw it."""
-
-    analysis: Analysis
-    sample: str
-    seen: Note
-
-
-@dataclass
-class ErrorsState:
-    """What the server remembers of this tab for one browser session; events change it in place.
-
-    Attributes:
-        selection: what the tab shows.
-        turn: number of the latest request to show something.
-        split: category and split that were chosen in this tab.
-        analysis, found: of the selection, once there is some.
-        sample: name of the selected row.
-        region: of `Filters`.
-        cards: the latest by number; the browser holds that of the one it shows, so that a note which is on its way
-            while another row is selected still finds its sample.
-        lock: held while `selection`, `turn` and `split` change together.
-    """
-
-    selection: Selection = field(default_factory=Selection)
-    turn: int = 0
-    split: tuple[str | None, str | None] = (None, None)
-    analysis: Analysis | None = None
-    found: ErrorTable | None = None
-    sample: str | None = None
-    region: tuple[str, float, float] | None = None
-    cards: dict[str, Card] = field(default_factory=dict)
-    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
-
-    def take_up(self, analysis: Analysis) -> bool:
-        """Looks at an analysis; whether it is of the same run and samples as before, so that what was asked stays.
-
-        Raises:
-            NothingToShowError: the run cannot judge these samples.
-        """
-        before, found = self.analysis, self.found
-        kept = before is not None and found is not None and before.is_same(analysis)
-        same_beside = kept and before is not None and before.selection.beside == analysis.selection.beside
-        beside = found.other if same_beside and found is not None else None
-        self.found = analysis.against(found if kept and found is not None else analysis.first_table(), beside)
-        self.analysis, self.sample = analysis, analysis.sample or (self.sample if kept else None)
-        if not kept:
-            self.region = None
-        return kept
-
-    def show(self, card: Card) -> str:
-        """Remembers a card; returns its number."""
-        number = str(next(_numbers))
-        self.cards[number] = card
-        while len(self.cards) > CARDS:
-            del self.cards[next(iter(self.cards))]
-        return number
-
-
-def on_state(handler: Callable) -> Callable:
-    """The handler of an event that uses this tab's state only, as one that takes the session."""
-
-    @wraps(handler)
-    def handle(session: PageSession, *inputs: Any) -> Any:
-        return handler(session.state(ErrorsState), *inputs)
-
-    return handle
-
-
 def _in_background(work: Callable[[Callable[[int, int], None]], None]) -> Iterator[tuple[int, int]]:
-    """Runs `work(progress)` in a thread of its own and yields its progress; its exception is raised here.
+    """Runs `work(progress)` in a thread and yields its progress; its exception is raised here.
 
     It does not wait for `HEAVY_WORK`: the tab shows nothing without it, and a training may take hours.
     """
@@ -287,53 +183,3 @@ def _in_background(work: Callable[[Callable[[int, int], None]], None]) -> Iterat
         if job.total:
             yield job.done, job.total
     job.future.result()
-
-
-def shown_first(state: ErrorsState, selection: Selection, library: Library) -> Selection:
-    """What the tab shows of a selection: the split that was chosen in it, else the test split where there is one."""
-    with suppress(*PROBLEMS):
-        splits = splits_of(library, library.category(selection.category))
-        chosen = state.split[1] if state.split[0] == selection.category and state.split[1] in splits else None
-        split = chosen or (selection.split if (selection.split or "").startswith("test") else splits[0])
-        return replace(selection, split=split, index=selection.index if split == selection.split else None)
-    return selection
-
-
-@dataclass(frozen=True, eq=False)
-class View:
-    """The table as one user looks at it: `frame` of all samples, and the positions of those that the filters let
-    through, in the question's order."""
-
-    found: ErrorTable
-    at: float | None
-    filters: Filters
-    frame: pd.DataFrame
-    rows: list[int]
-
-
-def view_of(
-    state: ErrorsState, place: float | None, question: str | None, kind: str | None, text: str | None
-) -> View | None:
-    """What the state's table shows at this threshold; None where there is none.
-
-    Raises:
-        ValueError: a question that there is not.
-    """
-    analysis, found = state.analysis, state.found
-    if analysis is None or found is None:
-        return None
-    at = None if found.first_threshold is None or place is None else float(place)
-    filters = Filters(question or "all", kind or "all", text or "", state.region)
-    notes = analysis.known_notes()
-    frame = found.frame(at, notes=notes)
-    kept = found.search(filters.text, at, notes) if filters.text else None
-    rows = [row for row in found.answer(filters.question, at) if kept is None or kept[row]]
-    if filters.kind in ("good", "bad"):
-        rows = [row for row in rows if found.samples.anomalous[row] is (filters.kind == "bad")]
-    elif filters.kind != "all":
-        rows = [row for row in rows if filters.kind in found.samples.defects[row].split("+")]
-    if filters.region is not None and filters.region[0] in frame:
-        column, low, high = filters.region
-        values = frame[column].to_numpy()
-        rows = [row for row in rows if low <= values[row] <= high]
-    return View(found, at, filters, frame, rows)

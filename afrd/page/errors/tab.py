@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
 import gradio as gr
 
 import afrd.figures
-from afrd.page.common.html import plain
-from afrd.page.common.messages import message, working
+from afrd.page.common import events
+from afrd.page.common.menus import MENU_CHANGES, Change, selection_menu_values
+from afrd.page.common.messages import NothingToShowError, message, working
 from afrd.page.common.open_in_explore import OpenInExplore
-from afrd.page.common.samples import first_selection
-from afrd.page.common.selection import Selection, known_run, with_run
 from afrd.page.common.session import PageSession
 from afrd.page.errors import views
-from afrd.page.errors.analysis import Analysis, ErrorsState, NothingToShowError, on_state, shown_first
-from afrd.page.errors.layout import ErrorsComponents, lay_out
-from afrd.page.errors.rows import SELECTED, asked_view, connect_files, connect_rows, selected_row
+from afrd.page.errors.analysis import Analysis
+from afrd.page.errors.files import connect_files
+from afrd.page.errors.layout import ErrorsComponents
+from afrd.page.errors.rows import SELECTED, Rows, selected_row
+from afrd.page.errors.state import ASKED, ErrorsState, Filters, shown_first, view_of
 
-MOVE_LINE = """at => {  // in the browser, so that the line keeps up with the hand; Gradio's bundle leaves Plotly there
+MOVE_LINE = """at => {  // in the browser: the line follows the slider at once; Gradio's bundle leaves Plotly there
   const plot = document.querySelector('#errors-histogram .js-plotly-plot');
   if (!plot?.layout?.shapes?.length) return;
   const [low, high] = plot.layout.xaxis.range, room = (high - low) / 40;  // the line never leaves the figure
@@ -29,226 +31,176 @@ MOVE_LINE = """at => {  // in the browser, so that the line keeps up with the ha
     'annotations[0].x': at, 'annotations[0].text': `threshold ${Number(at).toFixed(2)}`,
     'xaxis.range': [Math.min(low, at - room), Math.max(high, at + room)]});
 }"""
-NO_FILTERS = ("all", "all", "", None, None)  # question, truth, search, and the axes of the plot by default
+DRAWN = ("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")  # what `views.drawn` fills
+USUAL: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors"}  # of events that judge nothing
 _numbers = count(1)
 
 
 def errors_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Lays the tab out and connects it."""
-    _connect(tab, open_in_explore, lay_out())
+    ErrorsTab(tab, open_in_explore)
 
 
-def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: ErrorsComponents) -> None:
-    library = open_in_explore.library
-    session_state = open_in_explore.session
-    request, ready, merged = gr.State(0), gr.State(0), gr.State(0)
+class ErrorsTab:
+    """The tab's components, and the handlers of the events that choose what is shown."""
 
-    def on(event: Callable, handler: Callable, inputs: list, outputs: list, name: str, **options: Any) -> Any:
-        usual: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors", "show_progress": "hidden"}
-        usual |= {"trigger_mode": "always_last"} | options  # nothing here takes long, unless it says so
-        return event(handler, [session_state, *inputs], outputs, api_name=name, **usual)
+    def __init__(self, tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
+        self.open_in_explore, self.library = open_in_explore, open_in_explore.library
+        self.components = ErrorsComponents()
+        self.request, self.judged, merged = gr.State(0), gr.State(0), gr.State(0)
+        on = partial(events.on, open_in_explore.session, **USUAL)
+        self._connect_menus(tab, on)
+        self._connect_filters(on)
+        Rows(open_in_explore, self.components, on, merged)
+        connect_files(self.components, on)
 
-    # what is looked at: asked for by a menu or by opening the tab, judged by an event that stops for a later request
+    def _connect_menus(self, tab: gr.Tab, on: Callable) -> None:
+        components, changed = self.components, self.open_in_explore.changed
+        menus = components.named("category", "run", "split")
+        whole_tab = [changed, *menus, self.request]
+        on(tab.select, self.look_at, [], whole_tab, "errors_open")
+        for menu, (name, change) in zip(menus, MENU_CHANGES.items(), strict=True):
+            handler = self.choose_split if name == "split" else partial(self.choose, change)
+            on(menu.input, handler, [menu], whole_tab, f"errors_{name}")
+        filled = components.named("status", "body", "other", "threshold", "text", "histogram", *DRAWN, *SELECTED)
+        judging = {"concurrency_limit": 2, "concurrency_id": "comparison"}
+        on(self.request.change, self.judge, [], [*filled, self.judged], "errors_judge", **judging)
 
-    def judge(session: PageSession) -> Iterator[dict]:
-        state = session.state(ErrorsState)
-        turn = state.turn
-        try:
-            analysis = Analysis(library, state.selection)
-            for done, total in analysis.reading():
-                if state.turn != turn:
-                    return
-                text = "The teacher reads these pictures for the first time"
-                yield {components.status: working(text, done, total), components.body: gr.Column(visible="hidden")}
-            if not state.take_up(analysis):
-                at = analysis.first_table().first_threshold
-                begun = components.filled(_begin(state)) | show_with_histogram(state, at, *NO_FILTERS)
-                yield begun | selected_row(components, state, at)
-            for done, total, label in analysis.judging():
-                if state.turn != turn:
-                    return
-                yield {components.status: working(f"Judging with {label}", done, total)}
-            yield components.filled(_complete(state)) | {ready: next(_numbers)}
-        except NothingToShowError as why:
-            state.analysis = state.found = None
-            nothing = {"body": gr.Column(visible="hidden"), "other": gr.Dropdown([], value=None)}
-            yield components.filled({"status": message(*why.parts), **nothing})
+    def _connect_filters(self, on: Callable) -> None:
+        components, asked = self.components, self.components.named(*ASKED)
+        drawn, scatter = components.named(*DRAWN), components.scatter
+        shown = on(self.judged.change, self.show_judged, asked, [*drawn, components.histogram], "errors_show")
+        selected = components.named(*SELECTED)
+        on(shown.then, self.show_selected, [components.threshold], selected, "errors_show_selected")
+        components.threshold.input(None, components.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
+        for name, event, handler in (
+            ("threshold", components.threshold.input, self.show),
+            ("question", components.question.input, self.show),
+            ("kind", components.kind.input, self.show),
+            ("search", components.text.change, self.show),  # its input event misses what is deleted or pasted
+            ("across", components.across.input, self.show_without_region),
+            ("up", components.up.input, self.show),
+            ("region", scatter.select, self.select_region),
+            ("whole_plot", scatter.double_click, self.show_without_region),
+        ):
+            on(event, handler, asked, drawn, f"errors_{name}")
+        changed = self.open_in_explore.changed
+        on(components.other.input, self.compare, [components.other, *asked], [*drawn, changed], "errors_compare")
+        on(components.clear.click, self.show_all, asked, [*drawn, components.text], "errors_show_all")
 
-    drawn = components.named("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")
-    selected = components.named(*SELECTED)
-    request.change(
-        judge,
-        session_state,
-        [*components.named("status", "body", "other", "threshold", "text", "histogram"), *drawn, *selected, ready],
-        api_name="errors_judge",
-        trigger_mode="always_last",
-        show_progress="hidden",
-        concurrency_limit=2,
-        concurrency_id="comparison",
-    )
-
-    def look_at(session: PageSession) -> list:
-        """Looks at the session's selection; values of `menus`."""
+    def look_at(self, session: PageSession) -> list:
+        """Shows the session's selection: it, the menus, and the number of a new request."""
         state = session.state(ErrorsState)
         with state.lock:
-            state.selection, state.turn = shown_first(state, session.selection, library), next(_numbers)
-            return [*views.menus(library, state.selection), state.turn]
+            selection = session.selection
+            state.selection, state.turn = shown_first(state, selection, self.library), next(_numbers)
+            return [selection, *selection_menu_values(self.library, state.selection), state.turn]
 
-    def change_all(session: PageSession, change: Callable[[Selection], Selection]) -> list:
-        """Changes the selection; values of `changing`."""
-        return [session.apply(change), *look_at(session)]
+    def choose(self, change: Change, session: PageSession, value: str) -> list:
+        session.apply(lambda selection: change(self.library, selection, value))
+        return self.look_at(session)
 
-    def choose_category(session: PageSession, key: str) -> list:
-        return change_all(session, lambda selection: first_selection(library, key, kept=selection))
-
-    def choose_run(session: PageSession, folder: str) -> list:
-        return change_all(
-            session, lambda selection: with_run(library, selection, known_run(library, selection, folder))
-        )
-
-    def choose_split(session: PageSession, split: str) -> list:
+    def choose_split(self, session: PageSession, split: str) -> list:
+        """For this tab alone: the sample in Explore stays."""
         state = session.state(ErrorsState)
         with state.lock:
             state.split = (session.selection.category, split)
-            return look_at(session)
+            return self.look_at(session)
 
-    menus = [*components.named("category", "run", "split"), request]
-    changing = [open_in_explore.changed, *menus]
-    on(tab.select, look_at, [], menus, "errors_open")
-    on(components.category.input, choose_category, [components.category], changing, "errors_category")
-    on(components.run.input, choose_run, [components.run], changing, "errors_run")
-    on(components.split.input, choose_split, [components.split], menus, "errors_split")
+    def judge(self, session: PageSession) -> Iterator[dict]:
+        """Fills the tab as the methods judge the split; stops when there is a later request."""
+        state, filled = session.state(ErrorsState), self.components.filled
+        turn = state.turn
+        try:
+            analysis = Analysis(self.library, state.selection)
+            for done, total in analysis.reading():
+                if state.turn != turn:
+                    return
+                status = working("The teacher reads these pictures for the first time", done, total)
+                yield filled({"status": status, "body": gr.Column(visible="hidden")})
+            if not state.take_up(analysis):
+                threshold = analysis.first_table().first_threshold
+                begun = begin_values(analysis, state) | drawn_values(state, Filters(threshold), histogram=True)
+                yield filled(begun | selected_row(state, threshold))
+            for done, total, label in analysis.judging():
+                if state.turn != turn:
+                    return
+                yield filled({"status": working(f"Judging with {label}", done, total)})
+            yield filled(complete_values(analysis, state)) | {self.judged: next(_numbers)}
+        except NothingToShowError as why:
+            state.analysis = state.table = None
+            hidden = {"body": gr.Column(visible="hidden"), "other": gr.Dropdown([], value=None)}
+            yield filled({"status": message(*why.parts)} | hidden)
 
-    # what is asked of it: everything below takes the table as it is, and judges nothing
+    # The handlers below show the table that was made, and judge nothing.
 
-    asked = components.named("threshold", "question", "kind", "text", "across", "up")
+    def show(self, session: PageSession, *asked: Any) -> dict:
+        return self.components.filled(drawn_values(session.state(ErrorsState), Filters(*asked)))
 
-    def show(
-        state: ErrorsState,
-        place: float | None,
-        question: str | None,
-        kind: str | None,
-        text: str | None,
-        across: str | None,
-        up: str | None,
-    ) -> dict:
-        view = asked_view(state, place, question, kind, text)
-        if view is None or state.analysis is None:
-            return {components.line: gr.skip()}
-        names, across, up = views.axes(view, across, up)
-        return components.filled(
-            {
-                "counts": views.counts(view.found, view.at),
-                "question": views.questions(view.found, view.at, view.filters.question),
-                "kind": views.kinds_of(state.analysis.dataset, view.filters.kind),
-                "across": gr.Dropdown(names, value=across),
-                "up": gr.Dropdown(names, value=up),
-                "scatter": gr.ScatterPlot(
-                    views.points(view, state.sample, across, up),
-                    title=f"{up} against {across}",
-                    x_title=across,
-                    y_title=up,
-                    color_map=views.colour_map(view.found),
-                ),
-                "line": plain(views.count_line(view)),
-                "sheet": views.sheet(view),
-            }
-        )
+    def show_judged(self, session: PageSession, *asked: Any) -> dict:
+        return self.components.filled(drawn_values(session.state(ErrorsState), Filters(*asked), histogram=True))
 
-    def show_with_histogram(state: ErrorsState, place: float | None, *asked: Any) -> dict:
+    def show_selected(self, session: PageSession, threshold: float) -> dict:
+        return self.components.filled(selected_row(session.state(ErrorsState), threshold))
 
-        shown = show(state, place, *asked)
-        if state.found is not None:
-            at = None if state.found.first_threshold is None else place
-            shown[components.histogram] = afrd.figures.score_histogram(state.found, at)
-        return shown
+    def show_without_region(self, session: PageSession, *asked: Any) -> dict:
+        session.state(ErrorsState).region = None
+        return self.show(session, *asked)
 
-    on(ready.change, on_state(show_with_histogram), asked, [*drawn, components.histogram], "errors_show").then(
-        on_state(lambda state, at: selected_row(components, state, at)),
-        [session_state, components.threshold],
-        selected,
-        api_name="errors_show_selected",
-        show_progress="hidden",
-    )
-    on(components.threshold.input, on_state(show), asked, drawn, "errors_threshold")
-    components.threshold.input(None, components.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
-    on(components.question.input, on_state(show), asked, drawn, "errors_question")
-    on(components.kind.input, on_state(show), asked, drawn, "errors_kind")
-    on(
-        components.text.change, on_state(show), asked, drawn, "errors_search"
-    )  # its input event misses what is deleted or pasted
-    on(components.across.input, on_state(_without_region(show)), asked, drawn, "errors_across")
-    on(components.up.input, on_state(show), asked, drawn, "errors_up")
+    def show_all(self, session: PageSession, threshold: float, *asked: Any) -> dict:
+        state, (across, up) = session.state(ErrorsState), asked[3:]
+        state.region = None
+        values = drawn_values(state, Filters(threshold, across=across, up=up))
+        return self.components.filled(values | {"text": ""})
 
-    def compare_with(session: PageSession, label: str, *asked: Any) -> dict:
+    def select_region(self, session: PageSession, event: gr.SelectData, *asked: Any) -> dict:
+        low, high = sorted(float(value) for value in event.index)
+        session.state(ErrorsState).region = (Filters(*asked).across or "", low, high)
+        return self.show(session, *asked)
+
+    def compare(self, session: PageSession, label: str, *asked: Any) -> dict:
         state = session.state(ErrorsState)
-        analysis, table = state.analysis, state.found
-        if analysis is None or table is None:
-            return {components.line: gr.skip()}
-        state.found = analysis.against(table, label)
+        analysis = state.analysis
+        if analysis is None or state.table is None:
+            return {self.components.line: gr.skip()}
+        state.table = analysis.against(state.table, label)
         method = analysis.beside(label)
         if method is not None and method.single:
             folder = method.runs[0].folder
             analysis.selection = replace(analysis.selection, beside=folder)
             session.apply(lambda selection: replace(selection, beside=folder))
-        return show(state, *asked) | {open_in_explore.changed: session.selection}
-
-    on(
-        components.other.input,
-        compare_with,
-        [components.other, *asked],
-        [*drawn, open_in_explore.changed],
-        "errors_compare",
-    )
-
-    def select_region(
-        state: ErrorsState, at: float, question: str, kind: str, text: str, across: str, up: str, picked: gr.SelectData
-    ) -> dict:
-        low, high = sorted(float(value) for value in picked.index)
-        state.region = (across, low, high)
-        return show(state, at, question, kind, text, across, up)
-
-    def show_all(state: ErrorsState, at: float, *asked: Any) -> dict:
-        state.region = None
-        return show(state, at, *NO_FILTERS[:3], *asked[3:]) | {components.text: ""}
-
-    on(components.scatter.select, on_state(select_region), asked, drawn, "errors_region")
-    on(components.scatter.double_click, on_state(_without_region(show)), asked, drawn, "errors_whole_plot")
-    on(components.clear.click, on_state(show_all), asked, [*drawn, components.text], "errors_show_all")
-
-    connect_rows(open_in_explore, components, on, asked, merged)
-    connect_files(components, on, asked)
+        return self.show(session, *asked) | {self.open_in_explore.changed: session.selection}
 
 
-def _begin(state: ErrorsState) -> dict[str, Any]:
-    """The tab when another run or other samples are looked at."""
-    analysis, found = state.analysis, state.found
-    assert analysis is not None and found is not None
+def drawn_values(state: ErrorsState, filters: Filters, histogram: bool = False) -> dict[str, Any]:
+    """Values of components by name: the table with these filters, and the histogram of the scores."""
+    view = view_of(state, filters)
+    if view is None or state.analysis is None:
+        return {"line": gr.skip()}
+    values = views.drawn(view, state.analysis.dataset, state.sample)
+    return values | ({"histogram": afrd.figures.score_histogram(view.table, view.threshold)} if histogram else {})
+
+
+def begin_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
+    """Values of components by name, when another run or other samples are looked at."""
+    table = state.table
+    assert table is not None
     return {
-        "status": views.summary(analysis, found),
+        "status": views.summary(analysis, table),
         "body": gr.Column(visible=True),
-        "other": gr.Dropdown([found.other] if found.other else [], value=found.other),
-        "threshold": views.slider(analysis, found, found.first_threshold),
+        "other": gr.Dropdown([table.other] if table.other else [], value=table.other),
+        "threshold": views.slider(analysis, table, table.first_threshold),
         "text": "",
     }
 
 
-def _complete(state: ErrorsState) -> dict[str, Any]:
-    """The tab when all methods have judged."""
-    analysis, before = state.analysis, state.found
-    assert analysis is not None and before is not None
-    found = state.found = analysis.against(analysis.table(), before.other)
-    labels = [method.label for method in analysis.others if method.label in found.scores]
+def complete_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
+    """Values of components by name, when all methods have judged."""
+    assert state.table is not None
+    table = state.table = analysis.against(analysis.table(), state.table.other)
+    labels = [method.label for method in analysis.others if method.label in table.scores]
     return {
-        "status": views.summary(analysis, found),
+        "status": views.summary(analysis, table),
         "body": gr.Column(visible=True),
-        "other": gr.Dropdown(labels, value=found.other),
+        "other": gr.Dropdown(labels, value=table.other),
     }
-
-
-def _without_region(show: Callable) -> Callable:
-    def shown(state: ErrorsState, *asked: Any) -> dict:
-        state.region = None
-        return show(state, *asked)
-
-    return shown

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 import afrd.analysis.reports
 import afrd.figures
-from afrd.page.common.html import macros
-from afrd.page.common.library import Library
-from afrd.page.common.menus import category_choices, run_choices
-from afrd.page.common.samples import kinds, splits_of
-from afrd.page.common.selection import Selection
-from afrd.page.errors.analysis import PROBLEMS, Analysis, View
+from afrd.metrics.threshold import OUTCOMES
+from afrd.page.common.html import macros, plain
+from afrd.page.common.messages import PROBLEMS
+from afrd.page.common.samples import kinds
+from afrd.page.common.tables import number, table_value
+from afrd.page.errors.analysis import Analysis
+from afrd.page.errors.state import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,36 +25,34 @@ if TYPE_CHECKING:
 TEMPLATE = "errors/macros.html"
 OPEN = "↗"  # a cell that opens its sample in Explore
 ACROSS, UP = "x", "y"  # columns of the plot's data
-DULL, CHOSEN = "filtered out", "selected"
+FILTERED_OUT, CHOSEN = "filtered out", "selected"
 TRUTHS = {"unknown": "truth not known"}
-TOLD = ["sample", "defects", "outcome"]  # columns that a point tells under the cursor
-WRONG = ("missed", "false alarm")
+TOOLTIP = ["sample", "defects", "outcome"]  # columns shown under the cursor
+_, *WRONG = OUTCOMES
 
 
-def question_titles(found: ErrorTable) -> dict[str, str]:
+def question_titles(table: ErrorTable) -> dict[str, str]:
     titles = {"all": "All samples", "missed": "Missed defects", "false_alarms": "False alarms"}
-    if found.other:
-        run, other = brief(found.run), brief(found.other)
+    if table.other:
+        run, other = brief(table.run), brief(table.other)
         if run == other:  # another fusion of the same
-            run, other = short(found, found.run), short(found, found.other)
-        titles |= {
-            "only_run_right": f"{run} right, {other} wrong",
-            "only_other_right": f"{other} right, {run} wrong",
-        }
-    if found.light_scores.shape[1] > 1:
+            run, other = short(table, table.run), short(table, table.other)
+        titles["only_run_right"] = f"{run} right, {other} wrong"
+        titles["only_other_right"] = f"{other} right, {run} wrong"
+    if table.light_scores.shape[1] > 1:
         titles["lights_disagree"] = "Lights disagree"
     return titles | {"wrong_place": "Right verdict, wrong place"}
 
 
-def questions(found: ErrorTable, at: float | None, chosen: str) -> gr.Radio:
+def questions(view: View) -> gr.Radio:
     """The questions with the number of samples that answer each."""
-    titles = question_titles(found)
-    choices = [(f"{title}  {len(found.answer(key, at))}", key) for key, title in titles.items()]
+    titles, chosen = question_titles(view.table), view.filters.question
+    choices = [(f"{title}  {len(view.table.answer(key, view.threshold))}", key) for key, title in titles.items()]
     return gr.Radio(choices, value=chosen if chosen in titles else "all")
 
 
-def short(found: ErrorTable, label: str) -> str:
-    return found.column_names()[label].removesuffix(" (raw)")
+def short(table: ErrorTable, label: str) -> str:
+    return table.column_names()[label].removesuffix(" (raw)")
 
 
 def brief(label: str) -> str:
@@ -63,13 +61,13 @@ def brief(label: str) -> str:
     return rest if kind == "single-light RD" else kind
 
 
-def summary(analysis: Analysis, found: ErrorTable) -> str:
+def summary(analysis: Analysis, table: ErrorTable) -> str:
     """Which samples, which methods under which lights, and the unit of their scores."""
-    dataset, good, bad = analysis.dataset, int((found.known & ~found.bad).sum()), int(found.bad.sum())
-    unknown = len(found) - good - bad
+    dataset, good, bad = analysis.dataset, int((table.known & ~table.bad).sum()), int(table.bad.sum())
+    unknown = len(table) - good - bad
     counts = [f"{good} good", f"{bad} bad"] if good or bad else []
     counts += [f"{unknown} whose truth is not known"] if unknown else []
-    raw = [name for label, name in found.column_names().items() if found.thresholds[label] is None]
+    raw = [name for label, name in table.column_names().items() if table.thresholds[label] is None]
     unit = "Scores are in units of each method's own threshold" + (
         f"; raw, without a threshold: {', '.join(name.removesuffix(' (raw)') for name in raw)}" if raw else ""
     )
@@ -82,32 +80,32 @@ def summary(analysis: Analysis, found: ErrorTable) -> str:
     return macros(TEMPLATE).summary(dataset, text, problem)
 
 
-def slider(analysis: Analysis, found: ErrorTable, at: float | None) -> gr.Slider:
+def slider(analysis: Analysis, table: ErrorTable, threshold: float | None) -> gr.Slider:
     """The threshold, over the range of the scores."""
-    top = max(*found.scores[found.run], *found.calibration, at or 0.0)
+    top = max(*table.scores[table.run], *table.calibration, threshold or 0.0)
     own = analysis.judged(analysis.main).threshold
     if own is not None:
         label = f"Threshold (1 promises at most {own.alpha:.0%} false alarms)"
-        return gr.Slider(0, round(max(2.0, top) + 0.05, 1), value=at, step=0.01, label=label, visible=True)
-    if at is None:
+        return gr.Slider(0, round(max(2.0, top) + 0.05, 1), value=threshold, step=0.01, label=label, visible=True)
+    if threshold is None:
         return gr.Slider(visible=False)
     label = "Threshold by hand, in raw scores"
-    return gr.Slider(0, float(f"{top * 1.1:.2g}"), value=at, step=0.001, label=label, visible=True)
+    return gr.Slider(0, float(f"{top * 1.1:.2g}"), value=threshold, step=0.001, label=label, visible=True)
 
 
-def counts(found: ErrorTable, at: float | None) -> str:
+def counts(table: ErrorTable, threshold: float | None) -> str:
     """The confusion counts at this threshold, of the run and of the method beside it."""
-    if not found.known.any():
+    if not table.known.any():
         text = "The truth of this split is not known, so there is nothing to count."
-        called = found.called(at)
+        called = table.called(threshold)
         if called is not None:
-            text += f" {int(called.sum())} of {len(found)} samples are called anomalous."
+            text += f" {int(called.sum())} of {len(table)} samples are called anomalous."
         return macros(TEMPLATE).no_counts(text)
-    own = found.confusion(at)
+    own = table.confusion(threshold)
     if own is None:
         return macros(TEMPLATE).no_counts("Without a threshold there are no verdicts to count.")
-    of_label = {label: found.confusion(at, label) for label in (found.run, found.other) if label}
-    rows = [(short(found, label), count) for label, count in of_label.items() if count is not None]
+    of_label = {label: table.confusion(threshold, label) for label in (table.run, table.other) if label}
+    rows = [(short(table, label), count) for label, count in of_label.items() if count is not None]
     behind = (
         f"{own.calibration_above} of the {own.calibration} good samples that set the threshold lie above it."
         if own.calibration
@@ -119,50 +117,40 @@ def counts(found: ErrorTable, at: float | None) -> str:
 
 def sheet(view: View) -> dict[str, Any]:
     """The table: numbers to sort by, texts to read, wrong verdicts and scores above the threshold marked."""
-
-    found, frame = view.found, view.frame.iloc[view.rows]
-    levels = {name: found.threshold_of(label, view.at) for label, name in found.column_names().items()}
+    frame = view.frame.iloc[view.rows]
+    names = view.table.column_names().items()
+    thresholds = {name: view.table.threshold_of(label, view.threshold) for label, name in names}
     columns = [str(name) for name in frame]
     values, texts, styles = [], [], []
     for line in frame.itertuples(index=False):
-        cells = list(zip(columns, line, strict=True))
-        values.append([OPEN, *(_plain(value) for value in line)])
-        texts.append([OPEN, *(afrd.analysis.reports.errors.cell_text(name, value) for name, value in cells)])
-        styles.append(["", *(_style(levels.get(name), value) for name, value in cells)])
-    return {
-        "headers": ["", *columns],
-        "data": values,
-        "metadata": {"display_value": texts, "styling": styles},
-    }
+        values.append([OPEN, *map(number, line)])
+        texts.append([OPEN, *map(afrd.analysis.reports.errors.cell_text, columns, line)])
+        styles.append(["", *(_style(thresholds.get(name), value) for name, value in zip(columns, line, strict=True))])
+    return table_value(["", *columns], values, texts, styles)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return None if value != value else float(value)  # NaN is no JSON
-    return value
-
-
-def _style(level: float | None, value: Any) -> str:
+def _style(threshold: float | None, value: Any) -> str:
     if value in WRONG:
         return "color: var(--wrong); font-weight: 600"
-    return "color: var(--above); font-weight: 600" if level is not None and value > level else ""
+    return "color: var(--above); font-weight: 600" if threshold is not None and value > threshold else ""
 
 
-def axes(view: View, across: str | None, up: str | None) -> tuple[list[str], str, str]:
+def axes(view: View) -> tuple[list[str], str, str]:
     """Names of the columns that can be drawn, and the two that are: by default the run and the method beside it."""
-    found, frame = view.found, view.frame
-    names = [str(name) for name in frame if frame[name].dtype.kind == "f" and frame[name].notna().any()]
-    own = found.column_names()
-    first = across if across in names else own[found.run]
-    fallback = own[found.other] if found.other else "disagreement" if "disagreement" in names else own[found.run]
-    return names, first, up if up in names else fallback
+    table, frame = view.table, view.frame
+    columns = [str(name) for name in frame if frame[name].dtype.kind == "f" and frame[name].notna().any()]
+    names = table.column_names()
+    run = names[table.run]
+    other = names[table.other] if table.other else "disagreement" if "disagreement" in columns else run
+    across, up = view.filters.across, view.filters.up
+    return columns, across if across in columns else run, up if up in columns else other
 
 
-def colour_map(found: ErrorTable) -> dict[str, str]:
+def colour_map(table: ErrorTable) -> dict[str, str]:
 
-    unknown = {TRUTHS["unknown"]: afrd.figures.NEUTRAL_COLOUR} if not found.known.all() else {}
+    unknown = {TRUTHS["unknown"]: afrd.figures.NEUTRAL_COLOUR} if not table.known.all() else {}
     return {
-        DULL: "#80889066",
+        FILTERED_OUT: "#80889066",
         "good": afrd.figures.GOOD_COLOUR,
         "bad": afrd.figures.ANOMALOUS_COLOUR,
         **unknown,
@@ -170,39 +158,36 @@ def colour_map(found: ErrorTable) -> dict[str, str]:
     }
 
 
-def points(view: View, sample: str | None, across: str, up: str) -> pd.DataFrame:
-    """A point a sample: dull where it is not in the table, and the selected row over all others."""
+def points(view: View, sample: str | None) -> pd.DataFrame:
+    """A point a sample: grey where it is not in the table, and the selected row drawn over all others."""
     import pandas as pd
 
-    frame, kept, order = view.frame, set(view.rows), list(colour_map(view.found))
+    frame, rows, order = view.frame, set(view.rows), list(colour_map(view.table))
+    _, across, up = axes(view)
     kinds = [
-        CHOSEN if name == sample else DULL if row not in kept else TRUTHS.get(truth, truth)
+        CHOSEN if name == sample else FILTERED_OUT if row not in rows else TRUTHS.get(truth, truth)
         for row, (name, truth) in enumerate(zip(frame["sample"], frame["truth"], strict=True))
     ]
     data = pd.DataFrame({ACROSS: frame[across], UP: frame[up], "samples": kinds})
-    data[TOLD] = frame[TOLD]
-    # one empty point a kind first: the plot gives its colours away in the order of appearance
-    head = pd.DataFrame({"samples": order} | dict.fromkeys(TOLD, ""))
+    data[TOOLTIP] = frame[TOOLTIP]
+    # one empty point a kind first: the plot assigns its colours in the order of appearance
+    head = pd.DataFrame({"samples": order} | dict.fromkeys(TOOLTIP, ""))
     data = data.sort_values("samples", key=lambda column: column.map(order.index), kind="stable")
     return pd.concat([head, data], ignore_index=True)[list(data)]
 
 
-def card_of(analysis: Analysis, found: ErrorTable, at: float | None, sample: str | None) -> str:
+def card_of(analysis: Analysis, table: ErrorTable, threshold: float | None, sample: str | None) -> str:
     """The selected sample: pictures, maps, measures and scores."""
-
     if sample is None or sample not in analysis.dataset.names:
         return macros(TEMPLATE).nothing("Select a row to see its pictures, its maps and its notes here.")
-    row = analysis.dataset.names.index(sample)
-    beside = analysis.beside(found.other)
+    row, light = analysis.dataset.names.index(sample), analysis.selection.shown
+    beside = analysis.beside(table.other)
     judged = [analysis.judged(analysis.main)]
-    if beside is not None and found.other == beside.label:
+    if beside is not None and table.other == beside.label:
         judged.append(analysis.judged(beside))
+    reports = afrd.analysis.reports.errors
     try:
-        return afrd.analysis.reports.errors.card_html(
-            afrd.analysis.reports.errors.card(
-                found, row, analysis.dataset, judged, None, at, analysis.selection.shown, side=224
-            )
-        )
+        return reports.card_html(reports.card(table, row, analysis.dataset, judged, None, threshold, light, side=224))
     except PROBLEMS as error:
         return macros(TEMPLATE).nothing(error)
 
@@ -211,33 +196,35 @@ def count_line(view: View) -> str:
     """How many rows, and which filters are on."""
     filters = view.filters
     on = []
-    if filters.question != "all":
-        on.append(question_titles(view.found).get(filters.question, ""))
-    if filters.kind != "all":
-        on.append(filters.kind)
-    if filters.text.strip():
-        on.append(f"“{filters.text.strip()}”")
-    if filters.region is not None:
-        column, low, high = filters.region
+    if filters.question not in (None, "all"):
+        on.append(question_titles(view.table).get(filters.question or "", ""))
+    if filters.kind not in (None, "all"):
+        on.append(str(filters.kind))
+    if text := (filters.text or "").strip():
+        on.append(f"“{text}”")
+    if view.region is not None:
+        column, low, high = view.region
         on.append(f"{column} from {low:.2f} to {high:.2f}")
-    return f"{len(view.rows)} of {len(view.found)} samples" + (f": {'; '.join(on)}" if on else "")
+    return f"{len(view.rows)} of {len(view.table)} samples" + (f": {'; '.join(on)}" if on else "")
 
 
-def menus(library: Library, selection: Selection) -> list:
-    """Values of the menus of category, run and split."""
-    entries = library.categories()
-    entry = next((e for e in entries if e.key == selection.category), None)
-    splits: list[str] = []
-    if entry is not None:
-        with suppress(*PROBLEMS):
-            splits = splits_of(library, entry)
-    return [
-        gr.Dropdown(category_choices(entries), value=selection.category),
-        gr.Dropdown(run_choices(entry.fused if entry else ()), value=str(selection.run or "")),
-        gr.Dropdown(splits, value=selection.split),
-    ]
-
-
-def kinds_of(dataset: MultiLightDataset, chosen: str) -> gr.Dropdown:
-    found = kinds(dataset)
-    return gr.Dropdown(found, value=chosen if chosen in found else "all")
+def drawn(view: View, dataset: MultiLightDataset, sample: str | None) -> dict[str, Any]:
+    """Values of the components that show the table, by name; `sample` is the selected row's."""
+    truths, kind = kinds(dataset), view.filters.kind
+    columns, across, up = axes(view)
+    return {
+        "counts": counts(view.table, view.threshold),
+        "question": questions(view),
+        "kind": gr.Dropdown(truths, value=kind if kind in truths else "all"),
+        "across": gr.Dropdown(columns, value=across),
+        "up": gr.Dropdown(columns, value=up),
+        "scatter": gr.ScatterPlot(
+            points(view, sample),
+            title=f"{up} against {across}",
+            x_title=across,
+            y_title=up,
+            color_map=colour_map(view.table),
+        ),
+        "line": plain(count_line(view)),
+        "sheet": sheet(view),
+    }

@@ -1,0 +1,67 @@
+"""Files of the Errors tab: the table as CSV, and as a report with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+
+import afrd.analysis.reports
+from afrd.page.common.components import fetch, made_file
+from afrd.page.common.messages import PROBLEMS, page_error
+from afrd.page.common.session import PageSession
+from afrd.page.errors import views
+from afrd.page.errors.analysis import Analysis
+from afrd.page.errors.layout import ErrorsComponents
+from afrd.page.errors.state import ASKED, ErrorsState, Filters, View, view_of
+
+
+def connect_files(components: ErrorsComponents, on: Callable) -> None:
+    """Connects the buttons; `on` is that of the tab."""
+    asked = components.named(*ASKED)
+
+    def make_csv(session: PageSession, *asked: Any) -> str:
+        analysis, view = shown(session, asked)
+        return made_file(file_name(analysis, "csv"), afrd.analysis.reports.errors.csv(view.frame.iloc[view.rows]))
+
+    def make_report(session: PageSession, *asked: Any) -> Iterator[dict]:
+        analysis, view = shown(session, asked)
+        yield {components.report: gr.Button("Making it …", interactive=False)}
+        beside = analysis.beside(view.table.other)
+        judged = [analysis.judged(method) for method in (analysis.main, beside) if method is not None]
+        filters, notes = views.count_line(view).partition(": ")[2], analysis.notes_by_sample()
+        light = analysis.selection.shown
+        try:
+            content = afrd.analysis.reports.errors.report(
+                view.table, view.rows, analysis.dataset, judged, notes, view.threshold, filters, light
+            )
+        except PROBLEMS as error:
+            yield {components.report: gr.Button("Report", interactive=True)}
+            raise page_error(error) from None
+        file = made_file(file_name(analysis, "html"), content)
+        yield {components.report: gr.Button("Report", interactive=True), components.report_file: file}
+
+    made = on(components.csv.click, make_csv, asked, [components.csv_file], "errors_csv")
+    made.success(**fetch("errors-csv-file"), api_name="errors_fetch_csv")
+    usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
+    outputs = [components.report, components.report_file]
+    made = on(components.report.click, make_report, asked, outputs, "errors_report", **usual)
+    made.success(**fetch("errors-report-file"), api_name="errors_fetch_report")
+
+
+def shown(session: PageSession, asked: tuple) -> tuple[Analysis, View]:
+    """What the user has in the table.
+
+    Raises:
+        ValueError: there is no table.
+    """
+    state = session.state(ErrorsState)
+    view = view_of(state, Filters(*asked))
+    if view is None or state.analysis is None:
+        raise ValueError("There is no table yet.")
+    return state.analysis, view
+
+
+def file_name(analysis: Analysis, suffix: str) -> str:
+    return f"errors-{analysis.dataset.category}-{analysis.dataset.split}.{suffix}"

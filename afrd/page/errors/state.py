@@ -1,0 +1,174 @@
+"""What the server remembers of the Errors tab for one browser session, and the table that follows from it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from afrd.page.common.library import Library
+from afrd.page.common.messages import PROBLEMS
+from afrd.page.common.samples import splits_of
+from afrd.page.common.selection import Selection
+from afrd.page.errors.analysis import Analysis
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from afrd.analysis.errors.notes import Note
+    from afrd.analysis.errors.table import ErrorTable
+
+MAX_CARDS = 20  # that a session remembers
+ASKED = ("threshold", "question", "kind", "text", "across", "up")  # components whose values are `Filters`
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What one user asks of the table: values of the components of these names.
+
+    Attributes:
+        threshold: in units of the run's own, or raw where the run has none.
+        question: one of `afrd.analysis.errors.table.QUESTIONS`.
+        kind: `all`, `good`, `bad` or a defect type.
+        text: words to search.
+        across, up: columns on the plot's axes; None for the run's score and that of the method beside it.
+    """
+
+    threshold: float | None = None
+    question: str | None = "all"
+    kind: str | None = "all"
+    text: str | None = ""
+    across: str | None = None
+    up: str | None = None
+
+
+@dataclass
+class Card:
+    """A sample whose note is open in a browser, and the note as that browser has it."""
+
+    analysis: Analysis
+    sample: str
+    note: Note
+
+
+@dataclass
+class ErrorsState:
+    """Events change it in place.
+
+    Attributes:
+        selection: what the tab shows.
+        turn: number of the latest request to show something.
+        split: category and split that were chosen in this tab.
+        analysis, table: of the selection, once there is some.
+        sample: name of the selected row.
+        region: a column and a range of it, chosen in the plot; None for all.
+        cards: the latest by number; the browser holds that of the one it shows, so that a note which is on its way
+            while another row is selected still finds its sample.
+        lock: held while `selection`, `turn` and `split` change together.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    turn: int = 0
+    split: tuple[str | None, str | None] = (None, None)
+    analysis: Analysis | None = None
+    table: ErrorTable | None = None
+    sample: str | None = None
+    region: tuple[str, float, float] | None = None
+    cards: dict[str, Card] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def take_up(self, analysis: Analysis) -> bool:
+        """Shows an analysis; returns whether it is of the same run and samples as before, so that the filters stay.
+
+        Raises:
+            NothingToShowError: the run cannot judge these samples.
+        """
+        before, table = self.analysis, self.table
+        kept = before is not None and table is not None and before.is_same(analysis)
+        if before is None or table is None or not kept:
+            self.table, self.region = analysis.against(analysis.first_table(), None), None
+        else:
+            same_beside = before.selection.beside == analysis.selection.beside
+            self.table = analysis.against(table, table.other if same_beside else None)
+        self.analysis, self.sample = analysis, analysis.sample or (self.sample if kept else None)
+        return kept
+
+    def threshold(self, chosen: float | None) -> float | None:
+        """The chosen one; None where verdicts need none that a user could choose.
+
+        Raises:
+            ValueError: it is no number.
+        """
+        if chosen is None or self.table is None or self.table.first_threshold is None:
+            return None
+        try:
+            return float(chosen)
+        except TypeError:  # from a script
+            raise ValueError(f"the threshold is {chosen!r}; it must be a number") from None
+
+    def show(self, card: Card) -> str:
+        """Remembers a card; returns its number."""
+        number = str(next(_numbers))
+        self.cards[number] = card
+        while len(self.cards) > MAX_CARDS:
+            del self.cards[next(iter(self.cards))]
+        return number
+
+
+def shown_first(state: ErrorsState, selection: Selection, library: Library) -> Selection:
+    """What the tab shows of a selection: the split that was chosen in it, else the test split where there is one."""
+    with suppress(*PROBLEMS):
+        splits = splits_of(library, library.category(selection.category))
+        chosen = state.split[1] if state.split[0] == selection.category and state.split[1] in splits else None
+        split = chosen or (selection.split if (selection.split or "").startswith("test") else splits[0])
+        return replace(selection, split=split, index=selection.index if split == selection.split else None)
+    return selection
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The table as one user has it.
+
+    Attributes:
+        table: all samples.
+        threshold: where verdicts change; None where there is none.
+        filters, region: see `Filters` and `ErrorsState`.
+        frame: of all samples.
+        rows: positions of the samples that pass the filters, in the question's order.
+    """
+
+    table: ErrorTable
+    threshold: float | None
+    filters: Filters
+    region: tuple[str, float, float] | None
+    frame: pd.DataFrame
+    rows: list[int]
+
+
+def view_of(state: ErrorsState, filters: Filters) -> View | None:
+    """What the state's table shows with these filters; None where there is no table.
+
+    Raises:
+        ValueError: a question that there is not, or a threshold that is no number.
+    """
+    analysis, table = state.analysis, state.table
+    if analysis is None or table is None:
+        return None
+    question, kind, text = filters.question or "all", filters.kind or "all", filters.text or ""
+    threshold = state.threshold(filters.threshold)
+    notes = analysis.notes_by_sample()
+    frame = table.frame(threshold, notes=notes)
+    matches = table.search(text, threshold, notes) if text else None
+    rows = [row for row in table.answer(question, threshold) if matches is None or matches[row]]
+    if kind in ("good", "bad"):
+        rows = [row for row in rows if table.samples.anomalous[row] is (kind == "bad")]
+    elif kind != "all":
+        rows = [row for row in rows if kind in table.samples.defects[row].split("+")]
+    if state.region is not None and state.region[0] in frame:
+        column, low, high = state.region
+        rows = [row for row in rows if low <= frame[column].iloc[row] <= high]
+    filters = replace(filters, threshold=threshold, question=question, kind=kind, text=text)
+    return View(table, threshold, filters, state.region, frame, rows)
