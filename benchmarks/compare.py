@@ -20,7 +20,7 @@ import torch
 import afrd
 from afrd.analysis.comparison.methods import methods_of
 from afrd.metrics.predictions import Predictions
-from afrd.model.fusion import FUSIONS
+from afrd.model.fusion import FEATURE_FUSIONS
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.run import load_run
@@ -28,7 +28,7 @@ from afrd.runs.run import load_run
 
 def plans(lights: tuple[str, ...]) -> dict[str, dict]:
     made = {"afrd": {"lights": "all"}}
-    made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FUSIONS}
+    made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FEATURE_FUSIONS}
     made["memory"] = {"lights": "all", "method": "memory"}
     return made | {f"single-{light}": {"lights": light} for light in lights}
 

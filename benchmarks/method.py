@@ -21,14 +21,14 @@ import pandas as pd
 import torch
 
 import afrd
-from afrd.analysis.comparison.methods import EVIDENCE_FUSIONS, LATE_FUSIONS, late_fusion
+from afrd.analysis.comparison.methods import LATE_FUSIONS, late_fusion
 from afrd.analysis.explain.attention_drift import drift, sentence
 from afrd.analysis.explain.visibility import measure
 from afrd.data.dataset import Category
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS
 from afrd.model.evidence import Evidence
-from afrd.model.fusion import FUSIONS
+from afrd.model.fusion import EVIDENCE_FUSIONS, FEATURE_FUSIONS
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.run import Run, load_run
@@ -42,7 +42,7 @@ def plans(options: argparse.Namespace, lights: tuple[str, ...]) -> dict[str, dic
     made: dict[str, dict] = {"afrd": {"lights": "all"}, "memory": {"lights": "all", "method": "memory"}}
     made |= {f"single-{light}": {"lights": light, "epochs": options.single_epochs} for light in lights}
     if options.faithful:
-        made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FUSIONS}
+        made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FEATURE_FUSIONS}
     return made
 
 
@@ -84,7 +84,7 @@ def judged(folder: Path, data: Category, teacher: Teacher, faithful: bool) -> It
         yield f"single-light RD, {light}", one
     for how in LATE_FUSIONS:
         yield f"single-light RDs, late {how}", late_fusion(singles, how)
-    for how in FUSIONS if faithful else ():
+    for how in FEATURE_FUSIONS if faithful else ():
         yield f"{how} over features", run(f"fused-{how}").evaluate(test)
 
 

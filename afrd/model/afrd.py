@@ -14,8 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from afrd.model.config import ModelConfig
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, cosine_errors, resize, smooth, to_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, cosine_errors, resize, smooth
 from afrd.model.fusion import FeatureFusion
+from afrd.model.learned_fusion import LearnedFusion
+from afrd.model.maps import EvidenceModel
 from afrd.model.patch_memory import PatchBank, PatchMemory
 from afrd.model.student import NarrowStudent, RD4ADStudent
 from afrd.model.weights import TORCHVISION
@@ -23,12 +25,11 @@ from afrd.model.weights import TORCHVISION
 VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
 
 
-class AFRD(nn.Module):
+class AFRD(EvidenceModel):
     """Fusion and student over cached teacher features."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         seen = len(config.lights) if config.target == "lights" else 1
         if config.teacher in TORCHVISION:
             wide = config.teacher == "wide_resnet50_2"
@@ -39,6 +40,7 @@ class AFRD(nn.Module):
             FeatureFusion(config.channels, len(config.lights), config.fusion) if config.target == "fused" else None
         )
         self.bank = PatchBank(seen, sum(config.channels), config.memory) if config.memory else None
+        self.learned = LearnedFusion(seen).load_trained().requires_grad_(False) if config.fusion == "learned" else None
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         """Anomaly maps at a picture's size: terms (student, memory) -> evidence (E, w) -> maps (attention).
@@ -49,7 +51,7 @@ class AFRD(nn.Module):
             present: (B, L) bool. What stands in an absent light's place does not matter.
             size: (H, W) of the maps.
         """
-        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
+        return self.maps(self.evidence(features, contrast, present), size)
 
     def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
         """Error of every light: S = sum over scales of e exp(-v / 2), smoothed; see `loss` for e and v.
@@ -64,7 +66,7 @@ class AFRD(nn.Module):
             contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool. What stands in an absent light's place does not matter.
         """
-        return self.terms(features, contrast, present).evidence(present)
+        return self.evidence_of(self.terms(features, contrast, present), present)
 
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
         """What `evidence` is made of; for the arguments see there."""

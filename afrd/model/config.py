@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from afrd.model.fusion import FUSIONS
+from afrd.model.fusion import EVIDENCE_FUSIONS, FEATURE_FUSIONS
 
 TARGETS = ("lights", "fused")
 
@@ -22,7 +22,8 @@ class ModelConfig:
         channels, strides: the teacher's, per scale.
         target: `lights` (every light's own features are regressed, evidence is fused) or `fused` (features are fused
             before the bottleneck and the fused ones are regressed, as AFRD's abstract says).
-        fusion: `attention`, `mean`, `max`, and with target `fused` also `concat`.
+        fusion: `attention`, `mean`, `max`; with target `fused` also `concat`, with a memory also `learned`
+            (`afrd.model.learned_fusion`).
         width: channels of the narrow student.
         method: `afrd`, or `memory` for the patch memory alone (`afrd.model.patch_memory`), which has no student.
         memory: patches of good parts that `afrd` remembers of each light to weigh the student's errors; 0 is reverse
@@ -46,13 +47,16 @@ class ModelConfig:
             raise ValueError("the patch memory keeps every light's own features, so its target is 'lights'")
         if self.target not in TARGETS:
             raise ValueError(f"target {self.target!r} is not known; choose one of {', '.join(TARGETS)}")
-        if self.fusion not in FUSIONS:
-            raise ValueError(f"fusion {self.fusion!r} is not known; choose one of {', '.join(FUSIONS)}")
+        fusions = dict.fromkeys(EVIDENCE_FUSIONS + FEATURE_FUSIONS)
+        if self.fusion not in fusions:
+            raise ValueError(f"fusion {self.fusion!r} is not known; choose one of {', '.join(fusions)}")
         if self.memory < 0:
             raise ValueError(f"memory is {self.memory}, but must be a number of patches, or 0 for none")
         if self.memory and (self.method, self.target) != ("afrd", "lights"):
             raise ValueError(
                 "memory weighs the errors of every light's own student, so it needs method 'afrd', target 'lights'"
             )
+        if self.fusion == "learned" and not self.memory:
+            raise ValueError("fusion 'learned' reads distances to a memory, so it needs method 'afrd' and a memory")
         if self.target == "lights" and self.fusion == "concat":
             raise ValueError("fusion 'concat' joins features, so it needs target 'fused' (--target fused)")

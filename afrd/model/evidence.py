@@ -12,6 +12,7 @@ from torchvision.transforms.functional import gaussian_blur
 
 from afrd.model.fusion import fuse_evidence
 
+TERMS = ("finest", "coarsest", "plain", "contrast", "distance", "usual", "evidence")  # see EvidenceTerms.stacked
 EXCUSED_SHARE = 0.5  # of the evidence that the most similar good patches raised; see docs/method.md
 SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
 
@@ -27,12 +28,20 @@ class Evidence:
             features.
         present: (B, L) bool.
         fused: whether the lights' features were fused before the student, so that one error stands for all lights.
+        terms: (B, L, T, h, w), see `EvidenceTerms.stacked`; None where no learned fusion will read them.
     """
 
     errors: Tensor
     weights: Tensor
     present: Tensor
     fused: bool
+    terms: Tensor | None = None
+
+    def rows(self, rows: slice, present: Tensor) -> Evidence:
+        """Some samples' evidence, with these lights present, (1, L) or (B, L) bool."""
+        errors = self.errors[rows]
+        terms = None if self.terms is None else self.terms[rows]
+        return Evidence(errors, self.weights[rows], present.expand(len(errors), -1), self.fused, terms)
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,28 @@ class EvidenceTerms:
         feature is, whatever its strength; the contrast says how strong it is, so their product estimates the difference
         to a good part. With target `fused`, w is the lights' shares in the fused features.
         """
-        errors = torch.stack(self.scales).sum(0)
-        if self.distance is not None and self.usual is not None:
-            errors = ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED_SHARE * self.usual).clamp_min(0.0)
+        errors = self._errors()
         if self.shares is not None:
             return Evidence(errors, self.shares, present, fused=True)
         return Evidence(errors, errors * self.plain * self.contrast, present, fused=False)
+
+    def _errors(self) -> Tensor:
+        errors = torch.stack(self.scales).sum(0)
+        if self.distance is None or self.usual is None:
+            return errors
+        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED_SHARE * self.usual).clamp_min(0.0)
+
+    def stacked(self) -> Tensor:
+        """The terms in the order of `TERMS`, (B, L, T, h, w): what the learned fusion reads.
+
+        Raises:
+            ValueError: the terms are those of a model without a memory.
+        """
+        if self.distance is None or self.usual is None:
+            raise ValueError("learned fusion reads distances to a memory, and this model has none")
+        finest, coarsest = self.scales[0], self.scales[-1]
+        terms = (finest, coarsest, self.plain, self.contrast, self.distance, self.usual, self._errors())
+        return torch.stack(terms, 2)
 
 
 @dataclass(frozen=True)
@@ -98,16 +123,21 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
     """Evidence of one or more batches in one piece."""
+    terms = [part.terms for part in parts if part.terms is not None]
     return Evidence(
         torch.cat([part.errors for part in parts]),
         torch.cat([part.weights for part in parts]),
         torch.cat([part.present for part in parts]),
         parts[0].fused,
+        torch.cat(terms) if terms else None,
     )
 
 
 def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
-    """Maps at a picture's size (H, W); `fusion` says how evidence is put together where there is one error a light."""
+    """Maps at a picture's size (H, W); `fusion` says how evidence is put together where there is one error a light.
+
+    `AFRD.maps` does the same for any fusion, also the learned one.
+    """
     weights = resize(evidence.weights, size).clamp_min(0.0)
     light_maps = resize(evidence.errors, size).clamp_min(0.0).expand_as(weights)
     how = "attention" if evidence.fused else fusion

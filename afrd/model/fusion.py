@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-FUSIONS = ("attention", "mean", "max", "concat")
+EVIDENCE_FUSIONS = ("attention", "mean", "max", "learned")  # of the lights' evidence
+FEATURE_FUSIONS = ("attention", "mean", "max", "concat")  # of their features
 MIN_WEIGHT = 1e-12  # weight of a light that tells nothing: where none does, all count alike
 
 
@@ -59,8 +60,8 @@ class FeatureFusion(nn.Module):
 
     def __init__(self, channels: tuple[int, ...], lights: int, how: str) -> None:
         super().__init__()
-        if how not in FUSIONS:
-            raise ValueError(f"fusion {how!r} is not known; choose one of {', '.join(FUSIONS)}")
+        if how not in FEATURE_FUSIONS:
+            raise ValueError(f"features cannot be fused by {how!r}; choose one of {', '.join(FEATURE_FUSIONS)}")
         self.how = how
         if how == "attention":
             self.score = nn.ModuleList(LightScore(c, lights) for c in channels)

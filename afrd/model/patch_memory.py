@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, smooth, to_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, smooth
+from afrd.model.maps import EvidenceModel
 
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
@@ -113,7 +114,7 @@ class PatchBank(nn.Module):
             distance = (places - known[light, logits.argmax(-1)]).norm(dim=-1)
         else:
             distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
-        if not self.usual.any():  # a memory alone
+        if not (torch.compiler.is_exporting() or self.usual.any()):  # a memory alone; its evidence would be 0 as well
             return distance, torch.zeros_like(distance)
         return distance, (logits.softmax(-1) @ self.usual[..., None])[..., 0]
 
@@ -128,12 +129,11 @@ def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: objec
         state.setdefault(f"{prefix}reach", bank.reach)
 
 
-class PatchMemory(nn.Module):
+class PatchMemory(EvidenceModel):
     """The memory alone: distances are the errors, fused late as AFRD's evidence is."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.bank = PatchBank(len(config.lights), sum(config.channels), MEMORY_ALONE_PATCHES)
 
     @torch.no_grad()
@@ -149,7 +149,7 @@ class PatchMemory(nn.Module):
             contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool.
         """
-        return self.terms(features, contrast, present).evidence(present)
+        return self.evidence_of(self.terms(features, contrast, present), present)
 
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
         """What `evidence` is made of; for the arguments see there."""
@@ -158,7 +158,7 @@ class PatchMemory(nn.Module):
         return EvidenceTerms([errors], errors, smooth(contrast), errors, None, None)
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
-        return to_maps(self.evidence(features, contrast, present), size, self.config.fusion)
+        return self.maps(self.evidence(features, contrast, present), size)
 
 
 def embed(features: Sequence[Tensor]) -> Tensor:

@@ -115,6 +115,8 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
         pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
     if len(calibration.errors):
         tensors = {"errors": calibration.errors, "weights": calibration.weights}
+        if calibration.terms is not None:
+            tensors["terms"] = calibration.terms.half()  # many, and no digit is lost that matters
         save_tensors(folder / "calibration.safetensors", tensors)
     save_tensors(folder / "model.safetensors", model.state_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

@@ -151,6 +151,14 @@ def _train_into_folder(
         with _features_progress("val", show_progress, on_features) as progress:
             features = load_features(plan.calibration, plan.teacher, plan.config.size, progress)
     evidence = calibrate(model, features, plan.calibration_index, positions)
+    if model.learned is not None:
+        if not len(evidence.errors):  # without calibration parts the training parts say what is normal
+            features = load_features(plan.data["train"], plan.teacher, plan.config.size)
+            normal = calibrate(model, features, plan.train_index, positions).terms
+        else:
+            normal = evidence.terms
+        assert normal is not None
+        model.learned.set_normal(normal)
     finish_run(plan.folder, model, evidence, history)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import EXCUSED_SHARE, SMOOTHING, cosine_errors, resize, smooth
-from afrd.model.fusion import FUSIONS
+from afrd.model.fusion import FEATURE_FUSIONS
 from afrd.model.patch_memory import embed
 from afrd.model.student import NarrowStudent, RD4ADStudent
 
@@ -149,7 +149,7 @@ def test_a_memory_belongs_to_the_lights_own_features():
         config(memory=-1)
 
 
-KINDS = [("lights", f) for f in ("attention", "mean", "max")] + [("fused", f) for f in FUSIONS]
+KINDS = [("lights", f) for f in ("attention", "mean", "max")] + [("fused", f) for f in FEATURE_FUSIONS]
 
 
 @pytest.mark.parametrize(("target", "fusion"), KINDS)

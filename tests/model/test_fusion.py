@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afrd.model.fusion import FUSIONS, FeatureFusion, fuse_evidence
+from afrd.model.fusion import FEATURE_FUSIONS, FeatureFusion, fuse_evidence
 
 
 def present(*rows: tuple[int, ...]) -> torch.Tensor:
@@ -64,7 +64,7 @@ def test_one_light_has_all_the_weight():
         assert (weights[:, 1] == 1).all()
 
 
-@pytest.mark.parametrize("how", FUSIONS)
+@pytest.mark.parametrize("how", FEATURE_FUSIONS)
 def test_an_absent_light_cannot_change_the_fused_features(how):
     torch.manual_seed(0)
     fusion = FeatureFusion((4, 8), lights=3, how=how)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset, Sample
-from afrd.model.evidence import resize, to_maps
+from afrd.model.evidence import resize
 from afrd.model.inputs import Inputs
 from afrd.model.patch_memory import PatchMemory, embed
 from afrd.runs.run import Run
@@ -118,7 +118,7 @@ def why(
     used = run.lights_of(sample, lights)
     inputs = run.inputs(sample, used, inputs)
     terms = run.model.terms(*inputs)
-    maps = to_maps(terms.evidence(inputs.present), (height, width), run.model.config.fusion)
+    maps = run.model.maps(run.model.evidence_of(terms, inputs.present), (height, width))
 
     def here(part: Tensor) -> list[float]:  # (1, L, h, w), or (1, 1, h, w) with target `fused` -> a value a light
         return resize(part, (height, width))[0, :, y, x].expand(len(run.lights)).tolist()

@@ -1,0 +1,112 @@
+"""Attention that was learned: a small network reads every light's evidence and says which light to follow where.
+
+It was trained on labelled defects of *rendered* parts of many random categories (`benchmarks/fusion_weights.py`) and is
+used as it is on parts that it has never seen; docs/method.md says what that brings. The lights enter as a set: shared
+weights, mean and maximum over the lights present as context (Zaheer et al., Deep Sets, NeurIPS 2017,
+https://arxiv.org/abs/1703.06114), so neither their order nor absent ones matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from afrd.model.evidence import TERMS, Evidence
+from afrd.model.fusion import MIN_WEIGHT
+
+HIDDEN = 32
+FLOOR = 0.05  # added to terms in units of their mean on good parts, before the logarithm
+_FACTORS = [TERMS.index(name) for name in ("evidence", "plain", "contrast")]  # of the weight of `Evidence`
+
+
+class LearnedFusion(nn.Module):
+    """Attention a_l and light maps M_l out of the terms of the evidence, on the grid; the anomaly map is sum_l a_l M_l.
+
+    With z_l the logarithms of a light's terms in units of their means on good parts, two 3x3 convolutions give every
+    light's features h_l. After the lights have met there are 1x1 layers only:
+
+        (u_l, g_l) = A gelu(B h_l + C mean_k h_k + D max_k h_k)
+        a_l = softmax over the lights present of u_l + s log w_l, with w_l of `fuse_evidence`
+        M_l = (E_l / mean of E_l on good parts + FLOOR) exp(g_l)
+
+    Before its training (A = 0, s = 1) it is the formula's attention over evidence in units of what is normal.
+
+    Args:
+        lights: how many the model has.
+    """
+
+    normal: Tensor  # (L, T) means of the terms on good parts
+
+    def __init__(self, lights: int, hidden: int = HIDDEN) -> None:
+        super().__init__()
+        self.local = nn.Sequential(
+            nn.Conv2d(len(TERMS), hidden, 3, padding=1, padding_mode="replicate"),
+            nn.GELU(),
+            nn.Conv2d(hidden, hidden, 3, padding=1, padding_mode="replicate"),
+            nn.GELU(),
+        )
+        self.own = nn.Conv2d(hidden, hidden, 1)
+        self.mean = nn.Conv2d(hidden, hidden, 1, bias=False)
+        self.largest = nn.Conv2d(hidden, hidden, 1, bias=False)
+        self.outer = nn.Conv2d(hidden, 2, 1)
+        self.sharpness = nn.Parameter(torch.ones(()))
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)  # type: ignore[arg-type]
+        self.register_buffer("normal", torch.ones(lights, len(TERMS)))
+
+    def set_normal(self, good: Tensor) -> None:
+        """Takes the unit of every light's terms from those of good parts (N, L, T, h, w), N at least 1."""
+        self.normal.copy_(good.float().mean((0, 3, 4)).clamp_min(1e-6))
+
+    def forward(self, evidence: Evidence) -> Evidence:
+        """Evidence whose errors are M and whose weights are a, which `fuse_evidence` fuses by `attention`."""
+        assert evidence.terms is not None
+        terms = evidence.terms.float() / self.normal[:, :, None, None]
+        maps, attention = self.meet(terms, *self.alone(terms), evidence.present)
+        return replace(evidence, errors=maps, weights=attention, terms=None)
+
+    def subsets(self, evidence: Evidence, members: Tensor) -> Evidence:
+        """`forward` of one sample for K sets of its lights at once, (K, L) bool, none empty."""
+        assert evidence.terms is not None
+        terms = evidence.terms.float() / self.normal[:, :, None, None]
+        maps, attention = self.meet(terms, *self.alone(terms), members)
+        return Evidence(maps, attention, members, fused=False)
+
+    def alone(self, terms: Tensor) -> tuple[Tensor, Tensor]:
+        """What needs no other light: features h (B, L, C, h, w), and log w (B, L, h, w); (B, L, T, h, w) -> both."""
+        logs = (terms + FLOOR).log()
+        features = self.local(logs.flatten(0, 1)).unflatten(0, terms.shape[:2])
+        # the weight is that of the formula: in the pictures' own units, where a dark light has little contrast
+        weights = (terms[:, :, _FACTORS] * self.normal[:, _FACTORS, None, None]).prod(2)
+        return features, weights.clamp_min(MIN_WEIGHT).log()
+
+    def meet(self, terms: Tensor, features: Tensor, log_weights: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """M and a (K, L, h, w) of the lights present (K, L); the other arguments are of K samples, or of one."""
+        there = present[:, :, None, None, None]
+        among = torch.where(there, features, 0.0)
+        mean = among.sum(1) / there.sum(1)
+        largest = torch.where(there, features, -torch.inf).amax(1)
+        own = self.own(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        context = self.mean(mean) + self.largest(largest)
+        mixed = F.gelu(own + context[:, None])
+        logits, gains = self.outer(mixed.flatten(0, 1)).unflatten(0, mixed.shape[:2]).unbind(2)
+        absent = ~present[:, :, None, None]
+        logits = (logits + self.sharpness * log_weights).masked_fill(absent, -torch.inf)
+        maps = (terms[:, :, TERMS.index("evidence")] + FLOOR) * gains.exp()
+        return maps.masked_fill(absent, 0.0), logits.softmax(1)
+
+    def load_trained(self) -> LearnedFusion:
+        """Takes the weights that come with the package."""
+        self.load_state_dict({**_trained(), "normal": self.normal})
+        return self
+
+
+@cache
+def _trained() -> dict[str, Tensor]:
+    return load(files("afrd.model").joinpath("fusion_weights.safetensors").read_bytes())

@@ -1,0 +1,71 @@
+"""From a model's evidence to its anomaly maps, by any fusion and for any set of the lights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, light_by_light, to_maps
+from afrd.model.fusion import coalition_maps
+from afrd.model.learned_fusion import LearnedFusion
+
+if TYPE_CHECKING:
+    from afrd.model.config import ModelConfig
+
+
+class EvidenceModel(nn.Module):
+    """What AFRD and the patch memory share: a configuration, and maps out of evidence."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.learned: LearnedFusion | None = None
+
+    def evidence_of(self, terms: EvidenceTerms, present: Tensor) -> Evidence:
+        """The evidence that these terms make, with all that the model's fusion reads."""
+        evidence = terms.evidence(present)
+        return evidence if self.learned is None else replace(evidence, terms=terms.stacked())
+
+    def maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
+        """Fuses evidence of this model into maps at a picture's size (H, W).
+
+        Args:
+            evidence: of this model.
+            size: of the maps.
+            fusion: instead of the model's own; `learned` only where that is the model's own.
+
+        Raises:
+            ValueError: `learned` of a model that has no such fusion.
+        """
+        fusion = fusion or self.config.fusion
+        if fusion != "learned":
+            return to_maps(evidence, size, fusion)
+        return to_maps(self._learned(evidence)(evidence), size, "attention")
+
+    def subset_maps(
+        self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None
+    ) -> Tensor:
+        """Anomaly maps (K, H, W) of one sample under many sets of its lights; that of the empty set is zero.
+
+        Args:
+            evidence: of one sample, from a model with target `lights`.
+            members: (K, L) bool, the sets.
+            size: (H, W) of the maps.
+            fusion: see `maps`.
+        """
+        fusion = fusion or self.config.fusion
+        if fusion != "learned":
+            return coalition_maps(*light_by_light(evidence, 0, size), members, fusion)
+        some = members.any(1)
+        maps = evidence.errors.new_zeros(len(members), *size)
+        if some.any():
+            fused = self._learned(evidence).subsets(evidence, members[some])
+            maps[some] = to_maps(fused, size, "attention").anomaly_map
+        return maps
+
+    def _learned(self, evidence: Evidence) -> LearnedFusion:
+        if self.learned is None or evidence.terms is None:
+            raise ValueError("this run has no learned fusion; train one with fusion='learned' (--fusion learned)")
+        return self.learned
