@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from afrd.model.afrd import AFRD
 from afrd.runs.tensors import load_tensors, save_tensors
 
 
 def save_checkpoint(
-    folder: Path, model: AFRD, optimiser: torch.optim.Optimizer, epoch: int, history: list[dict[str, float]]
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, epoch: int, history: list[dict[str, float]]
 ) -> None:
     """Model, optimiser and history after `epoch` whole epochs, in one safetensors file, replaced atomically."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -22,7 +21,9 @@ def save_checkpoint(
     save_tensors(folder / "checkpoint.safetensors", tensors, {"epoch": str(epoch), "history": json.dumps(history)})
 
 
-def load_checkpoint(folder: Path, model: AFRD, optimiser: torch.optim.Optimizer) -> tuple[int, list[dict[str, float]]]:
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer
+) -> tuple[int, list[dict[str, float]]]:
     """Restores the folder's checkpoint, if there is one; returns whole epochs done and their history."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():

@@ -1,0 +1,251 @@
+"""Trains the learned fusion's weights on rendered parts of random categories: `make fusion-weights`.
+
+Two stages, both resumable. The first renders random categories, trains a short run on the good parts of each, and keeps
+the terms of the evidence of its test parts, their masks, and under which light each defect can be seen (by the twins
+without defects). The second trains `afrd.model.learned_fusion` on them. No other data is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from scipy import ndimage
+from torch import Tensor, nn
+
+import afrd
+from afrd.candies.lamps import EYECANDIES_RIG, Light, spot_ring
+from afrd.data.dataset import MultiLightDataset
+from afrd.data.images import read_picture
+from afrd.files import replacing
+from afrd.model.evidence import Evidence
+from afrd.model.learned_fusion import LearnedFusion
+from afrd.runs.calibration import MAPS_BATCH_SIZE, stored_inputs
+from afrd.runs.checkpoint import load_checkpoint, save_checkpoint
+from afrd.runs.run import Run
+
+DIFFICULTIES = (0.0, 0.35, 0.7, 1.0)  # in turn
+PARTS = {"train": 10, "val": 5, "test_good": 5, "test_bad": 14}
+REGION_AREA = 30.0  # places: a defect of this size has weight 1 at each of its places, a smaller one more
+BORDER_WEIGHT = 0.2  # of places that a defect covers by less than half
+BAD, GOOD = 8, 4  # parts a step
+RANKING, ATTENTION = 0.3, 0.1  # weights of the two smaller terms of the loss
+CHECKPOINT_STEPS = 100
+
+
+def rig(number: int) -> tuple[Light, ...]:
+    """The rig of a random category: that of Eyecandies for two of three, else 3 to 8 spots and a light box."""
+    if number % 3:
+        return EYECANDIES_RIG
+    random = np.random.default_rng([number, 1])
+    return spot_ring(int(random.integers(3, 9)), float(random.uniform(20, 50)))
+
+
+def collect(number: int, work: Path, out: Path) -> None:
+    """Renders a random category, trains on it, and writes the terms of its test parts to `out`."""
+    name = f"Random{number}"
+    difficulty = DIFFICULTIES[number % len(DIFFICULTIES)]
+    afrd.candies.render_category(
+        work / "data", name, lights=rig(number), difficulty=difficulty, twins=True, seed=number, workers=1, **PARTS
+    )
+    data = afrd.open_dataset(work / "data", name)
+    run = afrd.fit(data, out=work / "runs" / name, epochs=40, batch=5, memory=1024, seed=number, show_progress=False)
+    test = data["test_public"]
+    tensors = {
+        "terms": terms_of(run, test).half(),
+        "good": terms_of(run, data["val"]).half(),
+        "masks": torch.stack([F.adaptive_avg_pool2d(mask_of(test, i), run_grid(run, test)) for i in range(len(test))]),
+        "visible": torch.stack([visibility(test, i, run_grid(run, test)) for i in range(len(test))]).half(),
+    }
+    with replacing(out) as part:
+        save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, part)
+    shutil.rmtree(work / "data" / name)
+    shutil.rmtree(work / "runs" / name)
+
+
+def run_grid(run: Run, split: MultiLightDataset) -> tuple[int, int]:
+    height, width = run.features(split).contrast.shape[-2:]
+    return height, width
+
+
+@torch.no_grad()
+def terms_of(run: Run, split: MultiLightDataset) -> Tensor:
+    """(N, L, T, h, w) of a whole split, on the CPU."""
+    features, positions = run.features(split), list(range(len(run.lights)))
+    present = torch.ones(1, len(run.lights), dtype=torch.bool, device=run.device)
+    parts = []
+    for start in range(0, len(split), MAPS_BATCH_SIZE):
+        index = range(start, min(start + MAPS_BATCH_SIZE, len(split)))
+        parts.append(run.model.terms(*stored_inputs(features, index, positions, present)).stacked().cpu())
+    return torch.cat(parts)
+
+
+def mask_of(split: MultiLightDataset, index: int) -> Tensor:
+    mask = split.mask(index)
+    assert mask is not None
+    return mask[None].float()
+
+
+def visibility(split: MultiLightDataset, index: int, grid: tuple[int, int]) -> Tensor:
+    """(L, h, w): by how many grey levels a part and its twin without defect differ under each light; 0 if good."""
+    images = split[index].images
+    folder = split.root / split.category / "twins" / "data"
+    if not split.anomalous[index]:
+        return torch.zeros(len(images), *grid)
+    twins = [read_picture(folder / f"{split.names[index]}_image_{k}.png") for k in range(len(images))]
+    difference = (images - torch.stack(twins)).abs().mean(1) * 255
+    return F.adaptive_avg_pool2d(difference, grid)
+
+
+# ---------------------------------------------------------------- stage 2
+
+
+@dataclass(frozen=True)
+class Category:
+    """What stage 1 kept: N parts, those of the test split and then the good ones that say what is normal."""
+
+    terms: Tensor  # (N, L, T, h, w) float16
+    normal: Tensor  # (L, T)
+    defective: Tensor  # (N, h, w) bool
+    weight: Tensor  # (N, h, w) of a place in the loss
+    visible: Tensor  # (N, L, h, w) float16, see `visibility`
+    bad: np.ndarray  # (N,) bool
+
+
+def load_category(file: Path) -> Category:
+    kept = load_file(file)
+    good, count = kept["good"], len(kept["terms"])
+    share = torch.cat([kept["masks"].reshape(count, *good.shape[-2:]), torch.zeros(len(good), *good.shape[-2:])])
+    visible = torch.cat([kept["visible"], torch.zeros(len(good), *kept["visible"].shape[1:]).half()])
+    defective = share >= 0.5
+    return Category(
+        torch.cat([kept["terms"], good]),
+        good.float().mean((0, 3, 4)).clamp_min(1e-6),
+        defective,
+        torch.stack([place_weights(part.numpy()) for part in share]),
+        visible,
+        defective.flatten(1).any(1).numpy(),
+    )
+
+
+def place_weights(share: np.ndarray) -> Tensor:
+    """(h, w): small defects count nearly as much as large ones, and places that are covered in part count little."""
+    regions, count = ndimage.label(share >= 0.5, np.ones((3, 3)))
+    weight = np.where((share > 0) & (share < 0.5), BORDER_WEIGHT, 1.0).astype(np.float32)
+    for region in range(1, count + 1):
+        inside = regions == region
+        weight[inside] = math.sqrt(REGION_AREA / inside.sum())
+    return torch.from_numpy(weight)
+
+
+class Trained(nn.Module):
+    """The network, and the line that turns the logarithm of its map into the logit of "defective"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = LearnedFusion(1)
+        self.slope, self.shift = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(1.5))
+
+    def losses(self, category: Category, random: np.random.Generator) -> dict[str, Tensor]:
+        """The terms of the loss of one step: some parts of a category, under random sets of their lights."""
+        terms, present, defective, weight, visible, bad = drawn(category, random)
+        self.network.normal = category.normal
+        fused = self.network(Evidence(terms[:, :, 0], terms[:, :, 0], present, False, terms))
+        logs = (fused.errors * fused.weights).sum(1).clamp_min(1e-6).log()
+        logit, truth = self.slope * (logs - self.shift), defective.float()
+        chance = logit.sigmoid()
+        right = torch.where(defective, chance, 1 - chance)
+        focal = weight * (1 - right) ** 1.5 * F.binary_cross_entropy_with_logits(logit, truth, reduction="none")
+        overlap, both = (weight * chance * truth).sum((1, 2)), (weight * (chance + truth)).sum((1, 2))
+        top = logs.flatten(1).mul(8).logsumexp(1) / 8  # about the logarithm of the score
+        # attention should go as visibility does, where a defect is and any light shows it
+        seen = visible * present[:, :, None, None]
+        shown = seen.sum(1, keepdim=True)
+        wanted = -(seen / shown.clamp_min(1e-6) * (fused.weights + 1e-4).log()).sum(1)
+        there = weight * (defective & (shown[:, 0] > 1) & (present.sum(1) > 1)[:, None, None])
+        return {
+            "focal": 8 * focal.mean(),
+            "dice": (1 - (2 * overlap + 1) / (both + 1))[bad].mean(),
+            "ranking": RANKING * F.softplus(-2 * (top[bad][:, None] - top[~bad])).mean(),
+            "attention": ATTENTION * (wanted * there).sum() / (there.sum() + 1),
+        }
+
+
+def drawn(category: Category, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Terms, present, defective, weight, visible and bad of one step's parts, flipped and turned at random."""
+    bad, good = np.flatnonzero(category.bad), np.flatnonzero(~category.bad)
+    index = np.concatenate([random.permutation(bad)[:BAD], random.permutation(good)[:GOOD]])
+    lights = category.terms.shape[1]
+    present = torch.zeros(len(index), lights, dtype=torch.bool)
+    for row in present:
+        count = lights if random.random() < 0.5 else int(random.integers(1, lights + 1))
+        row[torch.from_numpy(random.permutation(lights)[:count])] = True
+    flips, turned = [side for side in (-1, -2) if random.random() < 0.5], random.random() < 0.5
+
+    def moved(part: Tensor) -> Tensor:
+        part = part[index].flip(flips) if flips else part[index]
+        return part.transpose(-1, -2) if turned else part
+
+    defective, weight = moved(category.defective), moved(category.weight)
+    terms, visible = moved(category.terms).float(), moved(category.visible).float()
+    return terms, present, defective, weight, visible, torch.from_numpy(category.bad[index])
+
+
+def train(categories: Sequence[Category], steps: int, seed: int, work: Path) -> LearnedFusion:
+    """Trains on what was collected, from the last checkpoint in `work` if there is one."""
+    torch.manual_seed(seed)
+    model = Trained()
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
+    work.mkdir(parents=True, exist_ok=True)
+    first, history = load_checkpoint(work, model, optimiser)
+    for step in range(first, steps):
+        random = np.random.default_rng((seed, step))
+        rate = min(1.0, (step + 1) / 30) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
+        optimiser.param_groups[0]["lr"] = 2e-3 * rate
+        losses = model.losses(categories[int(random.integers(len(categories)))], random)
+        loss = torch.stack(list(losses.values())).sum()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        history.append({"step": step, "epoch": 0, "loss": float(loss.detach())})
+        if (step + 1) % CHECKPOINT_STEPS == 0:
+            model.network.normal = torch.ones_like(LearnedFusion(1).normal)
+            save_checkpoint(work, model, optimiser, step + 1, history)
+            parts = ", ".join(f"{name} {float(value.detach()):.3f}" for name, value in losses.items())
+            mean = np.mean([row["loss"] for row in history[-CHECKPOINT_STEPS:]])
+            print(f"step {step + 1} of {steps}: loss {mean:.3f} ({parts})", flush=True)
+    return model.network
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("runs/fusion"), help="where terms and checkpoints are kept")
+    parser.add_argument("--categories", type=int, default=60, help="Random1 to this one (60)")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path(afrd.__path__[0]) / "model" / "fusion_weights.safetensors")
+    options = parser.parse_args(arguments)
+    kept = [options.work / "terms" / f"{number}.safetensors" for number in range(1, options.categories + 1)]
+    kept[0].parent.mkdir(parents=True, exist_ok=True)
+    for number, file in enumerate(kept, 1):
+        if not file.is_file():
+            collect(number, options.work, file)
+            print(f"Random{number}: terms kept", flush=True)
+    name = f"training-{options.categories}-{options.steps}-{options.seed}"
+    network = train([load_category(file) for file in kept], options.steps, options.seed, options.work / name)
+    with replacing(options.out) as part:
+        save_file({key: value.contiguous() for key, value in network.state_dict().items() if key != "normal"}, part)
+    print(f"{options.out}: {options.out.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()
