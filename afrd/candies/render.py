@@ -2,8 +2,8 @@
 
 The files lie as in Eyecandies (Bonfiglioli et al., ACCV 2022): `<out>/<Category>/<split>/data/<index>_<item>.<ext>`,
 with the same items, index widths and light order. A defect changes height, paint or grain of a candy before any light
-falls on it, so which lights show it is left to physics: `candy_shapes` makes the candies, `candy_defects` spoils them,
-`candy_light` lights them. Everything depends on (seed, category, split, index) alone.
+falls on it, so which lights show it is left to physics: `shapes` makes the candies, `defects` spoils them,
+`lamps` lights them. Everything depends on (seed, category, split, index) alone.
 """
 
 from __future__ import annotations
@@ -141,96 +141,11 @@ def _do(job: _Job) -> None:
 # ---------------------------------------------------------------- a whole category
 
 
-def _jobs(
-    folder: Path, settings: dict[str, Any], train: int, val: int, twins: bool, lights: tuple[Light, ...]
-) -> Iterator[_Job]:
-    good, bad = settings["test_good"], settings["test_bad"]
-    for split, count in (("train", train), ("val", val), ("test_public", good + bad)):
-        for index in range(count):
-            flaws = planned_defects(index, good, bad) if split == "test_public" else ()
-            fixed = (settings["category"], settings["size"], settings["seed"], split, index)
-            yield _Job(folder, *fixed, flaws, twins and bool(flaws), lights, settings.get("difficulty", 0.0))
-
-
-def _settings(
-    category: str, size: int, seed: int, test_good: int, test_bad: int, lights: Sequence[Light], difficulty: float
-) -> dict[str, Any]:
-    rig = [list(astuple(light)) for light in lights]
-    fixed: dict[str, Any] = {"category": category, "size": size, "seed": seed}
-    fixed |= {"test_good": test_good, "test_bad": test_bad}
-    if difficulty:  # left out at 0, so that renderings of earlier versions still count as the same
-        fixed["difficulty"] = difficulty
-    return {**fixed, "lights": rig}
-
-
-def _load_settings(folder: Path) -> dict[str, Any] | None:
-    file = folder / _SETTINGS
-    if not file.is_file():
-        return None
-    try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError):
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} cannot be read; delete {folder} and render it again")
-    return found
-
-
-def is_complete(
-    folder: Path | str,
-    *,
-    train: int = 40,
-    val: int = 20,
-    test_good: int = 20,
-    test_bad: int = 20,
-    twins: bool = False,
-    size: int | None = None,
-    seed: int | None = None,
-    lights: Sequence[Light] = EYECANDIES_RIG,
-    difficulty: float = 0.0,
-) -> bool:
-    """Whether a category's folder (`<out>/<Category>`) holds every file of a rendering with these arguments.
+@dataclass(frozen=True, kw_only=True)
+class RenderingOptions:
+    """What a rendered category is made of.
 
     Args:
-        folder: `<out>/<Category>`.
-        train, val, test_good, test_bad: numbers of samples; more train and val samples than these are fine.
-        twins: whether the good twins of the bad test samples must be there.
-        size, seed: what it must be rendered with; None: with any.
-        lights: the rig it must be rendered with.
-        difficulty: of its defects.
-    """
-    folder = Path(folder)
-    found = _load_settings(folder)
-    if found is None:
-        return False
-    size, seed_there = size or found.get("size", 0), found.get("seed", 0)
-    wanted = _settings(folder.name, size, seed_there, test_good, test_bad, lights, difficulty)
-    if found != wanted or (seed is not None and seed != seed_there):
-        return False
-    return not any(job.missing() for job in _jobs(folder, wanted, train, val, twins, tuple(lights)))
-
-
-def render_category(
-    out: Path | str,
-    category: str,
-    *,
-    size: int = 256,
-    seed: int = 0,
-    train: int = 40,
-    val: int = 20,
-    test_good: int = 20,
-    test_bad: int = 20,
-    twins: bool = False,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    lights: Sequence[Light] = EYECANDIES_RIG,
-    difficulty: float = 0.0,
-) -> Path:
-    """Renders a category in the Eyecandies layout; one that was interrupted goes on where it stopped.
-
-    Args:
-        out: the data set's folder; the category becomes a folder in it.
-        category: one of CATEGORIES, or `Random<number>` (`afrd.candies.variants`).
         size: side of the pictures in pixels.
         seed: 0 or more; other seeds give other candies.
         train: number of samples in `train`, all good, 1 to 1000 (three digits in the file names).
@@ -238,41 +153,121 @@ def render_category(
         test_good: number of good samples in `test_public`.
         test_bad: number of bad samples in `test_public`; good and bad ones together at most 100.
         twins: also write `twins/data/<index>_image_<k>.png`: the bad test samples without their defects.
-        workers: number of processes; None: one for each processor; 1: no other process than this one.
-        progress: is called with (samples done, samples in all), also once before the first one.
         lights: the rig, one picture a light.
         difficulty: of the defects, 0 for plain ones up to 1 for small, shallow and faint ones.
+    """
+
+    size: int = 256
+    seed: int = 0
+    train: int = 40
+    val: int = 20
+    test_good: int = 20
+    test_bad: int = 20
+    twins: bool = False
+    lights: Sequence[Light] = EYECANDIES_RIG
+    difficulty: float = 0.0
+
+    def check(self, category: str) -> None:
+        """Raises ValueError in one sentence when a category cannot be rendered with these."""
+        check_arguments(category, self.size, self.seed, self.lights, self.difficulty)
+        for name in ("train", "val", "test_good", "test_bad"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)}; every part of the data set needs at least one sample"
+                )
+        limits = (("train", self.train, 1000), ("val", self.val, 100))
+        for name, count, most in (*limits, ("the test set", self.test_good + self.test_bad, 100)):
+            if count > most:
+                raise ValueError(f"{count} samples in {name} are too many; the file names of the layout allow {most}")
+
+    def settings(self, category: str) -> dict[str, Any]:
+        """What must not differ between two renderings in one folder."""
+        settings: dict[str, Any] = {"category": category, "size": self.size, "seed": self.seed}
+        settings |= {"test_good": self.test_good, "test_bad": self.test_bad}
+        settings |= {"lights": [list(astuple(light)) for light in self.lights]}
+        # left out at 0, so that renderings of earlier versions still count as the same
+        return settings | ({"difficulty": self.difficulty} if self.difficulty else {})
+
+
+def _jobs(folder: Path, options: RenderingOptions) -> Iterator[_Job]:
+    good, bad = options.test_good, options.test_bad
+    for split, count in (("train", options.train), ("val", options.val), ("test_public", good + bad)):
+        for index in range(count):
+            defects = planned_defects(index, good, bad) if split == "test_public" else ()
+            twin = options.twins and bool(defects)
+            sample = (folder.name, options.size, options.seed, split, index)
+            yield _Job(folder, *sample, defects, twin, tuple(options.lights), options.difficulty)
+
+
+def _load_settings(folder: Path) -> dict[str, Any] | None:
+    file = folder / _SETTINGS
+    if not file.is_file():
+        return None
+    try:
+        settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{file} cannot be read; delete {folder} and render it again")
+    return settings
+
+
+def is_complete(folder: Path | str, **options: Any) -> bool:
+    """Whether a category's folder (`<out>/<Category>`) holds every file of a rendering with these options.
+
+    Args:
+        folder: `<out>/<Category>`.
+        options: fields of `RenderingOptions`; `size` and `seed` are those of the folder where they are not given, and
+            more `train` and `val` samples than asked for are fine.
+    """
+    folder = Path(folder)
+    settings = _load_settings(folder)
+    if settings is None:
+        return False
+    wanted = RenderingOptions(**({"size": settings.get("size", 0), "seed": settings.get("seed", 0)} | options))
+    return settings == wanted.settings(folder.name) and not any(job.missing() for job in _jobs(folder, wanted))
+
+
+def render_category(
+    out: Path | str,
+    category: str,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> Path:
+    """Renders a category in the Eyecandies layout; one that was interrupted goes on where it stopped.
+
+    Args:
+        out: the data set's folder; the category becomes a folder in it.
+        category: one of CATEGORIES, or `Random<number>` (`afrd.candies.variants`).
+        workers: number of processes; None: one for each processor; 1: no other process than this one.
+        progress: is called with (samples done, samples in all), also once before the first one.
+        options: fields of `RenderingOptions`.
 
     Returns:
         The category's folder.
 
     Raises:
+        TypeError: an option that there is not.
         ValueError: when an argument is not one of those allowed, or the folder holds a rendering with other settings.
     """
-    lights = tuple(lights)
-    check_arguments(category, size, seed, lights, difficulty)
-    for name, count in (("train", train), ("val", val), ("test_good", test_good), ("test_bad", test_bad)):
-        if count < 1:
-            raise ValueError(f"{name} is {count}; every part of the data set needs at least one sample")
-    for name, count, most in (("train", train, 1000), ("val", val, 100), ("the test set", test_good + test_bad, 100)):
-        if count > most:
-            raise ValueError(f"{count} samples in {name} are too many; the file names of the layout allow {most}")
+    rendering = RenderingOptions(**options)
+    rendering.check(category)
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; choose 1 or more, or None for one for each processor")
 
     folder = Path(out) / category
-    settings = _settings(category, size, seed, test_good, test_bad, lights, difficulty)
-    found = _load_settings(folder)
-    if found is not None and found != settings:
-        keys = [key for key in {**settings, **found} if key != "lights" and found.get(key) != settings.get(key)]
-        other = [f"{key} {found.get(key, 'of another value')}" for key in keys]
-        what = ", ".join(other) or "other lights"
+    settings, old = rendering.settings(category), _load_settings(folder)
+    if old is not None and old != settings:
+        keys = [key for key in {**settings, **old} if key != "lights" and old.get(key) != settings.get(key)]
+        what = ", ".join(f"{key} {old.get(key, 0)}" for key in keys) or "other lights"
         raise ValueError(f"{folder} holds a rendering with {what}; choose another folder or delete this one")
-    if found is None and folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
+    if old is None and folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
         raise ValueError(f"{folder} holds files that were not rendered here; choose another folder for the rendering")
-    jobs = list(_jobs(folder, settings, train, val, twins, lights))
+    jobs = list(_jobs(folder, rendering))
     folder.mkdir(parents=True, exist_ok=True)
-    if found is None:
+    if old is None:
         _write(folder / _SETTINGS, yaml.safe_dump(settings, default_flow_style=None).encode())
     for parent in {file.parent for job in jobs for file in (*job.files()[:1], *job.twin_files()[:1])}:
         parent.mkdir(parents=True, exist_ok=True)

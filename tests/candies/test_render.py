@@ -297,3 +297,28 @@ def test_an_unknown_defect_and_a_negative_index_are_refused():
         render_sample("Praline", size=48, defect="holes")
     with pytest.raises(ValueError, match="index -1 is negative"):
         render_sample("Praline", size=48, index=-1)
+
+
+def test_difficult_defects_are_smaller_and_fainter_and_good_candies_the_same():
+    for kind in DEFECTS:
+        plain, faint = (render_sample("Praline", size=64, index=1, defect=kind, difficulty=d) for d in (0.0, 1.0))
+        clean = render_sample("Praline", size=64, index=1, difficulty=1.0)
+        assert 0 < faint.mask.sum() < 0.6 * plain.mask.sum(), kind
+        changes = [np.abs(shot.images.astype(float) - clean.images).sum() for shot in (plain, faint)]
+        assert 0 < changes[1] < 0.5 * changes[0], kind
+    assert np.array_equal(clean.images, render_sample("Praline", size=64, index=1).images)
+    with pytest.raises(ValueError, match="difficulty 2 is not possible"):
+        render_sample("Praline", size=64, difficulty=2)
+
+
+def test_random_categories_are_alike_within_and_differ_among_themselves():
+    def pictures(category: str) -> list[np.ndarray]:
+        return [render_sample(category, size=48, index=i).images.astype(float) for i in range(2)]
+
+    first, second = pictures("Random1"), pictures("Random2")
+    within = [np.abs(a - b).mean() for a, b in (first, second)]
+    assert np.abs(first[0] - second[0]).mean() > 1.5 * max(within)
+    assert np.array_equal(first[0], render_sample("Random1", size=48, index=0).images)
+    for name in ("Random", "Random0", "random1", "Random1x"):
+        with pytest.raises(ValueError, match=f"unknown category '{name}'"):
+            render_sample(name, size=48)
