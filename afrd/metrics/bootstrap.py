@@ -1,4 +1,4 @@
-"""Metrics of bootstrap draws, fast: every sample is summed up once in histograms, a draw is a weighted sum of them."""
+"""Fast metrics of bootstrap draws: one histogram a sample, computed once; a draw is a weighted sum of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 from afrd.metrics.ranking import FPR_LIMIT, METRICS
 
 SCORE_BINS = 4096
-DRAWS_CHUNK_SIZE = 64  # draws at a time: their histograms are 2 MB
+DRAWS_CHUNK_SIZE = 64  # draws whose histograms (2 MB) are computed at a time
 EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
@@ -52,10 +52,10 @@ class Resampler:
         """(repeats, metrics) of draws of N samples; NaN where a draw leaves a metric undefined."""
         n = len(self.anomalous)
         counts = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=repeats)
-        counts, which = np.unique(counts, axis=0, return_inverse=True)  # few samples have few different draws
-        # A few draws at a time stay in the processor's cache: the same figures in a half of the time, or less.
-        found = [self.metrics(counts[at : at + DRAWS_CHUNK_SIZE]) for at in range(0, len(counts), DRAWS_CHUNK_SIZE)]
-        return np.concatenate(found)[which.ravel()]
+        counts, inverse = np.unique(counts, axis=0, return_inverse=True)  # few samples give few distinct draws
+        # Chunks of draws stay in the processor's cache, which halves the time or better.
+        values = [self.metrics(counts[at : at + DRAWS_CHUNK_SIZE]) for at in range(0, len(counts), DRAWS_CHUNK_SIZE)]
+        return np.concatenate(values)[inverse.ravel()]
 
     def metrics(self, counts: np.ndarray) -> np.ndarray:
         """All of `METRICS`, (draws, metrics), when sample i counts `counts[draw, i]` times."""
@@ -67,7 +67,7 @@ class Resampler:
             good_pixels = counts @ self.good_pixels
             pixel_auroc, pixel_ap, _ = _ranking(good_pixels, counts @ self.bad_pixels)
             pro = _pro_area(good_pixels, counts @ self.overlap, counts @ self.regions)
-        found = {
+        values = {
             "image_auroc": auroc,
             "image_ap": ap,
             "image_f1max": f1,
@@ -75,7 +75,7 @@ class Resampler:
             "pixel_ap": pixel_ap,
             "aupro": pro,
         }
-        return np.stack([found[name] for name in METRICS], 1)
+        return np.stack([values[name] for name in METRICS], 1)
 
 
 def interval(draws: np.ndarray, level: float = 0.95, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -112,8 +112,8 @@ def drawn_image_auroc(scores: np.ndarray, bad: np.ndarray, good: np.ndarray, cou
     wins = ((above > 0) + 0.5 * (above == 0)).astype(np.float32)
     drawn_bad, drawn_good = counts[:, bad].astype(np.float32), counts[:, good].astype(np.float32)
     pairs = (drawn_bad.sum(1) * drawn_good.sum(1)).astype(float)  # (R,)
-    won = np.stack([((drawn_bad @ one) * drawn_good).sum(1) for one in wins])  # (K, R)
-    return np.divide(won, pairs, out=np.full(won.shape, np.nan), where=pairs > 0)
+    wins_drawn = np.stack([((drawn_bad @ method_wins) * drawn_good).sum(1) for method_wins in wins])  # (K, R)
+    return np.divide(wins_drawn, pairs, out=np.full(wins_drawn.shape, np.nan), where=pairs > 0)
 
 
 def _one_hot(ranks: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Whether an anomaly map points at the defect: of one sample, without a threshold."""
+"""Localisation of defects by one sample's anomaly map, without a threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 @dataclass(frozen=True)
 class Localisation:
-    """How one map lies about one mask.
+    """How well one map agrees with one mask.
 
     Attributes:
         best_iou: intersection over union of mask and thresholded map, at the threshold that makes it largest; 0..1.
@@ -24,12 +24,11 @@ class Localisation:
 
 
 def localise(values: np.ndarray, mask: np.ndarray | None) -> Localisation:
-    """Where a map (H, W) says that a defect is, against where it is.
+    """Compares an anomaly map (H, W) with the mask of the defects.
 
     Args:
         values: the map, any unit, higher is more anomalous.
-        mask: (H, W) bool; None where it is not known. Without a defective pixel there is no place to find: NaN, NaN and
-            no values.
+        mask: (H, W) bool; None where it is not known. Without a defective pixel the results are NaN, NaN and no values.
     """
     if mask is None or not mask.any():
         return Localisation(np.nan, np.nan, np.empty(0, np.float32))
@@ -37,7 +36,7 @@ def localise(values: np.ndarray, mask: np.ndarray | None) -> Localisation:
     falling = values.ravel()[order]
     hits = np.cumsum(mask.ravel()[order])  # defective pixels among the k highest
     union = np.arange(1, len(order) + 1) + mask.sum() - hits
-    last_of_tie = np.append(falling[1:] != falling[:-1], True)  # a threshold cannot part equal values
+    last_of_tie = np.append(falling[1:] != falling[:-1], True)  # a threshold cannot separate equal values
     peak = np.unravel_index(int(values.argmax()), values.shape)
     off = distance_transform_edt(~mask)[peak]
     return Localisation(float((hits / union)[last_of_tie].max()), float(off), np.sort(values[mask]))

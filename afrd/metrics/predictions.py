@@ -19,7 +19,7 @@ from afrd.metrics.threshold import Threshold
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """What one method said of one split.
+    """Predictions of one method on one split.
 
     Attributes:
         table: a row a sample: `sample`, `anomalous` (True, False, None unknown), `defects` (joined by +), `score`,
@@ -27,9 +27,9 @@ class Predictions:
         maps: (N, H, W) float32 anomaly maps, in the order of the table.
         masks: (N, H, W) bool; rows whose truth is not known are False and not `masked`.
         masked: (N,) bool, the samples whose defective pixels are known.
-        method: what made them, lights included, to be read by people.
-        lights: those that were used.
-        threshold: that of the verdicts.
+        method: name of the method and its lights, as text and figures show it.
+        lights: names of the lights used.
+        threshold: behind the verdicts; None without one.
         category, split: of the samples; "" where they are not known, as in folders that older versions saved.
     """
 
@@ -49,10 +49,10 @@ class Predictions:
 
     @cached_property
     def _metrics(self) -> dict[str, float]:
-        known = self._known()
+        labelled = self._labelled()
         result = dict.fromkeys(METRICS, math.nan)
-        if known.any():
-            result |= image_metrics(self._labels()[known], self.table.score.to_numpy()[known])
+        if labelled.any():
+            result |= image_metrics(self._labels()[labelled], self.table.score.to_numpy()[labelled])
         if self.masked.any():
             result |= pixel_metrics(self.masks[self.masked], self.maps[self.masked])
         return result
@@ -82,9 +82,10 @@ class Predictions:
         self.check_same_samples(other, "compared")
         draws = self._draws(repeats, seed) - other._draws(repeats, seed)
         edges = interval(draws, level)
-        here, there = self.metrics(), other.metrics()
+        own_metrics, other_metrics = self.metrics(), other.metrics()
         table = pd.DataFrame(
-            {"this": [here[m] for m in METRICS], "other": [there[m] for m in METRICS]}, index=list(METRICS)
+            {"this": [own_metrics[m] for m in METRICS], "other": [other_metrics[m] for m in METRICS]},
+            index=list(METRICS),
         )
         table["difference"] = table.this - table.other
         table["low"], table["high"] = edges
@@ -92,14 +93,14 @@ class Predictions:
         return table
 
     def check_same_samples(self, other: Predictions, purpose: str) -> None:
-        """Samples of other categories and splits often have the same names, so that names alone do not tell.
+        """Checks that both are about the same samples: by category, split and names, which categories often share.
 
         Args:
             other: must be about the same samples in the same order.
-            purpose: a participle that says what is to be done with the two.
+            purpose: a participle for the message, such as `compared`.
 
         Raises:
-            ValueError: it is about others.
+            ValueError: the samples differ.
         """
         for mine, theirs in ((self.category, other.category), (self.split, other.split)):
             if mine and theirs and mine != theirs:
@@ -115,7 +116,7 @@ class Predictions:
             )
 
     def save(self, folder: Path) -> None:
-        """Writes `table.csv`, `maps.npy`, `masks.npy`, then `about.json`, which makes the set whole."""
+        """Writes `table.csv`, `maps.npy`, `masks.npy`, then `about.json`, which marks them complete."""
         with replacing(folder / "table.csv") as path:
             self.table.to_csv(path, index=False)
         for name, array in (("maps", self.maps), ("masks", np.packbits(self.masks, axis=-1))):
@@ -163,29 +164,29 @@ class Predictions:
     def _labels(self) -> np.ndarray:
         return np.array([label is True for label in self.table.anomalous])
 
-    def _known(self) -> np.ndarray:
+    def _labelled(self) -> np.ndarray:
         return np.array([label is not None for label in self.table.anomalous])
 
     def _draws(self, repeats: int, seed: int) -> np.ndarray:
-        """(repeats, metrics), remembered: one method is compared with many."""
-        if (repeats, seed) not in self._drawn:
-            known = bool(self._known().any())  # of a split without truth no metric is defined in any draw
-            nothing = np.full((repeats, len(METRICS)), np.nan)
-            self._drawn[repeats, seed] = self.resampler.draw(repeats, seed) if known else nothing
-        return self._drawn[repeats, seed]
+        """(repeats, metrics), cached, since one method is compared with many."""
+        if (repeats, seed) not in self._cached_draws:
+            labelled = bool(self._labelled().any())  # without labels no metric is defined in any draw
+            undefined = np.full((repeats, len(METRICS)), np.nan)
+            self._cached_draws[repeats, seed] = self.resampler.draw(repeats, seed) if labelled else undefined
+        return self._cached_draws[repeats, seed]
 
     @cached_property
-    def _drawn(self) -> dict[tuple[int, int], np.ndarray]:
+    def _cached_draws(self) -> dict[tuple[int, int], np.ndarray]:
         return {}
 
     @cached_property
     def resampler(self) -> Resampler:
         """Metrics of any draw of the samples with known truth, in the order of the table."""
-        known = self._known()
+        labelled = self._labelled()
         return Resampler(
-            self._labels()[known],
-            self.table.score.to_numpy()[known],
-            self.masks[known],
-            self.maps[known],
-            self.masked[known],
+            self._labels()[labelled],
+            self.table.score.to_numpy()[labelled],
+            self.masks[labelled],
+            self.maps[labelled],
+            self.masked[labelled],
         )

@@ -1,9 +1,9 @@
 """How well scores and maps find anomalies: AUROC, average precision, best F1 and AUPRO, all exact.
 
 Every number here depends on the scores' order alone. A curve over all thresholds bends only at the scores of
-defective samples or pixels, which are few, so the many normal scores are sorted once, as plain numbers, and counted
-by bisection. That is exact, ties included, agrees with scikit-learn, and is several times faster on maps, which matters
-where a rig is weighed up light subset by light subset.
+defective samples or pixels, which are few, so the many normal scores are sorted once and counted by bisection. That is
+exact, ties included, agrees with scikit-learn, and is several times faster on maps, which matters where every subset of
+a rig's lights is evaluated.
 
 A sample whose truth is not known must be left out by the caller.
 """
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "aupro")
-METRIC_NAMES = dict(  # to be read by people
+METRIC_NAMES = dict(  # as text and figures show them
     zip(METRICS, ("image AUROC", "image AP", "image F1-max", "pixel AUROC", "pixel AP", "AUPRO"), strict=True)
 )
 FPR_LIMIT = 0.3  # of AUPRO, as reported on MVTec 3D-AD and Eyecandies
@@ -46,7 +46,7 @@ def _rank(defective: np.ndarray, normal: np.ndarray) -> _Ranking:
     last_of_tie = np.append(falling[1:] != falling[:-1], True)[: falling.size]
     ends = np.flatnonzero(last_of_tie)
     thresholds = falling[ends]
-    rising = thresholds[::-1]  # bisection is quickest when the questions come in order
+    rising = thresholds[::-1]  # sorted queries make bisection faster
     above = normal.size - np.searchsorted(normal, rising, side="right")[::-1]
     at_least = normal.size - np.searchsorted(normal, rising, side="left")[::-1]
     return _Ranking(thresholds, order, ends, above, at_least, normal.size)
@@ -191,8 +191,8 @@ def pro_curve(masks: ArrayLike, maps: ArrayLike, fpr_limit: float = 1.0) -> tupl
 def _pro_curve(ranking: _Ranking, masks: np.ndarray, fpr_limit: float) -> tuple[np.ndarray, np.ndarray]:
     if ranking.normals == 0 or ranking.order.size == 0:
         return np.array([np.nan]), np.array([np.nan])
-    found = np.cumsum(_region_weights(masks)[ranking.order])
-    overlap = found[ranking.ends] / found[-1]  # (K,) the last sum is the number of regions
+    overlap_sums = np.cumsum(_region_weights(masks)[ranking.order])
+    overlap = overlap_sums[ranking.ends] / overlap_sums[-1]  # (K,) the last sum is the number of regions
     # two corners a threshold: normal pixels above it come first, at the overlap so far; then all pixels that tie
     fpr = np.stack([ranking.normals_above, ranking.normals_from], axis=1).ravel() / ranking.normals  # (2K,)
     pro = np.stack([np.append(0.0, overlap[:-1]), overlap], axis=1).ravel()  # (2K,)
@@ -240,7 +240,7 @@ def _pixel_input(masks: ArrayLike, maps: ArrayLike) -> tuple[np.ndarray, np.ndar
         raise ValueError(f"masks of shape {truth.shape} and maps of shape {values.shape}; both must be (N, H, W)")
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32 if values.dtype == np.float16 else np.float64)
-    for i, one in enumerate(values):
-        if not np.isfinite(one).all():
+    for i, map_ in enumerate(values):
+        if not np.isfinite(map_).all():
             raise ValueError(f"the map of sample {i} holds NaN or infinity")
     return truth.astype(bool, copy=False), values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 ALPHA = 0.05  # promised rate of false alarms
-ROUNDING = 1e-5  # relative difference of scores that is none
+ROUNDING = 1e-5  # scores that differ relatively by less count as equal
 OUTCOMES = ("right", "missed", "false alarm")
 
 
@@ -39,8 +39,8 @@ class Threshold:
     def exceeded_by(self, scores: ArrayLike) -> np.ndarray:
         """Whether scores are anomalous, bool of their shape.
 
-        A score counts as higher from one part in a hundred thousand on: the last bits of a score differ between batch
-        sizes, numbers of threads and devices, and the sample that set the threshold is good in all of them.
+        A score counts as higher from a relative difference of `ROUNDING` on: the last bits of a score differ between
+        batch sizes, numbers of threads and devices, and the sample that set the threshold must be good in all of them.
         """
         return np.asarray(scores) > self.value * (1 + ROUNDING)
 
@@ -49,7 +49,7 @@ class Threshold:
 
 
 def verdict_word(anomalous: bool) -> str:
-    """What a run says of a sample."""
+    """A verdict in words: `anomalous` or `good`."""
     return "anomalous" if anomalous else "good"
 
 

@@ -25,14 +25,14 @@ def view_metrics(predictions: Predictions, views: Sequence[str]) -> pd.DataFrame
     rows = {}
     for view in sorted(set(views)):
         index = np.flatnonzero(np.array(views) == view)
-        own = replace(
+        of_view = replace(
             predictions,
             table=predictions.table.iloc[index].reset_index(drop=True),
             maps=predictions.maps[index],
             masks=predictions.masks[index],
             masked=predictions.masked[index],
         )
-        rows[view] = {"samples": len(index), **own.metrics()}
+        rows[view] = {"samples": len(index), **of_view.metrics()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["samples", *METRICS]).rename_axis("view")
 
 
