@@ -50,7 +50,8 @@ def test_every_dependency_is_pinned_within_its_bounds():
 
 def test_nothing_is_imported_that_is_not_declared():
     distribution = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
-    asked_for = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cluster"]]
+    extras = PROJECT["optional-dependencies"]
+    asked_for = [*PROJECT["dependencies"], *extras["cluster"], *extras["onnx"], *extras["download"]]
     declared = {name_of(r).replace("-", "_") for r in asked_for} | {"afrd"}
     for file in [*ROOT.glob("afrd/**/*.py"), ROOT / "app.py"]:
         imports = [

@@ -114,7 +114,7 @@ class PatchBank(nn.Module):
             distance = (places - known[light, logits.argmax(-1)]).norm(dim=-1)
         else:
             distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
-        if not (torch.compiler.is_exporting() or self.usual.any()):  # a memory alone; its evidence would be 0 as well
+        if not (torch.compiler.is_exporting() or self.usual.any()):  # no usual evidence stored: U is 0
             return distance, torch.zeros_like(distance)
         return distance, (logits.softmax(-1) @ self.usual[..., None])[..., 0]
 

@@ -1,3 +1,4 @@
+from .export import Export, export_onnx
 from .feature_store import features_stored
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
@@ -9,6 +10,7 @@ from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
     "Cancelled",
+    "Export",
     "FitConfig",
     "Prediction",
     "Run",
@@ -18,6 +20,7 @@ __all__ = [
     "copy_run",
     "crop",
     "default_epochs",
+    "export_onnx",
     "features_stored",
     "find_runs",
     "fit",
