@@ -14,10 +14,11 @@ import pytest
 import afrd
 from afrd.metrics.ranking import METRICS
 from afrd.page.common.library import Cache, Library
+from afrd.page.common.messages import NothingToShowError
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection
-from afrd.page.compare import comparison as standings
-from afrd.page.compare.comparison import Comparison, NotComparableError
+from afrd.page.compare import comparison, views
+from afrd.page.compare.comparison import Comparison
 from afrd.page.compare.text import label_in
 from tests.page.helpers import app_command, browsing, serving
 
@@ -49,7 +50,7 @@ def selection(library: Library) -> Selection:
 def sheets(
     library: Library, selection: Selection, metric: str = "pixel_ap", picked: str = "", drawn: tuple = ()
 ) -> list[dict]:
-    return list(standings.sheets(library, selection, metric, picked, drawn))
+    return list(views.sheets(library, selection, metric, picked, drawn))
 
 
 def whole(found: list[dict]) -> dict:
@@ -89,8 +90,8 @@ def test_the_chosen_lights_are_those_of_every_method(library: Library, selection
 
 def test_the_table_grows_while_methods_are_judged(runs: Path, candies: Path, monkeypatch: pytest.MonkeyPatch):
     fresh = Library(runs, candies)
-    monkeypatch.setattr(standings, "_kept", Cache(100))
-    monkeypatch.setattr(standings, "OFTEN", 0.0)
+    monkeypatch.setattr(comparison, "_kept", Cache(10**6))
+    monkeypatch.setattr(views, "INTERVAL", 0.0)
     found = sheets(fresh, first_selection(fresh, "Praline"))
     assert len(found) > 2 and f"Judging with {REFERENCE}" in found[0]["status"] and "0 of 10" in found[0]["status"]
     grown = [len(values["table"]["data"]) for values in found if "table" in values]
@@ -99,12 +100,12 @@ def test_the_table_grows_while_methods_are_judged(runs: Path, candies: Path, mon
 
 def test_the_other_method_chosen_decides_which_samples_are_shown(library: Library, selection: Selection):
     found = Comparison(library, selection)
-    shown = standings.samples(found, "image_auroc", "single-light RD, box")
+    shown = views.samples(found, "image_auroc", "single-light RD, box")
     assert shown["picked"] == "single-light RD, box" and "Rank, other" in shown["samples"]["headers"]
     assert "<b>single-light RD, box</b> (other), light: box" in shown["heading"]
     assert len(shown["samples"]["data"]) == 4
-    assert standings.samples(found, "image_auroc", REFERENCE) == {}
-    assert standings.samples(found, "image_auroc", "no such method") == {}
+    assert views.samples(found, "image_auroc", REFERENCE) == {}
+    assert views.samples(found, "image_auroc", "no such method") == {}
 
 
 def test_a_sample_is_opened_with_the_single_light_beside_it(library: Library, selection: Selection, runs: Path):
@@ -176,7 +177,7 @@ def test_downloads_hold_every_digit(library: Library, selection: Selection):
 
 
 def test_without_a_category_there_is_nothing_to_compare(library: Library):
-    with pytest.raises(NotComparableError):
+    with pytest.raises(NothingToShowError):
         Comparison(library, Selection())
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
 import afrd.metrics
+from afrd.metrics.threshold import OUTCOMES, outcome
 from afrd.page.common.html import macros
 from afrd.page.common.messages import download
-from afrd.page.common.samples import mark_of
+from afrd.page.common.tables import number, number_text, table_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,6 @@ BOLD = "font-weight: 650"
 
 def method_rows(standings: Sequence[Standing], lights: Sequence[str]) -> dict[str, Any]:
     """A row a method, numbers to sort by and texts to read; `lights` are all of the data set."""
-
     values, texts, styles = [], [], []
     for one in standings:
         first = one.difference is None
@@ -37,10 +37,10 @@ def method_rows(standings: Sequence[Standing], lights: Sequence[str]) -> dict[st
             "–" if math.isnan(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]{MARKS[one.verdict(metric)]}"
             for metric, (value, low, high) in zip(afrd.metrics.METRIC_NAMES, rows, strict=True)
         ]
-        values.append([*names, *(_number(value) for value, _, _ in rows)])
+        values.append([*names, *(number(value) for value, _, _ in rows)])
         texts.append([*names, *cells])
         styles.append([BOLD if first else "", *[""] * (len(cells) + 1)])
-    return _frame(["Method", "Lights", *afrd.metrics.METRIC_NAMES.values()], values, texts, styles)
+    return table_value(["Method", "Lights", *afrd.metrics.METRIC_NAMES.values()], values, texts, styles)
 
 
 def sample_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
@@ -52,14 +52,14 @@ def sample_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
     values, texts, styles = [], [], []
     for row in table.to_dict("records"):
         truth = (row["defects"].replace("+", ", ") or "anomalous") if row["anomalous"] else "good"
-        told = [row["effect"], *(row[f"{who}_{what}"] for what in (detail, "score") for who in ("this", "other"))]
-        said = [row["this_verdict"], row["other_verdict"]]
-        marks = [mark_of(row["anomalous"], verdict == "anomalous") if verdict else "–" for verdict in said]
-        values.append([row["sample"], truth, *map(_number, told), *marks])
-        forms = ("+.4f", form, form, ".2f", ".2f")
-        texts.append([row["sample"], truth, *map(_read, told, forms), *marks])
-        styles.append([""] * 7 + [BOLD if mark in ("missed", "false alarm") else "" for mark in marks])
-    return _frame(headers, values, texts, styles)
+        numbers = [row["effect"], *(row[f"{who}_{what}"] for what in (detail, "score") for who in ("this", "other"))]
+        verdicts = [row["this_verdict"], row["other_verdict"]]
+        outcomes = [outcome(row["anomalous"], verdict == "anomalous") if verdict else "–" for verdict in verdicts]
+        values.append([row["sample"], truth, *map(number, numbers), *outcomes])
+        shown = map(number_text, numbers, ("+.4f", form, form, ".2f", ".2f"))
+        texts.append([row["sample"], truth, *shown, *outcomes])
+        styles.append([""] * 7 + [BOLD if word in OUTCOMES[1:] else "" for word in outcomes])
+    return table_value(headers, values, texts, styles)
 
 
 def label_in(row: Sequence[Any] | None) -> str:
@@ -111,16 +111,3 @@ def samples_heading(
 ) -> str:
     link = download(table, f"samples-{dataset.category}-{dataset.split}.csv")
     return macros(TEMPLATE).samples_heading(afrd.metrics.METRIC_NAMES[metric], reference.label, method, link)
-
-
-def _frame(headers: list[str], values: list, texts: list, styles: list) -> dict[str, Any]:
-    """A table of `gr.Dataframe`, which sorts by the values and shows the texts."""
-    return {"headers": headers, "data": values, "metadata": {"display_value": texts, "styling": styles}}
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _read(value: float, form: str) -> str:
-    return "–" if math.isnan(value) else format(value, form)
