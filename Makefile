@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all one needs; both make .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+ESLINT := eslint@9.39.1
 
 .PHONY: install demo test check lab notebooks demo-runs format bench screenshots clean
 
@@ -26,8 +27,9 @@ check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy afrd app.py
 	$(BIN)/lint-imports --no-cache
-	@if command -v node >/dev/null; then for f in $$(find afrd/page -name '*.js'); do node --check $$f || exit 1; done; \
-	else echo "node is not installed: the page's scripts were not checked"; fi
+	@if ! command -v npx >/dev/null; then echo "node is not installed: the page's scripts were not checked"; \
+	elif ! npx --yes --fetch-retries=0 $(ESLINT) --version >/dev/null 2>&1; then echo "npm cannot be reached: the page's scripts were not checked"; \
+	else cd afrd/page && npx --yes $(ESLINT) .; fi
 
 lab: install
 	$(BIN)/jupyter lab notebooks/01_light_and_defects.ipynb

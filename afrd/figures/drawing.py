@@ -56,10 +56,14 @@ def unit_name(prediction: Prediction) -> str:
     return "× threshold" if prediction.threshold else "error (no threshold)"
 
 
+def as_image(picture: Tensor) -> Image.Image:
+    """Of a picture (3, H, W) in 0..1."""
+    return Image.fromarray((picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+
+
 def picture_uri(picture: Tensor, side: int = 512) -> str:
     """A picture (3, H, W) in 0..1 as a data URI, its longer side at most `side` pixels."""
-    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
-    image = Image.fromarray(array)
+    image = as_image(picture)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return _uri(image, "webp", quality=92, method=2)
 

@@ -12,6 +12,7 @@ from plotly.subplots import make_subplots
 
 from afrd.analysis.lights.sentences import COST, UNIT
 from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
+from afrd.figures.painting import blended
 from afrd.metrics.ranking import METRIC_NAMES
 
 if TYPE_CHECKING:
@@ -310,10 +311,10 @@ def _short(text: str, most: int = 44) -> str:
 
 def _tinted(picture: np.ndarray, values: np.ndarray) -> Image.Image:
     """A grey picture (H, W) in 0..1 with values (H, W) in -1..1 as colour over it."""
-    strength = np.clip(np.abs(values), 0, 1)[..., None] ** 0.7
+    strength = np.clip(np.abs(values), 0, 1) ** 0.7
     colour = np.where(values[..., None] > 0, hex_to_rgb(ANOMALOUS_COLOUR), hex_to_rgb(GOOD_COLOUR))
     grey = 40 + 0.7 * 255 * picture[..., None].clip(0, 1)
-    return Image.fromarray((grey * (1 - strength) + colour * strength).round().clip(0, 255).astype(np.uint8))
+    return blended(grey, colour, strength)
 
 
 def _shrunk(region: np.ndarray) -> np.ndarray:

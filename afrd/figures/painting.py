@@ -16,6 +16,7 @@ from afrd.figures.drawing import (
     THRESHOLD_COLOUR,
     TRUTH_COLOUR,
     _uri,
+    as_image,
     colours,
     contour_lines,
     coverage,
@@ -27,7 +28,6 @@ from afrd.figures.drawing import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-if TYPE_CHECKING:
     from afrd.data.dataset import Sample
     from afrd.runs.run import Prediction
 
@@ -46,33 +46,39 @@ def painted(sample: Sample, prediction: Prediction | None, light: str, side: int
     Raises:
         ValueError: the sample has no such light.
     """
-    picture = sample.select([light]).images[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
-    height, width = picture.shape[:2]
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS).convert("RGBA")
+    picture = sample.select([light]).images[0]
+    scale = side / max(picture.shape[-2:])
+    height, width = (max(1, round(pixels * scale)) for pixels in picture.shape[-2:])
+    values = None if prediction is None else shrink(prediction.anomaly_map) / unit_of(prediction)
+    image = covered(as_image(picture).resize((width, height), Image.Resampling.LANCZOS), values)
     pen = ImageDraw.Draw(image, "RGBA")
-    if prediction is not None:
-        values = shrink(prediction.anomaly_map) / unit_of(prediction)
-        image.alpha_composite(_coloured(values).resize(size, Image.Resampling.BILINEAR))
-        if prediction.threshold is not None:
-            for line in contour_lines(values, 1.0, (size[1], size[0])):
-                _dashed(pen, line)
+    if values is not None and prediction is not None and prediction.threshold is not None:
+        for line in contour_lines(values, 1.0, (height, width)):
+            _dashed(pen, line)
     for line in truth_lines(sample):
         _line(pen, line * scale, TRUTH_COLOUR)
-    return image.convert("RGB")
+    return image
 
 
-def _coloured(values: np.ndarray) -> Image.Image:
-    """A map (H, W), in thresholds, as colours that are clear where it is calm."""
-    positions = np.clip(np.nan_to_num(values) / LIMIT * 255, 0, 255).round().astype(np.uint8)
-    alpha = (coverage(values) * 0.9 * 255).round().astype(np.uint8)
-    return Image.fromarray(np.dstack([_palette()[positions], alpha]))
+def covered(image: Image.Image, values: np.ndarray | None) -> Image.Image:
+    """A picture under its map (h, w), in units of the threshold and of any size: calm places show the picture."""
+    if values is None:
+        return image
+    whole = np.nan_to_num(values).astype(np.float32)
+    sized = np.asarray(Image.fromarray(whole).resize(image.size, Image.Resampling.BILINEAR))  # (H, W)
+    colour = _palette()[np.clip(sized / LIMIT * 255, 0, 255).round().astype(int)]  # (H, W, 3)
+    return blended(np.asarray(image), colour, coverage(sized) * 0.9)
+
+
+def blended(picture: np.ndarray, colour: np.ndarray, share: np.ndarray) -> Image.Image:
+    """`share` (H, W) in 0..1 of a colour over a picture, both 0..255 and broadcast to (H, W, 3)."""
+    mixed = (1 - share[..., None]) * picture + share[..., None] * colour
+    return Image.fromarray(mixed.round().clip(0, 255).astype(np.uint8))
 
 
 @cache
 def _palette() -> np.ndarray:
-    return np.array([hex_to_rgb(colour) for colour in colours(ERROR_COLOURS)], dtype=np.uint8)  # (256, 3)
+    return np.array([hex_to_rgb(colour) for colour in colours(ERROR_COLOURS)], dtype=np.float32)  # (256, 3)
 
 
 def _line(pen: ImageDraw.ImageDraw, points: np.ndarray, colour: str) -> None:
@@ -101,15 +107,9 @@ def covered_uri(picture: Tensor, values: np.ndarray | None, side: int = 320) -> 
         values: map (H, W) in units of the threshold; calm places show the picture. None: the picture alone.
         side: pixels of the longer side at most.
     """
-    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()  # (H, W, 3)
-    image = Image.fromarray(array)
+    image = as_image(picture)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    if values is not None:
-        small = np.asarray(Image.fromarray(shrink(values, side).astype(np.float32)).resize(image.size))  # (h, w)
-        table = np.array([hex_to_rgb(colour) for colour in colours(ERROR_COLOURS)], dtype=np.float32)
-        over = table[np.clip(small / LIMIT * 255, 0, 255).round().astype(int)]  # (h, w, 3)
-        share = (coverage(small) * 0.9)[:, :, None]
-        image = Image.fromarray(((1 - share) * np.asarray(image) + share * over).round().astype(np.uint8))
+    image = covered(image, None if values is None else shrink(values, side))
     return _uri(image, "webp", quality=82, method=3)
 
 

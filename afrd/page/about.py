@@ -6,6 +6,7 @@ import textwrap
 
 import gradio as gr
 
+import afrd.figures
 from afrd.page.common.html import macros
 
 STEPS = (
@@ -19,7 +20,8 @@ STEPS = (
 LINE_WIDTH = 24  # letters: an SVG breaks no lines itself
 
 
-def about_tab(error_colours: list[str]) -> None:
-    """Lays the tab out; `error_colours` from low to high are those of the maps."""
+def about_tab() -> None:
+    """Lays the tab out."""
+    error_colours = afrd.figures.colours(afrd.figures.ERROR_COLOURS)  # of the maps, from low to high
     steps = [(name, textwrap.wrap(text, LINE_WIDTH)) for name, text in STEPS]
     gr.HTML(macros("about.html").page(error_colours, steps))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afrd.page.access import Access
-from afrd.page.tabs import THIS_MACHINE, build, colours
+from afrd.page.light_table import component as light_table
+from afrd.page.tabs import THIS_MACHINE, build
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 DEMO_DATA, DEMO_RUNS = Path("data/candies"), Path("runs/demo")
 PORT = 7860
-STYLE = Path(__file__).with_name("style.css")
+STYLES = (Path(__file__).with_name("style.css"), light_table.CSS)
 
 
 def launch(
@@ -68,7 +69,7 @@ def launch(
         ssr_mode=False,
         max_file_size="50mb",
         theme=theme,
-        css=colours()["css"] + STYLE.read_text(),
+        css="".join(path.read_text() for path in STYLES),
     )
     print(f"AFRD explorer on http://{access.host}:{port}", flush=True)
     if access.share and page.share_url:

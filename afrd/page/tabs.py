@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-import afrd.figures
 from afrd.page import demo_panel
 from afrd.page.about import about_tab
 from afrd.page.access import TRAINING_OFF, Access
@@ -46,7 +44,6 @@ def build(
         access: who reaches the page, which decides whether one can train in it.
     """
     library = Library(Path(runs), Path(data) if data is not None else None, preparation is not None)
-    shades = colours()
     with gr.Blocks(title="AFRD explorer", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
         gr.HTML(
             '<div class="title-line"><h1>AFRD explorer</h1>'
@@ -67,7 +64,7 @@ def build(
         )
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Explore", id=FIRST_TAB) as first:
-                explore_components = explore.explore_tab(first, library, shades["script"], components)
+                explore_components = explore.explore_tab(first, library, components)
             open_in_explore = OpenInExplore(
                 library,
                 tabs,
@@ -89,9 +86,9 @@ def build(
                     else:
                         train.training_off(TRAINING_OFF)
             with gr.Tab("Your own sample", id="own") as tab:
-                own.own_tab(tab, open_in_explore, shades["script"])
+                own.own_tab(tab, open_in_explore)
             with gr.Tab("About", id="about"):
-                about_tab(shades["error"])
+                about_tab()
         ids = [links.note_tab(tab) for tab in tabs.children if isinstance(tab, gr.Tab)]
 
         def opened(query: str | Mapping[str, str], session: PageSession) -> list:
@@ -158,22 +155,3 @@ def build(
             concurrency_id="news",
         )
     return page
-
-
-def colours() -> dict[str, Any]:
-    """What the page draws with, from `afrd.figures`."""
-
-    error, share = afrd.figures.colours(afrd.figures.ERROR_COLOURS), afrd.figures.colours(afrd.figures.SHARE_COLOURS)
-    names = {
-        "COLOURS": error,
-        "SHARES": share,
-        "LIMIT": afrd.figures.LIMIT,
-        "CLEAR": afrd.figures.CLEAR,
-        "FULL": afrd.figures.FULL,
-    }
-    return {
-        "error": error,
-        "script": "".join(f"const {name} = {json.dumps(value)};\n" for name, value in names.items()),
-        "css": f".light-table {{ --truth-line: {afrd.figures.TRUTH_COLOUR}; --truth-key: #0fb5a6; "
-        f"--threshold-line: {afrd.figures.THRESHOLD_COLOUR}; }}\n",
-    }

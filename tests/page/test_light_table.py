@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +21,11 @@ from afrd.data.dataset import Sample
 from afrd.metrics.threshold import Threshold
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
+from afrd.page.common.scripts import joined_text
 from afrd.page.light_table.component import SCRIPTS
 from afrd.page.light_table.scene import sample_scene, scene
 from afrd.runs.run import Prediction
-from tests.page.helpers import ROOT, app_command, browsing, serving, settled
-
-PAGE = ROOT / "afrd" / "page"
+from tests.page.helpers import app_command, browsing, serving, settled
 
 
 @pytest.fixture(scope="module")
@@ -125,16 +125,15 @@ def scripts(chromium: str | None) -> Iterator:
     """Calls functions of the light table's scripts in the browser, on an empty page."""
     from playwright.sync_api import sync_playwright
 
-    source = "".join((PAGE / "light_table" / name).read_text() for name in SCRIPTS if name in ("maps.js", "lamps.js"))
-    head = (
-        "const SCALES = {Grey: ['#000000', '#ffffff']}, SHARES = SCALES.Grey, LIMIT = 2, CLEAR = 0.45, FULL = 1.1;"
-        "const clamp = (value, low, high) => Math.min(high, Math.max(low, value));"
-        "const view = {cover: 0.5, scale: 'Grey'};"
-    )
+    imports = "import { exposure, relighter } from './lamps.js';\nimport { contour } from './maps.js';\n"
+
+    def call(body: str, given: object) -> Any:
+        return page.evaluate(f"given => {{ {joined_text(imports + body, SCRIPTS / 'test.js')} }}", given)
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
-        yield lambda body, given: page.evaluate(f"given => {{ {head} {source} {body} }}", given)
+        yield call
         browser.close()
 
 
@@ -157,7 +156,7 @@ def test_lamps_add_up_in_linear_light(scripts):
     gains, factor = [1.0, 0.4, 0.0], 0.7
     found = scripts(
         "const pictures = given.pictures.map(data => ({width: 10, height: 12, data: Uint8ClampedArray.from(data)}));"
-        "const canvas = relit(pictures, given.gains, given.factor);"
+        "const canvas = relighter()(pictures, given.gains, given.factor);"
         "return [...canvas.getContext('2d').getImageData(0, 0, 10, 12).data];",
         {"pictures": [p.ravel().tolist() for p in pictures], "gains": gains, "factor": factor},
     )

@@ -12,31 +12,22 @@ import gradio as gr
 from afrd.page.common import samples
 from afrd.page.common.library import CategoryEntry, Library, RunEntry
 from afrd.page.common.samples import first_selection, on_its_page, with_samples
+from afrd.page.common.scripts import joined
 from afrd.page.common.selection import FIRST_TAB, ORDERS, VERDICTS, Selection, usable_lights, with_run
 
-SCRIPT = Path(__file__).with_name("address.js")
+FOLDER = Path(__file__).parent
 TAB_EVENT = "afrd-tab"
 
 
 def address() -> gr.HTML:
     """Keeps the browser's address in step; its value is what `stamped` gives, an empty one leaves it alone."""
-    constants = f"const PARAMETERS = {list(PARAMETERS)}, FIRST_TAB = '{FIRST_TAB}', TAB_EVENT = '{TAB_EVENT}';\n"
     return gr.HTML(
         "",
         html_template="<i></i>",
-        js_on_load=constants + SCRIPT.read_text(),
+        js_on_load=joined(FOLDER / "address.js", PARAMETERS=PARAMETERS, FIRST_TAB=FIRST_TAB, TAB_EVENT=TAB_EVENT),
         visible="hidden",
         elem_id="address",
     )
-
-
-NOTICE = """
-const line = element.querySelector('.notice'), text = line.querySelector('span');
-const show = () => { text.textContent = props.value || ''; line.hidden = !props.value; };
-line.querySelector('button').addEventListener('click', () => { line.hidden = true; });
-watch('value', show);
-show();
-"""  # as text, never as HTML: what it quotes comes from an address
 
 
 def notice() -> gr.HTML:
@@ -45,7 +36,7 @@ def notice() -> gr.HTML:
         "",
         html_template='<div class="notice" role="status" hidden><span></span>'
         '<button type="button" aria-label="close">×</button></div>',
-        js_on_load=NOTICE,
+        js_on_load=joined(FOLDER / "notice.js"),
         apply_default_css=False,
         elem_id="notice",
     )

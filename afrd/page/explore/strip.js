@@ -1,23 +1,14 @@
-// The strip of samples: thumbnails with scores and verdicts, drawn from the JSON that samples.py makes.
+// The strip of samples: thumbnails with scores and verdicts, drawn from the JSON that strip.py makes.
+import { clamp, make } from '../common/dom.js';
+
 const box = element.querySelector('.strip-box');
 let stamp = 0, chosen = null;
 let wanted = null, since = 0;  // what was picked last, and when: answers to earlier picks do not take the reader back
 
-function make(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name === 'class') node.className = value;
-    else if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
-  }
-  node.append(...children.filter(child => child !== null));
-  return node;
-}
-
 function thumb(sample) {
   const current = sample.id === chosen;
-  const said = [`${sample.name}, ${sample.what}`, sample.exact || (sample.score && `score ${sample.score}`), sample.verdict, sample.mark]
-    .filter(Boolean).join(', ');
+  const score = sample.exact || (sample.score && `score ${sample.score}`);
+  const said = [`${sample.name}, ${sample.what}`, score, sample.verdict, sample.mark].filter(Boolean).join(', ');
   const wrong = sample.mark === 'missed' || sample.mark === 'false alarm';
   return make('button', { type: 'button', class: `thumb ${sample.verdict || ''}`, title: said, 'aria-label': said,
     'aria-pressed': current ? 'true' : 'false', tabindex: current ? '0' : '-1', 'data-id': sample.id,
@@ -42,15 +33,23 @@ function mark(id, focus) {
 }
 
 function reveal(button) {  // scrolls the strip alone, not the page
-  const frame = box.querySelector('.thumbs'), area = frame.getBoundingClientRect(), place = button.getBoundingClientRect();
-  if (place.top < area.top || place.bottom > area.bottom) frame.scrollTop += place.top - area.top - area.height / 2 + place.height / 2;
-  if (place.left < area.left || place.right > area.right) frame.scrollLeft += place.left - area.left - area.width / 2 + place.width / 2;
+  const frame = box.querySelector('.thumbs');
+  const [area, place] = [frame, button].map(node => node.getBoundingClientRect());
+  const middle = ({ left, top, width, height }) => [left + width / 2, top + height / 2];
+  const [[x, y], [across, down]] = [area, place].map(middle);
+  if (place.top < area.top || place.bottom > area.bottom) frame.scrollTop += down - y;
+  if (place.left < area.left || place.right > area.right) frame.scrollLeft += across - x;
 }
 
 function pick(id, focus = false) {
   [wanted, since] = [id, performance.now()];
   mark(id, focus);
   trigger('pick', { sample: id });
+}
+
+function work(event) {
+  event.target.disabled = true;
+  trigger('work', {});
 }
 
 function draw() {
@@ -66,7 +65,7 @@ function draw() {
     content.note ? make('p', { class: 'empty' }, content.note) : null,
     make('div', { class: 'thumbs' }, ...content.samples.map(thumb)),
     content.wait ? make('div', { class: 'wait' }, make('span', {}, content.wait),
-      make('button', { type: 'button', onclick: event => { event.target.disabled = true; trigger('work', {}); } }, 'Work them out')) : null,
+      make('button', { type: 'button', onclick: work }, 'Work them out')) : null,
   ].filter(Boolean));
   Object.assign(box.querySelector('.thumbs'), { scrollTop: top, scrollLeft: left });
   mark(chosen, held);
@@ -78,7 +77,7 @@ box.addEventListener('keydown', event => {
   if (by === undefined || at < 0) return;
   event.preventDefault();
   const step = event.key === 'ArrowUp' || event.key === 'ArrowDown' ? by * columns(buttons) : by;
-  const next = buttons[Math.min(buttons.length - 1, Math.max(0, at + step))];
+  const next = buttons[clamp(at + step, 0, buttons.length - 1)];
   if (next !== event.target) pick(next.dataset.id, true);
 });
 
@@ -88,6 +87,9 @@ function columns(buttons) {
 }
 
 // Only what is laid out can be scrolled to: the strip may have been drawn under another tab.
-new ResizeObserver(() => { const button = box.querySelector('.thumb[aria-pressed=true]'); if (button) reveal(button); }).observe(box);
+new ResizeObserver(() => {
+  const button = box.querySelector('.thumb[aria-pressed=true]');
+  if (button) reveal(button);
+}).observe(box);
 watch('value', draw);
 draw();

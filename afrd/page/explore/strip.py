@@ -12,6 +12,7 @@ import gradio as gr
 from afrd.figures import main_light
 from afrd.page.common.library import Library
 from afrd.page.common.samples import PAGE, dataset_of, listed, mark_of, sample_label, scores_of, scores_ready
+from afrd.page.common.scripts import joined
 from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def strip() -> gr.HTML:
     return gr.HTML(
         "",
         html_template='<div class="strip-box" role="group" aria-label="Samples"></div>',
-        js_on_load=SCRIPT.read_text(),
+        js_on_load=joined(SCRIPT),
         apply_default_css=False,
         elem_id="samples",
         elem_classes="gallery-box",

@@ -91,10 +91,8 @@ class PageComponents:
     news: gr.State
 
 
-def explore_tab(
-    tab: gr.Tab, library: Library, script_constants: str, page_components: PageComponents
-) -> ExploreComponents:
-    """Lays the tab out and connects it; `script_constants` are the colours for the light table's script."""
+def explore_tab(tab: gr.Tab, library: Library, page_components: PageComponents) -> ExploreComponents:
+    """Lays the tab out and connects it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
             category = gr.Dropdown([], label="Category", filterable=False, elem_id="category")
@@ -109,7 +107,7 @@ def explore_tab(
             page = gr.Dropdown([], label="Samples", filterable=False, visible=False, elem_id="page")
             thumbnails = strip()
         with gr.Column(scale=1, min_width=560):
-            table = light_table("light-table", script_constants)
+            table = light_table("light-table")
             with gr.Row(elem_classes="peers", equal_height=False):
                 bars = gr.Plot(show_label=False, container=False, elem_id="method-scores", min_width=300)
                 slider = gr.ImageSlider(

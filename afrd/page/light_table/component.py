@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-from afrd.figures import ERROR_COLOURS, colours
+from afrd import figures
+from afrd.page.common.scripts import joined
 from afrd.page.light_table.scene import message
 
-SCRIPTS = ("maps.js", "lamps.js", "view.js", "why.js", "keys.js", "table.js")
-SCALES = (ERROR_COLOURS, "Viridis", "Cividis", "Gray")  # light and dark in every kind of colour vision
+SCRIPTS = Path(__file__).parent
+CSS = SCRIPTS / "table.css"
+SCALES = (figures.ERROR_COLOURS, "Viridis", "Cividis", "Gray")  # light and dark in every kind of colour vision
 
 
-def light_table(elem_id: str, script_constants: str) -> gr.HTML:
+def light_table(elem_id: str) -> gr.HTML:
     """A light table; its value is what `scene` or `sample_scene` gives.
 
     Events: `lights` (`event.lights`, the lamps that are lit), `shown` (`event.light`), `step` (`event.by`, -1 or 1) and
@@ -22,15 +24,24 @@ def light_table(elem_id: str, script_constants: str) -> gr.HTML:
 
     Args:
         elem_id: of this component in the page.
-        script_constants: the colours, as JavaScript.
     """
-    folder = Path(__file__).parent
-    scales = {name: colours(name, 33) for name in SCALES}
-    script = "\n".join([f"const SCALES = {json.dumps(scales)};", *((folder / name).read_text() for name in SCRIPTS)])
     return gr.HTML(
         message("Loading …"),
         html_template='<div class="light-table"></div>',
-        js_on_load=script_constants + script,
+        js_on_load=joined(SCRIPTS / "gradio.js", STYLE=style()),
         apply_default_css=False,
         elem_id=elem_id,
     )
+
+
+def style() -> dict[str, Any]:
+    """What the scripts draw with, as the figures do: colours from low to high, and where a map begins to cover."""
+    return {
+        "scales": {name: figures.colours(name, 33) for name in SCALES},
+        "shares": figures.colours(figures.SHARE_COLOURS),
+        "limit": figures.LIMIT,
+        "clear": figures.CLEAR,
+        "full": figures.FULL,
+        "truth": figures.TRUTH_COLOUR,
+        "threshold": figures.THRESHOLD_COLOUR,
+    }

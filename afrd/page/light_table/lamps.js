@@ -1,9 +1,7 @@
 // The lamps: light adds up, so the part under any mixture of them is the weighted sum of its pictures in linear light.
 // A lamp's switch and solo also decide what the model sees; a dimmer changes the picture alone.
-// `before`: what was lit until a lamp went solo; `exposure` is that of the lamps named in `exposed`
-// and `picture` the canvas that is seen; until `patience` the server is expected to answer for the lamps in `asked`
-const lamps = { lit: new Set(), before: null, gain: {}, exposed: '', exposure: 1, picture: null, asked: '', patience: 0 };
-const mixture = document.createElement('canvas');
+import { resize } from '../common/dom.js';
+
 const linear = Float32Array.from({ length: 256 }, (_, v) =>
   v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
 const STEPS = 8192;
@@ -11,8 +9,6 @@ const stored = Uint8Array.from({ length: STEPS + 1 }, (_, i) => {
   const light = i / STEPS;
   return Math.round(255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055));
 });
-
-const gainOf = light => lamps.gain[light] ?? 1;
 
 // The brightness that one pixel in a hundred exceeds, in linear light, of the sum of these pictures.
 function highlight(pictures) {
@@ -31,67 +27,85 @@ function highlight(pictures) {
 
 // So that the lamps that are lit, undimmed, are together as bright as the brightest of their photographs; the dimmers
 // brighten and darken from there, and one lamp alone is as photographed.
-function exposure(pictures) {
+export function exposure(pictures) {
   const together = highlight(pictures);
   return together > 0 ? Math.max(...pictures.map(picture => highlight([picture]))) / together : 1;
 }
 
-function resize(canvas, width, height) {
-  if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
-}
-
-const kit = {};  // what every frame of a dimmer needs, made once for a size
-function relit(pictures, gains, factor) {  // a canvas with the sum of gain * factor * picture
-  const { width, height } = pictures[0];
-  if (kit.image?.width !== width || kit.image?.height !== height) {
-    resize(mixture, width, height);
-    kit.context = mixture.getContext('2d');
-    kit.image = kit.context.createImageData(width, height);
-    kit.image.data.fill(255);
-    kit.sum = new Float32Array(width * height * 3);
-  }
-  const { sum, image: { data: out } } = kit;
-  sum.fill(0.5);  // to be rounded
-  pictures.forEach(({ data }, lamp) => {
-    const gain = gains[lamp] * factor * STEPS;
-    if (!gain) return;
-    const light = linear.map(value => value * gain);
-    for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
-      sum[j] += light[data[i]]; sum[j + 1] += light[data[i + 1]]; sum[j + 2] += light[data[i + 2]];
+// A function that gives a canvas with the sum of gain * factor * picture; what frames need is made once for a size.
+export function relighter() {
+  const canvas = document.createElement('canvas'), context = canvas.getContext('2d');
+  let image = null, sum = null;
+  return (pictures, gains, factor) => {
+    const { width, height } = pictures[0];
+    if (image?.width !== width || image?.height !== height) {
+      resize(canvas, width, height);
+      image = context.createImageData(width, height);
+      image.data.fill(255);
+      sum = new Float32Array(width * height * 3);
     }
-  });
-  for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
-    for (let c = 0; c < 3; c++) out[i + c] = stored[Math.min(STEPS, sum[j + c] | 0)];
+    sum.fill(0.5);  // to be rounded
+    pictures.forEach(({ data }, lamp) => {
+      const gain = gains[lamp] * factor * STEPS;
+      if (!gain) return;
+      const light = linear.map(value => value * gain);
+      for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
+        sum[j] += light[data[i]]; sum[j + 1] += light[data[i + 1]]; sum[j + 2] += light[data[i + 2]];
+      }
+    });
+    for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
+      for (let c = 0; c < 3; c++) image.data[i + c] = stored[Math.min(STEPS, sum[j + c] | 0)];
+    }
+    context.putImageData(image, 0, 0);
+    return canvas;
+  };
+}
+
+export class Lamps {
+  lit = new Set();
+  before = null;  // what was lit until a lamp went solo
+  gain = {};
+  exposed = '';  // the lamps that `exposure` is of
+  exposure = 1;
+  picture = null;  // the canvas that is seen
+  asked = '';  // until `patience` the host is expected to answer for these
+  patience = 0;
+  relit = relighter();
+  exposureOf = exposure;
+
+  gainOf(name) { return this.gain[name] ?? 1; }
+
+  follow(tiles, waits) {  // what the host says is lit; a lamp that the run does not know is lit here only
+    const told = tiles.filter(tile => tile.usable && tile.on).map(tile => tile.name).join();
+    if (told !== this.asked && waits && performance.now() < this.patience) return false;  // answers an earlier question
+    this.patience = 0;
+    const lit = new Set(tiles.filter(tile => tile.usable ? tile.on : this.lit.has(tile.name)).map(tile => tile.name));
+    if (lit.size !== this.lit.size || [...lit].some(name => !this.lit.has(name))) this.before = null;
+    this.lit = lit;
+    return true;
   }
-  kit.context.putImageData(kit.image, 0, 0);
-  return mixture;
-}
 
-function lampsFrom(tiles, waits) {  // what the server says is lit; a lamp that the run does not know is lit here only
-  const told = tiles.filter(tile => tile.usable && tile.on).map(tile => tile.name).join();
-  if (told !== lamps.asked && waits && performance.now() < lamps.patience) return false;  // answers an earlier question
-  lamps.patience = 0;
-  const lit = new Set(tiles.filter(tile => tile.usable ? tile.on : lamps.lit.has(tile.name)).map(tile => tile.name));
-  if (lit.size !== lamps.lit.size || [...lit].some(name => !lamps.lit.has(name))) lamps.before = null;
-  lamps.lit = lit;
-  return true;
-}
+  set(names) {
+    this.before = null;
+    this.lit = new Set(names);
+  }
 
-function switchLamp(name) {
-  lamps.lit.has(name) ? lamps.lit.delete(name) : lamps.lit.add(name);
-  if (!lamps.lit.size) lamps.before = null;
-}
+  switch(name) {
+    if (!this.lit.delete(name)) this.lit.add(name);
+    if (!this.lit.size) this.before = null;
+  }
 
-function soloLamp(name) {  // as on a mixing desk: the first press leaves this lamp alone, further ones join it
-  if (!lamps.before) {
-    lamps.before = lamps.lit;
-    lamps.lit = new Set([name]);
-  } else if (!lamps.lit.has(name)) {
-    lamps.lit.add(name);
-  } else if (lamps.lit.size > 1) {
-    lamps.lit.delete(name);
-  } else {
-    lamps.lit = lamps.before;
-    lamps.before = null;
+  solo(name) {  // as on a mixing desk: the first press leaves this lamp alone, further ones join it
+    if (!this.before) {
+      this.before = this.lit;
+      this.lit = new Set([name]);
+    } else if (!this.lit.has(name)) {
+      this.lit.add(name);
+    } else if (this.lit.size > 1) {
+      this.lit.delete(name);
+    } else {
+      this.lit = this.before;
+      this.before = null;
+    }
   }
 }

@@ -1,10 +1,8 @@
 // Pictures and maps as numbers: a map is sent once, as the grey PNG of its values (0..255 means 0..its limit); colours,
 // contours and readings are made of them here, without the server.
-const kept = new Map();  // data URI -> pixels, of the scene that is shown
-const palettes = Object.fromEntries(Object.entries(SCALES).map(([name, colours]) => [name, palette(colours)]));
-const shares = palette(SHARES);
+import { clamp } from '../common/dom.js';
 
-function palette(colours) {  // any number of #rrggbb -> 256 colours between them
+export function palette(colours) {  // any number of #rrggbb -> 256 colours between them
   const rgb = colours.map(hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16)));
   return Array.from({ length: 256 }, (_, v) => {
     const at = v / 255 * (rgb.length - 1);
@@ -13,7 +11,7 @@ function palette(colours) {  // any number of #rrggbb -> 256 colours between the
   });
 }
 
-async function pixelsOf(uri) {
+export async function pixelsOf(uri) {
   const image = new Image();
   image.src = uri;
   await image.decode();
@@ -25,54 +23,61 @@ async function pixelsOf(uri) {
   return { canvas, width: image.width, height: image.height, data };
 }
 
-async function decode(uris) {  // what is new among them
-  await Promise.all(uris.map(async uri => { if (uri && !kept.has(uri)) kept.set(uri, await pixelsOf(uri)); }));
-}
-
-function forgetAllBut(uris) {
-  const wanted = new Set(uris);
-  for (const uri of kept.keys()) if (!wanted.has(uri)) kept.delete(uri);
-}
-
-function mapOf(uri, kind) {  // kind: error (0..LIMIT thresholds) or share (0..1)
-  if (!uri) return null;
-  const { width, height, data } = kept.get(uri);
+// What a map says, as bytes; `limit` is the value of the largest. Kinds: error (in thresholds) and share (0..1).
+export function mapOf({ width, height, data }, kind, limit) {
   const values = Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]);
-  return { kind, limit: kind === 'share' ? 1 : LIMIT, width, height, values };
+  return { kind, limit, width, height, values };
 }
 
-function valueAt(map, x, y) {  // x, y in 0..1
+export function bytesOf({ width, height, values }, kind, limit, unit) {  // of numbers, where `unit` counts as 1
+  const bytes = Uint8Array.from(values, value => Math.round(clamp(value / unit / limit, 0, 1) * 255));
+  return { kind, limit, width, height, values: bytes };
+}
+
+// Numbers with the longer side at most `side`: blocks are replaced by their maximum, as in afrd.figures.shrink.
+export function shrink(values, [height, width], side) {
+  const factor = Math.min(1, side / Math.max(height, width));
+  const [high, wide] = [height, width].map(length => Math.max(1, Math.round(length * factor)));
+  if (factor === 1) return { width, height, values };
+  const found = new Float32Array(high * wide);
+  for (let y = 0, row = 0; y < height; y++) {
+    if (row + 1 < high && y >= Math.floor((row + 1) * height / high)) row++;
+    for (let x = 0, column = 0; x < width; x++) {
+      if (column + 1 < wide && x >= Math.floor((column + 1) * width / wide)) column++;
+      const at = row * wide + column, value = values[y * width + x];
+      if (value > found[at]) found[at] = value;
+    }
+  }
+  return { width: wide, height: high, values: found };
+}
+
+export function valueAt(map, x, y) {  // x, y in 0..1
   const column = Math.min(map.width - 1, Math.floor(x * map.width));
   const row = Math.min(map.height - 1, Math.floor(y * map.height));
   return map.values[row * map.width + column] / 255 * map.limit;
 }
 
-function valueText(map, x, y) {
+export function valueText(map, x, y) {
   const value = valueAt(map, x, y);
   return (map.kind === 'error' && value >= map.limit * 0.998 ? '≥ ' : '') + value.toFixed(2);
 }
 
-// How much of the picture a map covers: as afrd.figures.coverage at the middle of the slider, 0 picture, 1 map.
-function coverage(value) {
-  const t = Math.min(1, Math.max(0, (value - CLEAR) / (FULL - CLEAR)));
-  return mixed(t * t * (3 - 2 * t) * 0.9);
+// How much of the picture a map covers: `calm` at the middle of the slider, 0 picture, 1 map.
+const mixed = (cover, calm) => cover <= 0.5 ? 2 * cover * calm : calm + (1 - calm) * (2 * cover - 1);
+
+function coverage(value, { clear, full }) {  // as afrd.figures.coverage
+  const t = clamp((value - clear) / (full - clear), 0, 1);
+  return t * t * (3 - 2 * t) * 0.9;
 }
 
-function mixed(calm) {
-  return view.cover <= 0.5 ? 2 * view.cover * calm : calm + (1 - calm) * (2 * view.cover - 1);
+export function colourTable(colours, kind, cover, style) {  // value -> RGBA, as a canvas keeps it
+  return Uint32Array.from({ length: 256 }, (_, v) => {
+    const alpha = mixed(cover, kind === 'share' ? 0.76 : coverage(v / 255 * style.limit, style));
+    return (Math.round(255 * alpha) << 24 | colours[v][2] << 16 | colours[v][1] << 8 | colours[v][0]) >>> 0;
+  });
 }
 
-function colourTable(kind) {  // value -> RGBA, as a canvas keeps it
-  const table = new Uint32Array(256);
-  const colours = kind === 'share' ? shares : palettes[view.scale];
-  for (let v = 0; v < 256; v++) {
-    const alpha = kind === 'share' ? mixed(0.76) : coverage(v / 255 * LIMIT);
-    table[v] = (Math.round(255 * alpha) << 24 | colours[v][2] << 16 | colours[v][1] << 8 | colours[v][0]) >>> 0;
-  }
-  return table;
-}
-
-function paintMap(canvas, map, table) {
+export function paintMap(canvas, map, table) {
   const context = canvas.getContext('2d');
   const image = context.createImageData(map.width, map.height);
   const rgba = new Uint32Array(image.data.buffer);
@@ -89,7 +94,9 @@ function ringed(map, cut) {  // the map's values with a ring around them, mirror
   const wide = map.width + 2, high = map.height + 2;
   if (!map.ringed) {
     map.ringed = new Float32Array(wide * high);
-    for (let y = 0; y < map.height; y++) map.ringed.set(map.values.subarray(y * map.width, (y + 1) * map.width), (y + 1) * wide + 1);
+    for (let y = 0; y < map.height; y++) {
+      map.ringed.set(map.values.subarray(y * map.width, (y + 1) * map.width), (y + 1) * wide + 1);
+    }
   }
   const mirror = (x, y) => {
     const value = map.ringed[clamp(y, 1, map.height) * wide + clamp(x, 1, map.width)];
@@ -100,7 +107,7 @@ function ringed(map, cut) {  // the map's values with a ring around them, mirror
   return map.ringed;
 }
 
-function contour(map, level, [height, width]) {
+export function contour(map, level, [height, width]) {
   const cut = level / map.limit * 255;
   const wide = map.width + 2, high = map.height + 2;
   const values = ringed(map, cut);
@@ -111,7 +118,8 @@ function contour(map, level, [height, width]) {
       const a = values[n], b = values[n + 1], c = values[n + wide + 1], d = values[n + wide];
       const kind = (a > cut) | (b > cut) << 1 | (c > cut) << 2 | (d > cut) << 3;
       if (kind === 0 || kind === 15) continue;
-      const edge = { T: 2 * n, R: 2 * n + 3, B: 2 * (n + wide), L: 2 * n + 1 };  // of the cell; twice its node, 1 if it goes down
+      // of the cell: twice its node, 1 if it goes down
+      const edge = { T: 2 * n, R: 2 * n + 3, B: 2 * (n + wide), L: 2 * n + 1 };
       if (kind === 5 || kind === 10) {
         const joined = (a + b + c + d) / 4 > cut;
         const pairs = kind === 5 ? (joined ? ['TR', 'BL'] : ['TL', 'BR']) : (joined ? ['LT', 'RB'] : ['RT', 'LB']);

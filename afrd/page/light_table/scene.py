@@ -1,4 +1,4 @@
-"""What the light table shows: one sample, its pictures, maps and verdicts, as JSON for `light_table.js`."""
+"""What the light table shows: one sample, its pictures, maps and verdicts, as JSON for `table.js`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.light_table.place import reasons
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from afrd.data.dataset import MultiLightDataset, Sample
     from afrd.runs.run import Prediction
 
@@ -116,9 +114,10 @@ def sample_scene(
     content = {
         "header": _header(sample, place, said),
         "steps": steps,
+        "answers": True,  # a pinned place is answered by the host
         "size": [height, width],
         "shown": shown,
-        "truth": _path(_truth_lines(sample)),
+        "truth": afrd.figures.svg_path(afrd.figures.truth_lines(sample)),
         "panels": [_panel(m, t, p, sample) for m, t, p in zip(methods, titles, (main, beside), strict=True)],
         "lights": _tiles(sample, sample.lights if lights is None else lights, known, said, pictures, singles or {}),
         "presets": list(presets(known) if sets is None else sets),
@@ -260,16 +259,6 @@ def _single(judged: Prediction) -> dict[str, Any]:
 def _picture(dataset: MultiLightDataset, sample: Sample, index: int, light: str) -> str:
     path = dataset.picture(index, light)
     return _pictures.get((path, path.stat().st_mtime_ns), lambda: picture_of(sample, light))
-
-
-def _truth_lines(sample: Sample) -> list[np.ndarray]:
-
-    return afrd.figures.truth_lines(sample)
-
-
-def _path(lines: list[np.ndarray]) -> str:
-    """Lines as an SVG path."""
-    return "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in line) + "Z" for line in lines)
 
 
 def _title(runs: Sequence[RunEntry], folder: Path | None) -> str:

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 PROBLEMS = 8  # listed at once
 MARKS = {"waiting": "·", RUNNING: "▸", DONE: "✓", CANCELLED: "■", FAILED: "✗"}
 
-# a click on a button becomes an event with the training's number
-CLICKS = """
-const acts = ['cancel', 'forget', 'again', 'look', 'open'];
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-do]');
-  if (button && acts.includes(button.dataset.do)) trigger(button.dataset.do, { number: +button.dataset.number });
-});
-"""
-
 
 def nothing_chosen() -> str:
     return _macros().data_note("Name a folder that holds one folder a category, and press Enter.", "quiet")

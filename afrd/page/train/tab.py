@@ -19,6 +19,7 @@ from afrd.page.common.library import Library
 from afrd.page.common.messages import page_error
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.samples import first_selection
+from afrd.page.common.scripts import CLICKS, joined
 from afrd.page.common.selection import Selection, with_run
 from afrd.page.common.session import PageSession, Versioned
 from afrd.page.train import queue_view as trainings
@@ -113,7 +114,7 @@ def train_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
         with gr.Column(scale=1, min_width=420):
             listing = gr.HTML(
                 trainings.listing(queue, None),
-                js_on_load=trainings.CLICKS,
+                js_on_load=joined(CLICKS, EVENTS=["cancel", "forget", "again", "look", "open"]),
                 apply_default_css=False,
                 elem_id="train-queue",
             )

@@ -11,21 +11,10 @@ import gradio as gr
 
 from afrd.page.common.messages import told
 from afrd.page.common.open_in_explore import OpenInExplore
+from afrd.page.common.scripts import CLICKS, joined
 from afrd.page.common.session import PageSession, Versioned
 from afrd.page.light_table.component import light_table
 from afrd.page.upload.sample import Desk, Own
-
-# a choice in a picture's menu, or a click on a button, becomes an event with the picture's number
-CLICKS = """
-element.addEventListener('change', event => {
-  const menu = event.target.closest('select[data-picture]');
-  if (menu) trigger('assign', { picture: +menu.dataset.picture, light: menu.value });
-});
-element.addEventListener('click', event => {
-  const button = event.target.closest('button[data-picture]');
-  if (button) trigger('drop', { picture: +button.dataset.picture });
-});
-"""
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ class UploadComponents:
         return list(vars(self).values())
 
 
-def own_tab(tab: gr.Tab, open_in_explore: OpenInExplore, script_constants: str) -> None:
+def upload_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Lays the tab out and connects it."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=0, min_width=310, elem_classes="own-form"):
@@ -53,9 +42,10 @@ def own_tab(tab: gr.Tab, open_in_explore: OpenInExplore, script_constants: str) 
             with gr.Row():
                 example = gr.Button("Load an example", size="sm", min_width=90, elem_id="own-example")
                 clear = gr.Button("Clear", size="sm", min_width=60, interactive=False, elem_id="own-clear")
-            pictures = gr.HTML("", js_on_load=CLICKS, apply_default_css=False, elem_id="own-pictures")
+            script = joined(CLICKS, EVENTS=["assign", "drop"])
+            pictures = gr.HTML("", js_on_load=script, apply_default_css=False, elem_id="own-pictures")
         with gr.Column(scale=1, min_width=520):
-            table = light_table("own-table", script_constants)
+            table = light_table("own-table")
     components = UploadComponents(run, files, clear, pictures, table)
     _connect(tab, open_in_explore, components, example)
 
@@ -103,11 +93,11 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComp
         return change_all(session, lambda own: Own(run=own.run, examples=own.examples))
 
     def assign_light(session: PageSession, event: gr.EventData) -> list:
-        number, light = told(event, "picture", int), told(event, "light", str)
+        number, light = told(event, "number", int), told(event, "value", str)
         return change_all(session, lambda own: desk.assigned(own, number, light))
 
     def drop_picture(session: PageSession, event: gr.EventData) -> list:
-        number = told(event, "picture", int)
+        number = told(event, "number", int)
 
         def change(own: Own) -> Own:
             return replace(own, uploads=tuple(upload for i, upload in enumerate(own.uploads) if i != number))

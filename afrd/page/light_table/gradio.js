@@ -1,0 +1,6 @@
+// The light table in the Gradio page: its value is the scene, and what a user does becomes the component's events.
+import { render } from './table.js';
+
+const value = () => props.value ? JSON.parse(props.value) : null;
+const table = render(element.querySelector('.light-table'), value(), { emit: trigger, style: STYLE });
+watch('value', () => table.update(value()));

@@ -1,0 +1,162 @@
+// The large panels, the picture and two maps, and the legend that says how maps are drawn.
+import { make, percent } from '../common/dom.js';
+import { colourTable, contour, paintMap } from './maps.js';
+import { stage } from './view.js';
+
+// The picture that lies under the large maps: as photographed under one light, or under the lamps as they are.
+export function relight(table) {
+  const { lamps, pixels, root, scene, view } = table;
+  const lit = scene.lights.filter(item => lamps.lit.has(item.name));
+  let told = `a click ${scene.answers ? 'asks why' : 'pins a place'}, the wheel zooms, ? lists the keys`;
+  lamps.picture = pixels.get(scene.lights.find(item => item.name === scene.shown).picture).canvas;
+  if (view.relit && lit.length) {
+    const pictures = lit.map(item => pixels.get(item.picture));
+    const key = [table.generation, ...lit.map(item => item.name)].join();
+    if (lamps.exposed !== key) Object.assign(lamps, { exposed: key, exposure: lamps.exposureOf(pictures) });
+    lamps.picture = lamps.relit(pictures, lit.map(item => lamps.gainOf(item.name)), lamps.exposure);
+    const named = lit.filter(item => lit.length < 4 || lamps.gainOf(item.name) !== 1)
+      .map(item => `${item.name} ${percent(lamps.gainOf(item.name))}`);
+    told = [...(lit.length < 4 ? [] : [`${lit.length} lamps`]), ...named].join(', ') +
+      `; exposure × ${lamps.exposure.toFixed(2)}`;
+  } else if (view.relit) {
+    told = 'no lamp is on';
+  }
+  const panel = root.querySelector('.lighting');
+  panel.querySelector('.verdict').textContent = view.relit ? 'under the lamps, mixed' : `under light ${scene.shown}`;
+  panel.querySelector('.small').textContent = told;
+  panel.querySelector('select').value = view.relit ? '' : scene.shown;
+  for (const tile of root.querySelectorAll('.tile')) {
+    tile.classList.toggle('shown', !view.relit && tile.dataset.light === scene.shown);
+  }
+  table.soon('large', 'cursor');
+}
+
+export function showPhotograph(table, name) {
+  table.view.relit = false;
+  table.scene.shown = name;
+  table.soon('light');
+  table.emit('shown', { light: name });
+}
+
+export function showLamps(table) {
+  table.view.relit = true;
+  table.soon('light');
+}
+
+export function picturePanel(table) {
+  const choice = make('select', { 'aria-label': 'lighting of the picture',
+    onchange: ({ target }) => target.value ? showPhotograph(table, target.value) : showLamps(table) },
+  ...table.scene.lights.map(item => make('option', { value: item.name }, `as photographed: ${item.name}`)),
+  make('option', { value: '' }, 'the lamps that are on, mixed'));
+  return make('section', { class: 'panel lighting' }, make('h3', {}, 'Picture', choice),
+    make('div', { class: 'verdict' }),
+    stage(table, () => table.lamps.picture, null, { title: 'the picture; a click pins a place', large: true }),
+    make('p', { class: 'small', title: 'Exposure: undimmed, the lamps that are on are together as bright as the ' +
+      'brightest of their photographs.' }));
+}
+
+export function mapPanel(table, panel) {
+  const { size, missing } = table.scene;
+  const heading = right => make('h3', {}, panel.method, panel.title ? make('small', {}, panel.title) : null, right);
+  if (!panel.values) {
+    const wanted = panel.method === 'AFRD' && missing;
+    const without = wanted ? 'No run for this category yet:' : 'No single-light run for this category yet.';
+    return make('section', { class: 'panel' }, heading(), make('div', { class: 'verdict' }, '–'),
+      make('div', { class: 'stage hole', style: `aspect-ratio:${size[1]}/${size[0]}` },
+        make('p', {}, panel.problem || without), wanted ? make('code', {}, missing) : null));
+  }
+  const sign = { anomalous: '▲', good: '●' }[panel.verdict] || '○';
+  const right = panel.right && make('span', { class: `right ${panel.right.replace(' ', '-')}` }, panel.right);
+  return make('section', { class: 'panel' }, heading(right),
+    make('div', { class: `verdict ${panel.verdict || ''}`, title: panel.exact }, `${sign} `,
+      make('b', {}, panel.score)),
+    stage(table, () => table.lamps.picture, panel.values,
+      { title: `map of ${panel.method}; a click pins a place`, large: true, units: panel.units }),
+    make('p', { class: 'small' }, panel.made_by), make('p', { class: 'small' }, panel.threshold));
+}
+
+// --- how maps are drawn ---
+
+export function paint({ palettes, soon, stages, style, view }) {
+  const colours = { error: palettes[view.scale], share: palettes.share };
+  for (const { layer, map } of stages) {
+    if (layer) paintMap(layer, map, colourTable(colours[map.kind], map.kind, view.cover, style));
+  }
+  soon('drawn', 'cursor');
+}
+
+export function outline({ scene, stages, view }) {  // what is over the threshold, or over the level that the user tries
+  for (const { passed, map } of stages) {
+    const path = passed && view.passed ? contour(map, view.level, scene.size) : '';
+    if (passed) for (const line of passed.children) line.setAttribute('d', path);
+  }
+}
+
+function gradient(colours) {
+  const stops = colours.filter((_, i) => i % 15 === 0).map(colour => `rgb(${colour.join(',')})`);
+  return `background:linear-gradient(90deg,${stops.join(',')})`;
+}
+
+function errorBar(table) {
+  const { palettes, scene, view } = table;
+  const one = [scene.unit ? '1' : make('span', {}, '1 = '), scene.unit ? null : 'threshold'];
+  const strip = make('span', { class: 'colours', style: gradient(palettes[view.scale]) },
+    make('i', { style: 'left:25%' }, '0.5'), make('span', { class: 'line' }, make('b', {}, ...one.filter(Boolean))),
+    make('i', { style: 'left:75%' }, '1.5'));
+  if (scene.panels.some(panel => panel.units)) {
+    strip.append(make('input', { type: 'range', min: 0.3, max: 1.98, step: 0.01, value: view.level, class: 'level',
+      'aria-label': 'threshold to try, in units of the run’s threshold',
+      title: 'try another threshold; double click: the run’s own',
+      oninput: event => tryLevel(table, +event.target.value),
+      ondblclick: event => { event.target.value = 1; tryLevel(table, 1); } }));
+  }
+  return make('span', { class: 'bar' }, make('i', { class: 'end' }, '0'), strip, make('i', { class: 'end' }, '≥ 2'));
+}
+
+export function shareBar({ palettes }) {
+  return make('span', { class: 'bar share' }, '0', make('span', { class: 'colours', style: gradient(palettes.share) }),
+    '1 attention');
+}
+
+function tryLevel(table, level) {
+  table.view.level = Math.abs(level - 1) < 0.015 ? 1 : level;
+  tellLevel(table);
+  table.soon('lines');
+}
+
+export function tellLevel({ root, scene, view: { level } }) {  // what the verdicts would be
+  const trial = root.querySelector('.trial'), key = root.querySelector('.key.passed span');
+  if (!key) return;
+  const own = level === 1;
+  key.textContent = own ? 'over threshold' : `over ${level.toFixed(2)} ×`;
+  const verdicts = scene.panels.filter(panel => panel.units)
+    .map(panel => `${panel.method} says ${panel.score_units > level ? 'anomalous' : 'good'}`);
+  trial.textContent = own ? '' : `at ${level.toFixed(2)} × threshold: ${verdicts.join(', ')}`;
+}
+
+function choice(view, name, text, act) {
+  const box = make('input', { type: 'checkbox', 'aria-label': text, checked: view[name],
+    onchange: event => { view[name] = event.target.checked; act(); } });
+  return make('label', { class: `key ${name}` }, box, make('span', {}, text));
+}
+
+export function legend(table) {
+  const { palettes, root, scene, soon, style, view } = table;
+  const judged = scene.panels.some(panel => panel.values);
+  if (!judged && !scene.truth) return null;
+  const slider = make('input', { type: 'range', min: 0, max: 1, step: 0.02, value: view.cover, class: 'cover',
+    'aria-label': 'picture or map', oninput: event => { view.cover = +event.target.value; soon('maps'); } });
+  const rescale = event => {
+    view.scale = event.target.value;
+    root.querySelector('.bar:not(.share) .colours').style.cssText = gradient(palettes[view.scale]);
+    soon('maps');
+  };
+  const scales = make('select', { 'aria-label': 'colour scale', title: 'colour scale of the maps', onchange: rescale },
+    ...Object.keys(style.scales).map(name => make('option', { value: name, selected: name === view.scale }, name)));
+  return make('div', { class: 'legend' },
+    ...(judged ? [make('span', { class: 'mix' }, 'picture', slider, 'map'), errorBar(table), scales] : []),
+    scene.truth ? choice(view, 'truth', 'true defect', table.draw) : null,
+    judged && !scene.unit ? choice(view, 'passed', 'over threshold', () => soon('lines')) : null,
+    make('span', { class: 'small trial', role: 'status' }),
+    scene.unit ? make('span', { class: 'small' }, scene.unit) : null);
+}

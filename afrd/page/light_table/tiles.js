@@ -1,0 +1,98 @@
+// One tile a lamp: its switch, its picture or a map over it, its dimmer and what it has to say.
+import { make, percent, toggleButton } from '../common/dom.js';
+import { judge } from './fuse.js';
+import { shareBar, showLamps } from './panels.js';
+import { stage } from './view.js';
+
+export function sendLamps(table) {  // to the model, those that its run knows
+  const { lamps, scene } = table;
+  const wanted = scene.lights.filter(item => item.usable && lamps.lit.has(item.name)).map(item => item.name);
+  const before = scene.lights.filter(item => item.usable && item.on).map(item => item.name);
+  if (scene.missing || wanted.join() === before.join()) return table.draw();
+  for (const item of scene.lights) item.on = item.usable && wanted.includes(item.name);
+  if (scene.fusion) judge(scene, table.style, table.view.fusion);
+  table.draw();
+  if (!scene.fusion) {  // the host asks the model
+    table.root.classList.add('busy');
+    Object.assign(lamps, { asked: wanted.join(), patience: performance.now() + 30000 });
+  }
+  table.emit('lights', { lights: wanted });
+}
+
+function dim(table, tile, name, gain) {
+  table.lamps.gain[name] = gain;
+  tile.querySelector('.dimmer b').textContent = percent(gain);
+  table.root.querySelector('.undim').hidden = false;
+  showLamps(table);
+}
+
+function lamp(table, item) {
+  const { lamps, pixels, scene, view } = table, { name } = item;
+  const lit = lamps.lit.has(name), solo = lamps.before !== null && lit, gain = lamps.gainOf(name);
+  const map = { error: item.errors, share: item.shares, single: item.singles }[view.mode] ?? null;
+  const picture = stage(table, () => pixels.get(item.picture).canvas, map, {
+    title: `picture under ${name}: show it large`, light: name, dark: !lit,
+    units: view.mode === 'single' ? item.single?.units : scene.panels[0].units });
+  const dimmed = event => dim(table, event.target.closest('.tile'), name, +event.target.value);
+  const dimmer = make('div', { class: 'dimmer', title: 'dims the picture; the model does not see it' },
+    make('input', { type: 'range', min: 0, max: 2, step: 0.02, value: gain, 'aria-label': `dimmer of ${name}`,
+      oninput: dimmed, ondblclick: event => { event.target.value = 1; dimmed(event); } }),
+    make('b', {}, percent(gain)));
+  const onOff = make('input', { type: 'checkbox', value: name, checked: lit, 'aria-label': `lamp ${name}`,
+    onchange: () => { lamps.switch(name); sendLamps(table); } });
+  const alone = () => { lamps.solo(name); view.relit = true; sendLamps(table); };
+  return make('div', { class: `tile ${lit ? '' : 'out'}`, 'data-light': name },
+    make('div', { class: 'lamp' },
+      make('label', { title: name }, onOff, make('span', {}, name)),
+      toggleButton('S', solo, alone, { class: 'solo', 'aria-label': `solo ${name}`, title: 'this lamp alone' })),
+    picture, dimmer, under(table, item));
+}
+
+function under({ scene, view }, item) {  // a lamp's tile
+  if (view.mode === 'single' && item.single) {
+    return make('div', { class: `weights off ${item.single.verdict ?? ''}` }, item.single.text);
+  }
+  if (item.mean === undefined) {
+    return scene.missing ? null : make('div', { class: 'weights off' }, item.usable ? 'off' : 'not in this run');
+  }
+  return make('div', { class: 'weights', title: 'attention: mean over the picture, and where the map is highest' },
+    ...[['mean', item.mean], ['peak', item.peak]].map(([name, value]) => make('span', {}, `${name} ${value.toFixed(2)}`,
+      make('i', { style: `--part:${100 * value}%` }))));
+}
+
+function fusionMenu({ draw, scene, style, view }) {  // where the browser fuses, and knows thresholds of several ways
+  const ways = Object.keys(scene.fusion?.thresholds ?? {});
+  if (ways.length < 2) return null;
+  const choose = event => {
+    view.fusion = event.target.value;
+    judge(scene, style, view.fusion);
+    draw();
+  };
+  return make('label', {}, 'fusion ', make('select', { 'aria-label': 'fusion of the lights', onchange: choose },
+    ...ways.map(way => make('option', { value: way, selected: way === view.fusion }, way))));
+}
+
+export function strip(table) {
+  const { lamps, scene, view } = table;
+  const modes = [['picture', 'pictures'],
+    ...(scene.lights.some(item => item.errors) ? [['error', 'error'], ['share', 'attention']] : []),
+    ...(scene.lights.some(item => item.singles) ? [['single', 'single-light RD']] : [])];
+  if (!modes.some(([mode]) => mode === view.mode)) view.mode = 'picture';
+  const buttons = modes.map(([mode, text]) =>
+    toggleButton(text, view.mode === mode, () => { view.mode = mode; table.draw(); }));
+  const sets = scene.presets.map(({ name, lights, title }) => make('button', { type: 'button', title: title || null,
+    onclick: () => { lamps.set(lights); sendLamps(table); } }, name));
+  const undim = make('button', { type: 'button', class: 'undim',
+    hidden: scene.lights.every(item => lamps.gainOf(item.name) === 1),
+    onclick: () => { lamps.gain = {}; table.draw(); } }, 'undim');
+  const rows = Math.ceil(scene.lights.length / 6);
+  return make('div', { class: 'strip' },
+    make('div', { class: 'tools' }, make('b', {}, 'Lights'), make('span', { class: 'sets' }, ...sets, undim),
+      fusionMenu(table), view.mode === 'share' ? shareBar(table) : null,
+      modes.length > 1 ? make('span', { class: 'segments', role: 'group', 'aria-label': 'shown under each light' },
+        ...buttons) : null),
+    make('div', { class: 'tiles', style: `--count:${Math.ceil(scene.lights.length / rows)}` },
+      ...scene.lights.map(item => lamp(table, item))),
+    make('p', { class: 'small' }, scene.missing ? 'Dimmers and solo relight the picture above.'
+      : 'A lamp’s switch and solo decide what the model sees. A dimmer changes the picture above, not the model.'));
+}
