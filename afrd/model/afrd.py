@@ -1,4 +1,4 @@
-"""AFRD: fusion and student over a frozen teacher's features; its loss, its maps and its scores.
+"""The AFRD model: fusion and student over a frozen teacher's features; its loss, maps and scores.
 
 An independent re-implementation of Zhang, Cao, Zhang and Shen (CASE 2024, https://arxiv.org/abs/2406.04573).
 
@@ -20,7 +20,7 @@ from afrd.model.learned_fusion import LearnedFusion
 from afrd.model.maps import EvidenceModel
 from afrd.model.patch_memory import PatchBank, PatchMemory
 from afrd.model.student import NarrowStudent, RD4ADStudent
-from afrd.model.weights import TORCHVISION
+from afrd.model.weights import TORCHVISION_WEIGHTS
 
 VARIANCE_EXPONENT = 0.5  # of the predicted variance exp(v): errors in units of their predicted deviation
 
@@ -30,17 +30,19 @@ class AFRD(EvidenceModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        seen = len(config.lights) if config.target == "lights" else 1
-        if config.teacher in TORCHVISION:
+        students = len(config.lights) if config.target == "lights" else 1
+        if config.teacher in TORCHVISION_WEIGHTS:
             wide = config.teacher == "wide_resnet50_2"
-            self.student: nn.Module = RD4ADStudent(config.channels, config.strides, seen, wide)
+            self.student: nn.Module = RD4ADStudent(config.channels, config.strides, students, wide)
         else:
-            self.student = NarrowStudent(config.channels, config.strides, seen, config.width)
+            self.student = NarrowStudent(config.channels, config.strides, students, config.width)
         self.fusion = (
             FeatureFusion(config.channels, len(config.lights), config.fusion) if config.target == "fused" else None
         )
-        self.bank = PatchBank(seen, sum(config.channels), config.memory) if config.memory else None
-        self.learned = LearnedFusion(seen).load_trained().requires_grad_(False) if config.fusion == "learned" else None
+        self.bank = PatchBank(students, sum(config.channels), config.memory) if config.memory else None
+        self.learned = (
+            LearnedFusion(students).load_trained().requires_grad_(False) if config.fusion == "learned" else None
+        )
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         """Anomaly maps at a picture's size: terms (student, memory) -> evidence (E, w) -> maps (attention).
@@ -48,7 +50,7 @@ class AFRD(EvidenceModel):
         Args:
             features: the teacher's, per scale (B, L, C, h, w), finest first.
             contrast: of the pictures, (B, L, h, w) on the finest grid.
-            present: (B, L) bool. What stands in an absent light's place does not matter.
+            present: (B, L) bool. Values of absent lights do not matter.
             size: (H, W) of the maps.
         """
         return self.maps(self.evidence(features, contrast, present), size)
@@ -59,17 +61,17 @@ class AFRD(EvidenceModel):
         That is the error in units of its predicted deviation; the exponent lies between that of the plain error (0) and
         that of the loss (1). With a memory it is max(0, sqrt(S D) - 0.5 U): student error S, patch distance D, expected
         normal evidence U.
-        `EvidenceTerms.evidence` says by what attention weighs the lights; docs/method.md has the measurements.
+        `EvidenceTerms.evidence` defines the lights' weights; docs/method.md has the measurements.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
             contrast: of the pictures, (B, L, h, w) on the finest grid.
-            present: (B, L) bool. What stands in an absent light's place does not matter.
+            present: (B, L) bool. Values of absent lights do not matter.
         """
         return self.evidence_of(self.terms(features, contrast, present), present)
 
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
-        """What `evidence` is made of; for the arguments see there."""
+        """The terms of `evidence`; for the arguments see there."""
         inward, shares, _ = self._fuse(features, present)
         weighted, plain = self._errors(inward)
         share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
@@ -85,15 +87,15 @@ class AFRD(EvidenceModel):
         return [smooth(resize(e, grid)) for e in weighted], smooth(torch.stack([resize(e, grid) for e in plain]).sum(0))
 
     def _fuse(self, features: Sequence[Tensor], present: Tensor) -> tuple[list[Tensor], list[Tensor] | None, Tensor]:
-        """What the student reads, the lights' shares in it, and which of its L (or 1) entries are there."""
+        """The student's input, the lights' shares in it, and which of its L (or 1) entries are present, bool."""
         if self.fusion is None:
-            there = present[:, :, None, None, None]
-            return [f.masked_fill(~there, 0.0) for f in features], None, present
+            mask = present[:, :, None, None, None]
+            return [f.masked_fill(~mask, 0.0) for f in features], None, present
         fused, shares = self.fusion(list(features), present)
         return [f[:, None] for f in fused], shares, torch.ones_like(present[:, :1])
 
     def loss(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
-        """What training minimises.
+        """The loss that training minimises.
 
         Per scale, with e = 1 - cosine of regressed and teacher features at a place and v the predicted log-variance:
         the mean over places and lights present of e exp(-v) + v (Kendall & Gal 2017, equation 8 with a cosine error).
@@ -103,18 +105,18 @@ class AFRD(EvidenceModel):
             features: per scale (B, L, C, h, w).
             present: (B, L) bool.
         """
-        inward, _, there = self._fuse(features, present)
+        inward, _, valid = self._fuse(features, present)
         regressed, log_variance = self.student(inward)
         # A free mixing of the channels could make its own target constant, so concat is not trained through it.
         target = [f.detach() for f in inward] if self.config.fusion == "concat" else inward
         if isinstance(self.student, RD4ADStudent):
             losses = [
-                1 - F.cosine_similarity(r[there].flatten(1), f[there].flatten(1))
+                1 - F.cosine_similarity(r[valid].flatten(1), f[valid].flatten(1))
                 for r, f in zip(regressed, target, strict=True)
             ]
         else:
             losses = [
-                (e * torch.exp(-v) + v)[there]
+                (e * torch.exp(-v) + v)[valid]
                 for e, v in zip(cosine_errors(regressed, target), log_variance, strict=True)
             ]
         return torch.stack([loss.mean() for loss in losses]).sum()

@@ -1,4 +1,4 @@
-"""What a model is made of: lights, teacher, target, fusion."""
+"""Configuration of a model: lights, teacher, target, fusion."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from afrd.model.fusion import EVIDENCE_FUSIONS, FEATURE_FUSIONS
 
 TARGETS = ("lights", "fused")
-
-
 METHODS = ("afrd", "memory")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What an `AFRD` is made of.
+    """Configuration of an `AFRD` or a `PatchMemory`.
 
     Args:
         lights: names, in the order of the L axis.

@@ -1,4 +1,4 @@
-"""From features to errors on a grid, and on to maps at a picture's size: what every method here ends with."""
+"""From features to errors on a grid, and on to maps at a picture's size; all methods share this code."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from torchvision.transforms.functional import gaussian_blur
 from afrd.model.fusion import fuse_evidence
 
 TERMS = ("finest", "coarsest", "plain", "contrast", "distance", "usual", "evidence")  # see EvidenceTerms.stacked
-EXCUSED_SHARE = 0.5  # of the evidence that the most similar good patches raised; see docs/method.md
-SMOOTHING = 4 / 256  # Gaussian sigma as a part of the picture's longer side: RD4AD's 4 pixels of 256
+EXCUSED_SHARE = 0.5  # of the evidence of the most similar good patches, subtracted; see docs/method.md
+SMOOTHING = 4 / 256  # Gaussian sigma as a fraction of the picture's longer side: RD4AD's 4 pixels of 256
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a model found, on the grid of the finest scale, before it is brought to a picture's size.
+    """A model's errors and weights on the grid of the finest scale, before they are resized to a picture's size.
 
     Attributes:
         errors: (B, L, h, w); with target `fused` (B, 1, h, w), one for all lights.
-        weights: (B, L, h, w), not negative; attention is a light's part in their sum over the lights present. With
-            target `lights` how plainly each shows that something is wrong, with target `fused` its share in the fused
+        weights: (B, L, h, w), not negative; attention is a light's share of their sum over the lights present. With
+            target `lights` the weight w of `EvidenceTerms.evidence`, with target `fused` a light's share in the fused
             features.
         present: (B, L) bool.
-        fused: whether the lights' features were fused before the student, so that one error stands for all lights.
+        fused: whether the lights' features were fused before the student, so that all lights share one error.
         terms: (B, L, T, h, w), see `EvidenceTerms.stacked`; None where no learned fusion will read them.
     """
 
@@ -38,7 +38,7 @@ class Evidence:
     terms: Tensor | None = None
 
     def rows(self, rows: slice, present: Tensor) -> Evidence:
-        """Some samples' evidence, with these lights present, (1, L) or (B, L) bool."""
+        """Evidence of some samples, with these lights present, (1, L) or (B, L) bool."""
         errors = self.errors[rows]
         terms = None if self.terms is None else self.terms[rows]
         return Evidence(errors, self.weights[rows], present.expand(len(errors), -1), self.fused, terms)
@@ -66,10 +66,10 @@ class EvidenceTerms:
     def evidence(self, present: Tensor) -> Evidence:
         """The error E and the weight w of every light.
 
-        E is S, the sum of the scales, or with a memory max(0, sqrt(S D) - U / 2). w says how plainly a light shows that
-        something is wrong: E times plain error times contrast. A cosine error says how unexpected the direction of a
-        feature is, whatever its strength; the contrast says how strong it is, so their product estimates the difference
-        to a good part. With target `fused`, w is the lights' shares in the fused features.
+        E is S, the sum of the scales, or with a memory max(0, sqrt(S D) - U / 2). w is E times plain error times
+        contrast: a cosine error measures how unexpected the direction of a feature is, regardless of its magnitude, and
+        the contrast stands for the magnitude, so their product estimates the difference to a good part. With target
+        `fused`, w is the lights' shares in the fused features.
         """
         errors = self._errors()
         if self.shares is not None:
@@ -100,7 +100,7 @@ class Maps:
     """`anomaly_map` (B, H, W) = sum over lights of `attention` * `light_maps`, both (B, L, H, W); `score` (B,).
 
     `attention` sums to 1 over the lights, and is 0 for an absent one, as is its light map. With target `fused` there is
-    one error only, which stands in every present light's map.
+    one error only, which every present light's map holds.
     """
 
     anomaly_map: Tensor
@@ -121,20 +121,20 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
     return errors
 
 
-def joined(parts: Sequence[Evidence]) -> Evidence:
-    """Evidence of one or more batches in one piece."""
-    terms = [part.terms for part in parts if part.terms is not None]
+def joined(batches: Sequence[Evidence]) -> Evidence:
+    """Evidence of one or more batches, concatenated."""
+    terms = [batch.terms for batch in batches if batch.terms is not None]
     return Evidence(
-        torch.cat([part.errors for part in parts]),
-        torch.cat([part.weights for part in parts]),
-        torch.cat([part.present for part in parts]),
-        parts[0].fused,
+        torch.cat([batch.errors for batch in batches]),
+        torch.cat([batch.weights for batch in batches]),
+        torch.cat([batch.present for batch in batches]),
+        batches[0].fused,
         torch.cat(terms) if terms else None,
     )
 
 
 def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
-    """Maps at a picture's size (H, W); `fusion` says how evidence is put together where there is one error a light.
+    """Maps at a picture's size (H, W); `fusion` applies where each light has an error of its own.
 
     `AFRD.maps` does the same for any fusion, also the learned one.
     """
@@ -146,10 +146,12 @@ def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
     return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
 
 
-def light_by_light(evidence: Evidence, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """One sample's error maps and weights (L, H, W) at a picture's size: what any set of its lights is fused of."""
+def upsampled_evidence(evidence: Evidence, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """One sample's error maps and weights (L, H, W) at a picture's size, from which any set of its lights is fused."""
     row = slice(index, index + 1)
-    light_maps, weights = (resize(part[row], size)[0].clamp_min(0.0) for part in (evidence.errors, evidence.weights))
+    light_maps, weights = (
+        resize(grid_values[row], size)[0].clamp_min(0.0) for grid_values in (evidence.errors, evidence.weights)
+    )
     return light_maps, weights
 
 

@@ -1,6 +1,6 @@
-"""Putting lights together: what they tell (evidence) or what the teacher saw in them (features).
+"""Fusion of lights: of their evidence, or of the teacher's features of them.
 
-Everywhere `present` (B, L) says which lights there are; an absent light has no influence, whatever stands in its place.
+Everywhere `present` (B, L) marks the lights a sample has; values of absent lights have no influence.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 EVIDENCE_FUSIONS = ("attention", "mean", "max", "learned")  # of the lights' evidence
 FEATURE_FUSIONS = ("attention", "mean", "max", "concat")  # of their features
-MIN_WEIGHT = 1e-12  # weight of a light that tells nothing: where none does, all count alike
+MIN_WEIGHT = 1e-12  # lower bound of a light's weight: where all lights have none, they count equally
 
 
 def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str = "attention") -> tuple[Tensor, Tensor]:
-    """One map out of the lights' error maps, and how much each light had to say at each place.
+    """Fuses the lights' error maps into one map, and gives each light's weight at each place.
 
     With E_l the error of light l and a_l its weight, the anomaly map is sum_l a_l E_l, where
 
-        attention   a_l = w_l / sum_k w_k, with w_l how plainly light l shows that something is wrong; the unit of w
-                    does not matter
+        attention   a_l = w_l / sum_k w_k, with w_l the weight of `EvidenceTerms.evidence`; the unit of w does
+                    not matter
         mean        a_l = 1 / number of lights present
         max         a_l = 1 where E_l is largest, else 0
 
@@ -27,22 +27,22 @@ def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str =
 
     Args:
         evidence: (B, L, H, W), not negative.
-        weights: (B, L, H, W), not negative, w above; only attention looks at them.
+        weights: (B, L, H, W), not negative, w above; only attention uses them.
         present: (B, L) bool, at least one light a sample.
         how: `attention`, `mean` or `max`.
 
     Returns:
         The anomaly map (B, H, W) and the weights (B, L, H, W), which sum to 1 over the lights.
     """
-    there = present[:, :, None, None]
-    evidence = evidence.masked_fill(~there, 0.0)
+    mask = present[:, :, None, None]
+    evidence = evidence.masked_fill(~mask, 0.0)
     if how == "attention":
-        weights = weights.clamp_min(MIN_WEIGHT).masked_fill(~there, 0.0)
+        weights = weights.clamp_min(MIN_WEIGHT).masked_fill(~mask, 0.0)
         weights = weights / weights.sum(1, keepdim=True)
     elif how == "mean":
-        weights = (there / there.sum(1, keepdim=True)).expand_as(evidence).to(evidence.dtype)
+        weights = (mask / mask.sum(1, keepdim=True)).expand_as(evidence).to(evidence.dtype)
     elif how == "max":
-        winner = evidence.masked_fill(~there, -1.0).argmax(1, keepdim=True)
+        winner = evidence.masked_fill(~mask, -1.0).argmax(1, keepdim=True)
         weights = torch.zeros_like(evidence).scatter_(1, winner, 1.0)
     else:
         raise ValueError(f"evidence cannot be fused by {how!r}; choose attention, mean or max")
@@ -50,7 +50,7 @@ def fuse_evidence(evidence: Tensor, weights: Tensor, present: Tensor, how: str =
 
 
 class FeatureFusion(nn.Module):
-    """The lights' features of each scale made one, before the bottleneck: AFRD as its abstract describes it.
+    """Fusion of the lights' features at each scale, before the bottleneck, as AFRD's abstract describes it.
 
     attention   per scale and place, a softmax over the lights present of a score that a small network gives to each
                 light's features (1x1 convolutions and an embedding of the light)
@@ -77,29 +77,29 @@ class FeatureFusion(nn.Module):
 
         Returns:
             Fused features (B, C, h, w), and each light's share (B, L, h, w) in them, summing to 1: the attention;
-            1/L for the mean; the part of the channels a light wins for max; for concat the part of the summed
-            magnitudes of the lights' contributions.
+            1/L for the mean; for max the fraction of the channels in which a light is largest; for concat the
+            fraction of the summed magnitudes of the lights' contributions.
         """
         fused, shares = [], []
         for scale, f in enumerate(features):
-            there = present[:, :, None, None, None]
-            f = f.masked_fill(~there, 0.0)
+            mask = present[:, :, None, None, None]
+            f = f.masked_fill(~mask, 0.0)
             if self.how == "attention":
-                logits = self.score[scale](f).masked_fill(~there[:, :, 0], -torch.inf)
+                logits = self.score[scale](f).masked_fill(~mask[:, :, 0], -torch.inf)
                 share = logits.softmax(1)  # (B, L, h, w)
                 fused.append((share[:, :, None] * f).sum(1))
             elif self.how == "mean":
-                share = (there[:, :, 0] / there[:, :, 0].sum(1, keepdim=True)).expand(f[:, :, 0].shape).to(f.dtype)
+                share = (mask[:, :, 0] / mask[:, :, 0].sum(1, keepdim=True)).expand(f[:, :, 0].shape).to(f.dtype)
                 fused.append((share[:, :, None] * f).sum(1))
             elif self.how == "max":
-                best, winner = f.masked_fill(~there, -torch.inf).max(1)  # (B, C, h, w)
+                best, winner = f.masked_fill(~mask, -torch.inf).max(1)  # (B, C, h, w)
                 share = torch.stack([(winner == light).float().mean(1) for light in range(f.shape[1])], 1)
                 fused.append(best)
             else:
-                parts = torch.einsum("ldc,blchw->bldhw", self.mix[scale], f)
-                size = parts.detach().norm(dim=2)
+                contributions = torch.einsum("ldc,blchw->bldhw", self.mix[scale], f)
+                size = contributions.detach().norm(dim=2)
                 share = size / size.sum(1, keepdim=True).clamp_min(1e-12)
-                fused.append(parts.sum(1))
+                fused.append(contributions.sum(1))
             shares.append(share)
         return fused, shares
 
@@ -122,31 +122,31 @@ class LightScore(nn.Module):
 def coalition_maps(evidence: Tensor, weights: Tensor, members: Tensor, fusion: str) -> Tensor:
     """Anomaly maps of many sets of lights at once; that of the empty set is zero.
 
-    With attention the map of a set is the quotient of two sums over its lights, of w E and of w, so that all sets are
-    two matrix products; it agrees with `fuse_evidence` up to rounding.
+    With attention the map of a set is the quotient of two sums over its lights, of w E and of w, so two matrix products
+    give the maps of all sets; this agrees with `fuse_evidence` up to rounding.
 
     Args:
         evidence: (L, ...) not negative, every light's error map E.
-        weights: (L, ...) not negative, w; only attention looks at them.
+        weights: (L, ...) not negative, w; only attention uses them.
         members: (K, L) bool, the sets.
         fusion: `attention`, `mean` or `max`.
 
     Returns:
         (K, ...) anomaly maps.
     """
-    place = evidence.shape[1:]
+    grid = evidence.shape[1:]
     flat = evidence.flatten(1)  # (L, P)
     inside = members.to(flat.dtype)
     if fusion == "attention":
-        telling = weights.flatten(1).clamp_min(MIN_WEIGHT)
-        found = (inside @ (telling * flat)) / (inside @ telling).clamp_min(MIN_WEIGHT)  # the empty set has no sum
+        clamped = weights.flatten(1).clamp_min(MIN_WEIGHT)
+        maps = (inside @ (clamped * flat)) / (inside @ clamped).clamp_min(MIN_WEIGHT)  # the empty set has no sum
     elif fusion == "mean":
-        found = (inside @ flat) / inside.sum(1, keepdim=True).clamp_min(1)
+        maps = (inside @ flat) / inside.sum(1, keepdim=True).clamp_min(1)
     elif fusion == "max":
-        found = flat.new_zeros(len(members), flat.shape[1])
+        maps = flat.new_zeros(len(members), flat.shape[1])
         for light, map_ in enumerate(flat):
             rows = members[:, light].nonzero()[:, 0]
-            found[rows] = torch.maximum(found[rows], map_)
+            maps[rows] = torch.maximum(maps[rows], map_)
     else:
         raise ValueError(f"evidence cannot be fused by {fusion!r}; choose attention, mean or max")
-    return found.unflatten(1, place)
+    return maps.unflatten(1, grid)

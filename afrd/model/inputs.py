@@ -1,4 +1,4 @@
-"""From pictures to what a model reads: teacher features, and the contrast of the pictures.
+"""From pictures to a model's inputs: teacher features, and the contrast of the pictures.
 
 The same function serves a split that is stored, one sample that is uploaded, and attributions with gradients.
 """
@@ -17,12 +17,12 @@ from afrd.model.teacher import Teacher
 
 
 class Inputs(NamedTuple):
-    """What a model reads of B samples under L lights; `model(*inputs, size)` gives their maps.
+    """A model's inputs for B samples under L lights; `model(*inputs, size)` gives their maps.
 
     Attributes:
         features: the teacher's, per scale (B, L, C, h, w), finest first.
         contrast: of the pictures, (B, L, h, w) on the finest grid, see `local_contrast`.
-        present: (B, L) bool. What stands in an absent light's place does not matter.
+        present: (B, L) bool. Values of absent lights do not matter.
     """
 
     features: list[Tensor]
@@ -39,15 +39,15 @@ def teacher_size(picture: tuple[int, int], size: int, strides: Sequence[int] = (
         strides: of the teacher's scales. Both sides are multiples of 32 where all strides divide 32, else of the
             strides' least common multiple: a transformer with patches of 14 pixels reads multiples of 14.
     """
-    whole = math.lcm(*strides)  # 1 of no strides
-    whole = 32 if 32 % whole == 0 else whole
+    multiple = math.lcm(*strides)  # 1 of no strides
+    multiple = 32 if 32 % multiple == 0 else multiple
     scale = size / max(picture)
-    height, width = (max(whole, round(side * scale / whole) * whole) for side in picture)
+    height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in picture)
     return height, width
 
 
 def read_pictures(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[Tensor], Tensor]:
-    """What the teacher and the contrast say of pictures; gradients flow back to the pictures.
+    """Teacher features and local contrast of pictures; gradients flow back to the pictures.
 
     Args:
         teacher: on the device that is to compute.
@@ -73,7 +73,7 @@ def compute_inputs(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[
 
 
 def local_contrast(pictures: Tensor, grid: tuple[int, int] | torch.Size) -> Tensor:
-    """How strong the structure of the pictures is around every place of a grid.
+    """Strength of the structure in pictures around every place of a grid.
 
     It is the standard deviation of the grey levels in the place's cell and the eight around it, the root mean square
     over the three channels.
@@ -90,5 +90,5 @@ def local_contrast(pictures: Tensor, grid: tuple[int, int] | torch.Size) -> Tens
         cells = F.adaptive_avg_pool2d(levels, (grid[0], grid[1]))
         return F.avg_pool2d(cells, 3, stride=1, padding=1, count_include_pad=False)
 
-    levels = 255 * pictures - 127.5  # about zero, where squares lose the fewest digits
+    levels = 255 * pictures - 127.5  # centred, so that the squares lose few digits
     return (around(levels.square()) - around(levels).square()).mean(1).clamp_min(1e-4).sqrt()

@@ -1,9 +1,9 @@
-"""Attention that was learned: a small network reads every light's evidence and says which light to follow where.
+"""Learned attention: a small network reads every light's evidence and predicts each light's weight at every place.
 
 It was trained on labelled defects of *rendered* parts of many random categories (`benchmarks/fusion_weights.py`) and is
-used as it is on parts that it has never seen; docs/method.md says what that brings. The lights enter as a set: shared
-weights, mean and maximum over the lights present as context (Zaheer et al., Deep Sets, NeurIPS 2017,
-https://arxiv.org/abs/1703.06114), so neither their order nor absent ones matter.
+used unchanged on other parts; docs/method.md has the measurements. The lights enter as a set: shared weights, mean and
+maximum over the lights present as context (Zaheer et al., Deep Sets, NeurIPS 2017, https://arxiv.org/abs/1703.06114),
+so neither their order nor absent ones matter.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from afrd.model.evidence import TERMS, Evidence
 from afrd.model.fusion import MIN_WEIGHT
 
-HIDDEN = 32
+HIDDEN_CHANNELS = 32
 FLOOR = 0.05  # added to terms in units of their mean on good parts, before the logarithm
 _FACTORS = [TERMS.index(name) for name in ("evidence", "plain", "contrast")]  # of the weight of `Evidence`
 
@@ -29,7 +29,7 @@ class LearnedFusion(nn.Module):
     """Attention a_l and light maps M_l out of the terms of the evidence, on the grid; the anomaly map is sum_l a_l M_l.
 
     With z_l the logarithms of a light's terms in units of their means on good parts, two 3x3 convolutions give every
-    light's features h_l. After the lights have met there are 1x1 layers only:
+    light's features h_l. The layers that combine the lights are 1x1 only:
 
         (u_l, g_l) = A gelu(B h_l + C mean_k h_k + D max_k h_k)
         a_l = softmax over the lights present of u_l + s log w_l, with w_l of `fuse_evidence`
@@ -43,7 +43,7 @@ class LearnedFusion(nn.Module):
 
     normal: Tensor  # (L, T) means of the terms on good parts
 
-    def __init__(self, lights: int, hidden: int = HIDDEN) -> None:
+    def __init__(self, lights: int, hidden: int = HIDDEN_CHANNELS) -> None:
         super().__init__()
         self.local = nn.Sequential(
             nn.Conv2d(len(TERMS), hidden, 3, padding=1, padding_mode="replicate"),
@@ -61,7 +61,7 @@ class LearnedFusion(nn.Module):
         self.register_buffer("normal", torch.ones(lights, len(TERMS)))
 
     def set_normal(self, good: Tensor) -> None:
-        """Takes the unit of every light's terms from those of good parts (N, L, T, h, w), N at least 1."""
+        """Sets the units of every light's terms to their means on good parts (N, L, T, h, w), N at least 1."""
         self.normal.copy_(good.float().mean((0, 3, 4)).clamp_min(1e-6))
 
     def forward(self, evidence: Evidence) -> Evidence:
@@ -79,22 +79,22 @@ class LearnedFusion(nn.Module):
         return Evidence(maps, attention, members, fused=False)
 
     def alone(self, terms: Tensor) -> tuple[Tensor, Tensor]:
-        """What needs no other light: features h (B, L, C, h, w), and log w (B, L, h, w); (B, L, T, h, w) -> both."""
+        """Each light by itself: terms (B, L, T, h, w) -> features h (B, L, C, h, w) and log w (B, L, h, w)."""
         logs = (terms + FLOOR).log()
         features = self.local(logs.flatten(0, 1)).unflatten(0, terms.shape[:2])
-        # the weight is that of the formula: in the pictures' own units, where a dark light has little contrast
+        # the formula's weight in the pictures' own units, so that a dark light has little of it
         weights = (terms[:, :, _FACTORS] * self.normal[:, _FACTORS, None, None]).prod(2)
         return features, weights.clamp_min(MIN_WEIGHT).log()
 
     def meet(self, terms: Tensor, features: Tensor, log_weights: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """M and a (K, L, h, w) of the lights present (K, L); the other arguments are of K samples, or of one."""
-        there = present[:, :, None, None, None]
-        among = torch.where(there, features, 0.0)
-        mean = among.sum(1) / there.sum(1)
-        largest = torch.where(there, features, -torch.inf).amax(1)
-        own = self.own(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        """M and a, (K, L, h, w) each, of the lights present (K, L); the other arguments are of K samples or one."""
+        mask = present[:, :, None, None, None]
+        present_features = torch.where(mask, features, 0.0)
+        mean = present_features.sum(1) / mask.sum(1)
+        largest = torch.where(mask, features, -torch.inf).amax(1)
+        own_hidden = self.own(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         context = self.mean(mean) + self.largest(largest)
-        mixed = F.gelu(own + context[:, None])
+        mixed = F.gelu(own_hidden + context[:, None])
         logits, gains = self.outer(mixed.flatten(0, 1)).unflatten(0, mixed.shape[:2]).unbind(2)
         absent = ~present[:, :, None, None]
         logits = (logits + self.sharpness * log_weights).masked_fill(absent, -torch.inf)
@@ -102,7 +102,7 @@ class LearnedFusion(nn.Module):
         return maps.masked_fill(absent, 0.0), logits.softmax(1)
 
     def load_trained(self) -> LearnedFusion:
-        """Takes the weights that come with the package."""
+        """Loads the weights that come with the package."""
         self.load_state_dict({**_trained(), "normal": self.normal})
         return self
 

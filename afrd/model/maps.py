@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, light_by_light, to_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, to_maps, upsampled_evidence
 from afrd.model.fusion import coalition_maps
 from afrd.model.learned_fusion import LearnedFusion
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class EvidenceModel(nn.Module):
-    """What AFRD and the patch memory share: a configuration, and maps out of evidence."""
+    """Base class of AFRD and the patch memory: a configuration, and maps from evidence."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class EvidenceModel(nn.Module):
         self.learned: LearnedFusion | None = None
 
     def evidence_of(self, terms: EvidenceTerms, present: Tensor) -> Evidence:
-        """The evidence that these terms make, with all that the model's fusion reads."""
+        """The evidence from its terms, with all that the model's fusion reads."""
         evidence = terms.evidence(present)
         return evidence if self.learned is None else replace(evidence, terms=terms.stacked())
 
@@ -57,12 +57,12 @@ class EvidenceModel(nn.Module):
         """
         fusion = fusion or self.config.fusion
         if fusion != "learned":
-            return coalition_maps(*light_by_light(evidence, 0, size), members, fusion)
-        some = members.any(1)
+            return coalition_maps(*upsampled_evidence(evidence, 0, size), members, fusion)
+        nonempty = members.any(1)
         maps = evidence.errors.new_zeros(len(members), *size)
-        if some.any():
-            fused = self._learned(evidence).subsets(evidence, members[some])
-            maps[some] = to_maps(fused, size, "attention").anomaly_map
+        if nonempty.any():
+            fused = self._learned(evidence).subsets(evidence, members[nonempty])
+            maps[nonempty] = to_maps(fused, size, "attention").anomaly_map
         return maps
 
     def _learned(self, evidence: Evidence) -> LearnedFusion:

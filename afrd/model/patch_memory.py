@@ -1,4 +1,4 @@
-"""What good parts look like, stored patch by patch.
+"""Patch memory: features of patches of good parts.
 
 PatchCore's idea (Roth et al., CVPR 2022, section 3, https://arxiv.org/abs/2106.08265) on the teacher features that the
 student reads: the distance to the nearest stored patch of a good part is an error. Every light has a memory of its own.
@@ -22,9 +22,9 @@ from afrd.model.maps import EvidenceModel
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
 
-LOOKUP_CHUNK_SIZE = 128  # places that are looked up at a time: their distances stay in a processor's cache
+LOOKUP_CHUNK_SIZE = 128  # places looked up at a time, so that their distances stay in the processor's cache
 MEMORY_ALONE_PATCHES = 4096  # remembered for each light where the memory stands alone
-USUAL_REACH = 0.1  # of the mean squared distance between parts: how far what is usual of a patch holds around it
+USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
 
 
 class PatchBank(nn.Module):
@@ -37,12 +37,12 @@ class PatchBank(nn.Module):
     """
 
     patches: Tensor  # (L, patches, channels) float16, as precise as the stored features
-    usual: Tensor  # (L, patches) float32, the evidence of each patch in its own good part; 0 where nobody asked
-    reach: Tensor  # (L,) float32, the squared distance over which that fades
+    usual: Tensor  # (L, patches) float32, the evidence of each patch in its own good part; 0 where not computed
+    reach: Tensor  # (L,) float32, width of the kernel regression of `usual`, as a squared distance
 
     def __init__(self, lights: int, channels: int, patches: int) -> None:
         super().__init__()
-        self.wanted = patches
+        self.capacity = patches
         self.register_buffer("patches", torch.zeros(lights, 0, channels, dtype=torch.float16))
         self.register_buffer("usual", torch.zeros(lights, 0))
         self.register_buffer("reach", torch.ones(lights))
@@ -55,63 +55,63 @@ class PatchBank(nn.Module):
         seed: int,
         errors_of: Callable[[list[Tensor]], Tensor] | None = None,
     ) -> None:
-        """Remembers patches of each light, drawn at random, the same number from every sample.
+        """Stores patches of each light, drawn at random, the same number from every sample.
 
-        With `errors_of`, each patch keeps its usual evidence sqrt(S D): S its error, D the distance to the nearest
-        remembered patch of *another* sample, as a patch of a new part would have it. One sample alone tells none.
+        With `errors_of`, each patch is stored with its usual evidence sqrt(S D): S its error, D the distance to the
+        nearest stored patch of *another* sample, as for a patch of a new part. With one sample it stays 0.
 
         Args:
             samples: teacher features of good samples, per scale (1, L, C, h, w), finest first.
             count: how many samples there are.
-            seed: of the choice.
+            seed: of the random choice.
             errors_of: the student's errors S (1, L, h, w) of one sample's features (1, L, C, h, w) per scale.
         """
         generator = torch.Generator().manual_seed(seed)
-        kept: list[Tensor] = []
+        drawn_patches: list[Tensor] = []
         errors: list[Tensor] = []
-        each = 0
+        patches_per_sample = 0
         for stored in samples:
             sample = [f.to(self.patches.device).float() for f in stored]
             places = sample[0].shape[-2:].numel()
-            share = min(1.0, self.wanted / (count * places))
-            each = max(1, round(share * places))  # at least one, so that no sample is left out
-            chosen = torch.randperm(places, generator=generator)[:each].to(self.patches.device)
-            kept.append(embed(sample)[0][:, chosen].half())  # (L, each, C)
+            share = min(1.0, self.capacity / (count * places))
+            patches_per_sample = max(1, round(share * places))  # at least one, so that no sample is left out
+            indices = torch.randperm(places, generator=generator)[:patches_per_sample].to(self.patches.device)
+            drawn_patches.append(embed(sample)[0][:, indices].half())  # (L, patches_per_sample, C)
             if errors_of is not None:
-                errors.append(errors_of(sample)[0].flatten(1)[:, chosen])
-        self.patches = torch.cat(kept, 1)
+                errors.append(errors_of(sample)[0].flatten(1)[:, indices])
+        self.patches = torch.cat(drawn_patches, 1)
         self.usual, self.reach = self.patches.new_zeros(self.patches.shape[:2]).float(), torch.ones_like(self.reach)
-        if errors_of is not None and len(kept) > 1:
-            owner = torch.arange(len(kept), device=self.patches.device).repeat_interleave(each)
-            own = owner[:, None] == owner
+        if errors_of is not None and len(drawn_patches) > 1:
+            owner = torch.arange(len(drawn_patches), device=self.patches.device).repeat_interleave(patches_per_sample)
+            same_sample = owner[:, None] == owner
             for light, (patches, error) in enumerate(zip(self.patches.float(), torch.cat(errors, 1), strict=True)):
-                distance = torch.cdist(patches, patches).masked_fill_(own, torch.inf).amin(-1)
+                distance = torch.cdist(patches, patches).masked_fill_(same_sample, torch.inf).amin(-1)
                 self.usual[light] = (error * distance).sqrt()
                 self.reach[light] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Looks every place up: (B, L, C, h, w) per scale.
+        """Distance and usual evidence of every place of features (B, L, C, h, w) per scale.
 
         Returns:
             The distance d to the nearest remembered patch, and the usual evidence of the patches around: their mean
-            with weights exp(-d^2 / reach), kernel regression as of Nadaraya and Watson (1964), which the nearest ones
-            decide and which has a gradient. Both (B, L, h, w).
+            with weights exp(-d^2 / reach), the kernel regression of Nadaraya and Watson (1964), which the nearest
+            patches dominate and which is differentiable. Both (B, L, h, w).
         """
         places = embed([f.float() for f in features]).transpose(0, 1).flatten(1, 2)  # (L, B places, C)
-        known = self.patches.float()
+        stored = self.patches.float()
         # -d^2 / reach without the term that is the same for all patches, in one matrix product
-        towards = (2 * known.mT / self.reach[:, None, None]).contiguous()
-        shift = -known.square().sum(-1) / self.reach[:, None]
-        found = [self._look_up(part, known, towards, shift[:, None]) for part in places.split(LOOKUP_CHUNK_SIZE, 1)]
+        slope = (2 * stored.mT / self.reach[:, None, None]).contiguous()
+        offset = -stored.square().sum(-1) / self.reach[:, None]
+        lookups = [self._look_up(part, stored, slope, offset[:, None]) for part in places.split(LOOKUP_CHUNK_SIZE, 1)]
         grid = (-1, *features[0].shape[-2:])
-        distance, usual = (torch.cat(part, 1).unflatten(1, grid).transpose(0, 1) for part in zip(*found, strict=True))
+        distance, usual = (torch.cat(part, 1).unflatten(1, grid).transpose(0, 1) for part in zip(*lookups, strict=True))
         return distance, usual
 
-    def _look_up(self, places: Tensor, known: Tensor, towards: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        logits = torch.baddbmm(shift, places, towards)  # (L, places, patches)
+    def _look_up(self, places: Tensor, stored: Tensor, slope: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        logits = torch.baddbmm(offset, places, slope)  # (L, places, patches)
         if places.requires_grad:  # the root below has a huge gradient near zero
-            light = torch.arange(len(known), device=known.device)[:, None]
-            distance = (places - known[light, logits.argmax(-1)]).norm(dim=-1)
+            light = torch.arange(len(stored), device=stored.device)[:, None]
+            distance = (places - stored[light, logits.argmax(-1)]).norm(dim=-1)
         else:
             distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
         if not (torch.compiler.is_exporting() or self.usual.any()):  # no usual evidence stored: U is 0
@@ -120,7 +120,7 @@ class PatchBank(nn.Module):
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """How many patches a file holds is known when it is read; older ones hold no usual evidence."""
+    """Resizes the buffers to the number of patches in a file; older files hold no usual evidence."""
     stored = state.get(f"{prefix}patches")
     if stored is not None and stored.ndim == 3:
         bank.patches = bank.patches.new_zeros(len(bank.patches), stored.shape[1], bank.patches.shape[2])
@@ -130,7 +130,7 @@ def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: objec
 
 
 class PatchMemory(EvidenceModel):
-    """The memory alone: distances are the errors, fused late as AFRD's evidence is."""
+    """The memory alone: distances are the errors, and lights are fused late as in AFRD."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -142,7 +142,7 @@ class PatchMemory(EvidenceModel):
         self.bank.fill(samples, count, seed)
 
     def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
-        """Smoothed distances D in the place of AFRD's errors, so that attention goes with D^2 times the contrast.
+        """Smoothed distances D in place of AFRD's errors, so attention is proportional to D^2 times the contrast.
 
         Args:
             features: per scale (B, L, C, h, w), finest first.
@@ -152,9 +152,9 @@ class PatchMemory(EvidenceModel):
         return self.evidence_of(self.terms(features, contrast, present), present)
 
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
-        """What `evidence` is made of; for the arguments see there."""
-        there = present[:, :, None, None, None]
-        errors = smooth(self.bank([f.masked_fill(~there, 0.0) for f in features])[0])
+        """The terms of `evidence`; for the arguments see there."""
+        mask = present[:, :, None, None, None]
+        errors = smooth(self.bank([f.masked_fill(~mask, 0.0) for f in features])[0])
         return EvidenceTerms([errors], errors, smooth(contrast), errors, None, None)
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
@@ -164,7 +164,7 @@ class PatchMemory(EvidenceModel):
 def embed(features: Sequence[Tensor]) -> Tensor:
     """Each place with its 3x3 neighbourhood (mean), all scales at the finest grid: (B, L, places, C of all scales).
 
-    Every scale is brought to unit length, so that each has the same say in a distance.
+    Every scale is normalised to unit length, so that all contribute equally to a distance.
     """
     grid = features[0].shape[-2:]
     scales = [resize(F.avg_pool2d(f.flatten(0, 1), 3, stride=1, padding=1), grid) for f in features]

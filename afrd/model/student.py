@@ -1,8 +1,8 @@
-"""Bottleneck and reverse decoder: the student that learns to say what the teacher says of good parts.
+"""Student: a bottleneck and reverse decoder that learn to reproduce the teacher's features of good parts.
 
-A student reads the teacher's features of every light, (B, L, C, h, w) per scale, and gives back its idea of them. All
-lights share one trunk; a scale and shift of its own tells the trunk which light it reads, and the last layer is each
-light's own. A light never sees another: any subset gives the same answer for the lights that are in it.
+A student reads the teacher's features of every light, (B, L, C, h, w) per scale, and regresses them. All lights share
+one trunk; each light has a scale and shift of its own in the trunk and a last layer of its own. Lights do not influence
+each other: the output of a light is the same in any subset.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet
 
-LOG_VARIANCE = (-8.0, 4.0)  # range of the predicted log-variance; errors lie between 1e-3 and 1
+LOG_VARIANCE_RANGE = (-8.0, 4.0)  # range of the predicted log-variance; errors lie between 1e-3 and 1
 
 
 def by_light(features: Tensor) -> Tensor:
@@ -29,11 +29,11 @@ def by_sample(x: Tensor, lights: int) -> Tensor:
 
 
 class NarrowStudent(nn.Module):
-    """A light student for small teachers: 32 channels at the coarsest stride are all that reaches the decoder.
+    """A small student for small teachers: 32 channels at the coarsest stride are all that reaches the decoder.
 
     It has no further down-sampling: a bottleneck at a coarser stride cannot carry the random texture of a good part, so
     the student would err everywhere. Beside the features it predicts the log-variance of its error at every place
-    (Kendall & Gal, NeurIPS 2017, section 3), so it can say where it is unsure.
+    (Kendall & Gal, NeurIPS 2017, section 3), its own uncertainty.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class NarrowStudent(nn.Module):
 
     def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Regressed features (B, L, C, h, w) and log-variance (B, L, h, w) per scale, finest first."""
-        parts = [encode(by_light(f)) for encode, f in zip(self.encoders, features, strict=True)]
-        x = reduce(torch.add, parts)  # (L B, width, h, w) at the coarsest stride
+        encoded = [encode(by_light(f)) for encode, f in zip(self.encoders, features, strict=True)]
+        x = reduce(torch.add, encoded)  # (L B, width, h, w) at the coarsest stride
         x = self.expand(self.code(F.silu(self.reading(x))))
         regressed: list[Tensor] = []
         log_variance: list[Tensor] = []
@@ -63,7 +63,7 @@ class NarrowStudent(nn.Module):
             out = by_sample(self.heads[scale](x), features[scale].shape[1])  # (B, L, C + 1, h, w)
             mean, spread = out.split([out.shape[2] - 1, 1], 2)
             regressed.insert(0, mean)
-            log_variance.insert(0, spread[:, :, 0].float().clamp(*LOG_VARIANCE))
+            log_variance.insert(0, spread[:, :, 0].float().clamp(*LOG_VARIANCE_RANGE))
         return regressed, log_variance
 
 
@@ -91,7 +91,7 @@ class LightNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(lights, width, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:  # (L B, width, h, w)
-        scale, shift = (p[:, None].to(x.dtype) for p in (self.scale, self.shift))  # else all that follows were float32
+        scale, shift = (p[:, None].to(x.dtype) for p in (self.scale, self.shift))  # keep the dtype of autocast
         return torch.addcmul(shift, self.norm(x).unflatten(0, (len(scale), -1)), scale).flatten(0, 1)
 
 
@@ -110,14 +110,14 @@ class ResidualBlock(nn.Module):
 
 
 class LightHead(nn.Module):
-    """The last layer, a convolution of each light's own."""
+    """The last layer: one convolution for each light."""
 
     def __init__(self, width: int, out: int, lights: int, kernel: int = 3) -> None:
         super().__init__()
         self.convs = nn.ModuleList(nn.Conv2d(width, out, kernel, padding=kernel // 2) for _ in range(lights))
 
     def forward(self, x: Tensor) -> Tensor:  # (L B, width, h, w) -> (L B, out, h, w)
-        return torch.cat([conv(one) for conv, one in zip(self.convs, x.chunk(len(self.convs)), strict=True)])
+        return torch.cat([conv(of_light) for conv, of_light in zip(self.convs, x.chunk(len(self.convs)), strict=True)])
 
 
 class RD4ADStudent(nn.Module):

@@ -11,12 +11,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from afrd.model.weights import TIMM_NAMES, TORCHVISION, digest, load_classifier, timm_backbone
+from afrd.model.weights import TIMM_NAMES, TORCHVISION_WEIGHTS, digest, load_classifier, timm_backbone
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
-LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
-TEACHERS = ("efficientnet_lite0", *TORCHVISION, "timm:NAME")
+IMAGENET_LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
+TEACHERS = ("efficientnet_lite0", *TORCHVISION_WEIGHTS, "timm:NAME")
 
 
 class Teacher(nn.Module):
@@ -95,11 +95,11 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         WeightsUnavailable: the weights cannot be had here. Random weights are never used.
     """
     if name in TIMM_NAMES:
-        scales = (1, 2, 3) if name in TORCHVISION else (2, 3)
+        scales = (1, 2, 3) if name in TORCHVISION_WEIGHTS else (2, 3)
         backbone = timm.create_model(TIMM_NAMES[name], features_only=True, out_indices=scales)
         backbone.load_state_dict(load_classifier(name, weights).state_dict(), strict=False)  # without the head
         info: Any = backbone.feature_info
-        normalisation = IMAGENET if name in TORCHVISION else LITE
+        normalisation = IMAGENET if name in TORCHVISION_WEIGHTS else IMAGENET_LITE
         return Teacher(name, backbone, normalisation, tuple(info.channels()), tuple(info.reduction()))
     if name.startswith("timm:"):
         backbone = timm_backbone(name.removeprefix("timm:"), weights)
@@ -111,14 +111,14 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
 
 
 def _tried(teacher: Teacher) -> Teacher:
-    """The same teacher, after it has read one small picture that is not square.
+    """The teacher, checked on one small picture that is not square.
 
     Raises:
         ValueError: it does not read pictures of other sizes than that it was trained on, or gives no feature maps.
     """
-    whole = math.lcm(*teacher.strides)
-    whole = 32 if 32 % whole == 0 else whole
-    height, width = 2 * whole, 3 * whole
+    multiple = math.lcm(*teacher.strides)
+    multiple = 32 if 32 % multiple == 0 else multiple
+    height, width = 2 * multiple, 3 * multiple
     why = "its features are no maps of the picture"
     try:
         maps = teacher(torch.full((1, 3, height, width), 0.5))

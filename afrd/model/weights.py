@@ -1,4 +1,4 @@
-"""Pretrained weights: where they are found, and files that can be given instead."""
+"""Pretrained weights of the teachers: the default files, and files given instead."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-# What timm calls the networks; they name their tensors as torchvision's weights files do.
+# timm's names of the networks; their tensors have the names of torchvision's weights files.
 TIMM_NAMES = {
     "efficientnet_lite0": "tf_efficientnet_lite0",
     "resnet18": "resnet18.tv_in1k",
     "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
 }
-TORCHVISION = {
+TORCHVISION_WEIGHTS = {
     "resnet18": torchvision.models.ResNet18_Weights.IMAGENET1K_V1,
     "wide_resnet50_2": torchvision.models.Wide_ResNet50_2_Weights.IMAGENET1K_V1,
 }
@@ -38,7 +38,7 @@ def load_classifier(name: str, weights: str | Path | None = None) -> nn.Module:
     path = Path(weights) if weights else _lite_file() if lite else _torchvision_file(name)
     state = read_state_dict(path)
     if lite and (not weights or set(state) != set(model.state_dict())):
-        # The package names its tensors otherwise, but they stand in timm's order.
+        # The package's tensors have other names, in timm's order.
         state = dict(zip(model.state_dict(), state.values(), strict=False))
     load_into(model, state, name, path)
     return model.eval()
@@ -75,12 +75,12 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def load_into(model: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
-    wanted = model.state_dict()
-    unfit = [k for k in wanted if k not in state or state[k].shape != wanted[k].shape]
-    unfit = [k for k in unfit if not k.endswith("num_batches_tracked")]
-    if unfit:
-        raise ValueError(f"weights file {path} does not fit {name}: {unfit[0]} is missing or has another shape")
-    model.load_state_dict({k: v for k, v in state.items() if k in wanted}, strict=False)
+    expected = model.state_dict()
+    misfits = [k for k in expected if k not in state or state[k].shape != expected[k].shape]
+    misfits = [k for k in misfits if not k.endswith("num_batches_tracked")]
+    if misfits:
+        raise ValueError(f"weights file {path} does not fit {name}: {misfits[0]} is missing or has another shape")
+    model.load_state_dict({k: v for k, v in state.items() if k in expected}, strict=False)
 
 
 def _lite_file() -> Path:
@@ -95,7 +95,7 @@ def _lite_file() -> Path:
 
 
 def _torchvision_file(name: str) -> Path:
-    url = TORCHVISION[name].url
+    url = TORCHVISION_WEIGHTS[name].url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,29 +121,30 @@ def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
     except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
         raise ValueError(f"timm model {model_name!r} gives no feature maps ({error}); choose another") from error
     strides = probe.feature_info.reduction()
-    chosen = [i for i, stride in enumerate(strides) if stride in (8, 16)] if len(set(strides)) > 1 else []
-    chosen = chosen or list(range(len(strides)))[-2:]
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries would bury our one sentence
-    options: dict[str, Any] = {}  # that let a transformer read pictures of any size
+    scales = [i for i, stride in enumerate(strides) if stride in (8, 16)] if len(set(strides)) > 1 else []
+    scales = scales or list(range(len(strides)))[-2:]
+    # hides the hub's retries, which would bury the error message
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    options: dict[str, Any] = {}  # these let a transformer read pictures of any size
     if hasattr(getattr(probe, "model", probe), "dynamic_img_size"):
         options = {"dynamic_img_size": True}
     elif any(hasattr(module, "strict_img_size") for module in probe.modules()):
         options = {"strict_img_size": False}
     try:
         backbone = timm.create_model(
-            model_name, pretrained=not weights, features_only=True, out_indices=chosen, **options
+            model_name, pretrained=not weights, features_only=True, out_indices=scales, **options
         )
     except Exception as error:  # the hub's client raises its own kinds; all mean that there are no weights
         raise WeightsUnavailable(
             f"the weights of {model_name} cannot be downloaded ({type(error).__name__}); give a file with --weights"
         ) from error
     if weights:
-        whole = timm.create_model(model_name)
-        load_into(whole, read_state_dict(weights), model_name, Path(weights))
+        classifier = timm.create_model(model_name)
+        load_into(classifier, read_state_dict(weights), model_name, Path(weights))
         target: Any = backbone.model if hasattr(backbone, "model") else backbone
-        wanted = target.state_dict()
-        # where timm cuts a list of stages into its parts, `layers.0.` becomes `layers_0.`
-        state = {k if k in wanted else k.replace(".", "_", 1): v for k, v in whole.state_dict().items()}
+        expected = target.state_dict()
+        # where timm splits a list of stages, `layers.0.` becomes `layers_0.`
+        state = {k if k in expected else k.replace(".", "_", 1): v for k, v in classifier.state_dict().items()}
         missing = target.load_state_dict(state, strict=False).missing_keys
         if missing:
             raise ValueError(f"weights file {weights} does not fit {model_name}: {missing[0]} is missing")

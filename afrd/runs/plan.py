@@ -14,7 +14,7 @@ from afrd.data.dataset import Category, MultiLightDataset, parse_lights
 from afrd.model.config import ModelConfig
 from afrd.model.device import pick_device
 from afrd.model.teacher import Teacher, load_teacher
-from afrd.model.weights import TORCHVISION
+from afrd.model.weights import TORCHVISION_WEIGHTS
 from afrd.runs.calibration import HELD_OUT, calibration_index
 from afrd.runs.options import TrainingOptions
 from afrd.runs.run_folder import FitConfig, is_finished
@@ -98,7 +98,7 @@ def plan(
     memory = options.memory
     if memory is None:
         several = options.method == "afrd" and options.target == "lights" and len(chosen) > 1
-        memory = MEMORY_PATCHES if several and teacher.name not in TORCHVISION else 0
+        memory = MEMORY_PATCHES if several and teacher.name not in TORCHVISION_WEIGHTS else 0
     model = ModelConfig(
         lights=chosen,
         teacher=teacher.name,
@@ -148,7 +148,9 @@ def fingerprint(lights: Sequence[str], *splits: MultiLightDataset) -> str:
 
 def default_epochs(teacher: str, samples: int, batch: int) -> int:
     """Passes over so many training samples: RD4AD's own number for its student, else as many as make 500 steps."""
-    return RD4AD_EPOCHS if teacher in TORCHVISION else math.ceil(NARROW_STUDENT_STEPS / math.ceil(samples / batch))
+    return (
+        RD4AD_EPOCHS if teacher in TORCHVISION_WEIGHTS else math.ceil(NARROW_STUDENT_STEPS / math.ceil(samples / batch))
+    )
 
 
 def split_train(data: Category) -> tuple[list[int], MultiLightDataset | None]:
