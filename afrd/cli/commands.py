@@ -19,6 +19,7 @@ import afrd.runs
 from afrd import cli
 from afrd.cli.cache import add_command as add_cache
 from afrd.cli.common import Bar, Parser, any_text_prints, as_path, end_well, heed_termination, write_json
+from afrd.cli.download import add_command as add_download
 from afrd.cli.export import add_command as add_export
 from afrd.cli.lights import add_command as add_lights
 from afrd.cli.sweep import add_commands as add_sweep
@@ -135,6 +136,8 @@ def parser() -> Parser:
     add_cache(commands)
     add_sweep(commands)
     add_export(commands)
+    add_share(commands)
+    add_download(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top
 

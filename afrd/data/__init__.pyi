@@ -1,4 +1,4 @@
-from . import dataset
+from . import dataset, download, state
 from .dataset import (
     EYECANDIES_LIGHTS,
     MultiLightDataset,
@@ -22,6 +22,7 @@ __all__ = [
     "added",
     "dataset",
     "decode",
+    "download",
     "list_categories",
     "open_dataset",
     "parse_lights",
