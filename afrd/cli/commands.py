@@ -136,7 +136,6 @@ def parser() -> Parser:
     add_cache(commands)
     add_sweep(commands)
     add_export(commands)
-    add_share(commands)
     add_download(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top
