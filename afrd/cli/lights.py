@@ -96,7 +96,7 @@ def _show(survey: Survey, advice: Advice) -> None:
     name = afrd.metrics.METRIC_NAMES[advice.metric]
     print(f"\nthe best in {name} for each cost (in {advice.unit}), the smallest rig, and all lights")
     _table(advice.sets[rows].sort_values("cost")[columns].set_index("lights"))
-    budget = f"so many {advice.unit}" if advice.unit == afrd.analysis.lights.UNIT else f"so much ({advice.unit})"
+    budget = f"so many {advice.unit}" if advice.unit == afrd.analysis.lights.UNIT_LIGHTS else f"so much ({advice.unit})"
     print(f"\nfor at most {budget}: sets chosen on one half, judged on the other; ", end="")
     print("change against all lights, each end at 95 % confidence")
     _table(advice.budgets.set_index("budget").drop(columns=["size", "cost"]))

@@ -10,7 +10,7 @@ from PIL import Image
 from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
-from afrd.analysis.lights.sentences import COST, UNIT
+from afrd.analysis.lights.sentences import UNIT_COST, UNIT_LIGHTS
 from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
 from afrd.figures.painting import blended
 from afrd.metrics.ranking import METRIC_NAMES
@@ -94,7 +94,7 @@ def pareto_front(advice: Advice) -> go.Figure:
         customdata=rig.lights,
         hovertemplate="%{customdata}<extra></extra>",
     )
-    titles = {UNIT: "number of lights", COST: "cost of the lights"}
+    titles = {UNIT_LIGHTS: "number of lights", UNIT_COST: "cost of the lights"}
     figure.update_xaxes(title=titles.get(unit, f"cost in {unit}"), rangemode="tozero")
     figure.update_yaxes(title=name)
     return _framed(figure, "What a rig costs and brings", 420, legend=True)

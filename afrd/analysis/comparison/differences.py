@@ -14,16 +14,16 @@ from afrd.metrics.bootstrap import Resampler, interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import FPR_LIMIT, METRIC_NAMES, METRICS, image_metrics, pixel_metrics, pro_curve
 
-POINTS = 240  # of a drawn curve
+CURVE_POINTS = 240  # of a thinned curve
 DEFECT_METRICS = ("image_auroc", "pixel_ap")
 
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """One method's figures, without its maps.
+    """One method's metrics, and their differences to the reference.
 
     Attributes:
-        method: whose.
+        method: the method.
         intervals: index metric; columns `value`, `low`, `high`: see `Predictions.intervals`.
         difference: the reference minus this method, see `Predictions.compare`; None for the reference itself.
     """
@@ -46,7 +46,7 @@ class Curves:
 
     Attributes:
         image: columns `fpr`, `tpr` (scikit-learn's ROC curve of the image scores); empty where it is not defined.
-        regions: columns `fpr`, `pro`: per-region overlap up to a false-positive rate of 0.3, thinned to be drawn; empty
+        regions: columns `fpr`, `pro`: per-region overlap up to a false-positive rate of 0.3, thinned for plots; empty
             without defective pixels.
         at: (fpr, tpr) at the method's own threshold; None without one.
     """
@@ -57,31 +57,31 @@ class Curves:
 
 
 def standing(method: Method, predictions: Predictions, reference: Predictions) -> Standing:
-    """How `predictions` of `method` stand beside the reference's, which may be the same."""
+    """Metrics of a method's predictions and their differences to the reference's, which may be the same object."""
     same = predictions is reference
     return Standing(method, predictions.intervals(), None if same else reference.compare(predictions))
 
 
 def standings_table(standings: Sequence[Standing]) -> pd.DataFrame:
-    """Everything, unrounded, a row a method: `method`, `lights` (joined by +), `reference`, and for every metric m the
+    """All metrics, unrounded, a row a method: `method`, `lights` (joined by +), `reference`, and for every metric m the
     columns m, m_low, m_high, and of the reference minus the method m_difference, m_difference_low, m_difference_high.
     """
     rows = []
-    for one in standings:
+    for entry in standings:
         row: dict[str, object] = {
-            "method": one.method.label,
-            "lights": "+".join(one.method.lights),
-            "reference": one.difference is None,
+            "method": entry.method.label,
+            "lights": "+".join(entry.method.lights),
+            "reference": entry.difference is None,
         }
         for metric in METRICS:
-            value, low, high = one.intervals.loc[metric, ["value", "low", "high"]]
+            value, low, high = entry.intervals.loc[metric, ["value", "low", "high"]]
             row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
-        for metric in METRICS if one.difference is not None else ():
-            apart = one.difference.loc[metric]  # type: ignore[union-attr]
+        for metric in METRICS if entry.difference is not None else ():
+            change = entry.difference.loc[metric]  # type: ignore[union-attr]
             row |= {
-                f"{metric}_difference": apart.difference,
-                f"{metric}_difference_low": apart.low,
-                f"{metric}_difference_high": apart.high,
+                f"{metric}_difference": change.difference,
+                f"{metric}_difference_low": change.low,
+                f"{metric}_difference_high": change.high,
             }
         rows.append(row)
     return pd.DataFrame(rows)
@@ -91,21 +91,21 @@ def differences(standings: Sequence[Standing], metric: str) -> pd.DataFrame:
     """The reference minus every other method: columns `method`, `lights`, `difference`, `low`, `high`, `verdict`."""
     rows = [
         {
-            "method": one.method.label,
-            "lights": one.method.lights,
-            **one.difference.loc[metric, ["difference", "low", "high"]],
-            "verdict": one.verdict(metric),
+            "method": entry.method.label,
+            "lights": entry.method.lights,
+            **entry.difference.loc[metric, ["difference", "low", "high"]],
+            "verdict": entry.verdict(metric),
         }
-        for one in standings
-        if one.difference is not None
+        for entry in standings
+        if entry.difference is not None
     ]
     return pd.DataFrame(rows, columns=["method", "lights", "difference", "low", "high", "verdict"])
 
 
 def summary(standings: Sequence[Standing], metric: str) -> str:
     """One sentence: how many of the others the reference beats in this metric, and how many beat it."""
-    reference = next(one for one in standings if one.difference is None)
-    verdicts = [one.verdict(metric) for one in standings if one.difference is not None]
+    reference = next(entry for entry in standings if entry.difference is None)
+    verdicts = [entry.verdict(metric) for entry in standings if entry.difference is not None]
     if not verdicts:
         return ""
     counts = {kind: verdicts.count(kind) or "none" for kind in ("worse", "better", "even")}
@@ -119,30 +119,32 @@ def summary(standings: Sequence[Standing], metric: str) -> str:
 def beaten_by(standings: Sequence[Standing]) -> list[str]:
     """A sentence for every method that is better than the reference beyond the paired interval, in any metric."""
     sentences = []
-    for one in standings:
+    for entry in standings:
         wins = [
             f"{METRIC_NAMES[m]} by {-row.difference:.3f} [{-row.high:.3f}, {-row.low:.3f}]"
             for m in METRICS
-            if one.difference is not None and one.verdict(m) == "better" and (row := one.difference.loc[m]) is not None
+            if entry.difference is not None
+            and entry.verdict(m) == "better"
+            and (row := entry.difference.loc[m]) is not None
         ]
         if wins:
-            label = one.method.label
+            label = entry.method.label
             sentences.append(f"{label[:1].upper()}{label[1:]} is better in {_listed(wins)}.")
     return sentences
 
 
 def worth_drawing(standings: Sequence[Standing], metric: str) -> list[str]:
-    """Labels of the methods to draw at first: the reference, the best single light, late mean, the memory's maximum."""
+    """Labels of the methods to draw at first: the reference, the best single light, late mean, the memory with max."""
     if not standings:
         return []
-    value = {one.method.label: one.intervals.value[metric] for one in standings}
-    singles = [one.method.label for one in standings if one.method.single and not one.method.memory]
-    picked = [one.method.label for one in standings if one.difference is None]
-    picked += sorted(singles, key=lambda label: -np.nan_to_num(value[label]))[:1]
-    picked += [one.method.label for one in standings if one.method.late and one.method.fusion == "mean"][:1]
-    memories = [one.method for one in standings if one.method.memory and not one.method.single]
-    picked += [m.label for m in sorted(memories, key=lambda m: m.fusion != "max")[:1]]
-    return list(dict.fromkeys(picked))
+    values = {entry.method.label: entry.intervals.value[metric] for entry in standings}
+    singles = [entry.method.label for entry in standings if entry.method.single and not entry.method.memory]
+    labels = [entry.method.label for entry in standings if entry.difference is None]
+    labels += sorted(singles, key=lambda label: -np.nan_to_num(values[label]))[:1]
+    labels += [entry.method.label for entry in standings if entry.method.late and entry.method.fusion == "mean"][:1]
+    memories = [entry.method for entry in standings if entry.method.memory and not entry.method.single]
+    labels += [m.label for m in sorted(memories, key=lambda m: m.fusion != "max")[:1]]
+    return list(dict.fromkeys(labels))
 
 
 def curves(predictions: Predictions) -> Curves:
@@ -153,13 +155,13 @@ def curves(predictions: Predictions) -> Curves:
         fpr, tpr, _ = roc_curve(bad[labelled], predictions.table.score.to_numpy()[labelled])
         image = pd.DataFrame({"fpr": fpr, "tpr": tpr})
         if predictions.threshold is not None:
-            called = (predictions.table.verdict == "anomalous").to_numpy()
-            at = (float(called[labelled & ~bad].mean()), float(called[labelled & bad].mean()))
+            predicted_anomalous = (predictions.table.verdict == "anomalous").to_numpy()
+            at = (float(predicted_anomalous[labelled & ~bad].mean()), float(predicted_anomalous[labelled & bad].mean()))
     regions = pd.DataFrame(columns=["fpr", "pro"])
     if predictions.masks[predictions.masked].any():
         fpr, pro = pro_curve(predictions.masks[predictions.masked], predictions.maps[predictions.masked], FPR_LIMIT)
-        drawn = FPR_LIMIT * np.linspace(0, 1, POINTS) ** 2  # dense near zero, where the curve rises
-        regions = pd.DataFrame({"fpr": drawn, "pro": np.interp(drawn, fpr, pro)})
+        grid = FPR_LIMIT * np.linspace(0, 1, CURVE_POINTS) ** 2  # dense near zero, where the curve rises
+        regions = pd.DataFrame({"fpr": grid, "pro": np.interp(grid, fpr, pro)})
     return Curves(image, regions, at)
 
 
@@ -176,18 +178,18 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
     kinds = [set(str(defects).split("+")) - {""} for defects in predictions.table.defects]
     scores, rows = predictions.table.score.to_numpy(), []
     for kind in sorted(set().union(*kinds)) if (labelled & ~bad).any() else []:
-        mine = labelled & bad & np.array([kind in one for one in kinds])
-        if not mine.any():
+        of_kind = labelled & bad & np.array([kind in sample_kinds for sample_kinds in kinds])
+        if not of_kind.any():
             continue
-        chosen, masked = mine | (labelled & ~bad), mine & predictions.masked
-        values = image_metrics(bad[chosen], scores[chosen])
+        selected, masked = of_kind | (labelled & ~bad), of_kind & predictions.masked
+        values = image_metrics(bad[selected], scores[selected])
         if masked.any():
             values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked])
         resampler = Resampler(
-            bad[chosen], scores[chosen], predictions.masks[chosen], predictions.maps[chosen], masked[chosen]
+            bad[selected], scores[selected], predictions.masks[selected], predictions.maps[selected], masked[selected]
         )
         draws = pd.DataFrame(resampler.draw(repeats, seed), columns=list(METRICS))
-        row: dict[str, object] = {"defect": kind, "samples": int(mine.sum())}
+        row: dict[str, object] = {"defect": kind, "samples": int(of_kind.sum())}
         for metric in DEFECT_METRICS:
             row[metric] = values.get(metric, np.nan)
             row[f"{metric}_low"], row[f"{metric}_high"] = interval(draws[metric].to_numpy(), level)
@@ -197,10 +199,10 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
 
 
 def telling_samples(reference: Predictions, other: Predictions, metric: str) -> pd.DataFrame:
-    """The samples of known truth, those that make the difference between two methods first.
+    """The samples of known truth, those that contribute most to the difference between two methods first.
 
-    What a sample does to the difference is estimated by leaving it out (jackknife): the difference in `metric` over all
-    samples minus that without it. Positive speaks for the reference. Pixel metrics are those of the bootstrap's
+    A sample's contribution is estimated by leaving it out (jackknife): the difference in `metric` over all
+    samples minus that without it. Positive favours the reference. Pixel metrics are those of the bootstrap's
     histograms, see `Predictions.compare`.
 
     Returns:
@@ -245,5 +247,5 @@ def _own_pixel_ap(predictions: Predictions, index: int) -> float:
     return pixel_metrics(mask[None], predictions.maps[index][None])["pixel_ap"]
 
 
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,6 +1,6 @@
-"""What the methods of a sweep reach: the figures of each group of runs, kept on disk, and tables over all of them.
+"""Results of a sweep: the metrics of each group of runs, stored on disk, and tables over all groups.
 
-judge_group(group, folder)                       # runs -> figures, once
+judge_group(group, folder)                       # runs -> metrics, once
 results = load_results(folder, plan.groups())
 table = summary_table(results, "image_auroc")    # a row a method
 """
@@ -29,18 +29,18 @@ from afrd.model.teacher import Teacher
 from afrd.runs.run import load_run
 from afrd.runs.sweep_plan import Group
 
-REPORTED = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
-REPEATS = 1000
-EXAMPLES = ("best", "median", "worst")
+REPORTED_METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
+BOOTSTRAP_DRAWS = 1000
+EXAMPLE_NAMES = ("best", "median", "worst")
 
 
 @dataclass(frozen=True, eq=False)
 class GroupResult:
-    """Figures of all methods of one group.
+    """Metrics of all methods of one group.
 
     Attributes:
-        group: which.
-        split: that was judged, with `samples` good and anomalous ones.
+        group: the group of runs.
+        split: evaluated, with `samples` good and anomalous ones.
         methods: K labels, see `methods_of`; the first is the reference.
         runs: K paths of run folders, relative to the sweep's, joined by `|` where several are fused late.
         metrics: (K, M), those of `METRICS`.
@@ -62,14 +62,14 @@ class GroupResult:
 
 
 def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher: Teacher | None = None) -> None:
-    """Evaluates every method that the finished runs of a group allow, and keeps the figures in the sweep's folder.
+    """Evaluates every method that the finished runs of a group allow, and stores the metrics in the sweep's folder.
 
     Args:
         group: its runs that are missing are left out.
         root: of the data set.
         folder: of the sweep.
         seed: of the bootstrap; the same for the seeds of a category, so that their draws are of the same samples.
-        teacher: a loaded one, to share it.
+        teacher: a loaded one to share.
 
     Raises:
         ValueError: no run of the group is finished, or the data do not fit.
@@ -89,7 +89,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
             examples = _examples(predictions)
         values = predictions.metrics()
         metrics.append([values[name] for name in METRICS])
-        draws.append(predictions.resampler.draw(REPEATS, seed))
+        draws.append(predictions.resampler.draw(BOOTSTRAP_DRAWS, seed))
         unit = predictions.threshold.value if predictions.threshold else float(predictions.maps.max())
         maps.append(np.asarray(predictions.maps[examples], np.float32) / max(unit, 1e-12))
     labels = list(dataset.anomalous)
@@ -107,14 +107,14 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
 
 
 def is_judged(group: Group, folder: Path) -> bool:
-    """Whether the group's figures are newer than its runs."""
+    """Whether the group's stored metrics are newer than its runs."""
     file = _file(folder, group)
     weights = [folder / cell.folder / "model.safetensors" for cell in group.cells]
     return file.exists() and all(w.stat().st_mtime <= file.stat().st_mtime for w in weights if w.exists())
 
 
 def load_results(folder: Path, groups: Sequence[Group]) -> list[GroupResult]:
-    """The figures of all groups that have been judged.
+    """The results of all groups that have been evaluated.
 
     Raises:
         ValueError: a file is broken.
@@ -163,7 +163,7 @@ def scores_table(results: Sequence[GroupResult]) -> pd.DataFrame:
 
 
 def common_methods(results: Sequence[GroupResult]) -> list[str]:
-    """Labels that all groups have, in the order of the first one: only these can be averaged."""
+    """Labels of the methods that all groups have, in the order of the first group: only these can be averaged."""
     if not results:
         return []
     return [label for label in results[0].methods if all(label in result.methods for result in results)]
@@ -207,11 +207,11 @@ def summary_table(results: Sequence[GroupResult], metric: str, level: float = 0.
 
 def comparable(results: Sequence[GroupResult]) -> dict[tuple[str, str, int], list[GroupResult]]:
     """Results by what must be the same to be averaged: lights (joined by +), teacher, size."""
-    parts: dict[tuple[str, str, int], list[GroupResult]] = {}
+    groups: dict[tuple[str, str, int], list[GroupResult]] = {}
     for result in results:
         group = result.group
-        parts.setdefault(("+".join(group.lights), group.teacher, group.size), []).append(result)
-    return parts
+        groups.setdefault(("+".join(group.lights), group.teacher, group.size), []).append(result)
+    return groups
 
 
 def holm(p: np.ndarray) -> np.ndarray:
@@ -298,4 +298,4 @@ def _file(folder: Path, group: Group) -> Path:
 def example_samples(result: GroupResult, root: str | Path) -> tuple[MultiLightDataset, list[str]]:
     """The split of a result, and what each of its `examples` is called: `best`, `median`, `worst`."""
     dataset = open_dataset(root, result.group.category, result.group.views)[result.split]
-    return dataset, list(EXAMPLES[: len(result.examples)])
+    return dataset, list(EXAMPLE_NAMES[: len(result.examples)])

@@ -1,11 +1,11 @@
-"""Notes and tags that people leave on samples, kept in the run folder: `notes.json`.
+"""Notes and tags on samples, stored in the run folder: `notes.json`.
 
     notes = Notes("runs/praline")
     notes.save("test_public", "25", Note("dent only under top", ("shiny",)))
     notes.of("test_public")["25"].tags
 
 Several people may write at once: a lock serialises them, and a note that somebody else changed meanwhile is merged with
-the new one, so nothing that was written is lost.
+the new one, so nothing is lost.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from filelock import FileLock, Timeout
 from afrd.files import load_json, save_json
 
 FORMAT = 1
-LONGEST, TAGS, LONGEST_TAG = 2000, 12, 40  # characters of a note, tags of a sample, characters of a tag
-MAX_NOTES_BYTES = 8_000_000  # bytes of a file that is read: more than any number of people write
-TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-PATIENCE = 10.0  # seconds to wait for somebody else's writing
+MAX_NOTE_LENGTH, MAX_TAGS, MAX_TAG_LENGTH = 2000, 12, 40  # characters of a note, tags of a sample, characters of a tag
+MAX_NOTES_BYTES = 8_000_000  # size limit of a file that is read, far above real use
+DIRECTION_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+LOCK_TIMEOUT = 10.0  # seconds to wait for another writer
 
 
 @dataclass(frozen=True)
 class Note:
-    """What people say of one sample."""
+    """Text and tags of one sample."""
 
     text: str = ""
     tags: tuple[str, ...] = ()
@@ -64,40 +64,40 @@ class Notes:
         return [tag for tag, _ in sorted(count.items(), key=lambda item: (-item[1], item[0].casefold()))]
 
     def save(self, split: str, sample: str, note: Note, seen: Note | None = None) -> Note:
-        """Keeps a note; an empty one is removed.
+        """Stores a note; an empty one is removed.
 
         Args:
-            split, sample: what it is about.
-            note: the new one.
-            seen: the one that its writer started from. Where another one is stored by now, the two are merged: tags
-                that either added stay, and where both changed the text, both texts do, the stored one first. None: the
-                stored one is replaced.
+            split, sample: the sample's split and name.
+            note: the new note.
+            seen: the note as its writer last saw it. Where a different one is stored by now, the two are merged: tags
+                that either added stay, and where both changed the text, both texts stay, the stored one first. None:
+                the stored note is replaced.
 
         Returns:
-            What is stored now.
+            The note as it is stored now.
 
         Raises:
             ValueError: the note is too long, there are too many tags, or the folder cannot be written to.
         """
-        wanted = cleaned(note)
+        result = cleaned(note)
         if not self.folder.is_dir():
             raise ValueError(f"notes cannot be saved: there is no run folder {self.folder}")
         try:
-            with FileLock(self.folder / ".notes.lock", timeout=PATIENCE):
+            with FileLock(self.folder / ".notes.lock", timeout=LOCK_TIMEOUT):
                 stored = self._read()
-                there = stored.setdefault(split, {})
+                of_split = stored.setdefault(split, {})
                 if seen is not None:
-                    wanted = merged(there.get(sample, Note()), wanted, seen)
-                if wanted:
-                    there[sample] = wanted
+                    result = merged(of_split.get(sample, Note()), result, seen)
+                if result:
+                    of_split[sample] = result
                 else:
-                    there.pop(sample, None)
+                    of_split.pop(sample, None)
                 save_json(self.path, _as_json(stored))
         except Timeout as error:
             raise ValueError(f"{self.path} is being written by somebody else; try again") from error
         except OSError as error:
             raise ValueError(f"notes cannot be saved in {self.folder} ({error.strerror or error})") from error
-        return wanted
+        return result
 
     def _read(self) -> dict[str, dict[str, Note]]:
         if not self.path.is_file():
@@ -117,27 +117,27 @@ class Notes:
 
 
 def cleaned(note: Note) -> Note:
-    """Without control characters and spaces at the ends, each tag once whatever its case.
+    """The note without control characters and outer spaces, each tag once regardless of case.
 
     Raises:
         ValueError: longer than allowed, with the limit.
     """
     text = _plain(note.text, keep="\n").strip()
-    if len(text) > LONGEST:
-        raise ValueError(f"the note has {len(text)} characters; at most {LONGEST} are kept")
+    if len(text) > MAX_NOTE_LENGTH:
+        raise ValueError(f"the note has {len(text)} characters; at most {MAX_NOTE_LENGTH} are kept")
     tags: dict[str, str] = {}
     for tag in (" ".join(_plain(tag).split()) for tag in note.tags):
-        if len(tag) > LONGEST_TAG:
-            raise ValueError(f"the tag {tag[:20]!r}… has {len(tag)} characters; at most {LONGEST_TAG} are allowed")
+        if len(tag) > MAX_TAG_LENGTH:
+            raise ValueError(f"the tag {tag[:20]!r}… has {len(tag)} characters; at most {MAX_TAG_LENGTH} are allowed")
         if tag:
             tags.setdefault(tag.casefold(), tag)
-    if len(tags) > TAGS:
-        raise ValueError(f"there are {len(tags)} tags; a sample has at most {TAGS}")
+    if len(tags) > MAX_TAGS:
+        raise ValueError(f"there are {len(tags)} tags; a sample has at most {MAX_TAGS}")
     return Note(text, tuple(tags.values()))
 
 
 def merged(stored: Note, new: Note, seen: Note) -> Note:
-    """Two people started from `seen`; one has `stored` by now, the other brings `new`: what both wanted.
+    """Three-way merge of the stored note and a new one that both started from `seen`.
 
     Over the limits the oldest text is cut at its end, and the last tags are dropped.
     """
@@ -148,11 +148,11 @@ def merged(stored: Note, new: Note, seen: Note) -> Note:
     elif stored.text == seen.text:
         text = new.text
     else:
-        text = f"{stored.text[: max(0, LONGEST - len(new.text) - 1)]}\n{new.text}".strip()
-    gone = {tag.casefold() for tag in seen.tags} - {tag.casefold() for tag in new.tags}
-    kept = [tag for tag in stored.tags if tag.casefold() not in gone]
+        text = f"{stored.text[: max(0, MAX_NOTE_LENGTH - len(new.text) - 1)]}\n{new.text}".strip()
+    removed = {tag.casefold() for tag in seen.tags} - {tag.casefold() for tag in new.tags}
+    remaining = [tag for tag in stored.tags if tag.casefold() not in removed]
     added = [tag for tag in new.tags if tag not in seen.tags]
-    return Note(text, _once([*added, *kept])[:TAGS])
+    return Note(text, _once([*added, *remaining])[:MAX_TAGS])
 
 
 def _once(tags: Iterable[str]) -> tuple[str, ...]:
@@ -160,9 +160,11 @@ def _once(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 def _plain(text: str, keep: str = "") -> str:
-    """Without control characters, those that turn the direction of writing among them."""
-    whole = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\t", " "))
-    return "".join(c for c in whole if c in keep or not (unicodedata.category(c) in ("Cc", "Cs") or c in TURNING))
+    """Text without control characters, including those that change the direction of writing."""
+    normalised = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\t", " "))
+    return "".join(
+        c for c in normalised if c in keep or not (unicodedata.category(c) in ("Cc", "Cs") or c in DIRECTION_CONTROLS)
+    )
 
 
 def _note(entry: Any) -> Note:

@@ -1,8 +1,8 @@
-"""Has attention over features drifted? Which lights get the weight, against how much each has to tell.
+"""Drift of attention over features: each light's weight, against how much its features vary and its contrast.
 
 Attention over features is trained by the regression loss alone, and the fused features are both what the student reads
-and what it is to regress. So it can make its task easier by looking at lights under which all parts look alike, or
-under which there is little to be seen at all:
+and its regression target. So the model can make its task easier by weighting lights under which all parts look alike,
+or which show little contrast:
 
     table = drift(run, data["train"])
     print(sentence(table))
@@ -20,7 +20,7 @@ from torch import Tensor
 from afrd.data.dataset import MultiLightDataset
 from afrd.runs.run import Run
 
-UNEVEN = 1.25  # times an even share: below that nobody is favoured
+UNEVEN_RATIO = 1.25  # times an even share; below that no light counts as favoured
 
 
 def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
@@ -34,9 +34,9 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
         Index light; columns `attention`, its mean share over samples and places (they sum to 1), and `variety`, how
         much the teacher's features differ between the parts under this light: 1 - length of the mean over the samples
         of the features at a place, each brought to unit length; the mean over places and scales. 0 where all parts
-        look alike, which is easy to regress and has nothing to tell. `contrast` is the mean local contrast of the
-        pictures in grey levels (`afrd.model.inputs.local_contrast`): features of a dark picture may differ as much as
-        others, and still say little of the part.
+        look alike, which is easy to regress and carries no information. `contrast` is the mean local contrast of the
+        pictures in grey levels (`afrd.model.inputs.local_contrast`): features of a dark picture may vary as much as
+        others, and still say little about the part.
 
     Raises:
         ValueError: the run has no attention over features.
@@ -49,8 +49,12 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
     positions = [good.lights.index(light) for light in run.lights]
     means: list[Tensor] = []
     for i in range(len(features)):
-        unit = [F.normalize(scale[0].double(), dim=1) / len(features) for scale in features.batch([i], positions)]
-        means = [mean + part for mean, part in zip(means, unit, strict=True)] if means else unit  # each (L, C, h, w)
+        sample_means = [
+            F.normalize(scale[0].double(), dim=1) / len(features) for scale in features.batch([i], positions)
+        ]
+        means = (
+            [mean + scale_mean for mean, scale_mean in zip(means, sample_means, strict=True)] if means else sample_means
+        )  # each (L, C, h, w)
     variety = torch.stack([1 - mean.norm(dim=1).mean((1, 2)) for mean in means]).mean(0)
     contrast = features.contrast.astype(np.float32).mean((0, 2, 3))[positions]
     return pd.DataFrame(
@@ -60,17 +64,18 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
 
 
 def sentence(table: pd.DataFrame) -> str:
-    """What a `drift` table says, in one sentence."""
-    most = str(table.attention.idxmax())
-    share, even = float(table.attention.loc[most]), 1 / len(table)
-    if share < UNEVEN * even:
+    """A `drift` table summarised in one sentence."""
+    favoured = str(table.attention.idxmax())
+    share, even = float(table.attention.loc[favoured]), 1 / len(table)
+    if share < UNEVEN_RATIO * even:
         return (
-            f"Attention is almost even: the light with the most, {most}, has {share:.2f} of it, and even is {even:.2f}."
+            f"Attention is almost even: the light with the most, {favoured}, has {share:.2f} of it, and even is "
+            f"{even:.2f}."
         )
-    variety, contrast = (int(table[kind].rank(ascending=False).loc[most]) for kind in ("variety", "contrast"))
+    variety, contrast = (int(table[kind].rank(ascending=False).loc[favoured]) for kind in ("variety", "contrast"))
     alike, dark = (float(spearmanr(table.attention, table[kind]).statistic) for kind in ("variety", "contrast"))
     head = (
-        f"Light {most} has the most attention, {share:.2f} (even: {even:.2f}); of {len(table)} lights it is number "
+        f"Light {favoured} has the most attention, {share:.2f} (even: {even:.2f}); of {len(table)} lights it is number "
         f"{variety} in how much the parts differ under it and number {contrast} in contrast; rank correlation of "
         f"attention with the one over the lights {alike:+.2f}, with the other {dark:+.2f}"
     )

@@ -1,9 +1,11 @@
-"""Does a run's evidence rank the lights as the physics does? Measured where the same part is there without its defect.
+"""Agreement between a run's evidence for each light and how visible a defect truly is under it.
 
-    found = measure(run, open_dataset("data/candies", "Praline"))
-    found.summary()      # over all samples and per defect type
+The truth is measured on twins: renderings of the same part without its defect.
 
-docs/method.md says what the figures mean.
+    attribution = measure(run, open_dataset("data/candies", "Praline"))
+    attribution.summary()      # over all samples and per defect type
+
+docs/method.md explains the figures.
 """
 
 from __future__ import annotations
@@ -23,20 +25,20 @@ from afrd.runs.feature_store import Progress
 from afrd.runs.run import Prediction, Run
 
 KINDS = ("attention", "error", "product", "shapley")
-VISIBLE = 5.0  # grey levels in the best light; no light is to blame for missing a fainter defect
-NEAR = 0.9  # of the best light's visibility: as good a choice as the best light
+VISIBLE = 5.0  # grey levels in the best light; fainter defects are left out
+NEAR = 0.9  # of the best light's visibility: above, a light counts as a hit
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """How well the evidence of a run's lights agrees with what they truly show.
+    """Agreement of the evidence of a run's lights with the defects' true visibility.
 
     Attributes:
         samples: a row a sample and kind of evidence (`KINDS`, see `measure`): `sample`, `kind`, `defects`
-            (joined by +), `visible` (at least `VISIBLE` grey levels in the best light), `best_light` (the one that
-            truly shows the defect best), `chosen_light` (the one with the most evidence; "" where all have the same),
-            `spearman`, and `hit` (1 or 0), `shown` (the chosen light's visibility as a part of the best one's) and
-            `chance`, which are NaN where the defect is not visible or no light was chosen.
+            (joined by +), `visible` (at least `VISIBLE` grey levels in the best light), `best_light` (the one under
+            which the defect is most visible), `chosen_light` (the one with the most evidence; "" where all have the
+            same), `spearman`, and `hit` (1 or 0), `shown` (the chosen light's visibility as a fraction of the best
+            one's) and `chance`, which are NaN where the defect is not visible or no light was chosen.
     """
 
     samples: pd.DataFrame
@@ -50,15 +52,15 @@ class Attribution:
         Returns:
             Rows `all` and each defect type (a sample with several counts for each of them). Columns (kind, figure):
             `spearman` over the `ranked` samples that have one; `hit` and `shown` over `n` samples, and `chance`, the
-            hit rate that a light drawn blindly would reach on these; `low`, `high`, the interval of the hit rate, for
+            hit rate of a light drawn at random on these; `low`, `high`, the interval of the hit rate, for
             `all` only.
         """
         types = sorted({t for defects in self.samples.defects for t in defects.split("+") if t})
         blocks = {}
         for kind in KINDS:
             table = self.samples[self.samples.kind == kind]
-            having = {t: table[[t in defects.split("+") for defects in table.defects]] for t in types}
-            rows = {name: _means(part) for name, part in ({"all": table} | having).items()}
+            by_type = {t: table[[t in defects.split("+") for defects in table.defects]] for t in types}
+            rows = {name: _means(rows_of_type) for name, rows_of_type in ({"all": table} | by_type).items()}
             rows["all"] |= _interval(table.hit.dropna().to_numpy(dtype=float), repeats, level, seed)
             blocks[kind] = pd.DataFrame.from_dict(rows, orient="index")
         return pd.concat(blocks, axis=1)
@@ -84,7 +86,7 @@ def _interval(hits: np.ndarray, repeats: int, level: float, seed: int) -> dict[s
 
 
 def visibility(sample: Sample, twin: Sample) -> np.ndarray:
-    """How much of a defect each light truly shows.
+    """True visibility of a defect under each light.
 
     Args:
         sample: a defective sample with its mask.
@@ -109,34 +111,35 @@ def visibility(sample: Sample, twin: Sample) -> np.ndarray:
     return 255 * difference.double().mean((1, 2)).numpy()
 
 
-def evidence_inside(sample: Sample, seen: Prediction) -> dict[str, np.ndarray]:
-    """What a run had to say about each light inside a sample's mask.
+def evidence_inside(sample: Sample, prediction: Prediction) -> dict[str, np.ndarray]:
+    """A run's evidence for each light inside a sample's mask.
 
     Args:
         sample: with a mask that is not empty.
-        seen: with attention a_l and error E_l of every light l.
+        prediction: of the sample, with attention a_l and error E_l of every light l.
 
     Returns:
         For each of `KINDS` but the last (L,) means: `attention` of a_l, `error` of E_l, and `product` of a_l E_l, which
-        is the light's part in the anomaly map.
+        is the light's contribution to the anomaly map.
     """
     assert sample.mask is not None
     mask = sample.mask.numpy()
-    attention, error = (maps[:, mask].astype(float) for maps in (seen.attention, seen.light_maps))  # (L, pixels)
+    # (L, pixels)
+    attention, error = (maps[:, mask].astype(float) for maps in (prediction.attention, prediction.light_maps))
     return {"attention": attention.mean(1), "error": error.mean(1), "product": (attention * error).mean(1)}
 
 
 def measure(
     run: Run, data: Category, progress: Progress | None = None, lights: str | Sequence[str | int] | None = None
 ) -> Attribution:
-    """Compares the evidence of a run with the truth, on the defective test samples that have a mask and a twin.
+    """Compares a run's evidence with the true visibility, on the defective test samples that have a mask and a twin.
 
     Evidence is what `evidence_inside` gives, and `shapley`: the lights' Shapley values for the map's maximum inside
     the mask (`afrd.analysis.explain.score.lights`).
 
     A twin is the sample with the same number in the split `twins`. With target `fused` there is one error for all
     lights, and with fusion `mean` one attention: evidence that is the same for all lights ranks none of them, so its
-    rank correlation and its hits are NaN.
+    rank correlation and hits are NaN.
 
     Args:
         run: with at least two lights.
@@ -208,5 +211,5 @@ def _rows(sample: Sample, truth: np.ndarray, evidence: dict[str, np.ndarray]) ->
 
 
 def _constant(values: np.ndarray) -> bool:
-    """Up to rounding, which is no reason to prefer a light."""
+    """Whether all values are equal up to rounding."""
     return bool(np.ptp(values) <= 1e-6 * np.abs(values).max())

@@ -1,10 +1,10 @@
-"""Which lights are needed: the survey of all subsets of lights, read as advice for building a rig.
+"""Light advisor: from a survey of subsets of lights to advice for building a rig.
 
 advice = advise(survey(run, data["test_public"]), delta=0.05, costs={"box": 3})
 advice.sentence        # "3 of the 6 lights are enough: spots, bottom, right. ..."
 advice.smallest_rig    # ("spots", "bottom", "right")
 
-docs/lights.md says how it comes to its answers.
+docs/lights.md explains the procedure.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import pandas as pd
 
 from afrd.analysis.lights.advice import Advice
 from afrd.analysis.lights.sentences import (
-    COST,
+    DEFECT_KEPT,
+    DEFECT_LOST,
     DISPENSABLE,
     ENOUGH,
     FEW_SAMPLES,
-    KEPT,
     LOSES,
-    LOST,
     NEEDED,
-    UNIT,
+    UNIT_COST,
+    UNIT_LIGHTS,
     UNKNOWN,
     answer,
     notes,
@@ -36,10 +36,10 @@ from afrd.analysis.lights.survey import Survey
 from afrd.metrics.bootstrap import drawn_image_auroc, interval
 from afrd.metrics.ranking import METRIC_NAMES, METRICS
 
-DELTA = 0.05  # of a metric, what a rig may lose: one more anomalous part of twenty
-LEVEL = 0.95
-MIN_DEFECT_SAMPLES = 5  # samples of a defect type, below which nothing is said about it
-MAX_BUDGETS = 16  # at most
+DELTA = 0.05  # of a metric that a rig may lose: one more anomalous part in twenty
+CONFIDENCE_LEVEL = 0.95
+MIN_DEFECT_SAMPLES = 5  # samples of a defect type, below which its verdict is `cannot tell`
+MAX_BUDGETS = 16  # evaluated; more levels of cost are thinned
 
 
 def advise(
@@ -53,10 +53,10 @@ def advise(
 
     Args:
         survey: of at least two lights.
-        metric: one of `METRICS`, the quality.
+        metric: one of `METRICS`, the measure of quality.
         delta: how much of it a smaller rig may lose, above 0.
         costs: of single lights, in any additive unit such as euros or milliseconds of exposure; those not named cost 1.
-        unit: what the costs are counted in; the number of lights where all cost 1.
+        unit: of the costs, as text; the number of lights where all cost 1.
 
     Raises:
         ValueError: a metric that is not known or not defined here, a delta or a cost out of range, or an unknown light.
@@ -75,21 +75,21 @@ def advise(
     sets = _sets(survey, m, cost)
     budgets, choices = _budgets(survey, m, delta, cost)
     passed = [row.verdict == ENOUGH for row in budgets.itertuples()]
-    # From the dearest budget down until one fails: tested in a fixed order, no level has to be divided among them.
-    steps = passed.index(False) if False in passed else len(passed)
-    rig = survey.row(budgets.lights[steps - 1].split(", ")) if steps else survey.whole
-    chosen = choices[steps - 1] if steps else np.full(survey.halves.shape[1:3], survey.whole)
+    # From the most expensive budget down until one fails: a fixed order of tests needs no correction for their number.
+    accepted = passed.index(False) if False in passed else len(passed)
+    rig = survey.row(budgets.lights[accepted - 1].split(", ")) if accepted else survey.whole
+    rig_choices = choices[accepted - 1] if accepted else np.full(survey.halves.shape[1:3], survey.whole)
     lights = _lights(survey, m, delta, prices)
-    defects, without, without_high = _defects(survey, rig, chosen, delta)
+    defects, without, without_high = _defects(survey, rig, rig_choices, delta)
     advice = Advice(
         metric=metric,
         delta=delta,
         costs=prices,
-        unit=unit or (UNIT if all(price == 1 for price in prices.values()) else COST),
+        unit=unit or (UNIT_LIGHTS if all(price == 1 for price in prices.values()) else UNIT_COST),
         sentence="",
         notes=(),
         smallest_rig=survey.named(rig),
-        enough=bool(steps),
+        enough=bool(accepted),
         sets=sets,
         budgets=budgets,
         lights=lights,
@@ -101,7 +101,7 @@ def advise(
 
 
 def checked_delta(delta: float) -> float:
-    """The same number.
+    """The number, if it is valid.
 
     Raises:
         ValueError: it does not lie between 0 and 1.
@@ -133,9 +133,9 @@ def _sets(survey: Survey, m: int, cost: np.ndarray) -> pd.DataFrame:
     table = survey.table()
     table["cost"] = cost
     table["value"] = survey.metrics[:, m]
-    table["low"], table["high"] = interval(draws, LEVEL, axis=1)
+    table["low"], table["high"] = interval(draws, CONFIDENCE_LEVEL, axis=1)
     table["difference"] = table.value - table.value[survey.whole]
-    table["difference_low"], table["difference_high"] = interval(draws - draws[survey.whole], LEVEL, axis=1)
+    table["difference_low"], table["difference_high"] = interval(draws - draws[survey.whole], CONFIDENCE_LEVEL, axis=1)
     order = np.lexsort((-rank(survey.metrics, m), cost))  # cheapest first, best first
     best = np.maximum.accumulate(table.value.to_numpy()[order])
     front = np.append(True, best[1:] > best[:-1])
@@ -144,26 +144,26 @@ def _sets(survey: Survey, m: int, cost: np.ndarray) -> pd.DataFrame:
 
 
 def _budgets(survey: Survey, m: int, delta: float, cost: np.ndarray) -> tuple[pd.DataFrame, list[np.ndarray]]:
-    """The table of budgets, and for each of them the sets (R, 2) that the halves of the draws chose."""
+    """The table of budgets, and for each the sets (R, 2) selected on the halves of the draws."""
     ranks, halves = rank(survey.halves, m), survey.halves[..., m].astype(float)  # (K, R, 2)
     within = survey.members[:, None] & ~survey.members[None]  # (K, K, L)
-    part = ~within.any(2) & ~np.eye(len(cost), dtype=bool)  # set k is a part of another
+    contained = ~within.any(2) & ~np.eye(len(cost), dtype=bool)  # set k is contained in another
     draws = np.arange(halves.shape[1])
     enough_samples = min(survey.anomalous.sum(), (~survey.anomalous).sum()) >= FEW_SAMPLES
     rows, choices, listed_sets = [], [], set()
     for budget in _levels(cost):
         cheap = cost <= budget + 1e-9
-        # Sets that fill the budget: with few samples, "at most so much" would often choose a poor small one by luck.
-        full = np.flatnonzero(cheap & ~(part & cheap).any(1))
-        if tuple(full) in listed_sets:
+        # Only maximal sets: with few samples, smaller ones would often be selected by chance.
+        maximal = np.flatnonzero(cheap & ~(contained & cheap).any(1))
+        if tuple(maximal) in listed_sets:
             continue
-        listed_sets.add(tuple(full))
-        chosen = full[ranks[full].argmax(0)]  # (R, 2)
-        choices.append(chosen)
-        changes = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
-        change = np.mean(changes, 0)  # each half was judged by the other's choice
-        low, high = np.nanquantile(change, [1 - LEVEL, LEVEL])
-        best = full[rank(survey.metrics[full], m).argmax()]
+        listed_sets.add(tuple(maximal))
+        choice = maximal[ranks[maximal].argmax(0)]  # (R, 2)
+        choices.append(choice)
+        changes = [halves[choice[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
+        change = np.mean(changes, 0)  # selected on one half, evaluated on the other
+        low, high = np.nanquantile(change, [1 - CONFIDENCE_LEVEL, CONFIDENCE_LEVEL])
+        best = maximal[rank(survey.metrics[maximal], m).argmax()]
         verdict = LOSES if high < -delta else ENOUGH if low >= -delta and enough_samples else UNKNOWN
         rows.append(
             {
@@ -174,7 +174,7 @@ def _budgets(survey: Survey, m: int, delta: float, cost: np.ndarray) -> tuple[pd
                 "change": float(np.nanmean(change)),
                 "at_least": float(low),
                 "at_most": float(high),
-                "same": float((chosen == best).mean()),
+                "same": float((choice == best).mean()),
                 "verdict": verdict,
             }
         )
@@ -182,7 +182,7 @@ def _budgets(survey: Survey, m: int, delta: float, cost: np.ndarray) -> tuple[pd
 
 
 def _levels(cost: np.ndarray) -> np.ndarray:
-    """Budgets below the cost of all lights, the dearest first."""
+    """Budgets below the cost of all lights, the most expensive first."""
     levels = np.unique(np.round(cost, 9))[::-1]
     levels = levels[levels < cost[-1] - 1e-9]
     if len(levels) > MAX_BUDGETS:
@@ -197,7 +197,7 @@ def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd
     for light, cost in costs.items():
         alone, without = survey.row([light]), survey.row([other for other in survey.lights if other != light])
         change = draws[without] - draws[survey.whole]
-        low, high = interval(change[None], LEVEL, axis=1)
+        low, high = interval(change[None], CONFIDENCE_LEVEL, axis=1)
         rows[light] = {
             "cost": cost,
             "alone": value[alone],
@@ -213,7 +213,7 @@ def _lights(survey: Survey, m: int, delta: float, costs: dict[str, float]) -> pd
 
 
 def _defects(
-    survey: Survey, rig: int, chosen: np.ndarray, delta: float
+    survey: Survey, rig: int, choices: np.ndarray, delta: float
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     kinds = sorted({kind for defects in survey.defects for kind in defects.split("+") if kind})
     good = ~survey.anomalous
@@ -226,22 +226,26 @@ def _defects(
         in_draws = drawn_image_auroc(survey.scores[[*but_one, survey.whole]], bad, good, counts.sum(1))
         change = in_draws[:-1] - in_draws[-1]  # (L, R)
         without[kind] = dict(zip(survey.lights, exact[but_one] - exact[survey.whole], strict=True))
-        without_high[kind] = dict(zip(survey.lights, interval(change, LEVEL, axis=1)[1], strict=True))
+        without_high[kind] = dict(zip(survey.lights, interval(change, CONFIDENCE_LEVEL, axis=1)[1], strict=True))
         halves = np.stack(
             [drawn_image_auroc(survey.scores, bad, good, counts[:, half]) for half in (0, 1)], 2
         )  # (K, R, 2)
-        judged = [halves[chosen[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
-        low, high = interval(_mean(np.array(judged))[None], LEVEL, axis=1)
-        few, many = bad.sum() < MIN_DEFECT_SAMPLES, bad.sum() >= FEW_SAMPLES
+        changes = [halves[choices[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
+        low, high = interval(_mean(np.array(changes))[None], CONFIDENCE_LEVEL, axis=1)
+        too_few, enough_samples = bad.sum() < MIN_DEFECT_SAMPLES, bad.sum() >= FEW_SAMPLES
         rows[kind] = {
             "samples": int(bad.sum()),
             "all_lights": exact[survey.whole],
             "rig": exact[rig],
-            "change": float(_mean(_mean(np.array(judged)))),
+            "change": float(_mean(_mean(np.array(changes)))),
             "change_low": low[0],
             "change_high": high[0],
-            "verdict": LOST if high[0] < 0 and not few else KEPT if low[0] >= -delta and many else UNKNOWN,
-            "lost_without": [light for light in survey.lights if not few and without_high[kind][light] < 0],
+            "verdict": DEFECT_LOST
+            if high[0] < 0 and not too_few
+            else DEFECT_KEPT
+            if low[0] >= -delta and enough_samples
+            else UNKNOWN,
+            "lost_without": [light for light in survey.lights if not too_few and without_high[kind][light] < 0],
         }
     return (
         pd.DataFrame.from_dict(rows, orient="index"),
@@ -251,7 +255,7 @@ def _defects(
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
-    """Along the first axis, of what is defined."""
+    """Mean along the first axis, without undefined values."""
     defined = np.isfinite(values)
     return np.divide(
         np.where(defined, values, 0).sum(0),

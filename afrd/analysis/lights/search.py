@@ -1,6 +1,6 @@
-"""Good sets of lights among too many: greedy forward and backward with exchanges.
+"""Search for good sets of lights where all are too many: greedy forward and backward, with exchanges.
 
-A set is a number here, whose bit l says whether light l is in it.
+A set is encoded as an integer whose bit l says whether light l is a member.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ Quality = Callable[[Sequence[int]], Sequence[float]]  # of sets; evaluated sever
 
 
 def search(lights: int, quality: Quality) -> dict[int, float]:
-    """Looks for the best set of each size.
+    """Searches the best set of each size.
 
-    Forward: from none, add the light that helps most. Backward: from all, drop the light whose removal costs least.
-    After each step of either, a light in the set is exchanged for one outside as long as that makes it better
+    Forward: from none, add the light that improves quality most. Backward: from all, drop the light whose removal costs
+    least. After each step of either, a light in the set is exchanged for one outside as long as that improves it
     (sequential floating search, Pudil, Novovicova & Kittler 1994, with exchanges instead of its excursions).
 
     Args:
@@ -24,35 +24,35 @@ def search(lights: int, quality: Quality) -> dict[int, float]:
         quality: of sets, higher is better; no set is evaluated twice.
 
     Returns:
-        Every set that was looked at, with its quality; among them each light alone, all lights, and all but one.
+        Every evaluated set with its quality; among them each light alone, all lights, and all but one.
     """
     qualities: dict[int, float] = {}
 
     def best(sets: Sequence[int]) -> int:
-        new = [s for s in dict.fromkeys(sets) if s not in qualities]
-        qualities.update(zip(new, quality(new) if new else [], strict=True))
+        unseen = [s for s in dict.fromkeys(sets) if s not in qualities]
+        qualities.update(zip(unseen, quality(unseen) if unseen else [], strict=True))
         return max(sets, key=lambda s: (qualities[s], -s))
 
-    def exchanged(chosen: int) -> int:
+    def exchanged(members: int) -> int:
         while True:
-            inside, outside = _bits(chosen, lights), _bits(~chosen, lights)
-            better = best([chosen, *(chosen ^ (1 << i) ^ (1 << o) for i in inside for o in outside)])
-            if qualities[better] <= qualities[chosen]:
-                return chosen
-            chosen = better
+            inside, outside = _bits(members, lights), _bits(~members, lights)
+            better = best([members, *(members ^ (1 << i) ^ (1 << o) for i in inside for o in outside)])
+            if qualities[better] <= qualities[members]:
+                return members
+            members = better
 
-    full = (1 << lights) - 1
-    best([full])
-    chosen = 0
-    while chosen != full:
-        chosen = exchanged(best([chosen | (1 << o) for o in _bits(~chosen, lights)]))
-    while chosen.bit_count() > 1:
-        chosen = exchanged(best([chosen ^ (1 << i) for i in _bits(chosen, lights)]))
+    all_lights = (1 << lights) - 1
+    best([all_lights])
+    members = 0
+    while members != all_lights:
+        members = exchanged(best([members | (1 << o) for o in _bits(~members, lights)]))
+    while members.bit_count() > 1:
+        members = exchanged(best([members ^ (1 << i) for i in _bits(members, lights)]))
     return qualities
 
 
 def orders(lights: int, count: int, seed: int = 0) -> list[list[int]]:
-    """Random orders of the lights, each followed by its reverse, which halves the noise of what a light adds."""
+    """Random orders of the lights, each followed by its reverse, which reduces the variance of a light's mean gain."""
     random = np.random.default_rng(seed)
     walks: list[list[int]] = []
     for _ in range(count // 2):
@@ -62,10 +62,10 @@ def orders(lights: int, count: int, seed: int = 0) -> list[list[int]]:
 
 
 def prefixes(order: Sequence[int]) -> list[int]:
-    """The sets that grow when the lights come in this order: the first light, the first two, and so on."""
+    """The sets of the first light, the first two lights, and so on, in this order."""
     sets = np.cumsum([1 << light for light in order]).tolist()
     return [int(s) for s in sets]
 
 
-def _bits(chosen: int, lights: int) -> list[int]:
-    return [light for light in range(lights) if chosen >> light & 1]
+def _bits(members: int, lights: int) -> list[int]:
+    return [light for light in range(lights) if members >> light & 1]

@@ -1,4 +1,4 @@
-"""The advice about lights in sentences."""
+"""Wording of the light advisor's advice."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from afrd.analysis.lights.advice import Advice
     from afrd.analysis.lights.survey import Survey
 
-ENOUGH, UNKNOWN, LOSES = "enough", "cannot tell", "loses"  # of a budget
-NEEDED, DISPENSABLE = "needed", "dispensable"  # of a light
-KEPT, LOST = "kept", "lost"  # of a defect type
-FEW_SAMPLES = 8  # good or anomalous ones, below which no rig is called enough
-UNIT, COST = "lights", "cost"  # what costs are counted in: where all are 1, and where nobody named a unit
-MAX_SENTENCES_OF_A_KIND = 3  # of many sentences of one kind
+ENOUGH, UNKNOWN, LOSES = "enough", "cannot tell", "loses"  # verdicts on a budget
+NEEDED, DISPENSABLE = "needed", "dispensable"  # verdicts on a light
+DEFECT_KEPT, DEFECT_LOST = "kept", "lost"  # verdicts on a defect type; or `UNKNOWN`
+FEW_SAMPLES = 8  # good or anomalous samples below which no rig is called enough
+UNIT_LIGHTS, UNIT_COST = "lights", "cost"  # units of costs: where all are 1, and where none was named
+MAX_SENTENCES_OF_A_KIND = 3  # sentences of one kind at most
 
 
 def answer(survey: Survey, advice: Advice) -> str:
-    """What to do, and how sure that is."""
+    """The answer in words, with its confidence."""
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     samples, lights, name = good + bad, len(survey.lights), METRIC_NAMES[advice.metric]
     if advice.enough:
@@ -34,9 +34,9 @@ def answer(survey: Survey, advice: Advice) -> str:
         budget = rows[rows.lights == ", ".join(advice.smallest_rig)].iloc[-1]
         count = len(advice.smallest_rig)
         price = ""
-        if advice.unit != UNIT:
+        if advice.unit != UNIT_LIGHTS:
             spent = f"{budget.cost:g} of {sum(advice.costs.values()):g}"
-            price = f" (cost {spent})" if advice.unit == COST else f" ({spent} {advice.unit})"
+            price = f" (cost {spent})" if advice.unit == UNIT_COST else f" ({spent} {advice.unit})"
         loses = f"no more than {-budget.at_least:.3f}" if budget.at_least < -5e-4 else "nothing"
         value = float(advice.sets.value.iloc[survey.whole])
         return (
@@ -65,7 +65,7 @@ def answer(survey: Survey, advice: Advice) -> str:
 
 
 def _samples_needed(budget: pd.Series, samples: int, delta: float) -> str:
-    """How many would make the interval short enough, as intervals shrink with the root of their number."""
+    """How many samples would suffice, given that intervals shrink with the square root of their number."""
     margin = budget.change + delta
     if margin <= 0.1 * delta:
         return ""
@@ -75,7 +75,7 @@ def _samples_needed(budget: pd.Series, samples: int, delta: float) -> str:
 
 
 def notes(survey: Survey, advice: Advice) -> list[str]:
-    """Further sentences: lights, defect types, the other metric, limits of the answer."""
+    """Further sentences about lights, defect types, the other metric and the limits of the answer."""
     return [
         *_about_lights(advice),
         *_about_defects(advice),
@@ -116,7 +116,7 @@ def _about_defects(advice: Advice) -> list[str]:
     if not advice.enough:
         return sentences
     for verdict, text in (
-        (LOST, "The smaller rig loses"),
+        (DEFECT_LOST, "The smaller rig loses"),
         (UNKNOWN, "It cannot be told whether the smaller rig keeps"),
     ):
         kinds = [f"{kind} ({row.samples} samples)" for kind, row in rows.items() if row.verdict == verdict]
@@ -126,9 +126,9 @@ def _about_defects(advice: Advice) -> list[str]:
 
 
 def _other_quality(survey: Survey, advice: Advice) -> list[str]:
-    """A rig that decides as well may show the place less well, and the other way round."""
-    other = "pixel_ap" if advice.metric.startswith("image") else "image_auroc"
-    m, rig = METRICS.index(other), survey.row(advice.smallest_rig)
+    """The rig's change in the other kind of metric: detection and localisation need not agree."""
+    metric = "pixel_ap" if advice.metric.startswith("image") else "image_auroc"
+    m, rig = METRICS.index(metric), survey.row(advice.smallest_rig)
     if np.isnan(survey.metrics[[rig, survey.whole], m]).any():
         return []
     change = survey.draws[rig, :, m].astype(float) - survey.draws[survey.whole, :, m]
@@ -136,7 +136,7 @@ def _other_quality(survey: Survey, advice: Advice) -> list[str]:
     verb = "falls" if high < 0 else "rises" if low > 0 else "may or may not change"
     exact = survey.metrics[rig, m] - survey.metrics[survey.whole, m]
     return [
-        f"The {METRIC_NAMES[other]} of this rig, by which it was not chosen, {verb}: {exact:+.3f} "
+        f"The {METRIC_NAMES[metric]} of this rig, by which it was not chosen, {verb}: {exact:+.3f} "
         f"[{low:+.3f}, {high:+.3f}] against all lights ({survey.metrics[survey.whole, m]:.3f})."
     ]
 
@@ -146,7 +146,7 @@ def _percent(share: float) -> str:
 
 
 def _rule_of_three(bad: int) -> str:
-    """The rule of three: what is in a share p of the parts is missing from n of them with probability (1 - p)^n."""
+    """The rule of three: a property of a share p of the parts is absent from n of them with probability (1 - p)^n."""
     share = 1 - 0.05 ** (1 / bad)
     return (
         f"{bad} anomalous samples cannot rule out a kind of defect that only the other lights show, if fewer than "

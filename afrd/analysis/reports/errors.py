@@ -1,8 +1,8 @@
-"""Samples of an error analysis for others to read: an HTML file that needs nothing else, and a CSV.
+"""Reports of an error analysis: a self-contained HTML file, and a CSV.
 
-judged = [method.judge(dataset) for method in methods[:2]]
-Path("missed.html").write_text(report(found, found.answer("missed"), dataset, judged))
-Path("missed.csv").write_text(csv(found.frame(rows=found.answer("missed"))))
+predictions = [method.judge(dataset) for method in methods[:2]]
+Path("missed.html").write_text(report(table, table.answer("missed"), dataset, predictions))
+Path("missed.csv").write_text(csv(table.frame(rows=table.answer("missed"))))
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_REPORT_SAMPLES = 200  # samples of a report: about 15 MB
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would take for a formula at the beginning of a text
-EXPLAINED = (
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a text that a spreadsheet would take for a formula
+EXPLANATIONS = (
     "Scores are in units of each method's own threshold, so 1 is the threshold that promises its rate of false alarms; "
     "a method without one has raw scores and (raw) behind its name. A sample's score is the maximum of its map.",
     "Pictures: the turquoise line surrounds the true defect; the white dashed one runs where the map passes the "
@@ -45,7 +45,7 @@ EXPLAINED = (
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a card: data URI, outlines as SVG paths, and what stands below."""
+    """One picture of a card: data URI, outlines as SVG paths, and the text below."""
 
     title: str
     text: str
@@ -56,19 +56,19 @@ class Shot:
 
 @dataclass(frozen=True)
 class Score:
-    """A bar: `part` and `mark` (the threshold, None where there is none) in per cent of its length."""
+    """A bar: `filled` and `mark` (the threshold, None where there is none) in per cent of its length."""
 
     label: str
     name: str
     value: str
     verdict: str
-    part: float
+    filled: float
     mark: float | None
 
 
 @dataclass(frozen=True)
 class Card:
-    """One sample as it is shown."""
+    """The content of one sample's card."""
 
     row: int
     name: str
@@ -85,26 +85,26 @@ class Card:
 
 
 def report(
-    found: ErrorTable,
+    table: ErrorTable,
     rows: Sequence[int],
     dataset: MultiLightDataset,
-    judged: Sequence[Predictions],
+    predictions: Sequence[Predictions],
     notes: Mapping[str, Note] | None = None,
     at: float | None = 1.0,
     chosen: str = "",
     light: str | None = None,
 ) -> str:
-    """A self-contained HTML page: counts, a table, and of every sample pictures, maps, scores and notes.
+    """A self-contained HTML page: counts, a table, and pictures, maps, scores and notes of every sample.
 
     Args:
-        found: the error table of `dataset`.
-        rows: which samples, in the order in which they are to stand.
-        dataset: where the pictures come from.
-        judged: what `found.run`, and if wanted another method, says of the same split: their maps are shown.
+        table: the error table of `dataset`.
+        rows: positions of the samples, in the order of the report.
+        dataset: the split, for its pictures.
+        predictions: of `table.run` and, optionally, of another method on the same split, for their maps.
         notes: by sample name.
         at: the threshold, see `afrd.analysis.errors.table`.
-        chosen: says which samples these are.
-        light: whose picture lies under the maps; the light box or the last light by default.
+        chosen: text that names the selection of samples.
+        light: whose picture is shown under the maps; the light box or the last light by default.
 
     Raises:
         ValueError: more than `MAX_REPORT_SAMPLES` samples, or a picture that cannot be read.
@@ -113,30 +113,30 @@ def report(
         raise ValueError(
             f"a report holds at most {MAX_REPORT_SAMPLES} samples, and these are {len(rows)}; filter the table first"
         )
-    cards = [card(found, row, dataset, judged, notes, at, light) for row in rows]
-    frame = found.frame(at, rows, notes).drop(columns="note")
-    shown = frame.loc[:, :"tags"]
-    head = [str(name) for name in shown]
-    numbers = [i for i, name in enumerate(head) if pd.api.types.is_numeric_dtype(shown[name])]
-    labels = [found.run, *([found.other] if found.other else [])]
-    counts = [(name, found.confusion(at, name)) for name in labels]
-    names = [predictions.method + ": lights " + ", ".join(predictions.lights) for predictions in judged]
+    cards = [card(table, row, dataset, predictions, notes, at, light) for row in rows]
+    frame = table.frame(at, rows, notes).drop(columns="note")
+    visible = frame.loc[:, :"tags"]
+    head = [str(name) for name in visible]
+    numbers = [i for i, name in enumerate(head) if pd.api.types.is_numeric_dtype(visible[name])]
+    labels = [table.run, *([table.other] if table.other else [])]
+    counts = [(name, table.confusion(at, name)) for name in labels]
+    methods = [of_method.method + ": lights " + ", ".join(of_method.lights) for of_method in predictions]
     return (
         _templates()
         .get_template("report.html")
         .render(
             title=f"Error analysis: {dataset.category} / {dataset.split}",
-            chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(found)} samples. {'; '.join(names)}.",
-            threshold=threshold_sentence(found, at),
+            chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(table)} samples. {'; '.join(methods)}.",
+            threshold=threshold_sentence(table, at),
             made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {version('afrd')}.",
-            counts=[(name, count) for name, count in counts if count is not None and found.known.any()],
+            counts=[(name, count) for name, count in counts if count is not None and table.known.any()],
             head=head,
             numbers=numbers,
             lines=[
-                [cell_text(*cell) for cell in zip(head, line, strict=True)] for line in shown.itertuples(index=False)
+                [cell_text(*cell) for cell in zip(head, line, strict=True)] for line in visible.itertuples(index=False)
             ],
             cards=cards,
-            explained=EXPLAINED,
+            explained=EXPLANATIONS,
             with_note=True,
             card_css=card_css(),
         )
@@ -144,32 +144,32 @@ def report(
 
 
 def card(
-    found: ErrorTable,
+    table: ErrorTable,
     row: int,
     dataset: MultiLightDataset,
-    judged: Sequence[Predictions],
+    predictions: Sequence[Predictions],
     notes: Mapping[str, Note] | None = None,
     at: float | None = 1.0,
     light: str | None = None,
     side: int = 300,
 ) -> Card:
-    """What there is to show of one sample; arguments as of `report`, `side` is that of a picture in pixels."""
-    sample = found.samples.iloc[row].to_dict()
-    shown = light if light in dataset.lights else main_light(dataset.lights)
-    picture = dataset.select([shown])[row].images[0]  # (3, H, W)
+    """The card of one sample; arguments as of `report`, `side` is the longer side of a picture in pixels."""
+    sample = table.samples.iloc[row].to_dict()
+    base_light = light if light in dataset.lights else main_light(dataset.lights)
+    picture = dataset.select([base_light])[row].images[0]  # (3, H, W)
     height, width = picture.shape[-2:]
-    known = judged[0].masked[row] and judged[0].masks[row].any()
-    truth = svg_path(contour_lines(judged[0].masks[row].astype(float), 0.5)) if known else ""
-    shots = [Shot("picture", f"under {shown}", covered_uri(picture, None, side), truth)]
-    names = found.column_names()
-    for label, said in zip((found.run, found.other), judged, strict=False):
+    masked = predictions[0].masked[row] and predictions[0].masks[row].any()
+    truth = svg_path(contour_lines(predictions[0].masks[row].astype(float), 0.5)) if masked else ""
+    shots = [Shot("picture", f"under {base_light}", covered_uri(picture, None, side), truth)]
+    names = table.column_names()
+    for label, of_method in zip((table.run, table.other), predictions, strict=False):
         assert label is not None  # a second method's maps come with its name
-        values = shrink(said.maps[row]) / (said.threshold.value if said.threshold else 1.0)
-        level = found.threshold_of(label, at)
+        values = shrink(of_method.maps[row]) / (of_method.threshold.value if of_method.threshold else 1.0)
+        level = table.threshold_of(label, at)
         passed = svg_path(contour_lines(values, level, (height, width))) if level is not None else ""
-        unit = " × threshold" if found.thresholds[label] is not None else ""
-        outcome = found.outcome(at, label)[row]
-        text = f"{found.scores[label][row]:.2f}{unit}" + (f", {outcome}" if outcome else "")
+        unit = " × threshold" if table.thresholds[label] is not None else ""
+        outcome = table.outcome(at, label)[row]
+        text = f"{table.scores[label][row]:.2f}{unit}" + (f", {outcome}" if outcome else "")
         shots.append(Shot(names[label], text, covered_uri(picture, values, side), truth, passed))
     note = (notes or {}).get(sample["sample"], Note())
     defects = sample["defects"].replace("+", ", ")
@@ -178,30 +178,30 @@ def card(
     if np.isfinite(sample["best_iou"]):
         measures += [("best IoU", f"{sample['best_iou']:.2f}"), ("peak off", f"{sample['peak_off']:.0f} px")]
         if at is not None:
-            measures.insert(0, ("defect found", f"{found.defect_found(at)[row]:.0%}"))
-    if found.light_scores.shape[1] > 1:
-        measures.append(("disagreement", f"{found.disagreement[row]:.2f}"))
-        if found.thresholds[found.run] is not None:
-            measures.append(("lights above", ", ".join(found.lights_above(at)[row]) or "none"))
+            measures.insert(0, ("defect found", f"{table.defect_found(at)[row]:.0%}"))
+    if table.light_scores.shape[1] > 1:
+        measures.append(("disagreement", f"{table.disagreement[row]:.2f}"))
+        if table.thresholds[table.run] is not None:
+            measures.append(("lights above", ", ".join(table.lights_above(at)[row]) or "none"))
     return Card(
         row,
         sample["sample"],
         truth_text if truth_text != "unknown" else "",
         {"unknown": "truth not known"}.get(truth_text, truth_text) + (f": {defects}" if defects else ""),
-        found.outcome(at)[row],
+        table.outcome(at)[row],
         width,
         height,
         tuple(shots),
         tuple(measures),
-        tuple(_score(found, label, row, at) for label in found.labels),
+        tuple(_score(table, label, row, at) for label in table.labels),
         note.tags,
         note.text,
     )
 
 
-def card_html(shown: Card) -> str:
-    """A card alone, for a page that has `card_css` already; without its note."""
-    return _templates().get_template("card.html").render(card=shown, with_note=False)
+def card_html(content: Card) -> str:
+    """A single card as HTML, without its note, for a page that includes `card_css`."""
+    return _templates().get_template("card.html").render(card=content, with_note=False)
 
 
 def card_css() -> str:
@@ -209,17 +209,17 @@ def card_css() -> str:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """The table as CSV; a text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    """The table as CSV; texts that a spreadsheet would take for formulas are prefixed with an apostrophe."""
     safe = frame.copy()
     for name in safe:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA) else v for v in safe[name]]
+            safe[name] = [f"'{v}" if isinstance(v, str) and v.startswith(FORMULA_PREFIXES) else v for v in safe[name]]
     return safe.to_csv(index=False, float_format="%.6g")
 
 
-def threshold_sentence(found: ErrorTable, at: float | None) -> str:
-    """Where the threshold stands and what it promises."""
-    own = found.thresholds[found.run]
+def threshold_sentence(table: ErrorTable, at: float | None) -> str:
+    """The threshold in one sentence."""
+    own = table.thresholds[table.run]
     if own is None:
         where = "no verdicts" if at is None else f"the threshold {at:.4g} was set by hand"
         return f"This run kept no good samples for a threshold: scores are raw, and {where}."
@@ -228,16 +228,16 @@ def threshold_sentence(found: ErrorTable, at: float | None) -> str:
     return f"Threshold: {at:.2f} times each method's own (the run's is {own:.4g}); scores are in units of it."
 
 
-def _score(found: ErrorTable, label: str, row: int, at: float | None) -> Score:
-    value, level = float(found.scores[label][row]), found.threshold_of(label, at)
-    length = LIMIT if found.thresholds[label] is not None else max(float(found.scores[label].max()), 1e-9)
+def _score(table: ErrorTable, label: str, row: int, at: float | None) -> Score:
+    value, level = float(table.scores[label][row]), table.threshold_of(label, at)
+    length = LIMIT if table.thresholds[label] is not None else max(float(table.scores[label].max()), 1e-9)
     verdict = "none" if level is None else "bad" if value > level else "good"
-    part, mark = (None if v is None else round(100 * min(1.0, max(0.0, v / length)), 1) for v in (value, level))
-    return Score(label, found.column_names()[label], f"{value:.2f}", verdict, part or 0.0, mark)
+    filled, mark = (None if v is None else round(100 * min(1.0, max(0.0, v / length)), 1) for v in (value, level))
+    return Score(label, table.column_names()[label], f"{value:.2f}", verdict, filled or 0.0, mark)
 
 
 def cell_text(column: str, value: object) -> str:
-    """A value of `ErrorTable.frame` as it is shown."""
+    """A value of `ErrorTable.frame` as text."""
     if not isinstance(value, float | np.floating):
         return str(value)
     if not np.isfinite(value):

@@ -1,4 +1,4 @@
-"""The advice about lights as a page of its own: no file beside it, no address in it, to read or to print."""
+"""The advice about lights as a self-contained HTML page and as JSON."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import pandas as pd
 
 from afrd import figures
 from afrd.analysis.lights.advice import Advice
-from afrd.analysis.lights.sentences import UNIT
+from afrd.analysis.lights.sentences import UNIT_LIGHTS
 from afrd.analysis.lights.survey import Survey, redundancy
 from afrd.metrics.ranking import METRIC_NAMES, METRICS
 
-TEMPLATE = Path(__file__).with_name("templates") / "lights.html"
-WIDTH = 500  # pixels of a figure
+TEMPLATE_FILE = Path(__file__).with_name("templates") / "lights.html"
+FIGURE_WIDTH = 500  # pixels of a figure
 
 
 def report(survey: Survey, advice: Advice) -> str:
-    """The page, with its figures in it (Plotly, about 5 MB)."""
+    """The HTML page with its figures embedded (Plotly, about 5 MB)."""
     from jinja2 import Environment, StrictUndefined
     from plotly.offline import get_plotlyjs
 
     name = METRIC_NAMES[advice.metric]
-    drawn = [figures.pareto_front(advice), figures.light_values(advice)]
+    charts = [figures.pareto_front(advice), figures.light_values(advice)]
     if min(len(survey.anomalous), len(survey.lights)) > 2:
-        drawn.append(figures.redundancy_map(redundancy(survey)))
+        charts.append(figures.redundancy_map(redundancy(survey)))
     if len(advice.without):
-        drawn.append(figures.defect_lights(advice))
+        charts.append(figures.defect_lights(advice))
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     environment = Environment(autoescape=True, trim_blocks=True, undefined=StrictUndefined)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return environment.from_string(TEMPLATE_FILE.read_text(encoding="utf-8")).render(
         title=f"Lights for {survey.category}",
         made=f"{survey.method}, judged on {survey.category}/{survey.split}: {good} good and {bad} anomalous samples; "
         f"quality is the {name}, and {advice.delta:g} of it may be lost.",
         sentence=advice.sentence,
         notes=advice.notes,
         plotly=get_plotlyjs(),
-        figures=[_fixed(figure) for figure in drawn],
+        figures=[_fixed(figure) for figure in charts],
         tables=[
             ("Rigs", budget_rows(advice)),
             ("Lights", light_rows(advice)),
@@ -48,13 +48,13 @@ def report(survey: Survey, advice: Advice) -> str:
 
 
 def _fixed(figure: Any) -> str:
-    figure.update_layout(width=WIDTH, font_color="#3a4048", legend_font_color="#3a4048")
+    figure.update_layout(width=FIGURE_WIDTH, font_color="#3a4048", legend_font_color="#3a4048")
     return figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
 
 
 def budget_rows(advice: Advice) -> pd.DataFrame:
-    """Budgets in words, a row each."""
-    name = "At most lights" if advice.unit == UNIT else f"At most {advice.unit}"
+    """Budgets as rounded text, a row each."""
+    name = "At most lights" if advice.unit == UNIT_LIGHTS else f"At most {advice.unit}"
     rows = advice.budgets
     return pd.DataFrame(
         {
@@ -68,12 +68,12 @@ def budget_rows(advice: Advice) -> pd.DataFrame:
 
 
 def light_rows(advice: Advice) -> pd.DataFrame:
-    """Lights in words, a row each."""
+    """Lights as rounded text, a row each."""
     rows = advice.lights
     return pd.DataFrame(
         {
             "Light": rows.index,
-            f"Cost ({advice.unit})" if advice.unit != UNIT else "Cost": [f"{cost:g}" for cost in rows.cost],
+            f"Cost ({advice.unit})" if advice.unit != UNIT_LIGHTS else "Cost": [f"{cost:g}" for cost in rows.cost],
             "Alone": [f"{value:.3f}" for value in rows.alone],
             "Shapley value": _ranged("{:.3f}", rows.shapley, rows.shapley_low, rows.shapley_high),
             "Change without it": _ranged("{:+.3f}", rows.without, rows.without_low, rows.without_high),
@@ -83,7 +83,7 @@ def light_rows(advice: Advice) -> pd.DataFrame:
 
 
 def defect_rows(advice: Advice) -> pd.DataFrame:
-    """Defect types in words, a row each."""
+    """Defect types as rounded text, a row each."""
     rows = advice.defects
     if not len(rows):
         return pd.DataFrame()
@@ -112,7 +112,7 @@ def _ranged(form: str, value: pd.Series, low: pd.Series, high: pd.Series) -> lis
 
 
 def as_json(survey: Survey, advice: Advice) -> dict[str, Any]:
-    """What `--json` writes; a metric that is not defined is null."""
+    """The content of `--json`; an undefined metric is null."""
 
     sets = [
         {"lights": list(survey.named(k)), **{metric: _plain(survey.metrics[k, m]) for m, metric in enumerate(METRICS)}}

@@ -1,4 +1,4 @@
-"""The results of a sweep as files: Markdown, CSV, LaTeX (booktabs) and a page that needs nothing beside it."""
+"""Reports of a sweep: Markdown, CSV, LaTeX (booktabs) and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from jinja2 import Environment, StrictUndefined
 
 from afrd import figures
 from afrd.analysis.comparison.sweep_results import (
-    REPEATS,
-    REPORTED,
+    BOOTSTRAP_DRAWS,
+    REPORTED_METRICS,
     GroupResult,
     RankComparison,
     common_methods,
@@ -32,17 +32,17 @@ from afrd.metrics.ranking import METRIC_NAMES
 from afrd.runs.sweep_plan import SweepPlan
 
 TEMPLATES = Path(__file__).with_name("templates")
-EXAMPLE_SIDE = 150  # pixels
-SIGNIFICANT = 0.05
+EXAMPLE_PIXELS = 150  # pixels
+SIGNIFICANCE_LEVEL = 0.05
 DIAGRAM_WIDTH, DIAGRAM_MARGIN = 1080, 310  # pixels; the margins hold the labels
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """What is averaged together: one subset of lights, teacher and size.
+class ResultSection:
+    """One section of a report: results averaged together, of one subset of lights, teacher and size.
 
     Attributes:
-        title, results: of it.
+        title, results: of the section.
         tables: metric to `summary_table`.
         ranks: metric to `rank_comparison`.
     """
@@ -58,7 +58,7 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
 
     Args:
         plan: of the sweep in `folder`.
-        out: made where it is missing.
+        out: folder, created where missing.
 
     Raises:
         ValueError: no group has been evaluated, or one of its files is broken.
@@ -66,12 +66,12 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     results = load_results(folder, plan.groups())
     if not results:
         raise ValueError(f"{folder} holds no results yet; run `afrd sweep` first")
-    parts = [_part(title, part) for title, part in _titled(comparable(results)).items()]
+    sections = [_section(title, section_results) for title, section_results in _titled(comparable(results)).items()]
     about = _about(plan, results)
     contents = {
-        "report.md": _markdown(about, parts),
-        "report.tex": _latex(about, parts),
-        "report.html": _page(plan, folder, about, parts),
+        "report.md": _markdown(about, sections),
+        "report.tex": _latex(about, sections),
+        "report.html": _page(plan, folder, about, sections),
         "scores.csv": scores_table(results).to_csv(index=False),
     }
     for name, text in contents.items():
@@ -80,35 +80,36 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     return [out / name for name in contents]
 
 
-def _titled(parts: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, list[GroupResult]]:
+def _titled(groups: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, list[GroupResult]]:
     return {
-        f"Lights {lights}; teacher {teacher}, {size} pixels": part for (lights, teacher, size), part in parts.items()
+        f"Lights {lights}; teacher {teacher}, {size} pixels": section_results
+        for (lights, teacher, size), section_results in groups.items()
     }
 
 
-def _part(title: str, results: list[GroupResult]) -> Part:
-    tables = {metric: summary_table(results, metric) for metric in REPORTED}
-    ranks = {metric: found for metric in REPORTED if (found := rank_comparison(results, metric))}
-    return Part(title, results, tables, ranks)
+def _section(title: str, results: list[GroupResult]) -> ResultSection:
+    tables = {metric: summary_table(results, metric) for metric in REPORTED_METRICS}
+    ranks = {metric: comparison for metric in REPORTED_METRICS if (comparison := rank_comparison(results, metric))}
+    return ResultSection(title, results, tables, ranks)
 
 
 def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
-    """Sentences that say what the figures stand on."""
+    """Sentences about the data, seeds and statistics behind the tables."""
     categories = list(dict.fromkeys(result.group.category for result in results))
     samples = {result.group.category: result.samples for result in results}
     counts = ", ".join(f"{name} {good} + {bad}" for name, (good, bad) in samples.items())
     options = ", ".join(f"{k} {v}" for k, v in plan.options.items()) or "the defaults"
     special = "; ".join(
-        f"{method}: {', '.join(f'{k} {v}' for k, v in chosen.items())}"
-        for method, chosen in plan.method_options.items()
+        f"{method}: {', '.join(f'{k} {v}' for k, v in method_options.items())}"
+        for method, method_options in plan.method_options.items()
     )
     return [
         f"Data: {plan.data}, {_counted(len(categories), 'category', 'categories')}; test samples, good + anomalous: "
         f"{counts}.",
         f"Seeds: {', '.join(map(str, plan.seeds))}. Training options: {options}{f'; {special}' if special else ''}.",
-        f"Values are means over seeds, ± their standard deviation; [95 % interval] by {REPEATS} bootstrap draws of the "
-        "test samples. Difference: the first method minus this one, on the same draws; p: two-sided, corrected by "
-        "Holm's procedure.",
+        f"Values are means over seeds, ± their standard deviation; [95 % interval] by {BOOTSTRAP_DRAWS} bootstrap "
+        "draws of the test samples. Difference: the first method minus this one, on the same draws; p: two-sided, "
+        "corrected by Holm's procedure.",
         "An independent re-implementation of AFRD; no figure was chosen on the test samples. "
         f"Made on {datetime.now().astimezone():%Y-%m-%d} by AFRD explorer {version('afrd')}.",
     ]
@@ -119,7 +120,7 @@ def _counted(number: int, one: str, many: str) -> str:
 
 
 def table_in_words(table: pd.DataFrame) -> pd.DataFrame:
-    """A `summary_table` rounded: a row a method, a column for each category, `Mean`, `Difference` and `p`."""
+    """A `summary_table` as rounded text: a row a method, a column for each category, `Mean`, `Difference` and `p`."""
     categories = list(table.columns[: list(table.columns).index("mean")])
     rows = []
     for method, row in table.iterrows():
@@ -146,14 +147,14 @@ def _span(low: float, high: float, sign: str = "") -> str:
     return "" if np.isnan(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
-def _markdown(about: Sequence[str], parts: Sequence[Part]) -> str:
+def _markdown(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     lines = ["# Results", "", *(f"- {sentence}" for sentence in about)]
-    for part in parts:
-        lines += ["", f"## {part.title}"]
-        for metric, table in part.tables.items():
+    for section in sections:
+        lines += ["", f"## {section.title}"]
+        for metric, table in section.tables.items():
             lines += ["", f"### {METRIC_NAMES[metric]}", "", _markdown_table(table_in_words(table))]
-            if metric in part.ranks:
-                lines += ["", _rank_sentence(part.ranks[metric])]
+            if metric in section.ranks:
+                lines += ["", _rank_sentence(section.ranks[metric])]
     return "\n".join(lines) + "\n"
 
 
@@ -170,46 +171,46 @@ def _rank_sentence(comparison: RankComparison) -> str:
     )
 
 
-def _latex(about: Sequence[str], parts: Sequence[Part]) -> str:
+def _latex(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     """Tables with booktabs' rules; the best mean of each is bold."""
     tables = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in about)]
-    for part in parts:
-        for metric, table in part.tables.items():
+    for section in sections:
+        for metric, table in section.tables.items():
             words = table_in_words(table).set_index("Method")
             best = table["mean"].idxmax() if table["mean"].notna().any() else None
             style = words.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
             if best is not None:
                 style = style.map(lambda _: "textbf:--rwrap;", subset=([best], ["Mean"]))
             caption = (
-                f"{METRIC_NAMES[metric]}. {part.title}.".replace("_", "\\_").replace("%", "\\%").replace("&", "\\&")
+                f"{METRIC_NAMES[metric]}. {section.title}.".replace("_", "\\_").replace("%", "\\%").replace("&", "\\&")
             )
             tables.append(style.to_latex(hrules=True, caption=caption, column_format="l" + "c" * len(words.columns)))
     return "\n".join(tables).replace("±", "$\\pm$").replace("–", "--")
 
 
-def _page(plan: SweepPlan, folder: Path, about: Sequence[str], parts: Sequence[Part]) -> str:
+def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     template = environment.from_string((TEMPLATES / "sweep.html").read_text(encoding="utf-8"))
     return template.render(
         about=about,
-        parts=[
+        sections=[
             {
-                "title": part.title,
+                "title": section.title,
                 "metrics": [
                     {
                         "name": METRIC_NAMES[metric],
                         "table": table_in_words(table),
                         "best": table["mean"].idxmax() if table["mean"].notna().any() else None,
-                        "worse": list(table.index[(table.p < SIGNIFICANT) & (table.difference > 0)]),
-                        "better": list(table.index[(table.p < SIGNIFICANT) & (table.difference < 0)]),
-                        "ranks": _rank_sentence(part.ranks[metric]) if metric in part.ranks else "",
-                        "diagram": diagram(part.ranks[metric]) if metric in part.ranks else None,
+                        "worse": list(table.index[(table.p < SIGNIFICANCE_LEVEL) & (table.difference > 0)]),
+                        "better": list(table.index[(table.p < SIGNIFICANCE_LEVEL) & (table.difference < 0)]),
+                        "ranks": _rank_sentence(section.ranks[metric]) if metric in section.ranks else "",
+                        "diagram": diagram(section.ranks[metric]) if metric in section.ranks else None,
                     }
-                    for metric, table in part.tables.items()
+                    for metric, table in section.tables.items()
                 ],
-                "examples": _examples(plan, part),
+                "examples": _examples(plan, section),
             }
-            for part in parts
+            for section in sections
         ],
     )
 
@@ -230,8 +231,8 @@ def diagram(comparison: RankComparison) -> dict[str, Any]:
         methods.append({"label": f"{method} ({rank:.2f})", "x": at(rank), "y": 78 + 18 * row, "near": near})
     bars: list[dict[str, Any]] = []
     for i, rank in enumerate(ranks):
-        same = np.flatnonzero(ranks - rank < comparison.critical_difference)
-        last = int(same.max())
+        indistinct = np.flatnonzero(ranks - rank < comparison.critical_difference)
+        last = int(indistinct.max())
         if last > i and not any(bar["last"] >= last for bar in bars):
             bars.append({"from": at(rank), "to": at(ranks[last]), "last": last, "y": 44 + 5 * len(bars)})
     return {
@@ -244,22 +245,22 @@ def diagram(comparison: RankComparison) -> dict[str, Any]:
     }
 
 
-def _examples(plan: SweepPlan, part: Part) -> list[dict[str, Any]]:
-    """For each category, of its first seed: pictures of the best, median and worst sample with every method's map."""
-    rows, labels = [], common_methods(part.results)
-    for category in dict.fromkeys(result.group.category for result in part.results):
-        result = next(result for result in part.results if result.group.category == category)
+def _examples(plan: SweepPlan, section: ResultSection) -> list[dict[str, Any]]:
+    """For each category, by its first seed: pictures of the best, median and worst sample with every method's map."""
+    rows, labels = [], common_methods(section.results)
+    for category in dict.fromkeys(result.group.category for result in section.results):
+        result = next(result for result in section.results if result.group.category == category)
         dataset, names = example_samples(result, plan.data)
         for k, name in enumerate(names):
             sample = dataset[result.examples[k]]
             picture = sample.images[0]
             mask = None if sample.mask is None else sample.mask.numpy().astype(np.float32) * figures.LIMIT
-            cells = [("picture", figures.covered_uri(picture, None, EXAMPLE_SIDE))]
+            cells = [("picture", figures.covered_uri(picture, None, EXAMPLE_PIXELS))]
             if mask is not None:
-                cells.append(("truth", figures.covered_uri(picture, mask, EXAMPLE_SIDE)))
+                cells.append(("truth", figures.covered_uri(picture, mask, EXAMPLE_PIXELS)))
             for label in labels:
                 values = result.maps[result.methods.index(label), k]
-                cells.append((label, figures.covered_uri(picture, values, EXAMPLE_SIDE)))
+                cells.append((label, figures.covered_uri(picture, values, EXAMPLE_PIXELS)))
             defects = "+".join(dataset.defects[result.examples[k]])
             rows.append({"title": f"{category}, {name}: sample {sample.name} ({defects})", "cells": cells})
     return rows

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afrd.analysis.errors.notes import LONGEST, Note, Notes, cleaned, merged
+from afrd.analysis.errors.notes import MAX_NOTE_LENGTH, Note, Notes, cleaned, merged
 
 words = st.text("ab\n", max_size=4).map(str.strip)
 notes_of_people = st.builds(Note, words, st.lists(st.sampled_from("xyz"), unique=True).map(tuple))
@@ -80,7 +80,7 @@ def test_a_merge_keeps_every_new_text_and_tag(seen: Note, stored: Note, new: Not
 def test_texts_are_cleaned_and_limits_are_told(tmp_path: Path):
     strange = Note(" a\x00b\r\nc\td\u202e ", (" To  do ", "to do", "", "\x07bell"))
     assert cleaned(strange) == Note("ab\nc d", ("To do", "bell"))
-    with pytest.raises(ValueError, match=f"the note has 2001 characters; at most {LONGEST} are kept"):
+    with pytest.raises(ValueError, match=f"the note has 2001 characters; at most {MAX_NOTE_LENGTH} are kept"):
         cleaned(Note("x" * 2001))
     with pytest.raises(ValueError, match="has 41 characters; at most 40"):
         cleaned(Note(tags=("y" * 41,)))
