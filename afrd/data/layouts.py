@@ -305,7 +305,7 @@ def truth(record: Record) -> tuple[bool | None, tuple[str, ...]]:
             anomalous = flags.get("anomalous", bool(types))
             return anomalous, types if anomalous else ()
     if record.mask is not None or masks:
-        types = tuple(sorted(key for key, path in masks.items() if bool(read_mask(path).any())))
+        types = tuple(sorted(key for key, path in masks.items() if bool(read_mask(path).any()))) or record.defects
         anomalous = bool(read_mask(record.mask).any()) if record.mask is not None else bool(types)
         return anomalous, types if anomalous else ()
     return record.anomalous, record.defects

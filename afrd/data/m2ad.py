@@ -3,6 +3,9 @@
 M2AD (Cao et al., Visual anomaly detection under complex view-illumination interplay, https://arxiv.org/abs/2505.10996):
     <root>/<category>/{Good,NG}/<object>/V<view>_L<light>.<ext>
     <root>/<category>/GT/<object>/V<view>_mask.png; a view without a mask, or with an empty one, is good
+The published archives write A000_I01.png and A000_mask.png, have A000_seg.png beside it, which is not read, and name
+bad objects by their defects, as in damage_1_hole_5_046.
+
 A sample is an object in one view. The benchmark trains on 60 % of the good objects, drawn with Python's
 `random.seed(42)` and `random.shuffle` over their sorted names; the others and all NG objects are the test split.
 """
@@ -25,6 +28,7 @@ SPARE_NAMES = 3  # that a finding quotes
 _VIEW = re.compile(r"(?<![a-z])v(?:iew)?[ _-]*([0-9]+)", re.IGNORECASE)
 _LIGHT = re.compile(r"(?<![a-z])l(?:ight)?[ _-]*([0-9]+)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]+")
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 def is_category(folder: Path) -> bool:
@@ -88,7 +92,9 @@ def records(category: Path, split: str) -> Iterator[Record]:
 def _masks(folder: Path | None) -> dict[str, list[Path]]:
     masks: dict[str, list[Path]] = {}
     root = folder or Path()
-    for name in files(root) if folder else []:
+    names = files(root) if folder else []
+    named = [name for name in names if "mask" in name.casefold()]
+    for name in named or names:
         if (view := _view_of_mask(name)) is not None:
             masks.setdefault(view, []).append(root / name)
     return masks
@@ -105,21 +111,32 @@ def _views(folder: Path, masks: dict[str, list[Path]], anomalous: bool) -> Itera
         if pictures.setdefault(view, {}).setdefault(light, folder / name) != folder / name:
             doubles.setdefault(view, []).append(folder / name)
     whole = composed(f"{folder.parent.name}/{folder.name}")
+    category = folder.parent.parent.name.casefold()
+    defects = tuple(sorted({word for word in _WORD.findall(folder.name) if word.casefold() != category}))
     for view in sorted(pictures):
         first = next(iter(pictures[view].values())).name
-        light_part = _LIGHT.search(first)
         own = masks.get(view, [])
         yield Record(
             name=f"{whole}/V{view}",
             folder=folder,
-            prefix=first[: light_part.start()] if light_part else f"V{view}_",
+            prefix=_before_light(first),
             pictures=pictures[view],
             doubles=tuple(doubles.get(view, ())),
             mask=own[0] if own else None,
             anomalous=bool(own),
+            defects=defects if own else (),
             settled=not own,  # an empty mask says that the view is good
             view=View(whole, view, anomalous),
         )
+
+
+def _before_light(name: str) -> str:
+    """What a picture's name has before its light: "A000_" of A000_I01.png."""
+    light = _LIGHT.search(name)
+    if light is None:
+        light = list(_NUMBER.finditer(Path(name).stem))[1]
+        return name[: light.start()].rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return name[: light.start()]
 
 
 def description(layout: Layout) -> list[str]:
@@ -160,7 +177,7 @@ def findings(layout: Layout) -> Iterator[tuple[Path, str]]:
     used = {record.mask for record in found}
     for folder in subfolders(kinds["gt"]) if "gt" in kinds else []:
         for name in filter(is_picture, files(folder)):
-            if folder / name not in used:
+            if folder / name not in used and not Path(name).stem.casefold().endswith("_seg"):
                 yield folder / name, f"is the mask of no view of {kinds.get('ng', Path('NG')).name}/{folder.name}"
     masked = {record.view.object for record in found if record.view and record.mask is not None}
     for whole in dict.fromkeys(record.view.object for record in found if record.view and record.view.anomalous):

@@ -98,6 +98,28 @@ def test_other_spellings_of_view_and_light_are_understood(root: Path, name: str)
     assert afrd.check(root) == [] and afrd.open_dataset(root, "Bird").lights == ("L01", "L02")
 
 
+def test_the_names_of_the_published_archives_are_read(tmp_path: Path):
+    """A000_I01.png, masks with a segmentation beside them, bad objects named by their defects."""
+    dice = tmp_path / "m2ad" / "Dice"
+    for folder in ("Good/000", "Good/001", "Good/002", "NG/scratch_1_000", "NG/damage_1_hole_5_046"):
+        for view in ("000", "030"):
+            for light in ("01", "02"):
+                picture(dice / folder / f"A{view}_I{light}.png")
+    for name in ("scratch_1_000", "damage_1_hole_5_046"):
+        mask(dice / "GT" / name / "A030_mask.png")
+        picture(dice / "GT" / name / "A030_seg.png", 200)
+    assert afrd.check(dice.parent) == []
+    data = afrd.open_dataset(dice.parent, "Dice")
+    assert data.views == ("000", "030") and data.lights == ("L01", "L02")
+    test = data["test"]
+    assert {n: d for n, a, d in zip(test.names, test.anomalous, test.defects, strict=True) if a} == {
+        "NG/scratch_1_000/V030": ("scratch",),
+        "NG/damage_1_hole_5_046/V030": ("damage", "hole"),
+    }
+    (dice / "Good" / "001" / "A030_I02.png").unlink()
+    assert [problem.file for problem in afrd.check(dice.parent)] == ["Dice/Good/001/A030_L02.png"]
+
+
 def test_folders_may_be_spelled_in_other_cases(root: Path):
     for old, new in (("Good", "good"), ("NG", "Ng"), ("GT", "gt")):
         (root / "Bird" / old).rename(root / "Bird" / new)
