@@ -10,6 +10,9 @@ import torch
 def pick_device(name: str = "auto") -> torch.device:
     """`auto` is CUDA, else Apple's MPS, else the CPU; anything else is a torch device, which must be there.
 
+    On CUDA it turns TF32 off for the process: torch lets convolutions round to 10 bits by default, and what is reported
+    is computed in float32.
+
     Raises:
         ValueError: torch does not know the device, or this machine does not have it.
     """
@@ -20,12 +23,17 @@ def pick_device(name: str = "auto") -> torch.device:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"device {name!r} cannot be used here; choose auto, cpu, cuda or mps") from error
+    if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return device
 
 
 def autocast(device: torch.device) -> AbstractContextManager:
-    """bfloat16 where the device computes it natively: a CUDA card, or a CPU with AVX512-BF16 or AMX."""
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    """bfloat16 where the device computes it natively: a CUDA card from Ampere on, or a CPU with AVX512-BF16 or AMX.
+
+    Cards before Ampere emulate it, which is slower than float32.
+    """
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
         abilities = torch.cpu.get_capabilities()
         native = bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))

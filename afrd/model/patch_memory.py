@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
 
 LOOKUP_CHUNK_SIZE = 128  # places looked up at a time, so that their distances stay in the processor's cache
+LOOKUP_CHUNK_SIZE_CUDA = 4096  # on a card, which takes as long for a few places: 200 MB for six lights
 MEMORY_ALONE_PATCHES = 4096  # remembered for each light where the memory stands alone
 USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
 
@@ -46,6 +47,7 @@ class PatchBank(nn.Module):
         self.register_buffer("patches", torch.zeros(lights, 0, channels, dtype=torch.float16))
         self.register_buffer("usual", torch.zeros(lights, 0))
         self.register_buffer("reach", torch.ones(lights))
+        self._usual_known: tuple[Tensor, bool] | None = None
         self.register_load_state_dict_pre_hook(_make_room)
 
     def fill(
@@ -89,6 +91,13 @@ class PatchBank(nn.Module):
                 self.usual[light] = (error * distance).sqrt()
                 self.reach[light] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
+    @property
+    def has_usual(self) -> bool:
+        """Whether any usual evidence is stored. A card, which must finish its work for that, is asked once a tensor."""
+        if self._usual_known is None or self._usual_known[0] is not self.usual:
+            self._usual_known = self.usual, bool(self.usual.any())
+        return self._usual_known[1]
+
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Distance and usual evidence of every place of features (B, L, C, h, w) per scale.
 
@@ -102,7 +111,8 @@ class PatchBank(nn.Module):
         # -d^2 / reach without the term that is the same for all patches, in one matrix product
         slope = (2 * stored.mT / self.reach[:, None, None]).contiguous()
         offset = -stored.square().sum(-1) / self.reach[:, None]
-        lookups = [self._look_up(part, stored, slope, offset[:, None]) for part in places.split(LOOKUP_CHUNK_SIZE, 1)]
+        chunk_size = LOOKUP_CHUNK_SIZE_CUDA if places.is_cuda else LOOKUP_CHUNK_SIZE
+        lookups = [self._look_up(part, stored, slope, offset[:, None]) for part in places.split(chunk_size, 1)]
         grid = (-1, *features[0].shape[-2:])
         distance, usual = (torch.cat(part, 1).unflatten(1, grid).transpose(0, 1) for part in zip(*lookups, strict=True))
         return distance, usual
@@ -114,7 +124,7 @@ class PatchBank(nn.Module):
             distance = (places - stored[light, logits.argmax(-1)]).norm(dim=-1)
         else:
             distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
-        if not (torch.compiler.is_exporting() or self.usual.any()):  # no usual evidence stored: U is 0
+        if not (torch.compiler.is_exporting() or self.has_usual):  # U is 0
             return distance, torch.zeros_like(distance)
         return distance, (logits.softmax(-1) @ self.usual[..., None])[..., 0]
 

@@ -148,7 +148,7 @@ def _value_of_sets(
     def of_evidence(members: np.ndarray) -> np.ndarray:
         sets = torch.from_numpy(members).to(light_maps.device)
         found = best(coalition_maps(light_maps, weights, sets, fusion))
-        return np.where(members.any(1), found.double().cpu().numpy(), empty)
+        return np.where(members.any(1), found.cpu().double().numpy(), empty)
 
     @torch.no_grad()
     def of_features(members: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def _value_of_sets(
             batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
             there = contrast.expand(len(rows), *contrast.shape[1:])
             maps = to_maps(run.model.evidence(batch, there, present[rows]), size, fusion).anomaly_map
-            values[rows] = best(maps).double().cpu().numpy()
+            values[rows] = best(maps).cpu().double().numpy()
         return values
 
     if run.model.config.target == "lights":
