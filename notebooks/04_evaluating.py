@@ -176,7 +176,7 @@ px.line(x=rate, y=pro, width=560, height=360, title=f"Per-region overlap, AUPRO 
 # $k = \lceil (n + 1)(1 - \alpha) \rceil$, is exceeded with probability at most $\alpha$ (split conformal prediction).
 
 # %%
-calibration = memory.calibration_maps().max((1, 2))  # scores of the good validation parts
+calibration = memory.calibration_scores()  # scores of the good validation parts
 n, alpha = len(calibration), 0.05
 k = min(int(np.ceil((n + 1) * (1 - alpha) - 1e-9)), n)
 threshold = conformal_threshold(calibration, alpha)

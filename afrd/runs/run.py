@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +16,14 @@ from afrd.metrics.predictions import Predictions
 from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
 from afrd.model.afrd import Model, make_model
 from afrd.model.device import pick_device
-from afrd.model.evidence import Evidence, Maps, joined, to_maps
+from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index, evidence_of, stored_inputs
+from afrd.runs.evidence_cache import EVIDENCE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.run_folder import FitConfig, read_config
 from afrd.runs.tensors import load_tensors
-
-MAX_CACHED_SPLITS = 4  # splits whose evidence a run remembers: 40 samples of six lights are about 2 MB
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ class Run:
         self._calibration = calibration
         self._teacher: Teacher | None = None
         self._thresholds: dict[tuple, Threshold | None] = {}
-        self._evidence: OrderedDict[tuple, Evidence] = OrderedDict()
+        self._number = EVIDENCE.register(self)
 
     def __repr__(self) -> str:
         return f"Run({self.folder}: {self.method()} on {self.config.category})"
@@ -87,6 +85,17 @@ class Run:
     @property
     def lights(self) -> tuple[str, ...]:
         return self.model.config.lights
+
+    @property
+    def everything(self) -> Tensor:
+        """(1, L) bool: all lights are present."""
+        return self._present(self.lights)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of its weights and of the evidence that its threshold comes from, without its teacher."""
+        weights = sum(part.nbytes for part in self.model.state_dict().values())
+        return weights + (evidence_bytes(self._calibration) if self._calibration is not None else 0)
 
     @property
     def teacher(self) -> Teacher:
@@ -189,7 +198,9 @@ class Run:
         """`predict` for a data set's sample, from what is known of its whole split (`evidence`)."""
         used = parse_lights(lights, self.lights)
         row = range(len(dataset))[index]
-        return self._seen(self._rows(self.evidence(dataset, used), used, slice(row, row + 1)), used, dataset.image_size)
+        return self._seen(
+            self.evidence(dataset, used).rows(slice(row, row + 1), self._present(used)), used, dataset.image_size
+        )
 
     def evaluate(
         self,
@@ -236,7 +247,7 @@ class Run:
         used = parse_lights(lights, self.lights)
         key = (used, fusion, alpha)
         if key not in self._thresholds:
-            scores = self._calibration_scores(used, fusion)
+            scores = self.calibration_scores(used, fusion)
             self._thresholds[key] = conformal_threshold(scores, alpha) if len(scores) else None
         return self._thresholds[key]
 
@@ -259,7 +270,8 @@ class Run:
         """
         used = parse_lights(lights, self.lights) if self.model.config.target == "fused" else self.lights
         key = (stored_under(dataset, self.teacher, self.config.size), used)
-        if key not in self._evidence:
+
+        def make() -> Evidence:
             features, parts = self.features(dataset), []
             for part in evidence_of(
                 self.model, features, range(len(features)), self._positions(dataset), self._present(used)
@@ -267,30 +279,38 @@ class Run:
                 parts.append(part)
                 if progress:
                     progress(sum(len(p.errors) for p in parts), len(features))
-            self._evidence[key] = joined(parts)
-        self._evidence.move_to_end(key)
-        while len(self._evidence) > MAX_CACHED_SPLITS:
-            self._evidence.popitem(last=False)
-        return self._evidence[key]
+            return joined(parts)
+
+        return EVIDENCE.get(self._number, key, make)
 
     def calibration_maps(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
+    ) -> Iterator[np.ndarray]:
+        """Anomaly maps of the good samples that the threshold comes from, under these lights.
+
+        Yields:
+            (B, H, W) float32, some samples at a time: a thousand maps of 1024x1024 are 4.2 GB.
+        """
+        used = parse_lights(lights, self.lights)
+        found = self._calibration_evidence(used)
+        if found is not None:
+            for _, maps in self._batches(found, used, fusion, self.config.picture_size):
+                yield maps.anomaly_map.cpu().numpy()
+
+    def calibration_scores(
+        self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
     ) -> np.ndarray:
-        """Anomaly maps (n, H, W) float32 of the good samples that the threshold comes from, under these lights."""
+        """(n,) their scores, the maxima of `calibration_maps`."""
         used = parse_lights(lights, self.lights)
         found = self._calibration_evidence(used)
         if found is None:
-            return np.empty((0, *self.config.picture_size), np.float32)
-        return self._all_maps(found, used, fusion, self.config.picture_size)[0]
+            return np.array([])
+        batches = self._batches(found, used, fusion, self.config.picture_size)
+        return np.concatenate([np.empty(0), *(maps.score.cpu().double().numpy() for _, maps in batches)])
 
     @torch.no_grad()
     def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
-        return to_maps(evidence, size, fusion or self.model.config.fusion)
-
-    def _rows(self, evidence: Evidence, lights: tuple[str, ...], rows: slice) -> Evidence:
-        """Some samples' evidence, with these lights present."""
-        errors, weights = evidence.errors[rows], evidence.weights[rows]
-        return Evidence(errors, weights, self._present(lights).expand(len(errors), -1), evidence.fused)
+        return self.model.maps(evidence, size, fusion)
 
     def _all_maps(
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
@@ -298,11 +318,17 @@ class Run:
         """Anomaly maps (N, H, W) and scores (N,) under these lights."""
         maps = np.empty((len(evidence.errors), *size), np.float32)
         scores = np.empty(len(maps))
-        for start in range(0, len(maps), MAPS_BATCH_SIZE):
-            rows = slice(start, start + MAPS_BATCH_SIZE)
-            found = self._maps(self._rows(evidence, lights, rows), size, fusion)
+        for rows, found in self._batches(evidence, lights, fusion, size):
             maps[rows], scores[rows] = found.anomaly_map.cpu().numpy(), found.score.cpu().numpy()
         return maps, scores
+
+    def _batches(
+        self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
+    ) -> Iterator[tuple[slice, Maps]]:
+        """Maps of some samples at a time, and which these are."""
+        for start in range(0, len(evidence.errors), MAPS_BATCH_SIZE):
+            rows = slice(start, start + MAPS_BATCH_SIZE)
+            yield rows, self._maps(evidence.rows(rows, self._present(lights)), size, fusion)
 
     def _seen(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
         maps = self._maps(evidence, size)
@@ -325,12 +351,6 @@ class Run:
         dataset = data["train" if held_out else self.config.calibration]
         index, positions = calibration_index(dataset, held_out), self._positions(dataset)
         return calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
-
-    def _calibration_scores(self, lights: tuple[str, ...], fusion: str | None) -> np.ndarray:
-        found = self._calibration_evidence(lights)
-        if found is None:
-            return np.array([])
-        return self._all_maps(found, lights, fusion, self.config.picture_size)[1]
 
     def _present(self, lights: Sequence[str]) -> Tensor:
         return torch.tensor([[light in lights for light in self.lights]], device=self.device)
@@ -372,7 +392,8 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
             raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
         errors, weights = (found[name].to(where).float() for name in ("errors", "weights"))
         present = torch.ones(weights.shape[:2], dtype=torch.bool, device=where)
-        calibration = Evidence(errors, weights, present, model_config.target == "fused")
+        terms = found["terms"].to(where) if "terms" in found else None
+        calibration = Evidence(errors, weights, present, model_config.target == "fused", terms)
     run = Run(folder, model, config, calibration, where)
     if teacher is not None:
         run.use_teacher(teacher)

@@ -7,8 +7,9 @@ judged = {method.label: method.judge(dataset) for method in methods}
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,9 @@ import numpy as np
 from afrd.data.dataset import MultiLightDataset, parse_lights
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.threshold import Threshold, conformal_threshold
+from afrd.model.fusion import EVIDENCE_FUSIONS
 from afrd.runs.run import Run
 
-EVIDENCE_FUSIONS = ("attention", "mean", "max")
 LATE_FUSIONS = ("mean", "max")
 
 
@@ -98,7 +99,8 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
             methods.append(Method(f"{what}, {config.fusion} over features", (run,), mine, None))
             continue
         # the run's own fusion first: it is the one whose verdicts the page shows; one light needs no other
-        fusions = sorted(EVIDENCE_FUSIONS, key=lambda how: how != config.fusion)[: None if len(mine) > 1 else 1]
+        possible = [how for how in EVIDENCE_FUSIONS if how != "learned" or run.model.learned is not None]
+        fusions = sorted(possible, key=lambda how: how != config.fusion)[: None if len(mine) > 1 else 1]
         methods += [Method(f"{what}, {how} over evidence", (run,), mine, how) for how in fusions]
     singles = [run for run in runs if len(run.lights) == 1 and run.lights[0] in used]
     singles.sort(key=lambda run: lights_of_runs.index(run.lights[0]))
@@ -130,7 +132,7 @@ def reference_of(methods: Sequence[Method], folder: Path | None = None) -> Metho
 def late_fusion(
     singles: Sequence[Predictions],
     how: str,
-    calibration: Sequence[np.ndarray] = (),
+    calibration: Sequence[Iterable[np.ndarray]] = (),
     label: str | None = None,
 ) -> Predictions:
     """Separate networks, whose maps are put together at the end: their mean or maximum at every pixel.
@@ -141,7 +143,8 @@ def late_fusion(
     Args:
         singles: of the same split, one a network.
         how: `mean` or `max`.
-        calibration: per network the maps (n, H, W) of the same n good samples.
+        calibration: per network the maps of the same good samples, in the same parts (..., H, W), such as those of
+            `Run.calibration_maps`; they are gone through once.
         label: the method's name in the result.
 
     Raises:
@@ -159,8 +162,9 @@ def late_fusion(
     maps = _together([p.maps for p in singles], how)
     scores = maps.max((1, 2)).astype(float)
     threshold: Threshold | None = None
-    if len(calibration) == len(singles) and len({c.shape for c in calibration}) == 1 and len(calibration[0]):
-        threshold = conformal_threshold(_together(calibration, how).max((1, 2)))
+    kept = _calibration_scores(calibration, how) if len(calibration) == len(singles) else np.empty(0)
+    if len(kept):
+        threshold = conformal_threshold(kept)
     verdicts = [threshold.verdict(s) if threshold else "" for s in scores]
     return replace(
         singles[0],
@@ -172,8 +176,18 @@ def late_fusion(
     )
 
 
+def _calibration_scores(calibration: Sequence[Iterable[np.ndarray]], how: str) -> np.ndarray:
+    """Maxima of the fused maps, part by part; none where the networks do not have maps of the same samples."""
+    scores = [np.empty(0)]
+    for parts in zip_longest(*calibration):
+        if any(part is None or part.shape != parts[0].shape for part in parts):
+            return np.empty(0)
+        scores.append(np.atleast_1d(_together(parts, how).max((-2, -1))))
+    return np.concatenate(scores)
+
+
 def _together(maps: Sequence[np.ndarray], how: str) -> np.ndarray:
-    """Maps (N, H, W) of several networks as one, without stacking them all: large splits do not fit twice."""
+    """Maps (..., H, W) of several networks as one, without stacking them all: large splits do not fit twice."""
     total = maps[0].astype(np.float32)  # a copy
     for one in maps[1:]:
         if how == "mean":

@@ -11,7 +11,6 @@ import torch
 
 from afrd.data.dataset import MultiLightDataset, parse_lights
 from afrd.metrics.threshold import Threshold
-from afrd.model.evidence import Evidence, resize, to_maps
 from afrd.runs.calibration import MAPS_BATCH_SIZE
 from afrd.runs.run import Run
 
@@ -53,14 +52,11 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     """
     used = parse_lights(lights, run.lights)
     evidence = run.evidence(dataset, used)
-    rows = [run.lights.index(light) for light in used]  # an absent light has no weight and need not be brought to size
-    errors, weights = evidence.errors if evidence.fused else evidence.errors[:, rows], evidence.weights[:, rows]
-    present = torch.ones(1, len(used), dtype=torch.bool, device=errors.device)
-    values = np.empty(len(errors))
+    present = torch.tensor([[light in used for light in run.lights]], device=run.device)
+    values = np.empty(len(evidence.errors))
     for start in range(0, len(values), MAPS_BATCH_SIZE):
         some = slice(start, start + MAPS_BATCH_SIZE)
-        part = Evidence(errors[some], weights[some], present.expand(len(errors[some]), -1), evidence.fused)
-        values[some] = to_maps(part, dataset.image_size, run.model.config.fusion).score.cpu().numpy()
+        values[some] = run.model.maps(evidence.rows(some, present), dataset.image_size).score.cpu().numpy()
     return Scores(values, run.threshold(used))
 
 
@@ -79,10 +75,11 @@ def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) ->
     used = [light for light in run.lights if light in lights]
     if run.model.config.target == "fused" or len(used) < 2:
         return pd.DataFrame(index=range(len(dataset)))
-    errors = run.evidence(dataset).errors[:, [run.lights.index(light) for light in used]]  # (N, L, h, w)
-    batches = errors.split(MAPS_BATCH_SIZE)
-    peaks = [resize(batch, dataset.image_size).clamp_min(0).amax((2, 3)) for batch in batches]  # (B, L)
+    evidence = run.evidence(dataset)
+    alone = torch.eye(len(run.lights), dtype=torch.bool, device=run.device)[[run.lights.index(light) for light in used]]
+    samples = [evidence.rows(slice(i, i + 1), run.everything) for i in range(len(dataset))]
+    peaks = [run.model.subset_maps(sample, alone, dataset.image_size).amax((1, 2)) for sample in samples]  # (L,)
     thresholds = [run.threshold([light]) for light in used]
     units = np.array([threshold.value if threshold else 1.0 for threshold in thresholds])
-    values = np.concatenate([part.cpu().numpy() for part in peaks]) if peaks else np.empty((0, len(used)))
+    values = torch.stack(peaks).cpu().numpy() if peaks else np.empty((0, len(used)))
     return pd.DataFrame(values / units, columns=used)

@@ -359,7 +359,7 @@ def table(
         {},
         light_scores(one, dataset, main.lights),
         tuple(place.inside / unit for place in places),
-        one.calibration_maps(main.lights, main.fusion).max((1, 2), initial=0) / unit,
+        one.calibration_scores(main.lights, main.fusion) / unit,
         main.label,
         other,
         SMOOTHING * max(seen.maps.shape[1:]),

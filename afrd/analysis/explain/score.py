@@ -20,8 +20,6 @@ from torchvision.transforms.functional import gaussian_blur
 
 from afrd.analysis.explain.shapley import MAX_EXACT_LIGHTS, coalitions, shapley
 from afrd.data.dataset import MultiLightDataset, Sample, parse_lights
-from afrd.model.evidence import light_by_light, to_maps
-from afrd.model.fusion import coalition_maps
 from afrd.model.inputs import read_pictures
 from afrd.runs.calibration import MAPS_BATCH_SIZE
 from afrd.runs.feature_store import Progress
@@ -139,15 +137,16 @@ def _value_of_sets(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """A function from sets (K, L) bool to their values (K,)."""
     positions = [run.lights.index(light) for light in used]
-    fusion, size = run.model.config.fusion, dataset.image_size
+    size = dataset.image_size
 
     def best(maps: Tensor) -> Tensor:  # (K, H, W) -> (K,)
         return maps[:, region.to(maps.device)].amax(1)
 
     @torch.no_grad()
     def of_evidence(members: np.ndarray) -> np.ndarray:
-        sets = torch.from_numpy(members).to(light_maps.device)
-        found = best(coalition_maps(light_maps, weights, sets, fusion))
+        sets = torch.zeros(len(members), len(run.lights), dtype=torch.bool, device=run.device)
+        sets[:, positions] = torch.from_numpy(members).to(run.device)
+        found = best(run.model.subset_maps(evidence, sets, size))
         return np.where(members.any(1), found.cpu().double().numpy(), empty)
 
     @torch.no_grad()
@@ -160,12 +159,12 @@ def _value_of_sets(
             rows = some[start : start + MAPS_BATCH_SIZE]
             batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
             there = contrast.expand(len(rows), *contrast.shape[1:])
-            maps = to_maps(run.model.evidence(batch, there, present[rows]), size, fusion).anomaly_map
+            maps = run.model.maps(run.model.evidence(batch, there, present[rows]), size).anomaly_map
             values[rows] = best(maps).cpu().double().numpy()
         return values
 
     if run.model.config.target == "lights":
-        light_maps, weights = (part[positions] for part in light_by_light(run.evidence(dataset), index, size))
+        evidence = run.evidence(dataset).rows(slice(index, index + 1), run.everything)
         return of_evidence
     features, contrast, _ = run.stored_inputs(dataset, index)
     return of_features
@@ -304,7 +303,7 @@ class _Score:
             parts.append(whole.index_copy(1, torch.tensor(at, device=whole.device), new.unflatten(0, (batch, -1))))
         *features, contrast = parts
         evidence = self.run.model.evidence(features, contrast, self.present.expand(batch, -1))
-        maps = to_maps(evidence, self.size, self.run.model.config.fusion).anomaly_map
+        maps = self.run.model.maps(evidence, self.size).anomaly_map
         return maps[:, self.region].amax(1)
 
 

@@ -14,8 +14,6 @@ from afrd.analysis.lights.search import orders, prefixes, search
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
-from afrd.model.evidence import light_by_light
-from afrd.model.fusion import coalition_maps
 from afrd.runs.run import Run
 
 MAX_MAP_BYTES = 256 * 2**20  # bytes of maps that are held at once
@@ -136,14 +134,14 @@ class SubsetEvaluation:
             for row in members:
                 yield [self.run.evaluate(self.dataset, self._named(row)).maps[self.rows]]
             return
-        size, fusion = self.dataset.image_size, self.run.model.config.fusion
+        size = self.dataset.image_size
         step = max(1, MAX_MAP_BYTES // (4 * self.masks.size))
         for start in range(0, len(members), step):
             rows = torch.from_numpy(members[start : start + step]).to(self.run.device)
             maps = np.empty((len(rows), *self.masks.shape), np.float32)
             for n, i in enumerate(self.rows):
-                light_maps, weights = light_by_light(self.evidence, i, size)
-                maps[:, n] = coalition_maps(light_maps, weights, rows, fusion).cpu().numpy()
+                sample = self.evidence.rows(slice(i, i + 1), self.run.everything)
+                maps[:, n] = self.run.model.subset_maps(sample, rows, size).cpu().numpy()
             yield list(maps)
 
     def _measure(self, maps: np.ndarray, draw: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ from scipy.spatial.distance import squareform
 from afrd.analysis.explain.shapley import MAX_EXACT_LIGHTS, coalitions, shapley
 from afrd.analysis.lights.subsets import Report, SubsetEvaluation
 from afrd.data.dataset import MultiLightDataset
+from afrd.files import file_state
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRICS
 from afrd.metrics.threshold import ROUNDING
@@ -291,9 +292,8 @@ def _key(run: Run, dataset: MultiLightDataset) -> str:
     for i, name in enumerate(dataset.names):
         sha.update(f"{name} {dataset.anomalous[i]} {dataset.defects[i]}".encode())
         for light in run.lights:
-            path = dataset.picture(i, light)
-            state = path.stat() if path.exists() else None
-            sha.update(f"{light} {state and (state.st_size, state.st_mtime_ns)}".encode())
+            _, changed, size = file_state(dataset.picture(i, light))
+            sha.update(f"{light} {(size, changed) if changed else None}".encode())
         mask = dataset.mask(i) if dataset.anomalous[i] else None
         sha.update(b"" if mask is None else np.packbits(mask.numpy()).tobytes())
     return sha.hexdigest()

@@ -1,0 +1,83 @@
+"""How much memory a run takes for what it remembers, and for its threshold."""
+
+import gc
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import afrd
+from afrd.model.evidence import Evidence
+from afrd.runs import evidence_cache
+from afrd.runs.evidence_cache import EvidenceCache, evidence_bytes
+
+
+@pytest.fixture
+def run(tiny_runs: Path):
+    return afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu")
+
+
+def evidence(samples: int) -> Evidence:
+    present = torch.ones(samples, 2, dtype=torch.bool)
+    return Evidence(torch.zeros(samples, 2, 8, 8), torch.zeros(samples, 2, 8, 8), present, False)
+
+
+def test_what_all_runs_remember_together_stays_within_the_limit():
+    one = evidence_bytes(evidence(1))
+    cache = EvidenceCache(limit=3 * one)
+    first, second = object.__new__(type("Owner", (), {})), object.__new__(type("Owner", (), {}))
+    a, b = cache.register(first), cache.register(second)
+    for number, key in ((a, "x"), (b, "x"), (a, "y")):
+        cache.get(number, key, lambda: evidence(1))
+    assert cache.size == 3 * one
+    cache.get(a, "x", lambda: pytest.fail("was kept"))
+    cache.get(b, "z", lambda: evidence(1))
+    made = []
+    cache.get(b, "x", lambda: (made.append("x"), evidence(1))[1])  # the oldest use, so it went
+    assert made and cache.size <= 3 * one
+    cache.get(a, "large", lambda: evidence(10))  # more than the limit: alone
+    cache.get(a, "large", lambda: pytest.fail("was kept"))
+    assert cache.size == 3 * one
+
+
+def test_what_a_run_remembers_goes_with_it(run, tiny_runs: Path, candies: Path, monkeypatch):
+    before = evidence_cache.EVIDENCE.size
+    other = afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu")
+    other.evaluate(afrd.open_dataset(candies, "Praline")["test_public"])
+    assert evidence_cache.EVIDENCE.size > before
+    del other
+    gc.collect()
+    assert evidence_cache.EVIDENCE.size == before
+
+
+def test_scores_of_the_calibration_samples_are_the_maxima_of_their_maps(run):
+    maps = np.concatenate(list(run.calibration_maps("top,box", "max")))
+    np.testing.assert_array_equal(run.calibration_scores("top,box", "max"), maps.max((1, 2)))
+    assert maps.shape == (3, 64, 64)
+
+
+def test_a_threshold_takes_the_maps_of_one_batch_and_not_those_of_all_samples(run, monkeypatch):
+    kept = run._calibration
+    many = 64  # samples, as if so many had been kept
+    repeated = Evidence(
+        kept.errors.repeat(many, 1, 1, 1)[:many],
+        kept.weights.repeat(many, 1, 1, 1)[:many],
+        kept.present.repeat(many, 1)[:many],
+        kept.fused,
+        None if kept.terms is None else kept.terms.repeat(many, 1, 1, 1, 1)[:many],
+    )
+    monkeypatch.setattr(run, "_calibration", repeated)
+    one_map = 4 * np.prod(run.config.picture_size)
+    tracemalloc.start()
+    threshold = run.threshold()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert threshold is not None and threshold.samples == many
+    assert peak < many * one_map / 2  # NumPy's part: less than half of all maps, where it used to be all of them
+
+
+def test_the_memory_of_a_run_counts_its_weights_and_its_calibration(run):
+    weights = sum(part.nbytes for part in run.model.state_dict().values())
+    assert run.memory_bytes > weights > 10_000
