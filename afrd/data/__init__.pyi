@@ -33,6 +33,7 @@ __all__ = [
     "read_uploads",
     "same_proportions",
     "size_text",
+    "state",
     "uploads_of",
     "why_no_categories",
 ]

@@ -13,6 +13,7 @@ from afrd.page import demo_panel
 from afrd.page.about import about_tab
 from afrd.page.access import TRAINING_OFF, Access
 from afrd.page.common import link as links
+from afrd.page.common.keys import once_an_event
 from afrd.page.common.library import Library
 from afrd.page.common.link import from_query
 from afrd.page.common.open_in_explore import OpenInExplore
@@ -154,4 +155,5 @@ def build(
             concurrency_limit=2,
             concurrency_id="news",
         )
+    once_an_event(page)
     return page

@@ -7,7 +7,6 @@ import hashlib
 import io
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -19,7 +18,9 @@ import afrd.analysis.comparison
 import afrd.data
 import afrd.files
 import afrd.runs
-from afrd.page.common.cache import Cache
+from afrd.files import file_state, seen_once
+from afrd.page.common import keys
+from afrd.page.common.cache import MB, Cache
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
     from PIL import Image
@@ -31,8 +32,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
     from afrd.runs.run import Prediction, Run
 
 THUMBNAIL = 112  # pixels
-JUDGED = 400_000_000  # bytes of splits judged by a method, with all their maps: 13 MB each for 40 samples of 256x256
-PAINTED = 400  # picture files, about 20 kB each
+PAINTED = 20 * MB  # of picture files, about 20 kB each
 AT_ONCE = 60  # samples of a split that the teacher may read while somebody waits
 
 
@@ -75,20 +75,24 @@ class Library:
 
     def __init__(self, runs: Path, data: Path | None, prepared: bool = False) -> None:
         self.runs, self.data, self.prepared = runs, data, prepared
-        self._entries, self._categories, self._runs = Cache(400), Cache(16), Cache(24)
-        self._samples, self._predictions, self._thumbnails = Cache(24), Cache(48), Cache(4000)
-        self._judged = Cache(JUDGED, lambda judged: judged.maps.nbytes + judged.masks.nbytes)
-        self._scores = Cache(400)
+        self._keys: dict[tuple[Path, str], str] = {}  # of categories, as they were first named
+        self._listed, self._categories = Cache(16, lambda _: 1), Cache(16, lambda _: 1)  # lists of files
+        self._entries, self._scores, self._thumbnails = Cache(2 * MB), Cache(20 * MB), Cache(30 * MB)
+        self._runs = Cache(600 * MB, lambda run: run.memory_bytes)
+        self._samples, self._predictions = Cache(300 * MB), Cache(300 * MB)
+        self._judged = Cache(400 * MB)  # splits judged by a method, with all their maps: 13 MB for 40 of 256x256
         self._turns: dict[Path, threading.RLock] = {}
         self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
     def categories(self) -> list[CategoryEntry]:
         """The categories that exist now, those with runs first; broken runs are left out."""
+        return seen_once(("categories", id(self)), self._read_categories)
 
+    def _read_categories(self) -> list[CategoryEntry]:
         in_data = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
         runs: dict[tuple[Path, str], list[RunEntry]] = {}
         for folder in afrd.runs.find_runs(self.runs) if self.runs.is_dir() else []:
-            entry_of_run = self._entries.get(_state(folder / "config.json"), partial(_read_entry, folder))
+            entry_of_run = self._entries.get(keys.of_file(folder / "config.json"), partial(_read_entry, folder))
             if entry_of_run is not None:
                 root, name, entry = entry_of_run
                 runs.setdefault((self.data if self.data and name in in_data else root, name), []).append(entry)
@@ -96,11 +100,18 @@ class Library:
         if self.data is not None:  # and what was trained on other data that still exists
             places = [(root, name) for root, name in places if root == self.data or (root / name).is_dir()]
             places += [(self.data, name) for name in in_data if (self.data, name) not in runs]
-        names = [name for _, name in places]
-        return [
-            _entry(name if names.count(name) == 1 else f"{name} ({root})", name, root, runs.get((root, name), []))
-            for root, name in places
-        ]
+        self._name(places)
+        return [_entry(self._keys[place], place[1], place[0], runs.get(place, [])) for place in places]
+
+    def _name(self, places: list[tuple[Path, str]]) -> None:
+        """Gives every place a key that it keeps: its name, with the root behind it where another place has that name.
+
+        Who looks at a category goes on looking at it when another one of the same name appears.
+        """
+        new = [place for place in places if place not in self._keys]
+        names = [name for _, name in (*self._keys, *new)]
+        for root, name in new:
+            self._keys[root, name] = name if names.count(name) == 1 else f"{name} ({root})"
 
     def entry(self, key: str | None) -> CategoryEntry | None:
         """The category of this key, if there is one."""
@@ -131,15 +142,20 @@ class Library:
                 f"the pictures of {entry.name} are not at {folder} any more; "
                 "start the page with --data and the folder that now holds them"
             )
-        stamps = tuple(sorted(_state(f) for f in [*folder.iterdir(), *folder.glob("*/data")] if f.is_dir()))
-        return self._categories.get((folder, stamps), lambda: afrd.data.open_dataset(entry.root, entry.name))
+        return seen_once(("data", id(self), folder), lambda: self._opened(entry, folder))
+
+    def _opened(self, entry: CategoryEntry, folder: Path) -> Category:
+        def read() -> Category:
+            return afrd.data.open_dataset(entry.root, entry.name)
+
+        # A category reads its samples' labels once, so that it is opened again when one of them changes.
+        folders = afrd.data.state.folders_state(folder)
+        listed = self._listed.get((folder, folders), read)
+        return self._categories.get((folder, folders, afrd.data.state.labels_state(listed)), read)
 
     def run(self, folder: Path) -> Run:
         """A loaded run; raises ValueError where it is broken."""
-
-        return self._runs.get(
-            _state(folder / "model.safetensors"), lambda: self._share_teacher(afrd.runs.load_run(folder))
-        )
+        return self._runs.get(keys.of_run(folder), lambda: self._share_teacher(afrd.runs.load_run(folder)))
 
     def _share_teacher(self, run: Run) -> Run:
         """One teacher for all runs with the same weights."""
@@ -150,8 +166,7 @@ class Library:
         return run
 
     def sample(self, dataset: MultiLightDataset, index: int) -> Sample:
-        key = (dataset.root, dataset.category, dataset.split, index, _pictures_state(dataset, index))
-        return self._samples.get(key, lambda: dataset[index])
+        return self._samples.get(keys.of_sample(dataset, index), lambda: dataset[index])
 
     def prediction(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
         """What a run says of a sample under these lights; from stored features where the split has them.
@@ -160,12 +175,13 @@ class Library:
             ValueError: the run does not fit the data.
         """
         run = self.run(folder)
-        key = (*self.state(folder, dataset, index), lights)
-        return self._predictions.get(key, lambda: _predict(self, run, dataset, index, lights))
+        return self._predictions.get(
+            self.prediction_key(folder, dataset, index, lights), lambda: _predict(self, run, dataset, index, lights)
+        )
 
-    def state(self, folder: Path, dataset: MultiLightDataset, index: int) -> tuple:
-        """Of a run and a sample as they are on disk now; another one when either changes."""
-        return _state(folder / "model.safetensors"), dataset.split, index, _pictures_state(dataset, index)
+    def prediction_key(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Hashable:
+        """Another one when the run or the sample changes on disk."""
+        return keys.of_run(folder), keys.of_sample(dataset, index), lights
 
     def methods(self, entry: CategoryEntry, lights: tuple[str, ...] | None = None) -> list[Method]:
         """Every way to judge a split of the category with these lights (all: None); a broken run is left out, and so is
@@ -190,9 +206,7 @@ class Library:
 
     def judged_key(self, method: Method, dataset: MultiLightDataset) -> Hashable:
         """Another one as soon as a run of the method is trained again, or a picture of the split is another one."""
-        states = tuple(_state(run.folder / "model.safetensors") for run in method.runs)
-        key = (method.label, states, method.lights, method.fusion, dataset.root, dataset.category, dataset.split)
-        return (*key, _split_state(dataset))
+        return keys.of_method(method), keys.of_split(dataset)
 
     def _judge(self, method: Method, dataset: MultiLightDataset) -> Predictions:
         with ExitStack() as turns:
@@ -231,19 +245,16 @@ class Library:
             with self.turn(run):
                 return afrd.analysis.comparison.split_scores(run, dataset, lights)
 
-        key = (_state(folder / "model.safetensors"), dataset.root, dataset.category, dataset.split, lights)
-        return self._scores.get((*key, _split_state(dataset)), make)
+        return self._scores.get((keys.of_run(folder), keys.of_split(dataset), lights), make)
 
     def picture_file(self, key: Hashable, make: Callable[[], Image.Image]) -> Path:
-        """A picture as a file, made once; for components that hand out files. The latest `PAINTED` are kept."""
-
+        """A picture as a file, made once; for components that hand out files. The latest `PAINTED` bytes are kept."""
         folder = Path(self._painted.name)
         path = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.webp"
         if not path.exists():
             with afrd.files.replacing(path) as unfinished:
                 make().save(unfinished, "webp", quality=85)
-            for old in sorted(folder.glob("*.webp"), key=_age)[PAINTED:]:
-                old.unlink(missing_ok=True)
+            _keep_latest(folder, PAINTED)
         return path
 
     def thumbnail(self, dataset: MultiLightDataset, index: int, light: str) -> Image.Image:
@@ -252,8 +263,8 @@ class Library:
 
     def thumbnail_uri(self, dataset: MultiLightDataset, index: int, light: str) -> str:
         """`thumbnail` as a data URI, kept."""
-        state = _state(dataset.picture(index, light))
-        return self._thumbnails.get(state, lambda: _webp_uri(self.thumbnail(dataset, index, light)))
+        key = keys.of_file(dataset.picture(index, light))
+        return self._thumbnails.get(key, lambda: _webp_uri(self.thumbnail(dataset, index, light)))
 
 
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
@@ -297,25 +308,13 @@ def _entry(key: str, name: str, root: Path, runs: list[RunEntry]) -> CategoryEnt
     return CategoryEntry(key, name, root, fused, tuple(single))
 
 
-def _state(path: Path) -> tuple[str, int, int]:
-    """A file as it is now: another one under the same name has another state."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return str(path), 0, 0
-    return str(path), stat.st_mtime_ns, stat.st_size
-
-
-def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime if path.exists() else 0.0
-
-
-def _pictures_state(dataset: MultiLightDataset, index: int) -> tuple:
-    return tuple(_state(dataset.picture(index, light)) for light in dataset.lights)
-
-
-def _split_state(dataset: MultiLightDataset) -> int:
-    return hash(tuple(_pictures_state(dataset, i) for i in range(len(dataset))))
+def _keep_latest(folder: Path, most: int) -> None:
+    """Removes the oldest pictures of a folder that exceed `most` bytes together."""
+    total = 0
+    for state in sorted((file_state(path) for path in folder.glob("*.webp")), key=lambda state: -state[1]):
+        total += state[2]
+        if total > most:
+            Path(state[0]).unlink(missing_ok=True)
 
 
 def _thumbnail(path: Path) -> Image.Image:

@@ -8,7 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
-from afrd.page.common.library import Cache, Library
+from afrd.page.common.cache import MB, Cache
+from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.samples import on_its_page
 from afrd.page.common.selection import Selection, missing_run, usable_lights
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
 
-_kept = Cache(4000)  # some kB each
+_kept = Cache(50 * MB)
 
 
 class Comparison:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import afrd.analysis.comparison
 import afrd.analysis.errors
 from afrd.background.jobs import Worker
-from afrd.page.common.cache import Cache
+from afrd.page.common.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.samples import on_its_page
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
 
-_tables = Cache(24)  # tens of kB each, by what was judged
+_tables = Cache(50 * MB)  # by what was judged
 
 
 class Analysis:

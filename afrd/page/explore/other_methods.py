@@ -71,7 +71,7 @@ def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str,
     light = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
 
     def file(prediction: Prediction, folder: Path) -> str:
-        key = (library.state(folder, dataset, selection.index or 0), prediction.lights, light)
+        key = (library.prediction_key(folder, dataset, selection.index or 0, prediction.lights), light)
         return str(library.picture_file(key, lambda: afrd.figures.painted(sample, prediction, light)))
 
     left, right = (

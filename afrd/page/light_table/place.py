@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.explain
 import afrd.data
 import afrd.figures
 import afrd.runs
-from afrd.page.common.library import AT_ONCE, Cache, CategoryEntry, Library
+from afrd.page.common import keys
+from afrd.page.common.cache import MB, Cache
+from afrd.page.common.library import AT_ONCE, CategoryEntry, Library
 from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 PATCH = 0.17  # side of a patch, as a part of the picture's longer side
 PATCH_PIXELS = 72  # as it is sent
-_answers, _patches = Cache(200), Cache(2000)
+_answers, _patches = Cache(20 * MB), Cache(20 * MB)
 
 
 def reasons(
@@ -41,8 +43,7 @@ def reasons(
         if train is not None:
             # of all lights, so that switching one asks for nothing new
             itself = index if dataset.split == train.split else None
-            pictures = tuple(dataset.picture(index, light) for light in sample.lights)
-            key = (run.folder, run.config.teacher_digest, train.root, pictures, _times(pictures), selection.pinned)
+            key = (keys.of_run(run.folder), keys.of_split(train), keys.of_sample(dataset, index), selection.pinned)
             similar = _answers.get(
                 key,
                 lambda: afrd.analysis.explain.similar_places(
@@ -161,11 +162,7 @@ def training_split(library: Library, run: Run, entry: CategoryEntry) -> MultiLig
 def _train_patch(train: MultiLightDataset, index: int, light: str, x: int, y: int) -> str:
 
     path = train.picture(index, light)
-    return _patches.get((path, _times([path]), x, y), lambda: _patch_uri(afrd.data.read_picture(path), x, y))
-
-
-def _times(paths: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in paths)
+    return _patches.get((keys.of_file(path), x, y), lambda: _patch_uri(afrd.data.read_picture(path), x, y))
 
 
 def _patch_uri(picture: Tensor, x: int, y: int) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afrd.figures
-from afrd.page.common.library import Cache, Library, RunEntry
+from afrd.page.common import keys
+from afrd.page.common.cache import MB, Cache
+from afrd.page.common.library import Library, RunEntry
 from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.light_table.place import reasons
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 PICTURE_SIDE, TILE_MAP_SIDE = 512, 128
 SINGLE_SPOTS = ("bottom", "right", "top", "left")
-_pictures = Cache(400)
+_pictures = Cache(50 * MB)
 
 
 def message(title: str, text: str = "", command: str = "") -> str:
@@ -258,7 +260,7 @@ def _single(judged: Prediction) -> dict[str, Any]:
 
 def _picture(dataset: MultiLightDataset, sample: Sample, index: int, light: str) -> str:
     path = dataset.picture(index, light)
-    return _pictures.get((path, path.stat().st_mtime_ns), lambda: picture_of(sample, light))
+    return _pictures.get(keys.of_file(path), lambda: picture_of(sample, light))
 
 
 def _title(runs: Sequence[RunEntry], folder: Path | None) -> str:

@@ -12,7 +12,7 @@ import gradio as gr
 import afrd.analysis.explain
 import afrd.figures
 import afrd.runs
-from afrd.page.common import events
+from afrd.page.common import events, keys
 from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError, working
@@ -51,7 +51,7 @@ class SamplePart:
         asked, outputs = components.named("method", "baseline", "light"), components.named("progress", "pixels")
         waiting = {"concurrency_id": "lights", "concurrency_limit": 8}
         on(components.explain.click, self.which_pixels, asked, outputs, "lights_pixels", **waiting)
-        on(components.stop.click, self.cancel, [], [], "lights_pixels_cancel", concurrency_id="lights-cancel")
+        on(components.stop.click, self.cancel, asked, [], "lights_pixels_cancel", concurrency_id="lights-cancel")
 
     def show(self, session: PageSession) -> dict:
         return session.drawn(lambda selection: self.components.filled(self.sample_values(selection)))
@@ -107,12 +107,12 @@ class SamplePart:
 
     def which_pixels(self, session: PageSession, method: str, baseline: str, light: str) -> Iterator[dict]:
         subject, jobs = self.surveys.subject(session.selection), self.surveys.jobs
-        work = partial(explained, subject, method, baseline, light)
-        job = jobs.start(_key(subject), work, f"the explanation of {subject.run.name}")
+        work, key = partial(explained, subject, method, baseline, light), _key(subject, method, baseline, light)
+        job = jobs.start(key, work, f"the explanation of {subject.run.name}")
         filled = self.components.filled
         while not job.wait(INTERVAL):
             yield filled({"progress": working(job.what, job.done, job.total)})
-        jobs.forget(_key(subject), job)
+        jobs.forget(key, job)
         if job.result is None:
             text = macros(TEMPLATE).text(job.problem or "cancelled")
             yield filled({"progress": text, "pixels": gr.Plot(visible=False)})
@@ -120,8 +120,8 @@ class SamplePart:
         figure = afrd.figures.pixel_shares(self.surveys.library.sample(subject.dataset, subject.sample), job.result)
         yield filled({"progress": "", "pixels": gr.Plot(figure, visible=True)})
 
-    def cancel(self, session: PageSession) -> None:
-        job = self.surveys.jobs.get(_key(self.surveys.subject(session.selection)))
+    def cancel(self, session: PageSession, method: str, baseline: str, light: str) -> None:
+        job = self.surveys.jobs.get(_key(self.surveys.subject(session.selection), method, baseline, light))
         if job is not None:
             job.cancel()
 
@@ -162,8 +162,9 @@ def explained(subject: Subject, method: str, baseline: str, light: str, report: 
     )
 
 
-def _key(subject: Subject) -> tuple:
-    return "pixels", subject.key, subject.sample, subject.selection.pinned
+def _key(subject: Subject, method: str, baseline: str, light: str) -> tuple:
+    against = keys.of_split(subject.data["train"]) if baseline == "alike" and "train" in subject.data else baseline
+    return "pixels", subject.key, subject.sample, subject.selection.pinned, method, against, light
 
 
 def _region(subject: Subject) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import afrd.analysis.lights
 import afrd.runs
 from afrd.background.jobs import Job, Jobs, Report
+from afrd.page.common import keys
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.selection import Selection, missing_run
@@ -30,7 +31,8 @@ class Subject:
 
     @property
     def key(self) -> Hashable:
-        return self.run.folder, self.dataset.root, self.dataset.category, self.dataset.split
+        """Of the run and the split as they are on disk."""
+        return keys.of_run(self.run.folder), keys.of_split(self.dataset)
 
     @property
     def sample(self) -> int:

@@ -12,16 +12,15 @@ import gradio as gr
 import afrd.analysis.explain
 import afrd.data
 import afrd.figures
-import afrd.model
+import afrd.runs
+from afrd.page.common import keys
+from afrd.page.common.cache import MB, Cache
 from afrd.page.common.html import macros
-from afrd.page.common.library import Cache, CategoryEntry, Library, RunEntry
+from afrd.page.common.library import CategoryEntry, Library, RunEntry
 from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
 from afrd.page.light_table.place import answer, training_split
 from afrd.page.light_table.scene import message, presets, sample_scene
-
-if TYPE_CHECKING:
-    from afrd.runs.run_folder import FitConfig
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Sample
@@ -63,8 +62,8 @@ class Desk:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._samples, self._inputs, self._predictions = Cache(6), Cache(6), Cache(48)
-        self._similar, self._thumbnails = Cache(50), Cache(400)
+        self._samples, self._inputs, self._predictions = Cache(150 * MB), Cache(150 * MB), Cache(150 * MB)
+        self._similar, self._thumbnails = Cache(10 * MB), Cache(10 * MB)
 
     def everything(self, own: Own) -> list:
         """Values of all the tab's `UploadComponents`."""
@@ -158,9 +157,9 @@ class Desk:
         """Raises ValueError where the pictures do not make one."""
 
         side = max(afrd.data.MAX_UPLOAD_SIDE, run.config.size)
-        key = (_states(own.uploads), run.lights, side, own.title)
+        key = (keys.of_uploads(own.uploads), run.lights, side, own.title)
         sample, notes = self._samples.get(key, lambda: afrd.data.read_uploads(own.uploads, run.lights, own.title, side))
-        return sample, [*notes, *size_notes(sample, run.config)]
+        return sample, [*notes, *afrd.runs.size_notes(_size(sample), run.model.config, run.config)]
 
     def predict(self, own: Own, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction:
         """What a run says of the sample under these lights; its inputs are kept.
@@ -171,7 +170,7 @@ class Desk:
         """
         run = self.library.run(folder)
         inputs = self.inputs(own, run, sample)
-        key = (_states(own.uploads), sample.images.shape, folder, run.config.teacher_digest, lights)
+        key = (keys.of_uploads(own.uploads), sample.images.shape, keys.of_run(folder), lights)
 
         def make() -> Prediction:
             with self.library.turn(run):
@@ -182,7 +181,7 @@ class Desk:
     def inputs(self, own: Own, run: Run, sample: Sample) -> Inputs:
         """Of all the lights that run and sample share, so that switching one is quick."""
         config = run.config
-        key = (_states(own.uploads), sample.images.shape, run.lights, config.teacher_digest, config.size)
+        key = (keys.of_uploads(own.uploads), sample.images.shape, run.lights, config.teacher_digest, config.size)
         return self._inputs.get(key, lambda: run.inputs(sample, run.lights_of(sample)))
 
     def scene(self, own: Own) -> str:
@@ -246,10 +245,11 @@ class Desk:
             inputs = self.inputs(own, run, sample)
             found = afrd.analysis.explain.why(run, sample, own.pinned, lights, inputs)
             train = training_split(self.library, run, entry)
-            if train and not same_grid(sample, run.config):
+            if train and not afrd.runs.same_grid(_size(sample), run.model.config, run.config):
                 train = None
-            key = (_states(own.uploads), run.folder, run.config.teacher_digest, own.pinned, lights)
             place = own.pinned
+            known = keys.of_split(train) if train else None
+            key = (keys.of_uploads(own.uploads), keys.of_run(run.folder), known, own.pinned, lights)
             similar = (
                 self._similar.get(
                     key, lambda: afrd.analysis.explain.similar_places(run, sample, place, train, lights, None, inputs)
@@ -282,7 +282,7 @@ class Desk:
 
     def thumbnail(self, upload: Upload) -> tuple[str | None, str | None]:
         """A small picture as a data URI, or why there is none."""
-        return self._thumbnails.get(_states((upload,)), partial(_thumbnail, upload))
+        return self._thumbnails.get(keys.of_uploads((upload,)), partial(_thumbnail, upload))
 
 
 def _thumbnail(upload: Upload) -> tuple[str | None, str | None]:
@@ -303,29 +303,5 @@ def _label(run: RunEntry) -> str:
     return run.label if len(run.lights) > 1 else f"{run.method}, {run.label}"
 
 
-def _states(uploads: tuple[Upload, ...]) -> tuple:
-    """The files as they are now, and their lights."""
-    return tuple(
-        (str(upload.path), upload.path.stat().st_mtime_ns if upload.path.exists() else 0, upload.light)
-        for upload in uploads
-    )
-
-
-def size_notes(sample: Sample, config: FitConfig) -> list[str]:
-    """What a run trained on other sizes does with the sample's pictures; nothing where they are as in training."""
-    size = (sample.images.shape[-2], sample.images.shape[-1])
-    if size == config.picture_size:
-        return []
-    read = afrd.data.size_text(afrd.model.teacher_size(size, config.size))
-    notes = [
-        f"The run was trained on pictures of {afrd.data.size_text(config.picture_size)}; it reads these at {read}."
-    ]
-    if not afrd.data.same_proportions(size, config.picture_size):
-        notes.append("Their proportions are not those of the training, so the score is hardly comparable.")
-    return notes
-
-
-def same_grid(sample: Sample, config: FitConfig) -> bool:
-    """Whether the teacher reads these pictures at the size at which it read those of the training."""
-    size = (sample.images.shape[-2], sample.images.shape[-1])
-    return afrd.model.teacher_size(size, config.size) == afrd.model.teacher_size(config.picture_size, config.size)
+def _size(sample: Sample) -> tuple[int, int]:
+    return sample.images.shape[-2], sample.images.shape[-1]
