@@ -1,4 +1,4 @@
-"""Charts: scores, losses."""
+"""Charts of scores and of training losses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from afrd.figures.drawing import (
     ANOMALOUS_COLOUR,
     GOOD_COLOUR,
-    LIMIT,
+    MAP_LIMIT,
     NEUTRAL_COLOUR,
     finish,
     unit_of,
@@ -29,20 +29,20 @@ def score_bars(predictions: Mapping[str, Prediction]) -> go.Figure:
         {"anomalous": ANOMALOUS_COLOUR, "good": GOOD_COLOUR}.get(p.verdict or "", NEUTRAL_COLOUR)
         for p in predictions.values()
     ]
-    said = [p.verdict or "no threshold" for p in predictions.values()]
+    verdicts = [p.verdict or "no threshold" for p in predictions.values()]
     bars = go.Bar(
         x=values,
         y=names,
         orientation="h",
         marker_color=bar_colours,
-        text=[f"{v:.2f} {s}" for v, s in zip(values, said, strict=True)],
+        text=[f"{v:.2f} {s}" for v, s in zip(values, verdicts, strict=True)],
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure = go.Figure(bars)
     figure.add_vline(
         x=1, line_dash="dash", line_color=NEUTRAL_COLOUR, annotation_text="threshold", annotation_position="top"
     )
-    figure.update_xaxes(title="score in units of the method's threshold", range=[0, max(LIMIT, *values) * 1.05])
+    figure.update_xaxes(title="score in units of the method's threshold", range=[0, max(MAP_LIMIT, *values) * 1.05])
     figure.update_yaxes(autorange="reversed", automargin=True)
     return finish(figure, "Scores").update_layout(height=150 + 32 * len(names), width=None)
 

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from afrd.analysis.comparison.differences import Curves
 
 # Okabe & Ito's colours for lines on light and dark ground, each with a dash and a mark of its own
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#808890")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
-LINE = "rgba(128, 136, 144, 0.28)"  # of grids, on light and dark ground
-FOREST = {  # verdict on the other method: colour, mark, legend
+METHOD_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#808890")
+METHOD_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+METHOD_MARKS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+GRID_LINE_COLOUR = "rgba(128, 136, 144, 0.28)"  # visible on light and dark ground
+VERDICT_STYLES = {  # verdict on the other method: colour, mark, legend
     "worse": (GOOD_COLOUR, "circle", "the reference is better"),
     "even": (NEUTRAL_COLOUR, "circle-open", "not told apart"),
     "better": (ANOMALOUS_COLOUR, "diamond", "the other is better"),
@@ -32,11 +32,11 @@ def difference_forest(differences: pd.DataFrame, quantity: str, reference: str) 
 
     Args:
         differences: as `afrd.analysis.comparison.differences.differences` gives it.
-        quantity: the metric, to be read.
-        reference: its method.
+        quantity: name of the metric.
+        reference: name of the reference method.
     """
     figure = go.Figure()
-    for verdict, (colour, mark, legend) in FOREST.items():
+    for verdict, (colour, mark, legend) in VERDICT_STYLES.items():
         rows = differences[differences.verdict == verdict]
         figure.add_scatter(
             x=rows.difference,
@@ -59,45 +59,56 @@ def difference_forest(differences: pd.DataFrame, quantity: str, reference: str) 
     figure.add_vline(x=0, line_color=NEUTRAL_COLOUR, line_width=1.5)
     figure.update_xaxes(
         title=f"difference in {quantity}, 95 % interval<br>← the other is better · the reference is better →",
-        gridcolor=LINE,
+        gridcolor=GRID_LINE_COLOUR,
         tickformat="+.2~f",
     )
     order = list(differences.method)
-    figure.update_yaxes(categoryorder="array", categoryarray=order[::-1], automargin=True, gridcolor=LINE)
+    figure.update_yaxes(categoryorder="array", categoryarray=order[::-1], automargin=True, gridcolor=GRID_LINE_COLOUR)
     title = f"{reference}, minus each other method: {quantity}"
     return _with_legend(figure, title, 140 + 25 * len(order), top=70, bottom=62)
 
 
 def roc_curves(curves: Mapping[str, Curves]) -> go.Figure:
-    """Receiver operating characteristic of the image scores, a mark where each method's own threshold lies."""
+    """Receiver operating characteristic of the image scores, with a mark at each method's own threshold."""
     figure = go.Figure()
-    for i, (name, found) in enumerate(curves.items()):
-        figure.add_scatter(x=found.image.fpr, y=found.image.tpr, **_line(i, name), hovertemplate=_hover(name))
-        if found.at is not None:
+    for i, (name, of_method) in enumerate(curves.items()):
+        figure.add_scatter(x=of_method.image.fpr, y=of_method.image.tpr, **_line(i, name), hovertemplate=_hover(name))
+        if of_method.at is not None:
             figure.add_scatter(
-                x=[found.at[0]],
-                y=[found.at[1]],
+                x=[of_method.at[0]],
+                y=[of_method.at[1]],
                 mode="markers",
-                marker={"color": _colour(i), "symbol": MARKS[i % len(MARKS)], "size": 11},
+                marker={"color": _colour(i), "symbol": METHOD_MARKS[i % len(METHOD_MARKS)], "size": 11},
                 legendgroup=name,
                 showlegend=False,
-                hovertemplate=f"{name}<br>at its threshold: " + "%{y:.2f} found, %{x:.2f} false alarms<extra></extra>",
+                hovertemplate=f"{name}<br>at its threshold: "
+                + "%{y:.2f} detected, %{x:.2f} false alarms<extra></extra>",
             )
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": NEUTRAL_COLOUR, "dash": "dot", "width": 1}, showlegend=False
     )
-    figure.update_xaxes(title="false alarms, part of the good samples", range=[-0.02, 1.02], gridcolor=LINE)
-    figure.update_yaxes(title="found, part of the anomalous samples", range=[-0.02, 1.04], gridcolor=LINE)
+    figure.update_xaxes(
+        title="false alarms, share of the good samples", range=[-0.02, 1.02], gridcolor=GRID_LINE_COLOUR
+    )
+    figure.update_yaxes(
+        title="detected, share of the anomalous samples", range=[-0.02, 1.04], gridcolor=GRID_LINE_COLOUR
+    )
     return _with_legend(figure, "Samples: ROC (marks: at the own threshold)", 390, top=48, below=len(curves), bottom=52)
 
 
 def pro_curves(curves: Mapping[str, Curves]) -> go.Figure:
     """Per-region overlap of the anomaly maps against false alarms, up to the limit of AUPRO."""
     figure = go.Figure()
-    for i, (name, found) in enumerate(curves.items()):
-        figure.add_scatter(x=found.regions.fpr, y=found.regions.pro, **_line(i, name), hovertemplate=_hover(name))
-    figure.update_xaxes(title="false alarms, part of the normal pixels", range=[-0.006, 0.306], gridcolor=LINE)
-    figure.update_yaxes(title="found, mean part of a defective region", range=[-0.02, 1.04], gridcolor=LINE)
+    for i, (name, of_method) in enumerate(curves.items()):
+        figure.add_scatter(
+            x=of_method.regions.fpr, y=of_method.regions.pro, **_line(i, name), hovertemplate=_hover(name)
+        )
+    figure.update_xaxes(
+        title="false alarms, share of the normal pixels", range=[-0.006, 0.306], gridcolor=GRID_LINE_COLOUR
+    )
+    figure.update_yaxes(
+        title="detected, mean share of a defective region", range=[-0.02, 1.04], gridcolor=GRID_LINE_COLOUR
+    )
     return _with_legend(figure, "Pixels: per-region overlap (PRO) up to 0.3", 390, top=48, below=len(curves), bottom=52)
 
 
@@ -135,7 +146,7 @@ def defect_bars(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
                 row=1,
                 col=column,
             )
-    figure.update_xaxes(title="defect type").update_yaxes(range=[0, 1.05], gridcolor=LINE)
+    figure.update_xaxes(title="defect type").update_yaxes(range=[0, 1.05], gridcolor=GRID_LINE_COLOUR)
     figure.update_yaxes(title="image AUROC", row=1, col=1).update_yaxes(title="pixel AP", row=1, col=2)
     figure.update_annotations(font_size=12)
     figure.update_layout(barmode="group", bargap=0.25)
@@ -143,25 +154,25 @@ def defect_bars(tables: Mapping[str, pd.DataFrame]) -> go.Figure:
 
 
 def _colour(i: int) -> str:
-    return COLOURS[i % len(COLOURS)]
+    return METHOD_COLOURS[i % len(METHOD_COLOURS)]
 
 
 def _line(i: int, name: str) -> dict:
-    line = {"color": _colour(i), "dash": DASHES[i % len(DASHES)], "width": 2.6 if i == 0 else 2}
+    line = {"color": _colour(i), "dash": METHOD_DASHES[i % len(METHOD_DASHES)], "width": 2.6 if i == 0 else 2}
     return {"mode": "lines", "name": name, "legendgroup": name, "line": line}
 
 
 def _hover(name: str) -> str:
-    return f"{name}<br>%{{y:.3f}} found at %{{x:.3f}} false alarms<extra></extra>"
+    return f"{name}<br>%{{y:.3f}} detected at %{{x:.3f}} false alarms<extra></extra>"
 
 
 def _with_legend(figure: go.Figure, title: str, height: int, top: int, below: int = 0, bottom: int = 40) -> go.Figure:
-    """The frame, with a legend on the ground of the page, as there are no white lines here.
+    """The layout, with a legend without a ground of its own, as there are no white lines here.
 
     Args:
         height: of everything but the legend.
         top: margin.
-        below: how many methods the legend below the axes names; 0: it stands between title and axes.
+        below: number of methods in the legend below the axes; 0: the legend lies between title and axes.
         bottom: margin for the axis.
     """
     finish(figure, title, top=top)

@@ -1,4 +1,4 @@
-"""What every figure shares: colours, units, texts, pictures as data URIs, and the frame around a figure."""
+"""Shared by all figures: colours, units, texts, pictures as data URIs, and the layout around a figure."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:  # the page draws its first screen before torch is loaded
     from afrd.data.dataset import Sample
     from afrd.runs.run import Prediction
 
-LIMIT = 2.0  # maps are drawn from 0 to this many thresholds
-CLEAR, FULL = 0.45, 1.1  # below the first, a map over a picture is transparent; from the second on it covers
-ERROR_COLOURS = "Inferno"  # perceptual, light and dark in every kind of colour vision
-SHARE_COLOURS = "Cividis"  # of attention, which is another quantity, from 0 to 1
+MAP_LIMIT = 2.0  # maps are drawn from 0 to this many thresholds
+CLEAR_BELOW, OPAQUE_ABOVE = 0.45, 1.1  # thresholds: a map over a picture is transparent below, opaque above
+ERROR_COLOURS = "Inferno"  # perceptually uniform, readable with any colour vision
+SHARE_COLOURS = "Cividis"  # of attention, 0..1
 TRUTH_COLOUR, THRESHOLD_COLOUR = "#2ee6d6", "#ffffff"  # lines over pictures
-GRID_COLOUR = "rgba(128, 136, 144, 0.25)"  # seen on light and on dark
+GRID_COLOUR = "rgba(128, 136, 144, 0.25)"  # visible on light and on dark ground
 GOOD_COLOUR, ANOMALOUS_COLOUR, NEUTRAL_COLOUR = "#0072b2", "#d55e00", "#808890"  # Okabe & Ito's blue and vermilion
-MAP_SIDE = 256  # pixels of a map that is drawn, longer side
-TILE = 230  # pixels of one picture among several
+MAP_SIDE = 256  # pixels of a drawn map, longer side
+TILE_PIXELS = 230  # pixels of one picture among several
 
 
 def colours(scale: str, count: int = 256) -> list[str]:
     """`count` colours of a scale as `#rrggbb`, from low to high."""
-    found = sample_colorscale(scale, np.linspace(0, 1, count).tolist(), colortype="tuple")
-    return ["#{:02x}{:02x}{:02x}".format(*(round(255 * c) for c in rgb)) for rgb in found]
+    sampled = sample_colorscale(scale, np.linspace(0, 1, count).tolist(), colortype="tuple")
+    return ["#{:02x}{:02x}{:02x}".format(*(round(255 * c) for c in rgb)) for rgb in sampled]
 
 
 def coverage(value: np.ndarray | float) -> np.ndarray:
-    """How much of the picture a map of this value (in thresholds) covers, 0..1: nothing when calm, all beyond 1.1."""
-    t = np.clip((np.asarray(value) - CLEAR) / (FULL - CLEAR), 0, 1)
+    """Opacity 0..1 of a map of this value (in thresholds) over its picture; see `CLEAR_BELOW`, `OPAQUE_ABOVE`."""
+    t = np.clip((np.asarray(value) - CLEAR_BELOW) / (OPAQUE_ABOVE - CLEAR_BELOW), 0, 1)
     return t * t * (3 - 2 * t)
 
 
@@ -48,7 +48,7 @@ def main_light(lights: Sequence[str]) -> str:
 
 
 def unit_of(prediction: Prediction) -> float:
-    """What 1 means in a drawn map: the threshold, or an error of 1 where the run has none."""
+    """The value that is 1 in a drawn map: the threshold, or an error of 1 where the run has none."""
     return prediction.threshold.value if prediction.threshold else 1.0
 
 
@@ -57,7 +57,7 @@ def unit_name(prediction: Prediction) -> str:
 
 
 def as_image(picture: Tensor) -> Image.Image:
-    """Of a picture (3, H, W) in 0..1."""
+    """A picture (3, H, W) in 0..1 as a PIL image."""
     return Image.fromarray((picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
 
 
@@ -68,7 +68,7 @@ def picture_uri(picture: Tensor, side: int = 512) -> str:
     return _uri(image, "webp", quality=92, method=2)
 
 
-def map_uri(values: np.ndarray, limit: float = LIMIT, side: int = MAP_SIDE) -> str:
+def map_uri(values: np.ndarray, limit: float = MAP_LIMIT, side: int = MAP_SIDE) -> str:
     """A map (H, W) as the data URI of a grey PNG: 0 is 0, 255 is `limit` and more."""
     small = shrink(values, side)
     grey = np.clip(np.nan_to_num(small) / limit * 255, 0, 255).round().astype(np.uint8)
@@ -88,12 +88,12 @@ def shrink(values: np.ndarray, side: int = MAP_SIDE) -> np.ndarray:
     if factor >= 1:
         return values
     target = (max(1, round(height * factor)), max(1, round(width * factor)))
-    rows, columns = (np.arange(n) * full // n for n, full in zip(target, values.shape, strict=True))
+    rows, columns = (np.arange(n) * extent // n for n, extent in zip(target, values.shape, strict=True))
     return np.maximum.reduceat(np.maximum.reduceat(values, rows, axis=0), columns, axis=1)
 
 
 def contour_lines(values: np.ndarray, level: float, size: tuple[int, int] | None = None) -> list[np.ndarray]:
-    """Closed lines around where a map (h, w) lies above `level`: (points, 2) arrays of x, y in pixels of `size`."""
+    """Closed contours of a map (h, w) at `level`: (points, 2) arrays of x, y in pixels of `size`."""
     height, width = size or values.shape
     padded = np.pad(values.astype(float), 1, mode="edge")
     inside = padded[1:-1, 1:-1].copy()
@@ -110,7 +110,7 @@ def truth_lines(sample: Sample) -> list[np.ndarray]:
 
 
 def truth_text(sample: Sample) -> str:
-    """`good`, `anomalous: bumps`, or that it is not known."""
+    """`good`, `anomalous: bumps`, or `truth not known`."""
     if sample.anomalous is None:
         return "truth not known"
     if not sample.anomalous:
@@ -137,7 +137,7 @@ def finish(
             coloraxis={
                 "colorscale": _covering_colours(),
                 "cmin": 0,
-                "cmax": LIMIT,
+                "cmax": MAP_LIMIT,
                 "colorbar": bar | ticks | {"title": title_of_bar},
             }
         )
@@ -157,13 +157,13 @@ def finish(
     figure.update_xaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR)
     figure.update_yaxes(gridcolor=GRID_COLOUR, zerolinecolor=GRID_COLOUR)
     figure.update_layout(title={"y": 1, "yanchor": "top", "yref": "container", "pad": {"t": 12}})
-    # dark as the pictures are: the threshold's line is white
+    # dark ground, as the threshold's line is white
     return figure.update_layout(legend={"bgcolor": "#33373d", "font": {"color": "#ffffff"}})
 
 
 def _covering_colours(count: int = 41) -> list[tuple[float, str]]:
-    """The error scale, transparent where the map is calm, so that the picture is seen there."""
+    """The error scale, transparent at low values, so that the picture shows there."""
     places = np.linspace(0, 1, count)
     rgb = [hex_to_rgb(c) for c in colours(ERROR_COLOURS, count)]
-    alpha = coverage(places * LIMIT) * 0.9
+    alpha = coverage(places * MAP_LIMIT) * 0.9
     return [(float(p), f"rgba({r},{g},{b},{a:.3f})") for p, (r, g, b), a in zip(places, rgb, alpha, strict=True)]

@@ -1,4 +1,4 @@
-"""Figures about lights: what each is worth, what a rig costs and brings, which say the same, which pixels counted."""
+"""Figures about lights: Shapley values, cost against quality of rigs, redundancy, and pixel attributions."""
 
 from __future__ import annotations
 
@@ -21,27 +21,32 @@ if TYPE_CHECKING:
     from afrd.analysis.lights.survey import Redundancy
     from afrd.data.dataset import Sample
 
-RIG_COLOUR = "#009e73"  # Okabe & Ito's green: what is recommended
-# from what lowers a number (blue) over nothing (a grey on which dark figures are read) to what raises it (vermilion)
-SIGNED = [(0.0, GOOD_COLOUR), (0.5, "#dfe3e7"), (1.0, ANOMALOUS_COLOUR)]
+RIG_COLOUR = "#009e73"  # Okabe & Ito's green: the recommended rig
+# from values that lower a number (blue) over none (a light grey) to values that raise it (vermilion)
+SIGNED_COLOURS = [(0.0, GOOD_COLOUR), (0.5, "#dfe3e7"), (1.0, ANOMALOUS_COLOUR)]
 SMALL_PICTURE_SIDE = 256  # pixels of a picture among several
-BAR: dict[str, Any] = {"thickness": 12, "outlinewidth": 0, "len": 0.9}
+COLOUR_BAR: dict[str, Any] = {"thickness": 12, "outlinewidth": 0, "len": 0.9}
 
 
 def pareto_front(advice: Advice) -> go.Figure:
-    """Every set of lights by its cost and quality, the best for each cost, and what such rigs bring on other samples
-    than those that they were chosen on."""
+    """Every set of lights by its cost and quality, the best for each cost, and the quality of such rigs on samples
+    other than those they were selected on."""
     sets, name, unit = advice.sets, METRIC_NAMES[advice.metric], advice.unit
-    whole = sets.iloc[-1]
+    all_lights = sets.iloc[-1]
     figure = go.Figure()
     figure.add_hrect(
-        y0=whole.value - advice.delta, y1=whole.value, fillcolor=RIG_COLOUR, opacity=0.1, line_width=0, layer="below"
+        y0=all_lights.value - advice.delta,
+        y1=all_lights.value,
+        fillcolor=RIG_COLOUR,
+        opacity=0.1,
+        line_width=0,
+        layer="below",
     )
-    figure.add_hline(y=whole.value, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1})
+    figure.add_hline(y=all_lights.value, line={"color": NEUTRAL_COLOUR, "dash": "dash", "width": 1})
     figure.add_annotation(
         x=1,
         xref="paper",
-        y=whole.value - advice.delta,
+        y=all_lights.value - advice.delta,
         text=f"all lights, and {advice.delta:g} below",
         showarrow=False,
         xanchor="right",
@@ -72,14 +77,16 @@ def pareto_front(advice: Advice) -> go.Figure:
         f"%{{x:g}} {unit}<extra></extra>",
     )
     budgets = advice.budgets
-    honest = whole.value + budgets.change
+    unbiased = all_lights.value + budgets.change
     figure.add_scatter(
-        x=budgets.cost + 0.02 * whole.cost,  # beside the intervals of the front
-        y=honest,
+        x=budgets.cost + 0.02 * all_lights.cost,  # beside the intervals of the front
+        y=unbiased,
         mode="markers",
-        name="chosen on one half, judged on the other",
+        name="selected on one half, evaluated on the other",
         marker={"color": ANOMALOUS_COLOUR, "symbol": "diamond-open", "size": 10, "line_width": 2},
-        error_y=_errors(honest, whole.value + budgets.at_least, (whole.value + budgets.at_most).clip(upper=1)),
+        error_y=_errors(
+            unbiased, all_lights.value + budgets.at_least, (all_lights.value + budgets.at_most).clip(upper=1)
+        ),
         customdata=np.stack([budgets[n] for n in ("budget", "at_least", "at_most", "verdict")], 1),
         hovertemplate=f"rigs for at most %{{customdata[0]:g}} {unit}: {name} %{{y:.3f}}<br>against all lights "
         "%{customdata[1]:+.3f} to %{customdata[2]:+.3f}: %{customdata[3]}<extra></extra>",
@@ -101,7 +108,7 @@ def pareto_front(advice: Advice) -> go.Figure:
 
 
 def light_values(advice: Advice) -> go.Figure:
-    """What each light is worth: its Shapley value, and the change when it alone is left out."""
+    """Each light's Shapley value, and the change when it alone is left out."""
     lights, name = advice.lights.iloc[::-1], METRIC_NAMES[advice.metric]
     titles = [f"Shapley value, {name}", f"change of {name} without it"]
     figure = make_subplots(1, 2, shared_yaxes=True, horizontal_spacing=0.04, subplot_titles=titles)
@@ -116,8 +123,8 @@ def light_values(advice: Advice) -> go.Figure:
         col=1,
     )
     marks = {"needed": (ANOMALOUS_COLOUR, "circle"), "dispensable": (RIG_COLOUR, "diamond")}
-    looks = [marks.get(verdict, (NEUTRAL_COLOUR, "circle-open")) for verdict in lights.verdict]
-    colour, symbol = zip(*looks, strict=True)
+    styles = [marks.get(verdict, (NEUTRAL_COLOUR, "circle-open")) for verdict in lights.verdict]
+    colour, symbol = zip(*styles, strict=True)
     figure.add_scatter(
         x=lights.without,
         y=lights.index,
@@ -136,11 +143,11 @@ def light_values(advice: Advice) -> go.Figure:
     figure.update_yaxes(automargin=True)
     figure.update_layout(showlegend=False)
     figure.update_annotations(font_size=12)
-    return _framed(figure, "What each light is worth, 95 % intervals", 150 + 27 * len(lights), top=64)
+    return _framed(figure, "Value of each light, 95 % intervals", 150 + 27 * len(lights), top=64)
 
 
 def redundancy_map(redundancy: Redundancy) -> go.Figure:
-    """Which lights say the same: rank correlations, clustered; the tree joins those that agree most."""
+    """Rank correlations between the lights' scores, clustered; the tree joins those that agree most first."""
     from scipy.cluster.hierarchy import dendrogram
 
     table = redundancy.table
@@ -164,10 +171,10 @@ def redundancy_map(redundancy: Redundancy) -> go.Figure:
         z=table.to_numpy(),
         text=np.char.mod("%.2f", table.to_numpy()) if count <= 12 else None,
         texttemplate="%{text}" if count <= 12 else None,
-        colorscale=SIGNED,
+        colorscale=SIGNED_COLOURS,
         zmin=-1,
         zmax=1,
-        colorbar=BAR | {"title": {"text": "rank<br>correlation", "side": "top"}, "len": 0.8, "y": 0.4},
+        colorbar=COLOUR_BAR | {"title": {"text": "rank<br>correlation", "side": "top"}, "len": 0.8, "y": 0.4},
         customdata=[[f"{a} and {b}" for b in table] for a in table.index],
         hovertemplate="%{customdata}: %{z:.2f}<extra></extra>",
         row=2,
@@ -179,11 +186,11 @@ def redundancy_map(redundancy: Redundancy) -> go.Figure:
     figure.update_xaxes(**names, title=f"light (its own scores of {redundancy.samples} samples)", row=2, col=1)
     figure.update_yaxes(**names, autorange="reversed", automargin=True, row=2, col=1)
     kind = "" if redundancy.which == "all" else f", {redundancy.which} samples only"
-    return _framed(figure, f"Which lights say the same{kind}", 210 + 34 * count, top=40)
+    return _framed(figure, f"Redundancy of the lights{kind}", 210 + 34 * count, top=40)
 
 
 def defect_lights(advice: Advice) -> go.Figure:
-    """By defect type: how its image AUROC changes when one light is left out; a frame where it surely falls."""
+    """Change of each defect type's image AUROC when one light is left out; framed where it falls at 95 % confidence."""
     change = advice.without
     rows = [f"{kind} (n = {advice.defects.samples[kind]})" for kind in change.index]
     limit = max(0.05, float(np.nanmax(np.abs(change.to_numpy()), initial=0.0)))
@@ -194,12 +201,12 @@ def defect_lights(advice: Advice) -> go.Figure:
             z=change.to_numpy(),
             text=np.char.mod("%+.2f", change.to_numpy()),
             texttemplate="%{text}",
-            colorscale=[(1 - place, colour) for place, colour in reversed(SIGNED)],  # a fall is what is bad
+            colorscale=[(1 - position, colour) for position, colour in reversed(SIGNED_COLOURS)],  # a fall is bad
             zmin=-limit,
             zmax=limit,
             xgap=2,
             ygap=2,
-            colorbar=BAR | {"title": {"text": "change", "side": "top"}, "tickformat": "+.2~f"},
+            colorbar=COLOUR_BAR | {"title": {"text": "change", "side": "top"}, "tickformat": "+.2~f"},
             hovertemplate="%{y} without %{x}: %{z:+.3f}<extra></extra>",
         )
     )
@@ -217,11 +224,11 @@ def defect_lights(advice: Advice) -> go.Figure:
 
 
 def light_shares(attribution: LightAttribution, unit: float = 1.0, title: str = "Shapley values") -> go.Figure:
-    """What each light did for one score: Shapley values, the score under it alone, and what is lost without it.
+    """Each light's contribution to one score: Shapley value, the score under it alone, and the loss without it.
 
     Args:
         attribution: of a sample or a region.
-        unit: what the numbers are divided by, such as the threshold.
+        unit: divisor of the numbers, such as the threshold.
         title: above the figure.
     """
     lights = list(attribution.lights)[::-1]
@@ -261,27 +268,29 @@ def light_shares(attribution: LightAttribution, unit: float = 1.0, title: str = 
 
 
 def pixel_shares(sample: Sample, attribution: PixelAttribution) -> go.Figure:
-    """Which pixels of which picture raised the score (vermilion) or lowered it (blue), over the grey pictures.
+    """Pixels that raised the score (vermilion) or lowered it (blue), over the grey pictures.
 
     One scale for all pictures: full colour is the 99.9th percentile of the absolute values.
     """
-    shown = [i for i in range(len(attribution.lights)) if np.isfinite(attribution.values[i]).all()]
-    limit = float(np.quantile(np.abs(attribution.values[shown]), 0.999)) or 1.0
-    columns = min(3, len(shown))
-    rows = -(-len(shown) // columns)
-    sums = attribution.values[shown].sum((1, 2), dtype=float)
+    explained = [i for i in range(len(attribution.lights)) if np.isfinite(attribution.values[i]).all()]
+    limit = float(np.quantile(np.abs(attribution.values[explained]), 0.999)) or 1.0
+    columns = min(3, len(explained))
+    rows = -(-len(explained) // columns)
+    sums = attribution.values[explained].sum((1, 2), dtype=float)
     adds = attribution.method == "integrated gradients"
-    titles = [attribution.lights[i] + (f": {total:+.2f}" if adds else "") for i, total in zip(shown, sums, strict=True)]
+    titles = [
+        attribution.lights[i] + (f": {total:+.2f}" if adds else "") for i, total in zip(explained, sums, strict=True)
+    ]
     figure = make_subplots(rows, columns, subplot_titles=titles, horizontal_spacing=0.02, vertical_spacing=0.13 / rows)
     height, width = sample.images.shape[-2:]
     y, x = np.nonzero(attribution.region ^ _shrunk(attribution.region))
-    for n, i in enumerate(shown):
-        place = {"row": n // columns + 1, "col": n % columns + 1}
+    for n, i in enumerate(explained):
+        cell = {"row": n // columns + 1, "col": n % columns + 1}
         picture = sample.images[sample.lights.index(attribution.lights[i])].mean(0).numpy()  # (H, W)
         tinted = _tinted(picture, attribution.values[i] / limit)
         tinted.thumbnail((SMALL_PICTURE_SIDE, SMALL_PICTURE_SIDE))
         figure.add_layout_image(
-            source=tinted, x=0, y=0, sizex=width, sizey=height, sizing="stretch", layer="below", **place
+            source=tinted, x=0, y=0, sizex=width, sizey=height, sizing="stretch", layer="below", **cell
         )
         figure.add_scatter(
             x=x + 0.5,
@@ -290,11 +299,11 @@ def pixel_shares(sample: Sample, attribution: PixelAttribution) -> go.Figure:
             marker={"size": 2, "color": "#2ee6d6"},
             showlegend=False,
             hoverinfo="skip",
-            **place,
+            **cell,
         )
         axis = f"x{n + 1 if n else ''}"
-        figure.update_xaxes(visible=False, range=[0, width], constrain="domain", **place)
-        figure.update_yaxes(visible=False, range=[height, 0], scaleanchor=axis, constrain="domain", **place)
+        figure.update_xaxes(visible=False, range=[0, width], constrain="domain", **cell)
+        figure.update_yaxes(visible=False, range=[height, 0], scaleanchor=axis, constrain="domain", **cell)
     figure.update_annotations(font_size=12)
     error = f"; the sums miss the difference by {attribution.error:+.2f}" if adds else ""
     title = (
@@ -305,8 +314,8 @@ def pixel_shares(sample: Sample, attribution: PixelAttribution) -> go.Figure:
     return _framed(figure, title, 110 + rows * (tile + 24), top=92).update_layout(margin_b=12)
 
 
-def _short(text: str, most: int = 44) -> str:
-    return text if len(text) <= most else text[: most - 2].rstrip(", ") + " …"
+def _short(text: str, longest: int = 44) -> str:
+    return text if len(text) <= longest else text[: longest - 2].rstrip(", ") + " …"
 
 
 def _tinted(picture: np.ndarray, values: np.ndarray) -> Image.Image:
@@ -331,7 +340,7 @@ def _framed(figure: go.Figure, title: str, height: int, legend: bool = False, to
     finish(figure, title, top=top)
     figure.update_layout(height=height, width=None, margin={"b": 56, "l": 12, "r": 12})
     if legend:
-        quiet = {"bgcolor": "rgba(0,0,0,0)", "font": {"color": NEUTRAL_COLOUR, "size": 11}}
-        place = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
-        figure.update_layout(legend=place | quiet, margin_b=100)
+        style = {"bgcolor": "rgba(0,0,0,0)", "font": {"color": NEUTRAL_COLOUR, "size": 11}}
+        position = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
+        figure.update_layout(legend=position | style, margin_b=100)
     return figure

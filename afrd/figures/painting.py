@@ -1,4 +1,4 @@
-"""Pictures with their map painted in, for where a figure cannot go: the same colours and lines as in the figures."""
+"""Images with their map painted in, for places without Plotly: the same colours and lines as in the figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plotly.colors import hex_to_rgb
 
 from afrd.figures.drawing import (
     ERROR_COLOURS,
-    LIMIT,
+    MAP_LIMIT,
     THRESHOLD_COLOUR,
     TRUTH_COLOUR,
     _uri,
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from afrd.data.dataset import Sample
     from afrd.runs.run import Prediction
 
-EDGE = (0, 0, 0, 140)
+EDGE_COLOUR = (0, 0, 0, 140)
 
 
 def painted(sample: Sample, prediction: Prediction | None, light: str, side: int = 512) -> Image.Image:
     """The picture of one light with the anomaly map over it, the threshold's line and the true defect's outline.
 
     Args:
-        sample: what was looked at.
-        prediction: what a run says of it, drawn in units of its threshold; None for the picture alone.
+        sample: the sample.
+        prediction: of a run on this sample, drawn in units of its threshold; None for the picture alone.
         light: whose picture to show.
         side: longer side of the result in pixels.
 
@@ -61,12 +61,12 @@ def painted(sample: Sample, prediction: Prediction | None, light: str, side: int
 
 
 def covered(image: Image.Image, values: np.ndarray | None) -> Image.Image:
-    """A picture under its map (h, w), in units of the threshold and of any size: calm places show the picture."""
+    """A picture under its map (h, w), in units of the threshold and of any size; low values show the picture."""
     if values is None:
         return image
-    whole = np.nan_to_num(values).astype(np.float32)
-    sized = np.asarray(Image.fromarray(whole).resize(image.size, Image.Resampling.BILINEAR))  # (H, W)
-    colour = _palette()[np.clip(sized / LIMIT * 255, 0, 255).round().astype(int)]  # (H, W, 3)
+    finite = np.nan_to_num(values).astype(np.float32)
+    sized = np.asarray(Image.fromarray(finite).resize(image.size, Image.Resampling.BILINEAR))  # (H, W)
+    colour = _palette()[np.clip(sized / MAP_LIMIT * 255, 0, 255).round().astype(int)]  # (H, W, 3)
     return blended(np.asarray(image), colour, coverage(sized) * 0.9)
 
 
@@ -83,16 +83,16 @@ def _palette() -> np.ndarray:
 
 def _line(pen: ImageDraw.ImageDraw, points: np.ndarray, colour: str) -> None:
     corners = [(float(x), float(y)) for x, y in points]
-    if len(corners) > 1:  # a dark edge, to be seen anywhere
-        pen.line(corners, fill=EDGE, width=4, joint="curve")
+    if len(corners) > 1:  # a dark edge, visible on any ground
+        pen.line(corners, fill=EDGE_COLOUR, width=4, joint="curve")
         pen.line(corners, fill=colour, width=2, joint="curve")
 
 
 def _dashed(pen: ImageDraw.ImageDraw, points: np.ndarray, dash: float = 6.0) -> None:
-    """A closed line of dashes, by the length along it."""
+    """A closed line with dashes of equal length."""
     steps = np.hypot(*np.diff(points, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(steps)])
-    pen.line([(float(x), float(y)) for x, y in points], fill=EDGE, width=4, joint="curve")
+    pen.line([(float(x), float(y)) for x, y in points], fill=EDGE_COLOUR, width=4, joint="curve")
     for start in np.arange(0, along[-1], 2 * dash):
         places = np.linspace(start, min(start + dash, along[-1]), 4)
         x, y = np.interp(places, along, points[:, 0]), np.interp(places, along, points[:, 1])
@@ -104,7 +104,7 @@ def covered_uri(picture: Tensor, values: np.ndarray | None, side: int = 320) -> 
 
     Args:
         picture: (3, H, W) in 0..1.
-        values: map (H, W) in units of the threshold; calm places show the picture. None: the picture alone.
+        values: map (H, W) in units of the threshold; low values show the picture. None: the picture alone.
         side: pixels of the longer side at most.
     """
     image = as_image(picture)

@@ -1,4 +1,4 @@
-"""Figures of one sample: its pictures, and what was found in them."""
+"""Figures of one sample: its pictures with anomaly maps, error maps and attention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from afrd.figures.drawing import (
     MAP_SIDE,
     THRESHOLD_COLOUR,
-    TILE,
+    TILE_PIXELS,
     TRUTH_COLOUR,
     contour_lines,
     finish,
@@ -35,8 +35,8 @@ def overlay(sample: Sample, prediction: Prediction, light: str | None = None, ti
     """The anomaly map over the picture of one light, with the true defect's outline and the threshold's line.
 
     Args:
-        sample: what was looked at.
-        prediction: what a run says of it.
+        sample: the sample.
+        prediction: of a run on this sample.
         light: whose picture to show; the light box or the last light by default.
         title: above the figure; the sample's name, truth and score by default.
 
@@ -58,12 +58,12 @@ def compare_maps(
     light: str | None = None,
 ) -> go.Figure:
     """Two methods' maps of one sample side by side, each in units of its own threshold, on one colour scale."""
-    shown = light or main_light(sample.lights)
+    base_light = light or main_light(sample.lights)
     titles = [f"{n}<br>{score_text(p)}" for n, p in zip(names, (prediction, other), strict=True)]
-    figure = _grid([shown, shown], sample, columns=2, tile=360, titles=titles)
-    for column, said in enumerate((prediction, other), 1):
-        _add_map(figure, sample, said.anomaly_map / unit_of(said), 1, column, unit_name(said))
-        _add_lines(figure, sample, said, 1, column, legend=column == 1)
+    figure = _grid([base_light, base_light], sample, columns=2, tile=360, titles=titles)
+    for column, of_method in enumerate((prediction, other), 1):
+        _add_map(figure, sample, of_method.anomaly_map / unit_of(of_method), 1, column, unit_name(of_method))
+        _add_lines(figure, sample, of_method, 1, column, legend=column == 1)
     units = unit_name(prediction) if unit_name(prediction) == unit_name(other) else "in each run's own unit"
     return finish(figure, f"{sample.name}, {truth_text(sample)}", error_unit=units, top=110)
 
@@ -72,7 +72,7 @@ def light_strip(sample: Sample) -> go.Figure:
     """The pictures of a sample under all its lights, with the true defect's outline."""
     figure = _grid(sample.lights, sample)
     for i in range(len(sample.lights)):
-        _add_lines(figure, sample, None, *_place(i, len(sample.lights)), legend=i == 0)
+        _add_lines(figure, sample, None, *_cell(i, len(sample.lights)), legend=i == 0)
     return finish(figure, f"{sample.name}, {truth_text(sample)}")
 
 
@@ -80,22 +80,22 @@ def light_error_maps(sample: Sample, prediction: Prediction) -> go.Figure:
     """The error map of every light that was used, over its own picture, on the scale of the anomaly map."""
     figure = _grid(prediction.lights, sample)
     for i, errors in enumerate(prediction.light_maps):
-        place = _place(i, len(prediction.lights))
-        _add_map(figure, sample, errors / unit_of(prediction), *place, unit_name(prediction), side=MAP_SIDE // 2)
-        _add_lines(figure, sample, None, *place, legend=i == 0)
+        cell = _cell(i, len(prediction.lights))
+        _add_map(figure, sample, errors / unit_of(prediction), *cell, unit_name(prediction), side=MAP_SIDE // 2)
+        _add_lines(figure, sample, None, *cell, legend=i == 0)
     text = f"{sample.name}: error under each light; {score_text(prediction)}"
     return finish(figure, text, error_unit=unit_name(prediction))
 
 
 def attention_maps(sample: Sample, prediction: Prediction) -> go.Figure:
-    """How much each light had to say at each place, from 0 to 1; in the titles its mean, and at the map's peak."""
+    """Attention over the lights at each place, 0..1; the titles hold its mean, and its value at the map's peak."""
     mean, peak = attention_weights(prediction)
     titles = [f"{n}<br>mean {m:.2f}, at peak {p:.2f}" for n, m, p in zip(prediction.lights, mean, peak, strict=True)]
     figure = _grid(prediction.lights, sample, titles=titles)
     for i, share in enumerate(prediction.attention):
-        place = _place(i, len(prediction.lights))
-        _add_map(figure, sample, share, *place, "of the attention", axis="coloraxis2", opacity=0.75, side=MAP_SIDE // 2)
-        _add_lines(figure, sample, None, *place, legend=i == 0)
+        cell = _cell(i, len(prediction.lights))
+        _add_map(figure, sample, share, *cell, "of the attention", axis="coloraxis2", opacity=0.75, side=MAP_SIDE // 2)
+        _add_lines(figure, sample, None, *cell, legend=i == 0)
     return finish(figure, f"{sample.name}: attention over the lights", shares=True, top=110)
 
 
@@ -104,7 +104,7 @@ def attention_weights(prediction: Prediction) -> tuple[np.ndarray, np.ndarray]:
     return prediction.attention.mean((1, 2)), prediction.peak_attention
 
 
-def _place(i: int, count: int, columns: int = 6) -> tuple[int, int]:
+def _cell(i: int, count: int, columns: int = 6) -> tuple[int, int]:
     columns = min(count, columns)
     return i // columns + 1, i % columns + 1
 
@@ -113,10 +113,10 @@ def _grid(
     lights: Sequence[str],
     sample: Sample,
     columns: int = 6,
-    tile: int = TILE,
+    tile: int = TILE_PIXELS,
     titles: Sequence[str] | None = None,
 ) -> go.Figure:
-    """Pictures under these lights, a light a place, ready for maps and lines over them."""
+    """Subplots with the pictures under these lights, one each, as ground for maps and lines."""
     images = [sample.select([light]).images[0] for light in dict.fromkeys(lights)]  # each (3, H, W)
     of_light = dict(zip(dict.fromkeys(lights), images, strict=True))
     height, width = sample.images.shape[-2:]
@@ -125,12 +125,12 @@ def _grid(
     titles = list(titles or lights)
     figure = make_subplots(rows, columns, subplot_titles=titles, horizontal_spacing=0.015, vertical_spacing=0.12 / rows)
     for i, light in enumerate(lights):
-        row, column = _place(i, len(lights), columns)
-        uri = picture_uri(of_light[light], 2 * tile if tile > TILE else 256)
+        row, column = _cell(i, len(lights), columns)
+        uri = picture_uri(of_light[light], 2 * tile if tile > TILE_PIXELS else 256)
         figure.add_layout_image(
             source=uri, x=0, y=0, sizex=width, sizey=height, sizing="stretch", layer="below", row=row, col=column
         )
-        # a trace that shows nothing gives an otherwise empty subplot its axes
+        # an empty trace gives an otherwise empty subplot its axes
         figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip", row=row, col=column)
         number = (row - 1) * columns + column
         axis = f"x{number if number > 1 else ''}"
@@ -183,8 +183,8 @@ def _add_lines(
         if not lines:
             continue
         gap = np.full((1, 2), np.nan)
-        points = np.concatenate([part for line in lines for part in (line, gap)]).round(1)
-        for line_width, line_colour in ((4, "rgba(0, 0, 0, 0.55)"), (2, colour)):  # a dark edge, to be seen anywhere
+        points = np.concatenate([piece for line in lines for piece in (line, gap)]).round(1)
+        for line_width, line_colour in ((4, "rgba(0, 0, 0, 0.55)"), (2, colour)):  # a dark edge, visible on any ground
             figure.add_scatter(
                 x=points[:, 0],
                 y=points[:, 1],

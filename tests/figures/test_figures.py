@@ -160,9 +160,9 @@ def test_training_curve_shows_every_step_and_the_mean_over_an_epoch():
 
 def test_a_grey_map_keeps_its_values_to_half_a_level():
     values = np.random.default_rng(1).random((40, 30)).astype(np.float32) * 2.5
-    read = np.asarray(decode(figures.map_uri(values)), dtype=float) / 255 * figures.LIMIT
+    read = np.asarray(decode(figures.map_uri(values)), dtype=float) / 255 * figures.MAP_LIMIT
     assert read.shape == values.shape
-    assert np.abs(read - np.minimum(values, figures.LIMIT)).max() <= 0.5 / 255 * figures.LIMIT + 1e-6
+    assert np.abs(read - np.minimum(values, figures.MAP_LIMIT)).max() <= 0.5 / 255 * figures.MAP_LIMIT + 1e-6
 
 
 def test_a_picture_is_made_smaller_in_proportion():
@@ -195,7 +195,7 @@ def test_a_contour_closes_at_the_border_of_the_picture():
 
 def test_a_calm_map_covers_nothing_and_an_anomaly_all():
     assert figures.coverage(0.0) == 0
-    assert figures.coverage(figures.CLEAR) == 0
+    assert figures.coverage(figures.CLEAR_BELOW) == 0
     assert figures.coverage(1.2) == 1
     assert np.all(np.diff(figures.coverage(np.linspace(0, 2, 50))) >= 0)
 

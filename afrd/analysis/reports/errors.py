@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader
 
 from afrd.analysis.errors.notes import Note
 from afrd.analysis.errors.table import ErrorTable, truth_word
-from afrd.figures import LIMIT, contour_lines, covered_uri, main_light, shrink, svg_path
+from afrd.figures import MAP_LIMIT, contour_lines, covered_uri, main_light, shrink, svg_path
 from afrd.metrics.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def threshold_sentence(table: ErrorTable, at: float | None) -> str:
 
 def _score(table: ErrorTable, label: str, row: int, at: float | None) -> Score:
     value, level = float(table.scores[label][row]), table.threshold_of(label, at)
-    length = LIMIT if table.thresholds[label] is not None else max(float(table.scores[label].max()), 1e-9)
+    length = MAP_LIMIT if table.thresholds[label] is not None else max(float(table.scores[label].max()), 1e-9)
     verdict = "none" if level is None else "bad" if value > level else "good"
     filled, mark = (None if v is None else round(100 * min(1.0, max(0.0, v / length)), 1) for v in (value, level))
     return Score(label, table.column_names()[label], f"{value:.2f}", verdict, filled or 0.0, mark)

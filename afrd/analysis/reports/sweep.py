@@ -254,7 +254,7 @@ def _examples(plan: SweepPlan, section: ResultSection) -> list[dict[str, Any]]:
         for k, name in enumerate(names):
             sample = dataset[result.examples[k]]
             picture = sample.images[0]
-            mask = None if sample.mask is None else sample.mask.numpy().astype(np.float32) * figures.LIMIT
+            mask = None if sample.mask is None else sample.mask.numpy().astype(np.float32) * figures.MAP_LIMIT
             cells = [("picture", figures.covered_uri(picture, None, EXAMPLE_PIXELS))]
             if mask is not None:
                 cells.append(("truth", figures.covered_uri(picture, mask, EXAMPLE_PIXELS)))

@@ -39,9 +39,9 @@ def style() -> dict[str, Any]:
     return {
         "scales": {name: figures.colours(name, 33) for name in SCALES},
         "shares": figures.colours(figures.SHARE_COLOURS),
-        "limit": figures.LIMIT,
-        "clear": figures.CLEAR,
-        "full": figures.FULL,
+        "limit": figures.MAP_LIMIT,
+        "clear": figures.CLEAR_BELOW,
+        "full": figures.OPAQUE_ABOVE,
         "truth": figures.TRUTH_COLOUR,
         "threshold": figures.THRESHOLD_COLOUR,
     }
