@@ -126,7 +126,12 @@ def parser() -> Parser:
 
     p = commands.add_parser("predict", help="score and verdict of one sample")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
-    p.add_argument("pictures", nargs="+", metavar="PICTURE", help="in the run's order of lights, or LIGHT=PICTURE")
+    p.add_argument(
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="named after the lights, in the run's order, LIGHT=PICTURE, or a sample's folder",
+    )
     p.add_argument("--json", type=as_path, metavar="FILE")
     p.add_argument("--figure", type=as_path, metavar="HTML", help="also write the map over the picture as a page")
     p.add_argument("--device", default="auto")
@@ -167,7 +172,10 @@ def check(options: argparse.Namespace) -> int:
 
     problems = afrd.data.dataset.check(options.root)
     for name in afrd.data.list_categories(options.root):
-        data = afrd.data.open_dataset(options.root, name)
+        try:
+            data = afrd.data.open_dataset(options.root, name)
+        except ValueError:  # what is wrong with it is among the problems
+            continue
         splits = ", ".join(f"{split} {len(dataset)}" for split, dataset in data.items())
         print(f"{name}: {splits}; {len(data.lights)} lights: {', '.join(data.lights)}")
         for sentence in data.description:
@@ -175,7 +183,8 @@ def check(options: argparse.Namespace) -> int:
     for problem in problems:
         print(f"{problem.file}: {problem.what}")
     if problems:
-        print(f"afrd: {options.root} has {len(problems)} problems", file=sys.stderr)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        print(f"afrd: {options.root} has {count}", file=sys.stderr)
         return 2
     print("no problems")
     return 0

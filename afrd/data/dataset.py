@@ -23,18 +23,14 @@ from afrd.data.images import PictureError, picture_size, read_mask, read_picture
 from afrd.data.layouts import (
     EXPECTED,
     EYECANDIES_LIGHTS,
-    Layout,
-    Record,
-    composed,
     existing_root,
     list_categories,
     mixture,
     read_layout,
-    subfolders,
     truth,
     why_no_categories,
 )
-from afrd.data.records import View
+from afrd.data.records import Layout, Record, View, composed, leads_nowhere, printable, subfolders
 
 __all__ = [
     "EYECANDIES_LIGHTS",
@@ -166,10 +162,7 @@ class MultiLightDataset(Dataset[Sample]):
         paths = {light: self.picture(i, light) for light in self.lights}
         for light, path in paths.items():
             if not path.is_file():
-                raise FileNotFoundError(
-                    f"{path} does not exist: sample {record.name} of {self.category}/{self.split} has no picture "
-                    f"under light {light!r}; `afrd check {self.root}` lists all that is missing"
-                )
+                raise FileNotFoundError(self._missing(record, light, path))
         sample = read_sample(paths, record.name)
         size = (sample.images.shape[2], sample.images.shape[3])
         if size != self.image_size:
@@ -180,6 +173,17 @@ class MultiLightDataset(Dataset[Sample]):
             )
         anomalous, defects = self._truth(i)
         return replace(sample, anomalous=anomalous, defects=defects, mask=self._mask(record, anomalous, size))
+
+    def _missing(self, record: Record, light: str, path: Path) -> str:
+        everything = [record for records in self._layout.splits.values() for record in records]
+        owners = sum(self._layout.lights[light] in record.pictures for record in everything)
+        what = leads_nowhere(path) if path.is_symlink() else "does not exist"
+        rare = f"which only {owners} of {len(everything)} samples have; leave it out with --lights, or "
+        advice = rare if 2 * owners < len(everything) else ""
+        return (
+            f"{path} {what}: sample {record.name} of {self.category}/{self.split} has no picture under light {light!r}"
+            f"{', ' if advice else '; '}{advice}`afrd check {self.root}` lists all that is missing"
+        )
 
     def _position(self, index: SupportsIndex) -> int:
         i = operator.index(index)
@@ -339,8 +343,9 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
 
     Raises:
         FileNotFoundError: The root or the category does not exist.
-        ValueError: The folder follows no known layout or mixes two, the root is itself a category, or there is no
-            such view.
+        ValueError: The folder follows no known layout or mixes two, the root is itself a category, there is no such
+            view, or something that may hold samples cannot be read: a link that leads nowhere, a name that is not
+            UTF-8, a folder that may not be opened.
     """
     root = existing_root(root)
     name = str(category).rstrip("/\\")
@@ -349,6 +354,8 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
         name = next((folder.name for folder in subfolders(root) if composed(folder.name) == composed(name)), name)
     layout = read_layout(root / name) if plain and (root / name).is_dir() else None
     if layout is not None:
+        for path, why in layout.passed_over.items():  # rather than a category that silently lacks samples
+            raise ValueError(f"{printable(path)} {why}; `afrd check {root}` lists all that is wrong with it")
         return Category(_with_views(layout, views))
     if plain and (what := mixture(root / name)):
         raise ValueError(f"{root / name / 'train' / 'good'} {what}")

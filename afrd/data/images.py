@@ -1,6 +1,8 @@
 """One picture file: decoded, turned upright, and said plainly what is wrong with it when it cannot be."""
 
+import errno
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +17,13 @@ from torch import Tensor
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
 )
+MAX_PIXELS = 100_000_000  # of a picture; six lights of so many are 7 GB of numbers
 MAX_LABEL = 15  # a mask whose largest value is not above it holds class numbers, all but 0 of them defective
 LOSSY = frozenset({"JPEG", "MPO"})  # formats in which a mask has no exact values: half of the full range decides
 _ORIENTATION = 0x0112  # EXIF and TIFF tag; 5 to 8 swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags: as stored
+# Pillow warns at its own limit, which is below ours
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, message="Image size")
 
 
 class PictureError(ValueError):
@@ -49,9 +54,8 @@ def decode(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        PictureError: It cannot be opened, is not a picture, is damaged, holds several pictures, has more pixels than
-            Pillow decodes (twice `PIL.Image.MAX_IMAGE_PIXELS`), or holds numbers whose range is not known (floating
-            point).
+        PictureError: It cannot be opened, is not a picture, is damaged, holds several pictures, has more than
+            `MAX_PIXELS`, or holds numbers whose range is not known (floating point).
         MemoryError: There is too little memory for it.
     """
     with _opened(Path(path)) as picture:
@@ -64,6 +68,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     # from an open file: given a path, Pillow 12 maps an uncompressed TIFF into memory with height and width swapped
     # where the picture is to be turned
     with _explained(path), open(path, "rb") as file, Image.open(file) as stored:
+        _check_pixels(path, *stored.size)
         frames = 1 if stored.format == "MPO" else getattr(stored, "n_frames", 1)  # phones: a preview behind the picture
         if frames > 1:
             raise PictureError(path, f"holds {frames} pictures (animation or pages); save the one that is meant")
@@ -91,15 +96,26 @@ def _explained(path: Path) -> Iterator[None]:
         raise FileNotFoundError(f"{path} does not exist") from None
     except MemoryError as error:
         raise MemoryError(f"{path} does not fit into memory; close other programs or shrink the picture") from error
-    except Image.DecompressionBombError as error:
-        pixels, limit = (f"{int(number):,}" for number in re.findall(r"[0-9]+", str(error))[:2])
-        raise PictureError(path, f"has {pixels} pixels, more than the limit of {limit}; shrink it or cut it") from error
+    except Image.DecompressionBombError as error:  # Pillow's own limit, nearly twice ours
+        counted = re.search(r"\(([0-9]+) pixels\)", str(error))
+        raise _too_large(path, int(counted[1]) if counted else 2 * MAX_PIXELS) from error
     except Exception as error:  # decoders fail in many ways on damaged files, all of them mean the same here
         if isinstance(error, OSError) and error.errno is not None:  # it is the system that failed, not a decoder
+            if error.errno == errno.ELOOP:
+                raise PictureError(path, "is a link that leads back to itself; mend or delete it") from error
             raise PictureError(path, f"cannot be opened ({error.strerror}); check the file and its rights") from error
         known = not isinstance(error, Image.UnidentifiedImageError)
         detail = f" ({type(error).__name__}: {error})" if known else ""
         raise PictureError(path, f"cannot be read as a picture{detail}; copy or export it again") from error
+
+
+def _check_pixels(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise _too_large(path, width * height)
+
+
+def _too_large(path: Path, pixels: int) -> PictureError:
+    return PictureError(path, f"has {pixels:,} pixels, more than the limit of {MAX_PIXELS:,}; shrink it or cut it")
 
 
 def _plain_mode(mode: str) -> str:
@@ -187,6 +203,7 @@ def picture_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     with _explained(path), Image.open(path) as picture:
         width, height = picture.size
+        _check_pixels(path, width, height)
         if isinstance(picture, TiffImageFile):  # whose `size` is turned already, or not yet, by version of Pillow
             width, height = picture.tag_v2[_TIFF_WIDTH], picture.tag_v2[_TIFF_HEIGHT]
         # a PNG may state its orientation behind the pixels; Pillow reads on only where it must

@@ -23,7 +23,17 @@ import yaml
 
 from afrd.data import m2ad
 from afrd.data.images import is_picture, read_mask
-from afrd.data.records import Layout, Record, composed, composed_stem, files, natural, subfolders
+from afrd.data.records import (
+    Layout,
+    Record,
+    composed,
+    composed_stem,
+    files,
+    leads_nowhere,
+    natural,
+    noting_passed_over,
+    subfolders,
+)
 
 EYECANDIES_LIGHTS = ("spots", "bottom", "right", "top", "left", "box")  # image_0 .. image_5
 EYECANDIES_DEFECTS = ("bumps", "colors", "dents", "normals")
@@ -84,10 +94,11 @@ def _first_sample(kind: Path) -> Path | None:
 
 
 def _eyecandies_pictures(folder: Path) -> bool:
-    if not folder.is_dir():
+    try:
+        with os.scandir(folder) as entries:
+            return any(_light_number(entry.name) is not None for entry in entries)
+    except OSError:
         return False
-    with os.scandir(folder) as entries:
-        return any(_light_number(entry.name) is not None for entry in entries)
 
 
 def _light_number(name: str) -> int | None:
@@ -107,17 +118,22 @@ def list_categories(root: str | Path) -> list[str]:
 
     Raises:
         FileNotFoundError: `root` is not a folder.
+        PermissionError: It may not be opened.
     """
     root = existing_root(root)
     return [folder.name for folder in subfolders(root) if layout_of(folder)]
 
 
 def existing_root(root: str | Path) -> Path:
-    """`root` as a Path; FileNotFoundError where it is not a folder."""
+    """`root` as a Path; FileNotFoundError where it is not a folder, PermissionError where it may not be opened."""
     root = Path(root)
-    if not root.is_dir():
-        what = "is a file" if root.exists() else "does not exist"
+    if not os.path.isdir(root):
+        what = leads_nowhere(root) if root.is_symlink() else "is a file" if os.path.exists(root) else "does not exist"
         raise FileNotFoundError(f"data set {root} {what}; expected a folder with {EXPECTED}")
+    try:
+        os.scandir(root).close()
+    except OSError as error:
+        raise PermissionError(f"data set {root} cannot be opened ({error.strerror}); check its rights") from error
     return root
 
 
@@ -143,7 +159,9 @@ def read_layout(folder: Path) -> Layout | None:
         "mvtec": _mvtec_records,
         "m2ad": m2ad.records,
     }[kind]
-    found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
+    with noting_passed_over() as passed_over:
+        found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
+    passed_over |= _splits_that_lead_nowhere(folder, SPLITS[kind])
     splits = {split: records for split, records in found.items() if records}
     items = sorted({item for records in splits.values() for record in records for item in record.pictures}, key=natural)
     extensions = _usual_extensions(record for records in splits.values() for record in records)
@@ -151,7 +169,13 @@ def read_layout(folder: Path) -> Layout | None:
     names = [item.replace("image_", "light") for item in items] if kind == "eyecandies" else items
     if kind == "eyecandies" and items == [f"image_{n}" for n in range(len(EYECANDIES_LIGHTS))]:
         names = list(EYECANDIES_LIGHTS)
-    return Layout(kind, folder, dict(zip(names, items, strict=True)), splits)
+    return Layout(kind, folder, dict(zip(names, items, strict=True)), splits, passed_over)
+
+
+def _splits_that_lead_nowhere(category: Path, splits: Iterable[str]) -> dict[Path, str]:
+    expected = [category / name for split in splits for name in (split, f"{split}/data")]
+    links = [path for path in (*expected, category / "ground_truth") if path.is_symlink() and not path.exists()]
+    return {path: f"{leads_nowhere(path)}; mend or delete it" for path in links}
 
 
 def _usual_extensions(records: Iterable[Record]) -> dict[str, str]:

@@ -3,13 +3,19 @@
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from afrd.data.images import is_picture
 
 LEFT_BY_SYSTEMS = frozenset(  # folders that archives, network drives and systems leave behind, in lower case
     {"__macosx", "@eadir", "$recycle.bin", "#recycle", "lost+found", "system volume information", "__pycache__"}
 )
+
+MEANS_GOOD = frozenset({"good", "ok", "okay", "normal", "pass", "passed", "defectfree", "nodefect", "nodefects"})
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Layout:
-    """One category on disk: which layout it follows, its lights (name -> item) and the records of its splits."""
+    """One category on disk: which layout it follows, its lights (name -> item) and the records of its splits.
+
+    `passed_over` has what may hold samples but cannot be read, and why as the rest of a sentence.
+    """
 
     kind: str
     folder: Path
     lights: Mapping[str, str]
     splits: Mapping[str, tuple[Record, ...]]
+    passed_over: Mapping[Path, str] = field(default_factory=dict)
 
 
 def natural(text: str) -> tuple:
@@ -63,23 +73,97 @@ def natural(text: str) -> tuple:
     return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), text
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, links followed, hidden ones and what systems leave left out, in natural order."""
+_passed_over: ContextVar[dict[Path, str] | None] = ContextVar("passed_over", default=None)
+
+
+@contextmanager
+def noting_passed_over() -> Iterator[dict[Path, str]]:
+    """What `files` and `subfolders` pass over in the block although it may be meant: path -> why.
+
+    These are names that are no text, links that lead nowhere, and folders that may not be opened.
+    """
+    found: dict[Path, str] = {}
+    token = _passed_over.set(found)
+    try:
+        yield found
+    finally:
+        _passed_over.reset(token)
+
+
+def _pass_over(path: Path, why: str) -> None:
+    if (found := _passed_over.get()) is not None:
+        found[path] = why
+
+
+def _names(folder: Path, wanted: Callable[[os.DirEntry], bool]) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if not _left_out(entry.name) and entry.is_dir()]
+            return [entry.name for entry in entries if not entry.name.startswith(".") and wanted(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [folder / name for name in sorted(names, key=natural)]
+    except OSError as error:  # no right to open it, a network drive that is gone
+        _pass_over(folder, f"cannot be opened ({error.strerror}); check its rights")
+        return []
 
 
-def _left_out(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in LEFT_BY_SYSTEMS or not is_text(name)
+def subfolders(folder: Path) -> list[Path]:
+    """Folders in a folder, links followed, hidden ones and what systems leave left out, in natural order."""
+
+    def is_folder(entry: os.DirEntry) -> bool:
+        if entry.name.casefold() in LEFT_BY_SYSTEMS:
+            return False
+        if not _leads_somewhere(entry):
+            if not _is_file_name(entry.name):
+                _pass_over(folder / entry.name, f"{leads_nowhere(folder / entry.name)}; mend or delete it")
+            return False
+        return entry.is_dir() and _has_text_name(folder, entry)
+
+    return [folder / name for name in sorted(_names(folder, is_folder), key=natural)]
+
+
+def files(folder: Path) -> list[str]:
+    """Names of the files in a folder, links followed, hidden ones left out, sorted.
+
+    A link that leads nowhere counts as the picture or YAML file that its name says, so that it is missed where it is
+    read.
+    """
+
+    def is_file(entry: os.DirEntry) -> bool:
+        if not _leads_somewhere(entry):
+            return _is_file_name(entry.name) and _has_text_name(folder, entry)
+        return entry.is_file() and (_has_text_name(folder, entry) if _is_file_name(entry.name) else is_text(entry.name))
+
+    return sorted(_names(folder, is_file))
+
+
+def _leads_somewhere(entry: os.DirEntry) -> bool:
+    return not entry.is_symlink() or os.path.exists(entry.path)
+
+
+def leads_nowhere(link: Path) -> str:
+    """The rest of the sentence about a link to what is not there."""
+    return f"is a link to {os.readlink(link)}, which does not exist"
+
+
+def _is_file_name(name: str) -> bool:
+    return is_picture(name) or name.lower().endswith((".yaml", ".yml"))
+
+
+def _has_text_name(folder: Path, entry: os.DirEntry) -> bool:
+    if not is_text(entry.name):
+        _pass_over(folder / entry.name, "has a name that is not UTF-8; rename it")
+        return False
+    return True
 
 
 def is_text(name: str) -> bool:
-    """Whether a file's name is valid in the file system's encoding; others are passed over, and `check` names them."""
+    """Whether a name is valid in the file system's encoding. Others are not read: `open_dataset` and `check` say so."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def printable(path: str | Path) -> str:
+    """A path as text that can be printed and stored, with what is not UTF-8 as \\x.. codes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def composed(name: str) -> str:
@@ -91,11 +175,6 @@ def composed_stem(name: str) -> str:
     return composed(Path(name).stem)
 
 
-def files(folder: Path) -> list[str]:
-    """Names of the files in a folder, links followed, hidden ones left out, sorted."""
-    try:
-        with os.scandir(folder) as entries:
-            names = (entry.name for entry in entries if entry.is_file())
-            return sorted(name for name in names if not name.startswith(".") and is_text(name))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+def means_good(name: str) -> bool:
+    """Whether a folder's name says that its samples are good, in whatever spelling: `OK`, `defect_free`, `"good "`."""
+    return re.sub(r"[\W_]+", "", name.casefold()) in MEANS_GOOD

@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from afrd.data.dataset import Sample
 from afrd.data.images import PictureError, decode, is_picture
-from afrd.data.layouts import EYECANDIES_LIGHTS, natural
+from afrd.data.layouts import EYECANDIES_LIGHTS
+from afrd.data.records import files, natural, subfolders
 
-MAX_UPLOAD_PIXELS = 60_000_000  # pixels of a picture that is still decoded
 MAX_UPLOAD_SIDE = 1024  # pixels; larger pictures are shrunk: no teacher here reads more
 PROPORTION = 0.01  # relative difference of proportions that is taken for the same
 _EYECANDIES = re.compile(r"(?:.*_)?image_([0-9]+)")
@@ -38,11 +37,12 @@ class Upload:
 
 
 def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
-    """Pictures as they are given on a command line, `PICTURE` or `LIGHT=PICTURE`, each with its light.
+    """Pictures as they are given on a command line, `PICTURE`, `LIGHT=PICTURE` or a folder, each with its light.
 
-    A file that exists is a file, whatever its name holds. In other texts the longest light of the run that stands
-    before a `=` at the beginning is the light. The others are matched by their names as by `match_lights`; where no
-    name tells anything, the order in which they are given counts.
+    A folder stands for its pictures; those that are of no light of the run are left out. A file that exists is a file,
+    whatever its name holds. In other texts the longest light of the run that stands before a `=` at the beginning is
+    the light. The others are matched by their names as by `match_lights`; where no name tells anything, the order in
+    which they are given counts.
 
     Args:
         pictures: at least one.
@@ -55,7 +55,9 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
     uploads: list[Upload] = []
     for text in pictures:
         begun = [light for light in lights if text.startswith(f"{light}=")]
-        if Path(text).is_file() or "=" not in text:
+        if (folder := Path(text).expanduser()).is_dir():
+            uploads += _uploads_in(folder, lights)
+        elif Path(text).is_file() or "=" not in text:
             uploads.append(Upload(Path(text).expanduser(), Path(text).name))
         elif begun:
             light = max(begun, key=len)
@@ -84,6 +86,19 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
             raise ValueError(f"light {upload.light!r} is given twice: {owner[upload.light].path} and {upload.path}")
         owner[upload.light] = upload
     return uploads
+
+
+def _uploads_in(folder: Path, lights: Sequence[str]) -> list[Upload]:
+    names = sorted(filter(is_picture, files(folder)), key=natural)
+    if not names:
+        inner = next((path for path in subfolders(folder) if any(map(is_picture, files(path)))), None)
+        raise ValueError(f"{folder} holds no pictures{f'; pass {inner} instead' if inner else ''}")
+    told = _lights_by_name(names, lights)
+    if told is None and len(names) == len(lights):
+        told = list(lights)
+    if told is None:
+        raise ValueError(f"no picture in {folder} is named after one of the lights {', '.join(lights)}")
+    return [Upload(folder / name, name, light) for name, light in zip(names, told, strict=True) if light is not None]
 
 
 def match_lights(names: Sequence[str], lights: Sequence[str]) -> list[str | None]:
@@ -224,19 +239,13 @@ def read_upload(upload: Upload, side: int = MAX_UPLOAD_SIDE) -> tuple[Tensor, tu
         ValueError: it is no picture, damaged, too large, or has several frames; in one sentence, with its name.
     """
     try:
-        with Image.open(upload.path) as picture:  # the header only
-            width, height = picture.size
-    except Image.DecompressionBombError:
-        width, height = MAX_UPLOAD_PIXELS, MAX_UPLOAD_PIXELS
-    except (OSError, ValueError, SyntaxError, TypeError, OverflowError):
-        raise ValueError(f"{upload.name} cannot be read as a picture; export it as PNG, JPEG, BMP or TIFF") from None
-    if width * height > MAX_UPLOAD_PIXELS:
-        limit = MAX_UPLOAD_PIXELS // 1_000_000
-        raise ValueError(f"{upload.name} has more than {limit} million pixels; shrink it first")
-    try:
         values = decode(upload.path)  # (H, W) or (H, W, 3)
     except PictureError as error:
         raise ValueError(f"{upload.name} {error.reason}") from None
+    except FileNotFoundError:
+        raise ValueError(f"{upload.name} does not exist") from None
+    except MemoryError as error:
+        raise MemoryError(f"{upload.name} does not fit into memory; shrink it first") from error
     size = (values.shape[0], values.shape[1])
     block = max(1, max(size) // side)
     rows, columns = (max(1, length // block) for length in size)

@@ -196,6 +196,7 @@ def test_a_defect_whose_name_only_holds_such_a_word_is_none_of_them(gears):
     for name in ("not_ok", "abnormal"):
         for light in ("dome", "left"):
             paint(gears / f"gear/test/{name}/5/{light}.png")
+        paint(gears / f"gear/ground_truth/{name}/5.png", pixels=[(0, 0)])
     assert check(gears) == []
 
 

@@ -126,7 +126,7 @@ def test_a_picture_of_too_many_pixels_is_told_from_a_damaged_one_with_the_number
     for read in (read_picture, read_mask, picture_size):
         with pytest.raises(PictureError) as caught:
             read(path)
-        assert caught.value.reason == "has 200,000,000 pixels, more than the limit of 178,956,970; shrink it or cut it"
+        assert caught.value.reason == "has 200,000,000 pixels, more than the limit of 100,000,000; shrink it or cut it"
 
 
 def test_a_picture_that_memory_does_not_hold_is_not_called_damaged(tmp_path, monkeypatch):

@@ -165,7 +165,7 @@ def animation(folder: Path) -> Path:
 
 
 def huge(folder: Path) -> Path:
-    Image.new("1", (10_000, 7_000)).save(folder / "huge.png")
+    Image.new("1", (12_000, 10_000)).save(folder / "huge.png")
     return folder / "huge.png"
 
 
@@ -182,12 +182,12 @@ def floating(folder: Path) -> Path:
     ("make", "said"),
     [
         (broken, "broken.png cannot be read as a picture"),
-        (text, "notes.png cannot be read as a picture; export it as PNG, JPEG, BMP or TIFF"),
+        (text, "notes.png cannot be read as a picture; copy or export it again"),
         (animation, "moving.gif holds 3 pictures (animation or pages); save the one that is meant"),
-        (huge, "huge.png has more than 60 million pixels; shrink it first"),
-        (bomb, "bomb.png has more than 60 million pixels; shrink it first"),
+        (huge, "huge.png has 120,000,000 pixels, more than the limit of 100,000,000; shrink it or cut it"),
+        (bomb, "bomb.png has 400,000,000 pixels, more than the limit of 100,000,000; shrink it or cut it"),
         (floating, "depth.tif holds floating-point numbers of unknown range"),
-        (lambda folder: folder / "gone.png", "gone.png cannot be read as a picture"),
+        (lambda folder: folder / "gone.png", "gone.png does not exist"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused_by_its_own_name(tmp_path: Path, make, said: str):
@@ -245,3 +245,14 @@ def test_an_equals_sign_in_a_path_or_a_light_is_no_riddle(tmp_path: Path):
     assert pairs([f"r=90={file}"], ("r", "r=90")) == {"r=90": str(file)}
     with pytest.raises(ValueError, match=r"b\.png does not say which of top, left it is; give it as LIGHT=b\.png"):
         uploads_of(["top=a.png", "b.png"], ("top", "left"))
+
+
+def test_a_folder_stands_for_its_pictures(tmp_path: Path):
+    folder, lights = tmp_path / "part 7", ("top", "left")
+    for name in ("left.png", "top.png", "ring.png"):
+        save(folder, name, noise(4, 4))
+    assert pairs([str(folder)], lights) == {"left": str(folder / "left.png"), "top": str(folder / "top.png")}
+    with pytest.raises(ValueError, match=rf"{tmp_path} holds no pictures; pass .*part 7 instead"):
+        uploads_of([str(tmp_path)], lights)
+    with pytest.raises(ValueError, match=r"no picture in .*part 7 is named after one of the lights box"):
+        uploads_of([str(folder)], ("box",))

@@ -1,0 +1,250 @@
+"""What is wrong with the samples of a category: their lights, pictures, masks and labels."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from afrd.data.images import PictureError, decode, decode_mask, is_picture
+from afrd.data.layouts import EYECANDIES_DEFECTS, read_metadata, truth
+from afrd.data.records import Layout, Record, files, leads_nowhere, means_good, subfolders
+
+NEARLY_ALL = 0.9  # share of a picture's pixels; a mask that covers more is probably inverted
+MAX_LISTED = 3  # samples that a finding about many of them names
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a picture or mask file holds: its (H, W), and its largest value if it has 16 bits (else 0); of a mask the
+    share of defective pixels and the number of values."""
+
+    size: tuple[int, int]
+    peak: int = 0
+    share: float = 0.0
+    levels: int = 0
+
+
+Found = Look | str  # or why the file is unreadable, as the rest of a sentence
+
+
+def sample_problems(layout: Layout) -> list[tuple[Path, str]]:
+    """Findings of all samples of a category, in the order of splits and samples; every picture is decoded."""
+    records = [(split, record) for split, found in layout.splits.items() for record in found]
+    pictures = {path for _, record in records for path in record.pictures.values()}
+    masks = {path for _, record in records for path in masks_of(record).values()}
+    # decoding gives up Python's lock, so threads share the work
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        found = dict(zip(pictures, pool.map(_look, pictures), strict=True))
+        found |= dict(zip(masks, pool.map(_look_at_mask, masks), strict=True))
+    sizes = Counter(
+        seen.size for _, record in records for path in record.pictures.values() if isinstance(seen := found[path], Look)
+    )
+    usual = max(sizes, key=lambda size: sizes[size]) if sizes else None
+    owners = Counter(item for _, record in records for item in record.pictures)
+    problems = _dark_lights(layout, found)
+    for split, record in records:
+        if record.folder not in layout.passed_over:  # which is a finding already
+            problems += _light_problems(record, layout.lights, owners, len(records))
+        problems += _picture_problems(record, found, usual)
+        problems += _mask_problems(record, found)
+        problems += _label_problems(split, record, found)
+    problems += _partly_masked(layout)
+    return problems
+
+
+def _light_problems(
+    record: Record, lights: Mapping[str, str], owners: Counter[str], samples: int
+) -> Iterator[tuple[Path, str]]:
+    """Lights that a sample lacks and most others have, and lights that it has and few others do."""
+    if not record.pictures and not record.prefix:  # a folder of its own
+        yield record.folder, _empty(record.folder)
+        return
+    usual = {light: item for light, item in lights.items() if 2 * owners[item] >= samples}
+    meant = set()
+    for light, item in lights.items():
+        if light in usual or item not in record.pictures:
+            continue
+        path, count = record.pictures[item], owners[item]
+        rare = f"is under light {light!r}, which only {count} of {samples} samples {'has' if count == 1 else 'have'}"
+        near = next((other for other in usual if _plain(other) == _plain(light)), None)
+        if near is None:
+            yield path, f"{rare}; add the light to the others, or remove it"
+        elif usual[near] in record.pictures:
+            yield path, f"{rare}, beside {record.pictures[usual[near]].name}; remove one of the two"
+        else:
+            meant.add(near)
+            yield path, f"{rare}; rename it to {record.prefix}{usual[near]}{path.suffix} if light {near!r} is meant"
+    for light, item in usual.items():
+        if item not in record.pictures and light not in meant:
+            share = f"{owners[item]} of {samples} samples have it"
+            yield record.picture(item), f"is missing: no picture under light {light!r} ({share})"
+
+
+def _empty(folder: Path) -> str:
+    for inner in subfolders(folder):
+        if any(map(is_picture, files(inner))):
+            return f"holds no pictures, but its folder {inner.name} does; move them up into the sample's own folder"
+    return "is a sample without pictures; add them, or delete the folder"
+
+
+def _plain(light: str) -> str:
+    """A light's name without what copying and typing add: case, blanks, "(1)", " copy"."""
+    return re.sub(r"[\W_]+", "", re.sub(r"\(\d+\)\s*$|\bcopy\b", "", light.casefold()))
+
+
+def _dark_lights(layout: Layout, found: Mapping[Path, Found]) -> list[tuple[Path, str]]:
+    """Lights with 16 bit a value, of which not one picture uses more than the lower 12."""
+    problems = []
+    for light, item in layout.lights.items():
+        paths = [record.pictures[item] for own in layout.splits.values() for record in own if item in record.pictures]
+        peaks = {path: seen.peak for path in paths if isinstance(seen := found[path], Look) and seen.peak}
+        largest = max(peaks.values(), default=0)
+        if 0 < largest < 2**12:
+            bits = 10 if largest < 2**10 else 12
+            what = f"and all other 16-bit pictures under light {light!r} hold {bits} bits (largest value {largest:,})"
+            advice = f"read as nearly black; save their values times {2 ** (16 - bits)}"
+            problems.append((next(iter(peaks)), f"{what}; {advice}"))
+    return problems
+
+
+def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
+    """Folders of anomalous samples of which some have no mask, where others of the split have one."""
+    problems: list[tuple[Path, str]] = []
+    if layout.kind in ("mvtec", "m2ad"):  # these name every sample without a mask
+        return problems
+    for records in layout.splits.values():
+        bad = [r for r in records if _anomalous(r) and not any(map(means_good, r.defects))]  # that is found elsewhere
+        bare = [record for record in bad if not masks_of(record)]
+        if len(bare) == len(bad):  # masks are not needed
+            continue
+        folders = dict.fromkeys(record.folder if record.prefix else record.folder.parent for record in bare)
+        for folder in folders:
+            there = [r for r in bad if folder in (r.folder, r.folder.parent)]
+            names = [r.name.rpartition("/")[2] for r in there if r in bare]
+            rest = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+            listed = f"{', '.join(names[:MAX_LISTED])}{rest}"
+            where = f"{bare[0].prefix}mask.png" if bare[0].prefix else f"ground_truth/{folder.name}/{names[0]}.png"
+            problems.append(
+                (
+                    folder,
+                    f"has {len(names)} of {len(there)} anomalous samples without a mask ({listed}), while others have "
+                    f"one; add {where}, or localisation is judged without them",
+                )
+            )
+    return problems
+
+
+def _anomalous(record: Record) -> bool:
+    try:
+        return bool(truth(record)[0])
+    except (ValueError, OSError):  # which is a finding of its own
+        return False
+
+
+def masks_of(record: Record) -> dict[str, Path]:
+    """The mask files of a sample: its own under "", and those of its defect types."""
+    whole = {"": record.mask} if record.mask is not None else {}
+    return whole | dict(record.defect_masks or {})
+
+
+def _look(path: Path) -> Found:
+    def look() -> Look:
+        values = decode(path)
+        return Look((values.shape[0], values.shape[1]), int(values.max()) if values.dtype == np.uint16 else 0)
+
+    return _explained(path, look)
+
+
+def _look_at_mask(path: Path) -> Found:
+    def look() -> Look:
+        mask = decode_mask(path)
+        height, width = mask.defective.shape
+        return Look((height, width), share=float(mask.defective.mean()), levels=mask.levels)
+
+    return _explained(path, look)
+
+
+def _explained(path: Path, look: Callable[[], Look]) -> Found:
+    try:
+        return look()
+    except PictureError as error:
+        return error.reason
+    except MemoryError:
+        return "could not be checked, for memory ran out; close other programs or shrink the picture"
+    except FileNotFoundError:
+        return f"{leads_nowhere(path)}; mend or delete it" if path.is_symlink() else "does not exist"
+
+
+def _picture_problems(
+    record: Record, found: Mapping[Path, Found], usual: tuple[int, int] | None
+) -> Iterator[tuple[Path, str]]:
+    for path in record.pictures.values():
+        seen = found[path]
+        if isinstance(seen, str):
+            yield path, seen
+        elif usual is not None and seen.size != usual:
+            yield path, f"is {_text(seen.size)} pixels, but most pictures of the category are {_text(usual)}"
+    for path in record.doubles:
+        yield path, "is left out: another file is the same light of the same sample"
+
+
+def _mask_problems(record: Record, found: Mapping[Path, Found]) -> Iterator[tuple[Path, str]]:
+    looks = [found[path] for path in record.pictures.values()]
+    size = next((seen.size for seen in looks if not isinstance(seen, str)), None)
+    for path in masks_of(record).values():
+        seen = found[path]
+        if isinstance(seen, str):
+            yield path, seen
+        elif size is not None and seen.size != size:
+            yield path, f"is {_text(seen.size)} pixels, but the pictures of its sample are {_text(size)}"
+        else:
+            if seen.levels > 2:
+                yield (
+                    path,
+                    f"holds {seen.levels} different values, so its edges are a guess; save it with 0 and 255 as PNG",
+                )
+            if seen.share > NEARLY_ALL:
+                yield path, f"marks {seen.share:.0%} of the picture as defective; is it inverted?"
+
+
+def _label_problems(split: str, record: Record, found: Mapping[Path, Found]) -> Iterator[tuple[Path, str]]:
+    filled = {
+        kind: seen.share > 0 for kind, path in masks_of(record).items() if not isinstance(seen := found[path], str)
+    }
+    if record.settled:  # the folder is the label
+        if record.mask is not None and filled.get("") is bool(not record.anomalous):
+            state = "has defective pixels" if filled[""] else "is empty"
+            yield record.mask, f"{state}, but its sample is {'anomalous' if record.anomalous else 'good'} by its folder"
+        return
+    flags: dict[str, bool] = {}
+    if record.metadata is not None:
+        try:
+            flags = read_metadata(record.metadata)
+            if not flags.keys() & {"anomalous", *EYECANDIES_DEFECTS, *filled}:
+                yield record.metadata, f"names neither anomalous nor a defect type ({', '.join(EYECANDIES_DEFECTS)})"
+        except ValueError as error:
+            yield record.metadata, str(error).removeprefix(f"{record.metadata} ")
+    stated = flags.get("anomalous")
+    types = {kind: flags[kind] for kind in flags if kind in EYECANDIES_DEFECTS or kind in filled}
+    if record.metadata is not None and stated is not None:
+        if types and stated != any(types.values()):
+            named = ", ".join(kind for kind, on in types.items() if on) or "no defect type"
+            yield record.metadata, f"says anomalous: {int(stated)}, but names {named}"
+        if filled.get("", stated) != stated:
+            state = "has defective pixels" if filled[""] else "has none"
+            yield record.metadata, f"says anomalous: {int(stated)}, but the mask {state}"
+    for kind, on in types.items():
+        if record.metadata is not None and filled.get(kind, on) != on:
+            state = "has defective pixels" if filled[kind] else "has none"
+            yield record.metadata, f"says {kind}: {int(on)}, but {kind}_mask {state}"
+    if split == "train" and (stated if stated is not None else any(filled.values()) or any(types.values())):
+        yield record.metadata or next(iter(masks_of(record).values())), "marks a defective sample in train"
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
