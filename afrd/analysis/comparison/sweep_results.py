@@ -8,6 +8,7 @@ table = summary_table(results, "image_auroc")    # a row a method
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from afrd.files import replacing
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS, pixel_metrics
+from afrd.metrics.views import object_metrics
 from afrd.model.teacher import Teacher
 from afrd.runs.run import load_run
 from afrd.runs.sweep_plan import Group
@@ -46,6 +48,7 @@ class GroupResult:
         metrics: (K, M), those of `METRICS`.
         draws: (K, REPEATS, M) of the bootstrap; the same samples are drawn for all methods.
         maps: (K, 3, H, W) anomaly maps of the `EXAMPLES` in units of each method's threshold.
+        objects: (K,) AUROC of whole objects where a sample is one view of an object, else NaN.
         examples: positions in the split of the anomalous samples on which the reference has its best, median and worst
             pixel AP; empty where there are no masks.
     """
@@ -59,6 +62,7 @@ class GroupResult:
     draws: np.ndarray
     maps: np.ndarray
     examples: tuple[int, ...]
+    objects: tuple[float, ...] = ()
 
 
 def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher: Teacher | None = None) -> None:
@@ -81,7 +85,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
     dataset = category[category.test_split]
     runs = [load_run(folder / cell.folder, teacher=teacher) for cell in finished]
     methods = methods_of(runs, list(group.lights))
-    metrics, draws, maps = [], [], []
+    metrics, draws, maps, objects = [], [], [], []
     examples: list[int] | None = None
     for method in methods:
         predictions = method.judge(dataset)
@@ -89,6 +93,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
             examples = _examples(predictions)
         values = predictions.metrics()
         metrics.append([values[name] for name in METRICS])
+        objects.append(_object_auroc(predictions, dataset))
         draws.append(predictions.resampler.draw(BOOTSTRAP_DRAWS, seed))
         unit = predictions.threshold.value if predictions.threshold else float(predictions.maps.max())
         maps.append(np.asarray(predictions.maps[examples], np.float32) / max(unit, 1e-12))
@@ -99,6 +104,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
         "methods": [method.label for method in methods],
         "runs": ["|".join(_relative(method, folder)) for method in methods],
         "examples": examples or [],
+        "objects": objects,
     }
     tensors = {"metrics": np.array(metrics), "draws": np.array(draws, np.float32), "maps": np.array(maps, np.float16)}
     with replacing(_file(folder, group)) as path:
@@ -138,13 +144,17 @@ def _load(file: Path, group: Group) -> GroupResult:
             arrays["draws"],
             arrays["maps"].astype(np.float32),
             tuple(about["examples"]),
+            tuple(math.nan if value is None else value for value in about.get("objects", ())),
         )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); delete it and run the sweep again") from error
 
 
 def scores_table(results: Sequence[GroupResult]) -> pd.DataFrame:
-    """A row a group and method: `category`, `lights`, `teacher`, `size`, `seed`, `method`, `runs`, and `METRICS`."""
+    """A row a group and method: `category`, `lights`, `teacher`, `size`, `seed`, `method`, `runs`, and `METRICS`.
+
+    Where a sample is one view of an object, `object_auroc` as well.
+    """
     rows = [
         {
             "category": result.group.category,
@@ -155,9 +165,16 @@ def scores_table(results: Sequence[GroupResult]) -> pd.DataFrame:
             "method": label,
             "runs": runs,
             **dict(zip(METRICS, values.tolist(), strict=True)),
+            **({} if math.isnan(whole) else {"object_auroc": whole}),
         }
         for result in results
-        for label, runs, values in zip(result.methods, result.runs, result.metrics, strict=True)
+        for label, runs, values, whole in zip(
+            result.methods,
+            result.runs,
+            result.metrics,
+            result.objects or [math.nan] * len(result.methods),
+            strict=True,
+        )
     ]
     return pd.DataFrame(rows)
 
@@ -277,6 +294,15 @@ def _two_sided(change: np.ndarray) -> float:
         return float("nan")
     tail = min((change <= 0).sum(), (change >= 0).sum())
     return float(min(1.0, 2 * (tail + 1) / (len(change) + 1)))
+
+
+def _object_auroc(predictions: Predictions, dataset: MultiLightDataset) -> float | None:
+    """AUROC of whole objects; None where a sample is no view of one, or only one kind of objects is there."""
+    if not dataset.views:
+        return None
+    objects, anomalous = zip(*((view.object, view.anomalous) for view in dataset.views), strict=True)
+    found = object_metrics(predictions, objects, anomalous)["image_auroc"]
+    return None if math.isnan(found) else found
 
 
 def _examples(predictions: Predictions) -> list[int]:

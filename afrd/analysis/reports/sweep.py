@@ -27,6 +27,7 @@ from afrd.analysis.comparison.sweep_results import (
     scores_table,
     summary_table,
 )
+from afrd.analysis.reports.published import published_table
 from afrd.files import replacing
 from afrd.metrics.ranking import METRIC_NAMES
 from afrd.runs.sweep_plan import SweepPlan
@@ -34,6 +35,7 @@ from afrd.runs.sweep_plan import SweepPlan
 TEMPLATES = Path(__file__).with_name("templates")
 EXAMPLE_PIXELS = 150  # pixels
 SIGNIFICANCE_LEVEL = 0.05
+PUBLISHED_NOTE = "Means over all categories, as published; other modalities and protocols are not the same task."
 DIAGRAM_WIDTH, DIAGRAM_MARGIN = 1080, 310  # pixels; the margins hold the labels
 
 
@@ -45,12 +47,14 @@ class ResultSection:
         title, results: of the section.
         tables: metric to `summary_table`.
         ranks: metric to `rank_comparison`.
+        published: see `published_table`; None for data that are not a public data set's.
     """
 
     title: str
     results: list[GroupResult]
     tables: dict[str, pd.DataFrame]
     ranks: dict[str, RankComparison]
+    published: pd.DataFrame | None = None
 
 
 def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
@@ -66,7 +70,7 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     results = load_results(folder, plan.groups())
     if not results:
         raise ValueError(f"{folder} holds no results yet; run `afrd sweep` first")
-    sections = [_section(title, section_results) for title, section_results in _titled(comparable(results)).items()]
+    sections = [_section(plan, title, together) for title, together in _titled(comparable(results)).items()]
     about = _about(plan, results)
     contents = {
         "report.md": _markdown(about, sections),
@@ -87,10 +91,10 @@ def _titled(groups: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, 
     }
 
 
-def _section(title: str, results: list[GroupResult]) -> ResultSection:
+def _section(plan: SweepPlan, title: str, results: list[GroupResult]) -> ResultSection:
     tables = {metric: summary_table(results, metric) for metric in REPORTED_METRICS}
     ranks = {metric: comparison for metric in REPORTED_METRICS if (comparison := rank_comparison(results, metric))}
-    return ResultSection(title, results, tables, ranks)
+    return ResultSection(title, results, tables, ranks, published_table(plan, results))
 
 
 def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
@@ -155,6 +159,8 @@ def _markdown(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
             lines += ["", f"### {METRIC_NAMES[metric]}", "", _markdown_table(table_in_words(table))]
             if metric in section.ranks:
                 lines += ["", _rank_sentence(section.ranks[metric])]
+        if section.published is not None:
+            lines += ["", "### Published results", "", PUBLISHED_NOTE, "", _markdown_table(section.published)]
     return "\n".join(lines) + "\n"
 
 
@@ -209,6 +215,8 @@ def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequenc
                     for metric, table in section.tables.items()
                 ],
                 "examples": _examples(plan, section),
+                "published": section.published,
+                "published_note": PUBLISHED_NOTE,
             }
             for section in sections
         ],
