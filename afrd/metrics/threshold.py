@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 ALPHA = 0.05  # promised rate of false alarms
-ROUNDING = 1e-5  # scores that differ relatively by less count as equal
+SCORE_TOLERANCE = 1e-5  # scores that differ relatively by less count as equal
 OUTCOMES = ("right", "missed", "false alarm")
 
 
@@ -39,10 +39,11 @@ class Threshold:
     def exceeded_by(self, scores: ArrayLike) -> np.ndarray:
         """Whether scores are anomalous, bool of their shape.
 
-        A score counts as higher from a relative difference of `ROUNDING` on: the last bits of a score differ between
-        batch sizes, numbers of threads and devices, and the sample that set the threshold must be good in all of them.
+        A score counts as higher from a relative difference of `SCORE_TOLERANCE` on: the last bits of a score differ
+        between batch sizes, numbers of threads and devices, and the sample that set the threshold must be good in all
+        of them.
         """
-        return np.asarray(scores) > self.value * (1 + ROUNDING)
+        return np.asarray(scores) > self.value * (1 + SCORE_TOLERANCE)
 
     def verdict(self, score: float) -> str:
         return verdict_word(bool(self.exceeded_by(score)))

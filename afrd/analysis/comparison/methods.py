@@ -1,7 +1,7 @@
-"""Every way to judge one split, side by side: runs with their fusions, single lights, and single lights fused late.
+"""Methods to evaluate a split: runs with their fusions, single lights, and single lights fused late.
 
 methods = methods_of(runs, lights=["top", "box"])
-judged = {method.label: method.judge(dataset) for method in methods}
+predictions = {method.label: method.judge(dataset) for method in methods}
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ LATE_FUSIONS = ("mean", "max")
 
 @dataclass(frozen=True)
 class Method:
-    """One way to judge a split.
+    """One method to evaluate a split.
 
     Attributes:
         label: unique among those of `methods_of`, without the lights.
-        runs: one run, or the single-light runs whose maps are put together at the end ("late").
-        lights: those that are used.
+        runs: one run, or the single-light runs whose maps are fused late.
+        lights: names of the lights used.
         fusion: of the run's evidence, or of the runs' maps; None where there is nothing to fuse or the run's features
             are fused.
     """
@@ -42,12 +42,12 @@ class Method:
 
     @property
     def late(self) -> bool:
-        """Whether several networks are put together."""
+        """Whether several networks are fused late."""
         return len(self.runs) > 1
 
     @property
     def single(self) -> bool:
-        """Whether it is a network for one light, and not a run of several lights that is shown only one."""
+        """Whether it is a network for one light, and not a run of several lights that is given only one."""
         return not self.late and len(self.runs[0].lights) == 1
 
     @property
@@ -55,7 +55,7 @@ class Method:
         return self.runs[0].model.config.method == "memory"
 
     def judge(self, dataset: MultiLightDataset) -> Predictions:
-        """Scores, maps, verdicts; `method` of the result is this label.
+        """Evaluates a split: scores, maps, verdicts; `method` of the result is this label.
 
         Raises:
             ValueError: a run does not fit the data.
@@ -63,24 +63,24 @@ class Method:
         if not self.late:
             return replace(self.runs[0].evaluate(dataset, self.lights, self.fusion), method=self.label)
         singles = [run.evaluate(dataset) for run in self.runs]
-        kept = {(run.config.category, run.config.calibration, run.config.picture_size) for run in self.runs}
-        calibration = [run.calibration_maps() for run in self.runs] if len(kept) == 1 else []
+        calibrations = {(run.config.category, run.config.calibration, run.config.picture_size) for run in self.runs}
+        calibration = [run.calibration_maps() for run in self.runs] if len(calibrations) == 1 else []
         return late_fusion(singles, self.fusion or "mean", calibration, self.label)
 
 
 def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = None) -> list[Method]:
     """All methods that these runs of one category allow with these lights.
 
-    A run of several lights takes part with those of the lights that it knows (in each fusion of its evidence, where
-    they are two or more), a single-light run where its light is among them, and the single-light RDs together, fused
-    late, where they are of two lights or more; a light with several such runs is represented by the first of them.
+    A run of several lights gives methods with those of the lights that it was trained on (in each fusion of its
+    evidence, if they are two or more), a single-light run if its light is among them, and the single-light RDs
+    together, fused late, if they cover two lights or more; of several such runs of a light the first is used.
 
     Args:
         runs: of one category.
-        lights: of those that any run knows; all by default.
+        lights: a subset of the runs' lights; all by default.
 
     Raises:
-        ValueError: a light that no run knows, or none at all.
+        ValueError: a light that no run was trained on, or no light.
     """
     lights_of_runs = list(
         dict.fromkeys(light for run in sorted(runs, key=lambda r: -len(r.lights)) for light in run.lights)
@@ -90,18 +90,18 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
     used = parse_lights(lights, lights_of_runs)
     methods: list[Method] = []
     for run in (run for run in runs if len(run.lights) > 1):
-        mine = tuple(light for light in run.lights if light in used)
-        if not mine:
+        used_lights = tuple(light for light in run.lights if light in used)
+        if not used_lights:
             continue
         config = run.model.config
-        what = "patch memory" if config.method == "memory" else "AFRD"
+        name = "patch memory" if config.method == "memory" else "AFRD"
         if config.target == "fused":
-            methods.append(Method(f"{what}, {config.fusion} over features", (run,), mine, None))
+            methods.append(Method(f"{name}, {config.fusion} over features", (run,), used_lights, None))
             continue
-        # the run's own fusion first: it is the one whose verdicts the page shows; one light needs no other
+        # the run's own fusion first, as the page shows its verdicts; one light needs no other
         possible = [how for how in EVIDENCE_FUSIONS if how != "learned" or run.model.learned is not None]
-        fusions = sorted(possible, key=lambda how: how != config.fusion)[: None if len(mine) > 1 else 1]
-        methods += [Method(f"{what}, {how} over evidence", (run,), mine, how) for how in fusions]
+        fusions = sorted(possible, key=lambda how: how != config.fusion)[: None if len(used_lights) > 1 else 1]
+        methods += [Method(f"{name}, {how} over evidence", (run,), used_lights, how) for how in fusions]
     singles = [run for run in runs if len(run.lights) == 1 and run.lights[0] in used]
     singles.sort(key=lambda run: lights_of_runs.index(run.lights[0]))
     for run in singles:
@@ -119,7 +119,7 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
 
 
 def reference_of(methods: Sequence[Method], folder: Path | None = None) -> Method:
-    """The method that the others are measured by: that of the run in this folder in its own fusion, else the first.
+    """The method that the others are compared with: of the run in this folder with its own fusion, else the first.
 
     Raises:
         ValueError: there is no method.
@@ -135,16 +135,16 @@ def late_fusion(
     calibration: Sequence[Iterable[np.ndarray]] = (),
     label: str | None = None,
 ) -> Predictions:
-    """Separate networks, whose maps are put together at the end: their mean or maximum at every pixel.
+    """Late fusion of separate networks: mean or maximum of their maps at every pixel.
 
-    The threshold is the conformal one of the calibration maps, put together in the same way; without calibration maps
-    of every network there is none, and no verdicts.
+    The threshold is the conformal one of the calibration maps, fused in the same way; without calibration maps of every
+    network there are no threshold and no verdicts.
 
     Args:
-        singles: of the same split, one a network.
+        singles: predictions of the networks on one split.
         how: `mean` or `max`.
-        calibration: per network the maps of the same good samples, in the same parts (..., H, W), such as those of
-            `Run.calibration_maps`; they are gone through once.
+        calibration: per network the maps of the same good samples, in the same chunks (..., H, W), such as those of
+            `Run.calibration_maps`; iterated once.
         label: the method's name in the result.
 
     Raises:
@@ -159,12 +159,12 @@ def late_fusion(
                 f"maps of {other.method} are {other.maps.shape[1:]} pixels and those of {singles[0].method} "
                 f"{singles[0].maps.shape[1:]}, so they cannot be fused; evaluate both on pictures of one size"
             )
-    maps = _together([p.maps for p in singles], how)
+    maps = _fused_maps([p.maps for p in singles], how)
     scores = maps.max((1, 2)).astype(float)
     threshold: Threshold | None = None
-    kept = _calibration_scores(calibration, how) if len(calibration) == len(singles) else np.empty(0)
-    if len(kept):
-        threshold = conformal_threshold(kept)
+    calibration_scores = _calibration_scores(calibration, how) if len(calibration) == len(singles) else np.empty(0)
+    if len(calibration_scores):
+        threshold = conformal_threshold(calibration_scores)
     verdicts = [threshold.verdict(s) if threshold else "" for s in scores]
     return replace(
         singles[0],
@@ -177,36 +177,36 @@ def late_fusion(
 
 
 def _calibration_scores(calibration: Sequence[Iterable[np.ndarray]], how: str) -> np.ndarray:
-    """Maxima of the fused maps, part by part; none where the networks do not have maps of the same samples."""
+    """Maxima of the fused maps, chunk by chunk; empty where the networks' maps are not of the same samples."""
     scores = [np.empty(0)]
-    for parts in zip_longest(*calibration):
-        if any(part is None or part.shape != parts[0].shape for part in parts):
+    for chunks in zip_longest(*calibration):
+        if any(chunk is None or chunk.shape != chunks[0].shape for chunk in chunks):
             return np.empty(0)
-        scores.append(np.atleast_1d(_together(parts, how).max((-2, -1))))
+        scores.append(np.atleast_1d(_fused_maps(chunks, how).max((-2, -1))))
     return np.concatenate(scores)
 
 
-def _together(maps: Sequence[np.ndarray], how: str) -> np.ndarray:
-    """Maps (..., H, W) of several networks as one, without stacking them all: large splits do not fit twice."""
+def _fused_maps(maps: Sequence[np.ndarray], how: str) -> np.ndarray:
+    """Mean or maximum of several networks' maps (..., H, W), in place: large splits do not fit in memory twice."""
     total = maps[0].astype(np.float32)  # a copy
-    for one in maps[1:]:
+    for map_ in maps[1:]:
         if how == "mean":
-            total += one
+            total += map_
         else:
-            np.maximum(total, one, out=total)
+            np.maximum(total, map_, out=total)
     return total / np.float32(len(maps)) if how == "mean" else total
 
 
 def _with_unique_labels(methods: list[Method]) -> list[Method]:
-    """Methods of the same label are told apart by the parts of their folders that differ."""
+    """The methods, with the differing parts of their folders added to labels that are not unique."""
     folders: dict[str, list[str]] = {}
     for method in methods:
         folders.setdefault(method.label, []).append(str(method.runs[0].folder))
-    told = []
+    relabelled = []
     for method in methods:
-        same = folders[method.label]
-        if len(same) > 1:
-            which = os.path.relpath(method.runs[0].folder, os.path.commonpath(same))
-            method = replace(method, label=f"{method.label} ({which})")
-        told.append(method)
-    return told
+        same_label = folders[method.label]
+        if len(same_label) > 1:
+            suffix = os.path.relpath(method.runs[0].folder, os.path.commonpath(same_label))
+            method = replace(method, label=f"{method.label} ({suffix})")
+        relabelled.append(method)
+    return relabelled

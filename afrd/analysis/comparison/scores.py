@@ -1,4 +1,4 @@
-"""Scores of a whole split without its maps: for a list of samples, and to choose lights by."""
+"""Scores of a whole split without its maps: for lists of samples and for choosing lights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from afrd.runs.run import Run
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a run says of every sample of a split.
+    """Scores of one run on a split.
 
     Attributes:
         values: (N,) scores.
@@ -40,7 +40,7 @@ class Scores:
 
 @torch.no_grad()
 def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[str | int] | None = None) -> Scores:
-    """The scores of `run.evaluate(dataset, lights)`, to the bit; the maps are given up batch by batch.
+    """The scores of `run.evaluate(dataset, lights)`, bit for bit, with the maps of only one batch in memory.
 
     Args:
         run: of several lights or of one.
@@ -48,24 +48,24 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
         lights: a subset of the run's; all by default.
 
     Raises:
-        ValueError: a light that the run does not know, or a run that does not fit the data.
+        ValueError: a light that the run does not have, or a run that does not fit the data.
     """
     used = parse_lights(lights, run.lights)
     evidence = run.evidence(dataset, used)
     present = torch.tensor([[light in used for light in run.lights]], device=run.device)
     values = np.empty(len(evidence.errors))
     for start in range(0, len(values), MAPS_BATCH_SIZE):
-        some = slice(start, start + MAPS_BATCH_SIZE)
-        values[some] = run.model.maps(evidence.rows(some, present), dataset.image_size).score.cpu().numpy()
+        rows = slice(start, start + MAPS_BATCH_SIZE)
+        values[rows] = run.model.maps(evidence.rows(rows, present), dataset.image_size).score.cpu().numpy()
     return Scores(values, run.threshold(used))
 
 
 @torch.no_grad()
 def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) -> pd.DataFrame:
-    """What each light says by itself: the score of the run with this light alone, in units of its own threshold.
+    """Scores of a run with each light alone, in units of the threshold for that light.
 
     Args:
-        run: with target `lights`; with target `fused` there is one error for all lights, and no columns come back.
+        run: with target `lights`; with target `fused` all lights share one error, and the table has no columns.
         dataset: one split, N samples.
         lights: of the run's.
 
@@ -80,6 +80,6 @@ def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) ->
     samples = [evidence.rows(slice(i, i + 1), run.everything) for i in range(len(dataset))]
     peaks = [run.model.subset_maps(sample, alone, dataset.image_size).amax((1, 2)) for sample in samples]  # (L,)
     thresholds = [run.threshold([light]) for light in used]
-    units = np.array([threshold.value if threshold else 1.0 for threshold in thresholds])
+    divisors = np.array([threshold.value if threshold else 1.0 for threshold in thresholds])
     values = torch.stack(peaks).cpu().numpy() if peaks else np.empty((0, len(used)))
-    return pd.DataFrame(values / units, columns=used)
+    return pd.DataFrame(values / divisors, columns=used)

@@ -1,13 +1,13 @@
-"""The qualitative error analysis: every sample of a split with what all methods say of it, and questions to ask of it.
+"""Qualitative error analysis: a table of a split's samples with the scores of all methods, and queries on it.
 
     methods = methods_of([afrd.load_run("runs/afrd"), afrd.load_run("runs/single-box")])
-    found = afrd.analysis.errors.table.table(methods, data["test_public"])
-    found.confusion()                               # at the promised rate of false alarms
-    found.frame(rows=found.answer("missed"))        # the missed defects, the worst first
-    found.frame(rows=found.answer("wrong_place"), at=0.9)
+    errors = afrd.analysis.errors.table.table(methods, data["test_public"])
+    errors.confusion()                               # at the promised rate of false alarms
+    errors.frame(rows=errors.answer("missed"))       # the missed defects, the worst first
+    errors.frame(rows=errors.answer("wrong_place"), at=0.9)
 
 `at` is a threshold in units of each method's own: 1 is the one that promises its rate of false alarms. Where the run
-has none, `at` is a raw score, and None calls nothing good or anomalous.
+has none, `at` is a raw score, or None for no verdicts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.localisation import localise
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import f1_max
-from afrd.metrics.threshold import ROUNDING, outcome
+from afrd.metrics.threshold import SCORE_TOLERANCE, outcome
 from afrd.model.evidence import SMOOTHING
 
 QUESTIONS = (
@@ -54,7 +54,7 @@ class Confusion:
 
 @dataclass(frozen=True, eq=False)
 class ErrorTable:
-    """What the methods say of N samples.
+    """Results of several methods on N samples.
 
     Attributes:
         samples: index 0..N-1 in the split's order; columns `sample`, `anomalous` (True, False, None unknown), `defects`
@@ -64,12 +64,12 @@ class ErrorTable:
         scores: (N, M), a column a method, in units of its threshold where it has one, else raw.
         thresholds: of each method, None where it has none.
         light_scores: (N, L), the maximum of each light's own error map, in units of that light's own threshold (raw
-            where there is none): the score of `run` with this light alone. No columns where `run` has one error for all
-            lights, or one light.
+            where there is none): the score of `run` with this light alone. No columns where the lights of
+            `run` share one error, or for one light.
         inside: per sample the values of the map inside the mask, in the unit of `run`, rising; empty without a mask.
         calibration: (n,) scores of the good samples that the threshold of `run` comes from, in its unit.
-        run: label of the method whose errors are looked at.
-        other: label of the method beside it, None where there is none.
+        run: label of the method whose errors are analysed.
+        other: label of the method compared with it, or None.
         blur: pixels; a maximum at most so far outside of the mask counts as in place: the sigma of the map's smoothing.
         category, split: of the samples; "" where they are not known.
     """
@@ -91,25 +91,25 @@ class ErrorTable:
 
     @property
     def labels(self) -> list[str]:
-        """Of all methods."""
+        """Labels of all methods."""
         return [str(label) for label in self.scores]
 
     @property
     def first_threshold(self) -> float | None:
-        """Where to begin: 1 with a threshold; without, the raw score with the best F1 on these very samples."""
+        """The initial threshold: 1 where the run has one, else the raw score with the best F1 on these samples."""
         if self.thresholds[self.run] is not None:
             return 1.0
-        known = self.known
-        if not (self.bad & known).any():
+        labelled = self.known
+        if not (self.bad & labelled).any():
             return None
-        scores = self.scores[self.run].to_numpy()[known]
-        best = f1_max(self.bad[known], scores)[1]
+        scores = self.scores[self.run].to_numpy()[labelled]
+        best = f1_max(self.bad[labelled], scores)[1]
         below = scores[scores < best]  # F1 counts a score at the threshold, a verdict one above it
         if not len(below):
             return float(np.nextafter(best, -np.inf))
         middle = float((best + below.max()) / 2)
-        short = round(middle, 3)
-        return short if below.max() <= short < best else middle
+        rounded = round(middle, 3)
+        return rounded if below.max() <= rounded < best else middle
 
     @property
     def bad(self) -> np.ndarray:
@@ -121,12 +121,12 @@ class ErrorTable:
         """(N,) bool, whose truth is known."""
         return np.array([label is not None for label in self.samples.anomalous], dtype=bool)
 
-    def with_scores(self, judged: Mapping[str, Predictions]) -> ErrorTable:
-        """The same with the scores of more methods, by label; of those that are there already the new ones count."""
+    def with_scores(self, predictions: Mapping[str, Predictions]) -> ErrorTable:
+        """The table with the scores of more methods, by label; those of labels already in it are replaced."""
         scores, thresholds = self.scores.copy(), dict(self.thresholds)
-        for label, predictions in judged.items():
-            self._check_same_samples(predictions, label)
-            scores[label], thresholds[label] = _in_unit(predictions)
+        for label, of_method in predictions.items():
+            self._check_same_samples(of_method, label)
+            scores[label], thresholds[label] = _in_unit(of_method)
         return replace(self, scores=scores, thresholds=thresholds)
 
     def _check_same_samples(self, predictions: Predictions, label: str) -> None:
@@ -136,15 +136,15 @@ class ErrorTable:
             raise ValueError(f"{label} is about other samples than the table, so its scores cannot stand in it")
 
     def against(self, other: str | None) -> ErrorTable:
-        """The same with another method beside it."""
+        """The table with another method for comparison."""
         if other is not None and other not in self.scores:
             raise ValueError(f"method {other!r} is not in the table; it has {', '.join(self.labels)}")
         return replace(self, other=other)
 
     def threshold_of(self, label: str, at: float | None = 1.0) -> float | None:
-        """To which threshold a method is held, in its unit: another one than `run` to the same multiple of its own.
+        """The threshold of a method in its unit: `at`, as a multiple of each method's own threshold.
 
-        Where `run` has no threshold, the others are held to their own; None: no verdicts.
+        Where `run` has no threshold of its own, those of the others stay at 1; None: no verdicts.
         """
         if label == self.run:
             return at
@@ -156,14 +156,16 @@ class ErrorTable:
         """(N,) bool, which samples a method (`run` by default) calls anomalous; None without verdicts."""
         label = label or self.run
         level = self.threshold_of(label, at)
-        return None if level is None else self.scores[label].to_numpy() > level * (1 + ROUNDING)
+        return None if level is None else self.scores[label].to_numpy() > level * (1 + SCORE_TOLERANCE)
 
     def outcome(self, at: float | None = 1.0, label: str | None = None) -> list[str]:
         """Per sample `right`, `missed`, `false alarm`; the verdict where the truth is not known; "" without one."""
         called = self.called(at, label)
         if called is None:
             return [""] * len(self)
-        return [outcome(truth, bool(said)) for said, truth in zip(called, self.samples.anomalous, strict=True)]
+        return [
+            outcome(truth, bool(anomalous)) for anomalous, truth in zip(called, self.samples.anomalous, strict=True)
+        ]
 
     def confusion(self, at: float | None = 1.0, label: str | None = None) -> Confusion | None:
         """Counts at this threshold; None without verdicts. The calibration samples are those of `run`."""
@@ -171,19 +173,19 @@ class ErrorTable:
         if called is None:
             return None
         bad, good = self.bad, self.known & ~self.bad
-        own = label in (None, self.run)
+        is_run = label in (None, self.run)
         return Confusion(
             int((called & bad).sum()),
             int((~called & bad).sum()),
             int((called & good).sum()),
             int((~called & good).sum()),
             int((~self.known).sum()),
-            int((self.calibration > at).sum()) if own else 0,
-            len(self.calibration) if own else 0,
+            int((self.calibration > at).sum()) if is_run else 0,
+            len(self.calibration) if is_run else 0,
         )
 
     def defect_found(self, at: float | None = 1.0) -> np.ndarray:
-        """(N,) part of the defective pixels over which the map passes the threshold, 0..1; NaN without mask or `at`."""
+        """(N,) share of the defective pixels above the threshold, 0..1; NaN without mask or `at`."""
         if at is None:
             return np.full(len(self), np.nan)
         return np.array(
@@ -192,7 +194,7 @@ class ErrorTable:
 
     @property
     def disagreement(self) -> np.ndarray:
-        """(N,) how far apart the lights are: the highest minus the lowest of `light_scores`; NaN without two lights."""
+        """(N,) the highest minus the lowest of `light_scores`; NaN without two lights."""
         if self.light_scores.shape[1] < 2:
             return np.full(len(self), np.nan)
         return np.ptp(self.light_scores.to_numpy(), axis=1)
@@ -205,7 +207,7 @@ class ErrorTable:
         return [tuple(str(name) for name, is_above in zip(names, row, strict=True) if is_above) for row in above]
 
     def answer(self, question: str, at: float | None = 1.0) -> list[int]:
-        """Rows that answer one of `QUESTIONS`, the most telling first.
+        """Rows that answer one of `QUESTIONS`, the clearest cases first.
 
             all                all samples in their order
             missed             bad, called good: lowest score first
@@ -224,46 +226,46 @@ class ErrorTable:
         everything = np.arange(len(self))
         if question == "all":
             return everything.tolist()
-        chosen, key = self._chosen(question, at)
-        rows = everything[chosen]
+        selected, key = self._selected(question, at)
+        rows = everything[selected]
         return rows[np.argsort(-key[rows], kind="stable")].tolist()
 
-    def _chosen(self, question: str, at: float | None) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) bool which rows, and (N,) by what they are sorted, the largest first."""
-        nobody, score = np.zeros(len(self), dtype=bool), self.scores[self.run].to_numpy()
+    def _selected(self, question: str, at: float | None) -> tuple[np.ndarray, np.ndarray]:
+        """The selected rows, (N,) bool, and the key by which they are sorted, (N,), largest first."""
+        no_rows, score = np.zeros(len(self), dtype=bool), self.scores[self.run].to_numpy()
         called = self.called(at)
         if question == "lights_disagree":
             count = np.array([len(lights) for lights in self.lights_above(at)], dtype=int)
             return (count > 0) & (count < self.light_scores.shape[1]), np.nan_to_num(self.disagreement)
         if called is None:
-            return nobody, score
-        bad, known = self.bad, self.known
+            return no_rows, score
+        bad, labelled = self.bad, self.known
         if question == "missed":
             return bad & ~called, -score
         if question == "false_alarms":
-            return known & ~bad & called, score
+            return labelled & ~bad & called, score
         if question == "wrong_place":
-            off = np.nan_to_num(self.samples.peak_off.to_numpy())
-            return bad & called & (off > self.blur), off
-        theirs = self.called(at, self.other) if self.other else None
-        if theirs is None:
-            return nobody, score
-        right = (called == bad) if question == "only_run_right" else (theirs == bad)
+            distance = np.nan_to_num(self.samples.peak_off.to_numpy())
+            return bad & called & (distance > self.blur), distance
+        other_called = self.called(at, self.other) if self.other else None
+        if other_called is None:
+            return no_rows, score
+        right = (called == bad) if question == "only_run_right" else (other_called == bad)
         difference = np.abs(score - self.scores[self.other].to_numpy())
-        return known & right & (called != theirs), difference
+        return labelled & right & (called != other_called), difference
 
     def search(self, text: str, at: float | None = 1.0, notes: Mapping[str, Note] | None = None) -> np.ndarray:
         """(N,) bool: every word of the text occurs in a sample's name, truth, defects, outcome, tags or note."""
         words = text.casefold().split()
         notes = notes or {}
-        kept = []
-        known = (self.samples["sample"], self.samples.anomalous, self.samples.defects, self.outcome(at))
-        for name, anomalous, defects, said in zip(*known, strict=True):
+        matches = []
+        columns = (self.samples["sample"], self.samples.anomalous, self.samples.defects, self.outcome(at))
+        for name, anomalous, defects, outcome_word in zip(*columns, strict=True):
             note = notes.get(name, Note())
-            parts = (name, truth_word(anomalous), defects, said, " ".join(note.tags), note.text)
-            whole = "\n".join(parts).casefold()
-            kept.append(all(word in whole for word in words))
-        return np.array(kept, dtype=bool)
+            texts = (name, truth_word(anomalous), defects, outcome_word, " ".join(note.tags), note.text)
+            searched = "\n".join(texts).casefold()
+            matches.append(all(word in searched for word in words))
+        return np.array(matches, dtype=bool)
 
     def frame(
         self,
@@ -271,12 +273,12 @@ class ErrorTable:
         rows: Sequence[int] | None = None,
         notes: Mapping[str, Note] | None = None,
     ) -> pd.DataFrame:
-        """The table for people: a row a sample, in the order of `rows` (all by default), index the position.
+        """The table to be shown: a row a sample, in the order of `rows` (all by default); the index is the position.
 
-        Scores are in units of each method's threshold; a method without one has `(raw)` behind its name.
+        Scores are in units of each method's threshold; the name of a method without one ends in `(raw)`.
         """
         notes = notes or {}
-        found = [notes.get(name, Note()) for name in self.samples["sample"]]
+        sample_notes = [notes.get(name, Note()) for name in self.samples["sample"]]
         names = self.column_names()
         others = [label for label in self.labels if label not in (self.run, self.other)]
         columns = {
@@ -298,15 +300,15 @@ class ErrorTable:
             columns["disagreement"] = self.disagreement
             columns["lights above"] = [", ".join(lights) for lights in self.lights_above(at)]
         columns |= {
-            "tags": [", ".join(note.tags) for note in found],
-            "note": [note.text for note in found],
+            "tags": [", ".join(note.tags) for note in sample_notes],
+            "note": [note.text for note in sample_notes],
         }
         columns |= {names[label]: self.scores[label] for label in others}
         table = pd.DataFrame(columns)
         return table if rows is None else table.iloc[list(rows)]
 
     def column_names(self) -> dict[str, str]:
-        """A short name for each method, such as `RD box`; with `(raw)` where its scores are in no threshold's unit."""
+        """A short name for each method, such as `RD box`; with `(raw)` where it has no threshold."""
         short = {label: short_name(label) for label in self.labels}
         twice = {name for name in short.values() if list(short.values()).count(name) > 1}
         return {
@@ -322,14 +324,14 @@ def table(
     other: str | None = None,
     judge: Callable[[Method, MultiLightDataset], Predictions] = Method.judge,
 ) -> ErrorTable:
-    """Judges a split by every method and gathers what there is to know of its samples.
+    """Evaluates a split by every method and collects the error table of its samples.
 
     Args:
         methods: as `afrd.analysis.comparison.methods.methods_of` gives them.
         dataset: one split.
-        run: label of the method whose errors are looked at, the first by default; one run, not a late fusion.
-        other: label of the method beside it; by default the first single-light one.
-        judge: how a method judges a split, for callers that keep what was judged.
+        run: label of the method whose errors are analysed, the first by default; one run, not a late fusion.
+        other: label of the method compared with it; by default the first single-light one.
+        judge: evaluates a split by a method, for callers that cache predictions.
 
     Raises:
         ValueError: there is no method, none of that label, or a run does not fit the data.
@@ -344,33 +346,33 @@ def table(
     if other is None:
         singles = [m.label for m in methods if m.single and m is not main]
         other = singles[0] if singles else None
-    judged = {method.label: judge(method, dataset) for method in methods}
-    seen = judged[main.label]
-    unit = seen.threshold.value if seen.threshold else 1.0
-    samples = seen.table[["sample", "anomalous", "defects"]].reset_index(drop=True)
-    masks = [mask if known else None for mask, known in zip(seen.masks, seen.masked, strict=True)]
-    places = [localise(values, mask) for values, mask in zip(seen.maps, masks, strict=True)]
-    samples["best_iou"] = [place.best_iou for place in places]
-    samples["peak_off"] = [place.peak_off for place in places]
-    one = main.runs[0]
+    by_label = {method.label: judge(method, dataset) for method in methods}
+    predictions = by_label[main.label]
+    unit = predictions.threshold.value if predictions.threshold else 1.0
+    samples = predictions.table[["sample", "anomalous", "defects"]].reset_index(drop=True)
+    masks = [mask if has_mask else None for mask, has_mask in zip(predictions.masks, predictions.masked, strict=True)]
+    localisations = [localise(values, mask) for values, mask in zip(predictions.maps, masks, strict=True)]
+    samples["best_iou"] = [localisation.best_iou for localisation in localisations]
+    samples["peak_off"] = [localisation.peak_off for localisation in localisations]
+    main_run = main.runs[0]
     empty = ErrorTable(
         samples,
         pd.DataFrame(index=samples.index),
         {},
-        light_scores(one, dataset, main.lights),
-        tuple(place.inside / unit for place in places),
-        one.calibration_scores(main.lights, main.fusion) / unit,
+        light_scores(main_run, dataset, main.lights),
+        tuple(localisation.inside / unit for localisation in localisations),
+        main_run.calibration_scores(main.lights, main.fusion) / unit,
         main.label,
         other,
-        SMOOTHING * max(seen.maps.shape[1:]),
+        SMOOTHING * max(predictions.maps.shape[1:]),
         dataset.category,
         dataset.split,
     )
-    return empty.with_scores(judged)
+    return empty.with_scores(by_label)
 
 
 def short_name(label: str) -> str:
-    """A method's label for the head of a column: `AFRD attention`, `memory max`, `RD box`, `RDs late max`."""
+    """A method's label, shortened for a column header: `AFRD attention`, `memory max`, `RD box`, `RDs late max`."""
     for long, short in (
         ("single-light RDs, late ", "RDs late "),
         ("single-light RD, ", "RD "),

@@ -1,10 +1,10 @@
-"""Which light, and which pixels, made this score.
+"""Attribution of a score to lights and to pixels.
 
-found = lights(run, data["test_public"], 25)                 # exact Shapley values of the lights, from cached features
-found = lights(run, dataset, 25, region=around((120, 88), (256, 256)))
-found = pixels(run, dataset[25], baseline=alike(dataset[25], data["train"]))    # Captum, through the teacher; seconds
+lights(run, data["test_public"], 25)                 # exact Shapley values of the lights, from cached features
+lights(run, dataset, 25, region=around((120, 88), (256, 256)))
+pixels(run, dataset[25], baseline=alike(dataset[25], data["train"]))    # Captum, through the teacher; seconds
 
-docs/lights.md says what stands for an absent light and for an absent pixel.
+docs/lights.md defines the baselines for an absent light and an absent pixel.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from afrd.runs.run import Run
 
 METHODS = ("integrated gradients", "occlusion", "ablation")
 BASELINES = ("blurred", "black")
-MAX_BASELINE_CANDIDATES = 60  # good samples among which the most alike one is looked for
-RADIUS = 1 / 16  # of a clicked region, as a part of the picture's longer side
-OCCLUSION_WINDOW = 1 / 6  # of occlusion and ablation, likewise
-SAMPLED_ORDERS = 100  # of the lights, where all sets are too many
+MAX_BASELINE_CANDIDATES = 60  # good samples among which the most similar one is searched
+REGION_RADIUS = 1 / 16  # of a clicked region, as a fraction of the picture's longer side
+OCCLUSION_WINDOW = 1 / 6  # of occlusion and ablation, as a fraction of the picture's longer side
+SAMPLED_ORDERS = 100  # random orders of the lights, where all sets are too many
 GRADIENT_STEPS = 16  # of integrated gradients
 
 
 @dataclass(frozen=True, eq=False)
 class LightAttribution:
-    """What each light did for one score.
+    """Attribution of one score to the lights.
 
     Attributes:
         lights: L names.
         score: of all these lights together, in the unit of the anomaly map; `empty` is that of no light.
         shapley: (L,), sums to `score` - `empty`.
         alone: (L,) the score under each light only.
-        without: (L,) what the score loses when the light alone is left out; it need not sum to anything.
+        without: (L,) decrease of the score when that light alone is left out; these need not sum to the score.
         exact: over all sets of the lights; False where random orders of them were drawn.
     """
 
@@ -58,19 +58,19 @@ class LightAttribution:
 
 @dataclass(frozen=True, eq=False)
 class PixelAttribution:
-    """What each pixel did for one score.
+    """Attribution of one score to the pixels.
 
     Attributes:
         values: (L, H, W) float32 in the unit of the anomaly map per pixel, summed over the colours; NaN for lights that
-            were not asked about. Positive pixels raise the score.
+            were not explained. Positive pixels raise the score.
         lights: L names.
         method: one of `METHODS`.
-        baseline: what stood for an absent pixel, to be read by people.
+        baseline: description of the values of absent pixels.
         region: (H, W) bool, where the map's maximum is explained.
-        score, base: that maximum for the pictures, and for the baseline in their place (only the pixels of the lights
-            asked about are replaced).
-        error: `score` - `base` - sum of `values` with integrated gradients, which ought to be 0; NaN for the others,
-            whose values say what the score loses when a window is replaced and need not sum to anything.
+        score, base: that maximum for the pictures, and for the baseline in their place (only the pixels of the
+            explained lights are replaced).
+        error: `score` - `base` - sum of `values` with integrated gradients, ideally 0; NaN for the others,
+            whose values are decreases of the score when a window is replaced and need not sum to it.
     """
 
     values: np.ndarray
@@ -86,7 +86,7 @@ class PixelAttribution:
 def around(place: tuple[float, float], size: tuple[int, int], radius: float | None = None) -> np.ndarray:
     """(H, W) bool, the disc around a place (x, y) in pixels; the radius is 1/16 of the longer side by default."""
     height, width = size
-    reach = max(1.0, RADIUS * max(size) if radius is None else radius)
+    reach = max(1.0, REGION_RADIUS * max(size) if radius is None else radius)
     y, x = np.ogrid[:height, :width]
     return (x + 0.5 - place[0]) ** 2 + (y + 0.5 - place[1]) ** 2 <= reach**2
 
@@ -99,25 +99,25 @@ def lights(
     lights: str | Sequence[str | int] | None = None,
     empty: float = 0.0,
 ) -> LightAttribution:
-    """Shapley values of the lights for one sample's score, from what is known of its split.
+    """Shapley values of the lights for one sample's score, from the cached features of its split.
 
     The game: the value of a set of lights is the maximum of the map that these lights give, over the whole picture or
-    over a region. An absent light is hidden from the run, as it is when a user switches it off. No light at all is
-    worth `empty`; another number there shifts all values by the same.
+    over a region. An absent light is hidden from the run, as when a user switches it off. The empty set has the
+    value `empty`; another number there shifts all values equally.
 
     Up to `MAX_EXACT_LIGHTS` lights all 2^L sets are fused at once and weighted exactly; Captum's `ShapleyValues` gives
-    the same numbers by walking through all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws
+    the same numbers from all L! orders, which takes minutes. Beyond that its `ShapleyValueSampling` draws
     orders.
 
     Args:
         run: of any target.
         dataset, index: the sample.
         region: (H, W) bool, not empty; the whole picture by default.
-        lights: a subset of the run's that are there; all by default.
+        lights: a subset of the run's; all by default.
         empty: in the unit of the anomaly map.
 
     Raises:
-        ValueError: a light that is not there, or a region of another size or empty.
+        ValueError: an unknown light, or a region of another size or empty.
     """
     used = parse_lights(lights, run.lights)
     value = _value_of_sets(
@@ -146,20 +146,20 @@ def _value_of_sets(
     def of_evidence(members: np.ndarray) -> np.ndarray:
         sets = torch.zeros(len(members), len(run.lights), dtype=torch.bool, device=run.device)
         sets[:, positions] = torch.from_numpy(members).to(run.device)
-        found = best(run.model.subset_maps(evidence, sets, size))
-        return np.where(members.any(1), found.cpu().double().numpy(), empty)
+        values = best(run.model.subset_maps(evidence, sets, size))
+        return np.where(members.any(1), values.cpu().double().numpy(), empty)
 
     @torch.no_grad()
     def of_features(members: np.ndarray) -> np.ndarray:
         present = torch.zeros(len(members), len(run.lights), dtype=torch.bool, device=run.device)
         present[:, positions] = torch.from_numpy(members).to(run.device)
         values = np.full(len(members), empty)
-        some = np.flatnonzero(members.any(1))
-        for start in range(0, len(some), MAPS_BATCH_SIZE):
-            rows = some[start : start + MAPS_BATCH_SIZE]
+        nonempty = np.flatnonzero(members.any(1))
+        for start in range(0, len(nonempty), MAPS_BATCH_SIZE):
+            rows = nonempty[start : start + MAPS_BATCH_SIZE]
             batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
-            there = contrast.expand(len(rows), *contrast.shape[1:])
-            maps = run.model.maps(run.model.evidence(batch, there, present[rows]), size).anomaly_map
+            batch_contrast = contrast.expand(len(rows), *contrast.shape[1:])
+            maps = run.model.maps(run.model.evidence(batch, batch_contrast, present[rows]), size).anomaly_map
             values[rows] = best(maps).cpu().double().numpy()
         return values
 
@@ -176,22 +176,22 @@ def _sampled(value: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarra
     def forward(present: Tensor) -> Tensor:  # (B, L) of 0 and 1
         return torch.from_numpy(value(present.numpy() > 0.5))
 
-    with torch.random.fork_rng(devices=[]):  # the orders are the same every time
+    with torch.random.fork_rng(devices=[]):  # reproducible orders
         torch.default_generator.manual_seed(0)
-        found = ShapleyValueSampling(forward).attribute(
+        values = ShapleyValueSampling(forward).attribute(
             torch.ones(1, count, dtype=torch.double), n_samples=SAMPLED_ORDERS, perturbations_per_eval=64
         )
-    return found[0].numpy()
+    return values[0].numpy()
 
 
 def alike(sample: Sample, good: MultiLightDataset) -> Sample:
     """The good sample whose pictures differ least from these, by their mean square over all lights.
 
-    Searched among at most `MAX_BASELINE_CANDIDATES` samples, evenly spread over the split. It is the best substitute
-    for a part without its defect where parts lie alike; where they do not, all else that differs is attributed too.
+    Searched among at most `MAX_BASELINE_CANDIDATES` samples, evenly spread over the split. Where parts are aligned it
+    is the best substitute for the part without its defect; where not, other differences are attributed too.
 
     Args:
-        sample: as it is.
+        sample: the sample to be explained.
         good: a split whose samples are good, such as train, with the sample's lights.
 
     Raises:
@@ -199,7 +199,7 @@ def alike(sample: Sample, good: MultiLightDataset) -> Sample:
     """
     pictures = good.select(sample.lights)
     places = np.unique(np.linspace(0, len(good) - 1, min(MAX_BASELINE_CANDIDATES, len(good))).round().astype(int))
-    best, least = None, float("inf")
+    most_similar, smallest = None, float("inf")
     for i in places:
         other = pictures[int(i)]
         if other.images.shape != sample.images.shape:
@@ -208,10 +208,10 @@ def alike(sample: Sample, good: MultiLightDataset) -> Sample:
                 "there can stand for its good parts"
             )
         distance = float((other.images - sample.images).square().mean())
-        if distance < least:
-            best, least = other, distance
-    assert best is not None  # a split has samples
-    return best
+        if distance < smallest:
+            most_similar, smallest = other, distance
+    assert most_similar is not None  # a split has samples
+    return most_similar
 
 
 def pixels(
@@ -225,25 +225,25 @@ def pixels(
     steps: int = GRADIENT_STEPS,
     progress: Progress | None = None,
 ) -> PixelAttribution:
-    """Which pixels of which picture made the score, by Captum, through the frozen teacher.
+    """Attribution of the score to the pixels of each picture, by Captum, through the frozen teacher.
 
-    What is explained is the map's maximum near one place: everywhere else, a replaced pixel may well be an anomaly of
-    its own, and the image's maximum would jump to it.
+    The explained quantity is the map's maximum near one place: elsewhere, replaced pixels may be anomalous themselves
+    and would become the maximum of the whole map.
 
     Args:
         run, sample: as in `Run.predict`.
-        method: `integrated gradients` (Sundararajan, Taly & Yan, ICML 2017): gradients along the straight way from the
+        method: `integrated gradients` (Sundararajan, Taly & Yan, ICML 2017): gradients along the straight line from the
             baseline; `occlusion`: windows that overlap by half are replaced by the baseline, one light at a time;
             `ablation`: the same with a grid of squares.
-        baseline: what stands for an absent pixel: the pictures of a good sample, such as that of `alike`, which is
-            best; `blurred`, the picture itself without its detail (a Gaussian of 1/64 of the longer side); `black`, the
-            lamp switched off. The last two are themselves anomalous to the run, more than most defects.
+        baseline: values of absent pixels: the pictures of a good sample, such as that of `alike`, which is best;
+            `blurred`, the picture itself without its detail (a Gaussian of 1/64 of the longer side); `black`, the lamp
+            switched off. The last two are themselves anomalous to the run, more than most defects.
         region: (H, W) bool, where the map's maximum is explained; by default the disc (`around`) about the place of the
             image score.
-        lights: those of the sample that are used; all by default.
-        of: of these lights only the pixels are replaced; all by default.
+        lights: of the sample, to be used; all by default.
+        of: lights whose pixels are explained; all by default.
         steps: of integrated gradients; the more, the smaller its error.
-        progress: called with (evaluations done, in all); what it raises ends the work.
+        progress: called with (evaluations done, in all); an exception it raises ends the work.
 
     Raises:
         ValueError: a method, baseline, light or region that cannot be used.
@@ -252,11 +252,11 @@ def pixels(
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
     used = run.lights_of(sample, lights)
-    asked = used if of is None else parse_lights(list(of), used)
+    explained = used if of is None else parse_lights(list(of), used)
     positions = [sample.lights.index(light) for light in used]
     images = sample.images[positions].to(run.device)  # (L, 3, H, W)
-    absent, said = _absent(sample, used, baseline)
-    replaced = [used.index(light) for light in asked]
+    absent, baseline_text = _absent(sample, used, baseline)
+    replaced = [used.index(light) for light in explained]
     size = (images.shape[-2], images.shape[-1])
     if region is None:
         peak = np.unravel_index(int(run.predict(sample, used).anomaly_map.argmax()), size)
@@ -266,14 +266,14 @@ def pixels(
     base[replaced] = absent.to(run.device)[replaced]
     values = np.full((len(used), *size), np.nan, np.float32)
     if method == METHODS[0]:
-        found = _gradients(score_of, images, base, replaced, steps, progress)
+        attributions = _gradients(score_of, images, base, replaced, steps, progress)
     else:
-        found = _windows(score_of, images, base, replaced, method, progress)
-    values[replaced] = found.cpu().numpy()
+        attributions = _windows(score_of, images, base, replaced, method, progress)
+    values[replaced] = attributions.cpu().numpy()
     with torch.no_grad():
-        score, bottom = (float(score_of(pictures[None], list(range(len(used))))[0]) for pictures in (images, base))
-    error = score - bottom - float(np.nansum(values, dtype=float)) if method == METHODS[0] else float("nan")
-    return PixelAttribution(values, used, method, said, region, score, bottom, error)
+        score, base_score = (float(score_of(pictures[None], list(range(len(used))))[0]) for pictures in (images, base))
+    error = score - base_score - float(np.nansum(values, dtype=float)) if method == METHODS[0] else float("nan")
+    return PixelAttribution(values, used, method, baseline_text, region, score, base_score, error)
 
 
 class _Score:
@@ -285,7 +285,7 @@ class _Score:
         self.positions = [run.lights.index(light) for light in used]
         self.present = torch.tensor([[light in used for light in run.lights]], device=run.device)
         with torch.no_grad():
-            self.known = self._read(images)
+            self.stored = self._read(images)
 
     def _read(self, pictures: Tensor) -> list[Tensor]:
         """Features per scale (B, C, h, w), and last the contrast (B, h, w)."""
@@ -295,13 +295,15 @@ class _Score:
     def __call__(self, pictures: Tensor, rows: list[int]) -> Tensor:
         """Scores (B,) with pictures (B, len(rows), 3, H, W) in place of those of the lights at `rows`."""
         batch = len(pictures)
-        parts = []
-        for known, new in zip(self.known, self._read(pictures.flatten(0, 1)), strict=True):
-            whole = known.new_zeros(batch, len(self.run.lights), *known.shape[1:])
-            whole[:, self.positions] = known
+        values = []
+        for stored, replaced in zip(self.stored, self._read(pictures.flatten(0, 1)), strict=True):
+            all_lights = stored.new_zeros(batch, len(self.run.lights), *stored.shape[1:])
+            all_lights[:, self.positions] = stored
             at = [self.positions[row] for row in rows]
-            parts.append(whole.index_copy(1, torch.tensor(at, device=whole.device), new.unflatten(0, (batch, -1))))
-        *features, contrast = parts
+            values.append(
+                all_lights.index_copy(1, torch.tensor(at, device=all_lights.device), replaced.unflatten(0, (batch, -1)))
+            )
+        *features, contrast = values
         evidence = self.run.model.evidence(features, contrast, self.present.expand(batch, -1))
         maps = self.run.model.maps(evidence, self.size).anomaly_map
         return maps[:, self.region].amax(1)
@@ -312,11 +314,11 @@ def _gradients(
 ) -> Tensor:
     from captum.attr import IntegratedGradients
 
-    counted = _counted(lambda pictures: score_of(pictures, rows), steps, progress)
-    found = IntegratedGradients(counted).attribute(
+    counting_forward = _counted(lambda pictures: score_of(pictures, rows), steps, progress)
+    attributions = IntegratedGradients(counting_forward).attribute(
         images[None, rows], base[None, rows], n_steps=steps, internal_batch_size=1
     )
-    return found[0].sum(1).detach().float()  # (L, H, W)
+    return attributions[0].sum(1).detach().float()  # (L, H, W)
 
 
 def _windows(
@@ -328,25 +330,29 @@ def _windows(
     side = min(max(2, round(OCCLUSION_WINDOW * max(height, width))), height, width)
     step = max(1, side // 2)
     squares = torch.arange(height)[:, None] // side * -(-width // side) + torch.arange(width) // side  # (H, W)
-    slid = (1 + -(-(height - side) // step)) * (1 + -(-(width - side) // step))
-    each = 1 + (slid if method == "occlusion" else int(squares.max()) + 1)
+    positions = (1 + -(-(height - side) // step)) * (1 + -(-(width - side) // step))
+    evaluations = 1 + (positions if method == "occlusion" else int(squares.max()) + 1)
     maps = []
     for n, row in enumerate(rows):
-        counted = _counted(partial(_one, score_of, row), each * len(rows), progress, each * n)
+        counting_forward = _counted(
+            partial(_one_light, score_of, row), evaluations * len(rows), progress, evaluations * n
+        )
         picture, absent = images[row][None], base[row][None]
         with torch.no_grad():
             if method == "occlusion":
-                found = Occlusion(counted).attribute(
+                attributions = Occlusion(counting_forward).attribute(
                     picture, (3, side, side), (3, step, step), absent, perturbations_per_eval=4
                 )
             else:
                 mask = squares.expand(1, 3, -1, -1).to(picture.device)
-                found = FeatureAblation(counted).attribute(picture, absent, feature_mask=mask, perturbations_per_eval=4)
-        maps.append(found[0].mean(0).float())  # each colour of a window has the window's value
+                attributions = FeatureAblation(counting_forward).attribute(
+                    picture, absent, feature_mask=mask, perturbations_per_eval=4
+                )
+        maps.append(attributions[0].mean(0).float())  # each colour of a window has the window's value
     return torch.stack(maps)
 
 
-def _one(score_of: _Score, row: int, pictures: Tensor) -> Tensor:
+def _one_light(score_of: _Score, row: int, pictures: Tensor) -> Tensor:
     """Scores (B,) with pictures (B, 3, H, W) in place of that of one light."""
     return score_of(pictures[:, None], [row])
 
@@ -358,17 +364,17 @@ def _counted(
 
     def counting(pictures: Tensor) -> Tensor:
         nonlocal done
-        found = forward(pictures)
+        scores = forward(pictures)
         done += len(pictures)
         if progress:
             progress(min(done, total), total)
-        return found
+        return scores
 
     return counting
 
 
 def _absent(sample: Sample, used: tuple[str, ...], baseline: str | Sample) -> tuple[Tensor, str]:
-    """What stands for an absent pixel, (L, 3, H, W), and what that is."""
+    """Values of absent pixels, (L, 3, H, W), and their description."""
     images = sample.select(used).images
     if isinstance(baseline, Sample):
         absent = baseline.select(used).images
@@ -385,7 +391,7 @@ def _absent(sample: Sample, used: tuple[str, ...], baseline: str | Sample) -> tu
 
 
 def checked_region(region: np.ndarray | None, size: tuple[int, int]) -> Tensor:
-    """(H, W) bool; all of the picture without a region.
+    """The region as (H, W) bool; the whole picture if it is None.
 
     Raises:
         ValueError: it is of another size, or empty.

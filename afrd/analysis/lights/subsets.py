@@ -16,35 +16,36 @@ from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
 from afrd.runs.run import Run
 
-MAX_MAP_BYTES = 256 * 2**20  # bytes of maps that are held at once
-SAMPLED_LIGHT_ORDERS = 24  # orders of the lights from which Shapley values are estimated where all sets are too many
-SETS_KEPT_PER_SIZE = 5  # sets of each size that a search keeps
-Report = Callable[[str, int, int], None]  # what is counted, done, in all; what it raises ends the work
+MAX_MAP_BYTES = 256 * 2**20  # bytes of maps in memory at a time
+SAMPLED_LIGHT_ORDERS = 24  # for Shapley values where all sets are too many
+MAX_SETS_PER_SIZE = 5  # sets of each size that a search returns
+Report = Callable[[str, int, int], None]  # (what is counted, done, in all); an exception it raises ends the work
 
 
 def drawn_halves(anomalous: np.ndarray, defects: Sequence[str], repeats: int, seed: int = 0) -> np.ndarray:
     """Bootstrap draws out of random halves.
 
-    Each draw parts the samples in two halves that have their share of good samples and of every defect type, and draws
-    from each half as many good and as many anomalous samples as it has, with replacement.
+    Each draw splits the samples into two halves, stratified by good samples and defect types, and draws from each half
+    as many good and as many anomalous samples as it has, with replacement.
 
     Args:
         anomalous: (N,) bool.
-        defects: N texts, what to part evenly.
+        defects: N texts, the strata.
 
     Returns:
-        (repeats, 2, N) uint8, how often each sample was drawn in each half; none is in both.
+        (repeats, 2, N) uint8, how often each sample was drawn in each half; no sample is in both.
     """
     random = np.random.default_rng(seed)
     kinds = [f"{bad:d} {kind}" for bad, kind in zip(anomalous, defects, strict=True)]
     strata = np.unique(kinds, return_inverse=True)[1]
     counts = np.zeros((repeats, 2, len(anomalous)), np.uint8)
     for r in range(repeats):
-        mixed = random.permutation(len(anomalous))
-        dealt = np.roll(mixed[np.argsort(strata[mixed], kind="stable")], random.integers(2))  # to the halves in turn
+        shuffled = random.permutation(len(anomalous))
+        # dealt alternately to the halves
+        dealt = np.roll(shuffled[np.argsort(strata[shuffled], kind="stable")], random.integers(2))
         for half in (0, 1):
-            mine = dealt[half::2]
-            for group in (mine[anomalous[mine]], mine[~anomalous[mine]]):
+            half_samples = dealt[half::2]
+            for group in (half_samples[anomalous[half_samples]], half_samples[~anomalous[half_samples]]):
                 if len(group):
                     counts[r, half, group] = random.multinomial(len(group), [1 / len(group)] * len(group))
     return counts
@@ -66,14 +67,14 @@ class SubsetEvaluation:
         self.evaluated: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # set -> scores (N,), metrics (M,)
 
     def search(self, metric: str) -> tuple[np.ndarray, int, np.ndarray]:
-        """The best subsets (K, L) of each size, how many were evaluated, and the gain of each light in random orders
+        """The best subsets (K, L) of each size, the number of evaluated sets, and each light's gains in random orders
         (orders, L, M)."""
         m, lights = METRICS.index(metric), len(self.run.lights)
 
         def evaluate(sets: Sequence[int]) -> None:
-            new = [s for s in dict.fromkeys(sets) if s not in self.evaluated]
-            members = np.array([[s >> light & 1 for light in range(lights)] for s in new], bool).reshape(-1, lights)
-            for s, (scores, metrics, _) in zip(new, self._measured(members, draw=False), strict=True):
+            missing = [s for s in dict.fromkeys(sets) if s not in self.evaluated]
+            members = np.array([[s >> light & 1 for light in range(lights)] for s in missing], bool).reshape(-1, lights)
+            for s, (scores, metrics, _) in zip(missing, self._results(members, draw=False), strict=True):
                 self.evaluated[s] = scores, metrics
                 self.report("sets of lights searched", len(self.evaluated), 0)
 
@@ -82,19 +83,19 @@ class SubsetEvaluation:
             return [float(rank(self.evaluated[s][1], m)) for s in sets]
 
         qualities = search(lights, quality)
-        walked = []
+        walks = []
         for order in orders(lights, SAMPLED_LIGHT_ORDERS):
-            grown = prefixes(order)
-            evaluate(grown)
-            gains = np.diff([self.empty(), *(self.evaluated[s][1] for s in grown)], axis=0)  # (L, M), in this order
-            walked.append(gains[np.argsort(order)])
+            growing = prefixes(order)
+            evaluate(growing)
+            gains = np.diff([self.empty(), *(self.evaluated[s][1] for s in growing)], axis=0)  # (L, M), in this order
+            walks.append(gains[np.argsort(order)])
         single, but_one = [1 << k for k in range(lights)], [(1 << lights) - 1 ^ 1 << k for k in range(lights)]
-        kept = {*single, *but_one, (1 << lights) - 1}
+        selected = {*single, *but_one, (1 << lights) - 1}
         for size in range(2, lights - 1):
-            same = sorted((s for s in qualities if s.bit_count() == size), key=lambda s: (-qualities[s], s))
-            kept |= set(same[:SETS_KEPT_PER_SIZE])
-        members = np.array([[s >> light & 1 for light in range(lights)] for s in kept], bool)
-        return members, len(self.evaluated), np.array(walked)
+            of_size = sorted((s for s in qualities if s.bit_count() == size), key=lambda s: (-qualities[s], s))
+            selected |= set(of_size[:MAX_SETS_PER_SIZE])
+        members = np.array([[s >> light & 1 for light in range(lights)] for s in selected], bool)
+        return members, len(self.evaluated), np.array(walks)
 
     def empty(self) -> np.ndarray:
         """The metrics of a constant map: without light samples and places are indistinguishable."""
@@ -105,32 +106,32 @@ class SubsetEvaluation:
 
     def judge(self, members: np.ndarray) -> dict[str, np.ndarray]:
         """Of K sets: `scores` (K, N), `metrics` (K, M), `draws` (K, R, M), `halves` (K, R, 2, M), `thresholds` (K,)."""
-        measured = []
-        for one in self._measured(members, draw=True):
-            measured.append(one)
-            self.report("sets of lights judged", len(measured), len(members))
+        results = []
+        for result in self._results(members, draw=True):
+            results.append(result)
+            self.report("sets of lights judged", len(results), len(members))
         thresholds = [self.run.threshold(self._named(row)) for row in members]
-        parts = np.array([drawn for _, _, drawn in measured], np.float32)  # (K, R, 3, M)
+        draws = np.array([drawn for _, _, drawn in results], np.float32)  # (K, R, 3, M)
         return {
-            "scores": np.array([scores for scores, _, _ in measured]),
-            "metrics": np.array([metrics for _, metrics, _ in measured]),
-            "draws": parts[:, :, 2],
-            "halves": parts[:, :, :2],
+            "scores": np.array([scores for scores, _, _ in results]),
+            "metrics": np.array([metrics for _, metrics, _ in results]),
+            "draws": draws[:, :, 2],
+            "halves": draws[:, :, :2],
             "thresholds": np.array([t.value if t else np.nan for t in thresholds]),
         }
 
     def _named(self, row: np.ndarray) -> list[str]:
         return [light for light, present in zip(self.run.lights, row, strict=True) if present]
 
-    def _measured(self, members: np.ndarray, draw: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of each set its scores (N,), metrics (M,) and, where `draw`, those of the draws (R, 3, M): halves, whole."""
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # sorting lets other threads run
+    def _results(self, members: np.ndarray, draw: bool) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """For each set its scores (N,), metrics (M,) and, if `draw`, metrics of the draws (R, 3, M): halves, whole."""
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # sorting releases the GIL
             for chunk in self._chunks(members):
                 yield from pool.map(partial(self._measure, draw=draw), chunk)
 
     def _chunks(self, members: np.ndarray) -> Iterator[list[np.ndarray]]:
-        """Maps (N, H, W) of the sets, a few sets at a time."""
-        if self.run.model.config.target == "fused":  # other lights are other features: the student runs again
+        """Maps (N, H, W) of the sets, in chunks of sets."""
+        if self.run.model.config.target == "fused":  # the student's input depends on the lights, so it runs again
             for row in members:
                 yield [self.run.evaluate(self.dataset, self._named(row)).maps[self.rows]]
             return
@@ -149,15 +150,15 @@ class SubsetEvaluation:
         metrics = image_metrics(self.anomalous, scores)
         if self.masked.any():
             metrics |= pixel_metrics(self.masks[self.masked], maps[self.masked])
-        drawn = np.empty((0, 3, len(METRICS)))
+        draws = np.empty((0, 3, len(METRICS)))
         if draw:
             sampler = Resampler(self.anomalous, scores, self.masks, maps, self.masked)
             counts = np.concatenate([self.counts, self.counts.sum(1, keepdims=True)], 1)  # (R, 3, N)
-            parts = [sampler.metrics(part) for part in np.array_split(counts.reshape(-1, counts.shape[-1]), 12)]
-            drawn = np.concatenate(parts).reshape(len(counts), 3, len(METRICS))
-        return scores, np.array([metrics.get(metric, np.nan) for metric in METRICS]), drawn
+            chunks = [sampler.metrics(chunk) for chunk in np.array_split(counts.reshape(-1, counts.shape[-1]), 12)]
+            draws = np.concatenate(chunks).reshape(len(counts), 3, len(METRICS))
+        return scores, np.array([metrics.get(metric, np.nan) for metric in METRICS]), draws
 
 
 def rank(metrics: np.ndarray, m: int) -> np.ndarray:
-    """Metrics (..., M) as one number to choose by: metric m, and of equal ones the better localisation."""
+    """Metrics (..., M) as one number to select by: metric m, ties broken by the better localisation."""
     return metrics[..., m] + 1e-6 * np.nan_to_num(metrics[..., METRICS.index("pixel_ap")])

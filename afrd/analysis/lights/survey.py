@@ -1,13 +1,12 @@
-"""Every set of a run's lights on one split: metrics of each, what each light is worth, which lights say the same.
+"""Survey of all sets of a run's lights on one split: their metrics, Shapley values and redundancy of the lights.
 
-result = survey(run, data["test_public"])   # all 2^L - 1 sets, kept in the run folder
+result = survey(run, data["test_public"])   # all 2^L - 1 sets, stored in the run folder
 result.table()                              # a row a set
 result.shapley("image_auroc")               # a row a light
 redundancy(result)                          # rank correlations of the lights, clustered
 
-Beyond `MAX_EXACT_LIGHTS` lights the sets are searched for instead; docs/lights.md says how, and what the figures mean.
-What follows
-from them, `afrd.analysis.lights.advisor` says.
+Beyond `MAX_EXACT_LIGHTS` lights good sets are searched instead, see docs/lights.md; `afrd.analysis.lights.advisor`
+derives advice from the result.
 """
 
 from __future__ import annotations
@@ -31,25 +30,25 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.files import file_state
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRICS
-from afrd.metrics.threshold import ROUNDING
+from afrd.metrics.threshold import SCORE_TOLERANCE
 from afrd.runs.run import Run
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
-MIN_CORRELATED_SAMPLES = 3  # fewer have no rank correlation
-REPEATS = 300  # bootstrap draws, each parted in two halves
+MIN_CORRELATED_SAMPLES = 3  # for a rank correlation
+BOOTSTRAP_DRAWS = 300  # each split into two halves
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What one run says of one split under many sets of its lights.
+    """Results of one run on one split under many sets of its lights.
 
     K sets, L lights, N samples of known truth, M metrics (those of `METRICS`), R bootstrap draws. A draw takes N
-    samples with replacement, good and anomalous ones separately, out of two random halves of the split; the same draws
-    serve all sets, so that sets can be compared in pairs.
+    samples with replacement, good and anomalous ones separately, from two random halves of the split; the same draws
+    are used for all sets, so that sets can be compared in pairs.
 
     Attributes:
-        category, split, method: what was looked at, and by what.
+        category, split, method: of the samples and of the run.
         lights: the run's.
         members: (K, L) bool, by size; the last row holds all lights.
         metrics: (K, M), exact.
@@ -59,9 +58,9 @@ class Survey:
         counts: (R, 2, N) how often a sample was drawn in each half.
         draws: (K, R, M) metrics of the draws; pixel metrics from histograms, which agree to about 1e-3.
         halves: (K, R, 2, M) metrics of the draws' halves.
-        empty: (M,) what no light is worth: the metrics of a constant map, 0.5 for the image AUROC.
-        searched: how many sets were looked at to find these; 0 where these are all there are.
-        walks: (orders, L, M) what each light added when the lights came one by one in random orders, where searched.
+        empty: (M,) value of the empty set: the metrics of a constant map, 0.5 for the image AUROC.
+        searched: number of sets evaluated in a search for these; 0 where all sets were evaluated.
+        walks: (orders, L, M) each light's gain when lights are added one by one in random orders; empty without search.
     """
 
     category: str
@@ -94,10 +93,10 @@ class Survey:
         """Row of a set.
 
         Raises:
-            ValueError: it was not looked at.
+            ValueError: it was not evaluated.
         """
-        chosen = np.array([light in lights for light in self.lights])
-        rows = np.flatnonzero((self.members == chosen).all(1))
+        members = np.array([light in lights for light in self.lights])
+        rows = np.flatnonzero((self.members == members).all(1))
         if not len(rows) or not set(lights) <= set(self.lights):
             raise ValueError(f"the lights {', '.join(lights) or '(none)'} were not looked at together")
         return int(rows[0])
@@ -109,32 +108,32 @@ class Survey:
     def table(self) -> pd.DataFrame:
         """A row a set, in the order of `members`: `lights` (comma-separated), `size`, the metrics, `missed` and
         `false_alarms` at the set's own threshold (NaN without one)."""
-        called = self.scores > self.thresholds[:, None] * (1 + ROUNDING)  # (K, N)
-        unknown = np.isnan(self.thresholds)
+        predicted_anomalous = self.scores > self.thresholds[:, None] * (1 + SCORE_TOLERANCE)  # (K, N)
+        without_threshold = np.isnan(self.thresholds)
         return pd.DataFrame(
             {
                 "lights": [", ".join(self.named(k)) for k in range(len(self))],
                 "size": self.members.sum(1),
                 **{metric: self.metrics[:, m] for m, metric in enumerate(METRICS)},
-                "missed": np.where(unknown, np.nan, (~called & self.anomalous).sum(1)),
-                "false_alarms": np.where(unknown, np.nan, (called & ~self.anomalous).sum(1)),
+                "missed": np.where(without_threshold, np.nan, (~predicted_anomalous & self.anomalous).sum(1)),
+                "false_alarms": np.where(without_threshold, np.nan, (predicted_anomalous & ~self.anomalous).sum(1)),
             }
         )
 
     def shapley(self, metric: str = "image_auroc", level: float = 0.95) -> pd.DataFrame:
-        """What each light is worth in a metric: its Shapley value, over all sets of the lights.
+        """Shapley values of the lights in a metric, over all sets of the lights.
 
-        The values sum to the metric of all lights minus `empty`. Where the sets were searched for, they are means over
-        random orders of the lights, and the interval is that of these orders only.
+        The values sum to the metric of all lights minus `empty`. Where sets were searched, they are means over random
+        orders of the lights, and the interval covers these orders only.
 
         Returns:
             Index light; columns `value`, `low`, `high`: a bootstrap interval over the samples.
         """
         m = METRICS.index(metric)
         if self.searched:
-            pairs = self.walks[:, :, m].reshape(-1, 2, len(self.lights)).mean(1)  # an order and its reverse
-            value = pairs.mean(0)
-            spread = 1.96 * pairs.std(0, ddof=1) / np.sqrt(len(pairs))
+            pair_means = self.walks[:, :, m].reshape(-1, 2, len(self.lights)).mean(1)  # an order and its reverse
+            value = pair_means.mean(0)
+            spread = 1.96 * pair_means.std(0, ddof=1) / np.sqrt(len(pair_means))
             return pd.DataFrame(
                 {"value": value, "low": value - spread, "high": value + spread}, index=list(self.lights)
             )
@@ -148,12 +147,12 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class Redundancy:
-    """Which lights say the same.
+    """Rank correlations of the lights' scores.
 
     Attributes:
         table: (L, L) rank correlation of the scores that two lights alone give, rows and columns in clustered order.
         tree: linkage of `scipy.cluster.hierarchy`, average distance 1 - correlation, leaves in the order of the run.
-        samples: how many, and `which`: `all`, `good` or `anomalous`.
+        samples, which: number of samples, and their kind: `all`, `good` or `anomalous`.
     """
 
     table: pd.DataFrame
@@ -165,23 +164,23 @@ class Redundancy:
 def redundancy(survey: Survey, which: str = "all") -> Redundancy:
     """Spearman's correlation of the lights' own image scores over the samples, ordered by hierarchical clustering.
 
-    Lights that tell anomalous from good samples agree on that alone; within `good` or `anomalous` samples one sees
-    whether they agree in more.
+    Lights that separate anomalous from good samples correlate for that reason alone; within `good` or `anomalous`
+    samples further agreement becomes visible.
 
     Raises:
         ValueError: `which` is not known, there is one light only, or there are fewer than three such samples.
     """
-    chosen = {"all": np.ones_like(survey.anomalous), "good": ~survey.anomalous, "anomalous": survey.anomalous}
-    if which not in chosen:
+    selections = {"all": np.ones_like(survey.anomalous), "good": ~survey.anomalous, "anomalous": survey.anomalous}
+    if which not in selections:
         raise ValueError(f"samples {which!r} are not known; choose all, good or anomalous")
     if len(survey.lights) < 2:
         raise ValueError(f"one light ({survey.lights[0]}) cannot be redundant")
-    if chosen[which].sum() < MIN_CORRELATED_SAMPLES:
+    if selections[which].sum() < MIN_CORRELATED_SAMPLES:
         raise ValueError(
-            f"{int(chosen[which].sum())} samples are too few for a correlation; {MIN_CORRELATED_SAMPLES} are needed"
+            f"{int(selections[which].sum())} samples are too few for a correlation; {MIN_CORRELATED_SAMPLES} are needed"
         )
     alone = [survey.row([light]) for light in survey.lights]
-    scores = pd.DataFrame(survey.scores[alone][:, chosen[which]].T, columns=list(survey.lights))
+    scores = pd.DataFrame(survey.scores[alone][:, selections[which]].T, columns=list(survey.lights))
     table = scores.corr("spearman").fillna(0.0).to_numpy().copy()
     np.fill_diagonal(table, 1.0)
     tree = linkage(squareform(1 - table, checks=False), "average", optimal_ordering=True)
@@ -195,27 +194,28 @@ def survey(
     dataset: MultiLightDataset,
     metric: str = "image_auroc",
     report: Report | None = None,
-    repeats: int = REPEATS,
+    repeats: int = BOOTSTRAP_DRAWS,
 ) -> Survey:
     """Evaluates every set of the run's lights; beyond `MAX_EXACT_LIGHTS` lights it searches the best ones of each size.
 
-    What was found is kept in the run folder and read from there the next time, as long as the weights, the pictures,
-    the masks and the labels are what they were.
+    The result is stored in the run folder and read from there the next time, unless the weights, pictures, masks or
+    labels have changed.
 
     Args:
         run: with at least two lights.
         dataset: a split with good and anomalous samples.
-        metric: what a search looks for (one of `METRICS`); of no importance up to `MAX_EXACT_LIGHTS` lights.
-        report: called with (what is counted, done, in all); what it raises ends the work, and nothing is kept.
+        metric: one of `METRICS`, maximised by a search; not used up to `MAX_EXACT_LIGHTS` lights.
+        report: called with (what is counted, done, in all); an exception it raises ends the work, and nothing is
+        stored.
         repeats: bootstrap draws.
 
     Raises:
         ValueError: one light, no known truth, or a metric that is not known.
     """
-    rows = _judged_samples(run, dataset, metric)
-    kept = load_survey(run, dataset, metric)
-    if kept is not None and kept.draws.shape[1] >= repeats:
-        return kept
+    rows = _labelled_samples(run, dataset, metric)
+    stored = load_survey(run, dataset, metric)
+    if stored is not None and stored.draws.shape[1] >= repeats:
+        return stored
     subsets = SubsetEvaluation(run, dataset, rows, repeats, report or (lambda *_: None))
     if len(run.lights) <= MAX_EXACT_LIGHTS:
         members, searched, walks = coalitions(len(run.lights))[1:], 0, np.empty((0, len(run.lights), len(METRICS)))
@@ -242,12 +242,12 @@ def survey(
 
 
 def load_survey(run: Run, dataset: MultiLightDataset, metric: str = "image_auroc") -> Survey | None:
-    """What `survey` has kept; None where there is nothing, or it is about other weights, pictures, masks or labels."""
+    """The stored result of `survey`; None without one for these weights, pictures, masks and labels."""
     file = _file(run, dataset, metric)
     try:
         return _load(file, _key(run, dataset)) if file.is_file() else None
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-        return None  # broken, and made anew
+        return None  # broken: evaluated again
 
 
 def with_truth(dataset: MultiLightDataset) -> np.ndarray:
@@ -265,7 +265,7 @@ def with_truth(dataset: MultiLightDataset) -> np.ndarray:
     return np.array([i for i, truth in enumerate(truths) if truth is not None])
 
 
-def _judged_samples(run: Run, dataset: MultiLightDataset, metric: str) -> np.ndarray:
+def _labelled_samples(run: Run, dataset: MultiLightDataset, metric: str) -> np.ndarray:
     """Positions of the samples of known truth."""
     if metric not in METRICS:
         raise ValueError(f"metric {metric!r} is not known; choose one of {', '.join(METRICS)}")
@@ -278,12 +278,12 @@ def _judged_samples(run: Run, dataset: MultiLightDataset, metric: str) -> np.nda
 
 
 def _file(run: Run, dataset: MultiLightDataset, metric: str) -> Path:
-    found_for = f"-{metric}" if len(run.lights) > MAX_EXACT_LIGHTS else ""
-    return run.folder / "lights" / f"{dataset.split}{found_for}.safetensors"
+    suffix = f"-{metric}" if len(run.lights) > MAX_EXACT_LIGHTS else ""
+    return run.folder / "lights" / f"{dataset.split}{suffix}.safetensors"
 
 
 def _key(run: Run, dataset: MultiLightDataset) -> str:
-    """Changes with whatever a survey depends on; the data set's place is no part of it."""
+    """A digest of all that a survey depends on; the data set's path does not count."""
     sha = hashlib.sha256(f"{FORMAT} {run.lights} {run.model.config} {run.config.size} {dataset.lights}".encode())
     for name in ("model.safetensors", "calibration.safetensors"):
         if (run.folder / name).is_file():
@@ -299,7 +299,7 @@ def _key(run: Run, dataset: MultiLightDataset) -> str:
     return sha.hexdigest()
 
 
-_ARRAYS = {
+ARRAY_TYPES = {
     "members": np.uint8,
     "metrics": np.float64,
     "scores": np.float64,
@@ -311,25 +311,27 @@ _ARRAYS = {
     "empty": np.float64,
     "walks": np.float64,
 }
-_TEXTS = ("category", "split", "method", "lights", "names", "defects", "searched")
+TEXT_FIELDS = ("category", "split", "method", "lights", "names", "defects", "searched")
 
 
 def _save(result: Survey, file: Path, key: str) -> None:
-    tensors = {name: torch.from_numpy(getattr(result, name).astype(kind)) for name, kind in _ARRAYS.items()}
-    about = {"key": key, **{name: getattr(result, name) for name in _TEXTS}}
+    tensors = {name: torch.from_numpy(getattr(result, name).astype(kind)) for name, kind in ARRAY_TYPES.items()}
+    about = {"key": key, **{name: getattr(result, name) for name in TEXT_FIELDS}}
     save_tensors(file, tensors, {"about": json.dumps(about)})
 
 
 def _load(file: Path, key: str) -> Survey | None:
-    """Raises ValueError, KeyError, TypeError where the file is broken; None where it is about something else."""
+    """Raises ValueError, KeyError, TypeError where the file is broken; None where its key differs."""
     tensors, texts = load_tensors(file)
     about: dict[str, Any] = json.loads(texts["about"])
     if about.pop("key") != key:
         return None
-    arrays = {name: tensors[name].numpy() for name in _ARRAYS}
+    arrays = {name: tensors[name].numpy() for name in ARRAY_TYPES}
     arrays |= {name: arrays[name].astype(bool) for name in ("members", "anomalous")}
-    plain = {name: tuple(about[name]) if isinstance(about[name], list) else about[name] for name in _TEXTS}
-    content: dict[str, Any] = arrays | plain
+    texts_and_tuples = {
+        name: tuple(about[name]) if isinstance(about[name], list) else about[name] for name in TEXT_FIELDS
+    }
+    content: dict[str, Any] = arrays | texts_and_tuples
     result = Survey(**content)
     k, lights, n, m = len(result.members), len(result.lights), len(result.names), len(METRICS)
     r = len(result.counts)
