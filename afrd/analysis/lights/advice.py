@@ -23,7 +23,7 @@ class Advice:
             `front`: nothing that costs less is as good. The best of many sets is optimistically biased here: selected
             and evaluated on the same samples; `budgets` is not.
         budgets: a row a budget, from the most expensive down: `budget`, `lights` (the best within it on all samples,
-        comma-separated), `size`, `cost`, `change` (from all lights, of sets selected on one half and evaluated on
+            comma-separated), `size`, `cost`, `change` (from all lights, of sets selected on one half and evaluated on
             the other: the mean over the draws), `at_least`, `at_most` (each at 95 % confidence), `same` (how often this
             set was selected), `verdict` (`enough`, `cannot tell`, `loses`).
         lights: a row a light: `cost`, `alone` (the metric), `shapley`, `shapley_low`, `shapley_high`, `without` (the

@@ -206,7 +206,7 @@ def survey(
         dataset: a split with good and anomalous samples.
         metric: one of `METRICS`, maximised by a search; not used up to `MAX_EXACT_LIGHTS` lights.
         report: called with (what is counted, done, in all); an exception it raises ends the work, and nothing is
-        stored.
+            stored.
         repeats: bootstrap draws.
 
     Raises:
