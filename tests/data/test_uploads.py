@@ -249,6 +249,7 @@ def test_an_equals_sign_in_a_path_or_a_light_is_no_riddle(tmp_path: Path):
 
 def test_a_folder_stands_for_its_pictures(tmp_path: Path):
     folder, lights = tmp_path / "part 7", ("top", "left")
+    folder.mkdir()
     for name in ("left.png", "top.png", "ring.png"):
         save(folder, name, noise(4, 4))
     assert pairs([str(folder)], lights) == {"left": str(folder / "left.png"), "top": str(folder / "top.png")}
