@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ESLINT := eslint@9.39.1
 
-.PHONY: install demo test check lab notebooks demo-runs format bench screenshots clean
+.PHONY: install demo test check lab notebooks demo-runs format bench fusion-weights screenshots clean
 
 install: .venv/installed
 
@@ -44,6 +44,9 @@ format: install
 bench: install
 	$(BIN)/afrd render data/candies --category Praline --twins
 	$(BIN)/python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
+
+fusion-weights: install
+	$(BIN)/python -m benchmarks.fusion_weights
 
 demo-runs: install
 	$(BIN)/python benchmarks/demo_runs.py

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from afrd.cli.common import Bar, Parser, any_text_prints, as_path, end_well, hee
 from afrd.cli.download import add_command as add_download
 from afrd.cli.export import add_command as add_export
 from afrd.cli.lights import add_command as add_lights
+from afrd.cli.points import add_command as add_points
+from afrd.cli.share import add_command as add_share
 from afrd.cli.sweep import add_commands as add_sweep
 from afrd.runs.options import TrainingOptions
 
@@ -134,6 +136,7 @@ def parser() -> Parser:
     )
     p.add_argument("--json", type=as_path, metavar="FILE")
     p.add_argument("--figure", type=as_path, metavar="HTML", help="also write the map over the picture as a page")
+    p.add_argument("--point", metavar="NAME", help="judge by this operating point of the run (`afrd points`)")
     p.add_argument("--device", default="auto")
     p.set_defaults(run=predict)
 
@@ -141,6 +144,8 @@ def parser() -> Parser:
     add_cache(commands)
     add_sweep(commands)
     add_export(commands)
+    add_share(commands)
+    add_points(commands)
     add_download(commands)
     commands.add_parser("app", help="open the explorer; `afrd app --help` has its options", add_help=False)
     return top
@@ -301,6 +306,7 @@ def show_attribution(found: Attribution, split: str) -> dict[str, Any]:
 def predict(options: argparse.Namespace) -> None:
 
     run = afrd.runs.load_run(options.run_folder, options.device)
+    point = afrd.runs.operating_point(options.run_folder, options.point) if options.point else None
     uploads = afrd.data.uploads_of(options.pictures, run.lights)
     name = uploads[0].path.stem
     sample, notes = afrd.data.read_uploads(uploads, run.lights, name, side=LARGEST_SIDE)
@@ -310,6 +316,9 @@ def predict(options: argparse.Namespace) -> None:
     for note in [*notes, *afrd.runs.size_notes(size, run.model.config, run.config)]:
         print(note)
     seen = run.predict(sample)
+    if point:
+        seen = replace(seen, threshold=run.threshold(seen.lights, alpha=point.alpha))
+        print(f"operating point {options.point}: {point.per_thousand:g} false alarms per thousand good parts")
     print(f"score {seen.score:.4g}: {seen.verdict or 'no verdict, the run has no threshold'}")
     if seen.threshold:
         print(f"threshold {seen.threshold}")

@@ -1,3 +1,4 @@
+from .consequences import at_most, consequences
 from .predictions import Predictions
 from .ranking import METRIC_NAMES, METRICS, aupro, image_metrics, pixel_metrics
 from .threshold import Threshold, conformal_threshold
@@ -8,8 +9,10 @@ __all__ = [
     "METRIC_NAMES",
     "Predictions",
     "Threshold",
+    "at_most",
     "aupro",
     "conformal_threshold",
+    "consequences",
     "image_metrics",
     "object_metrics",
     "object_scores",

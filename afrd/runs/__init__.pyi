@@ -1,5 +1,6 @@
 from .export import Export, export_onnx
 from .feature_store import features_stored
+from .operating_points import OperatingPoint, operating_point, operating_points, save_operating_point
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
@@ -12,6 +13,7 @@ __all__ = [
     "Cancelled",
     "Export",
     "FitConfig",
+    "OperatingPoint",
     "Prediction",
     "Run",
     "StepReport",
@@ -28,10 +30,13 @@ __all__ = [
     "learning_rate",
     "load_run",
     "load_sweep",
+    "operating_point",
+    "operating_points",
     "plan",
     "read_config",
     "read_sweep",
     "same_grid",
+    "save_operating_point",
     "size_notes",
     "split_train",
     "train",

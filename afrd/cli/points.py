@@ -1,0 +1,78 @@
+"""The command `afrd points`: thresholds by their consequences, kept with a run as operating points."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from afrd.cli.common import as_path
+
+if TYPE_CHECKING:
+    from afrd.runs.operating_points import OperatingPoint
+    from afrd.runs.run import Run
+
+
+def add_command(commands: Any) -> None:
+    """Puts `points` among the commands."""
+    p = commands.add_parser("points", help="what a rate of false alarms leads to, and rates kept with a run by name")
+    p.add_argument("run_folder", type=as_path, metavar="RUN")
+    p.add_argument("--lights", default="all", help="a subset of the run's lights (all)")
+    p.add_argument("--split", help="to judge on; default: the test split")
+    p.add_argument("--data", type=as_path, metavar="ROOT", help="data set, where it is not where the run was trained")
+    p.add_argument("--per-thousand", type=float, metavar="X", help="false alarms per thousand good parts")
+    p.add_argument("--missed-cost", type=float, default=1.0, metavar="A", help="of one missed defect (1)")
+    p.add_argument("--alarm-cost", type=float, default=1.0, metavar="B", help="of one false alarm (1)")
+    p.add_argument("--save", metavar="NAME", help="keep --per-thousand with the run, for `afrd predict --point NAME`")
+    p.add_argument("--remove", metavar="NAME", help="remove the operating point of this name")
+    p.set_defaults(run=points)
+
+
+def points(options: argparse.Namespace) -> None:
+    from afrd.runs.operating_points import OperatingPoint, operating_point, operating_points, save_operating_point
+    from afrd.runs.run import load_run
+
+    folder: Path = options.run_folder
+    if options.save is not None and options.per_thousand is None:
+        raise ValueError("--save needs --per-thousand: the false alarms that the operating point promises")
+    run = load_run(folder, device="cpu")
+    if options.remove is not None:
+        operating_point(folder, options.remove)  # says so where there is none
+        save_operating_point(folder, options.remove, None)
+        print(f"{folder}: removed {options.remove}")
+        return
+    if options.save is not None:
+        point = OperatingPoint(options.per_thousand, options.missed_cost, options.alarm_cost)
+        save_operating_point(folder, options.save, point)
+    show_consequences(run, options)
+    for name, point in operating_points(folder).items():
+        print(describe(run, name, point))
+
+
+def show_consequences(run: Run, options: argparse.Namespace) -> None:
+    from afrd.data.dataset import open_dataset, parse_lights
+    from afrd.metrics.consequences import PER_THOUSAND, consequences
+
+    lights = parse_lights(options.lights, run.lights)
+    data = open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
+    dataset = data[options.split or data.test_split]
+    promises = PER_THOUSAND if options.per_thousand is None else [options.per_thousand]
+    table = consequences(
+        run.evaluate(dataset, lights),
+        run.calibration_scores(lights),
+        promises,
+        options.missed_cost,
+        options.alarm_cost,
+    )
+    good, bad, few = table.good[0], table.anomalous[0], table[table.promised > table.asked * (1 + 1e-9)]
+    print(f"{run.method(lights)}; {dataset.split}: {good} good and {bad} anomalous samples")
+    print("false alarms and missed defects, with the most per thousand that they leave possible at 95 % confidence")
+    print(table.drop(columns=["good", "anomalous"]).to_string(index=False, float_format="{:.4g}".format))
+    if len(few):
+        print(
+            f"{len(run.calibration_scores(lights))} calibration samples promise {few.promised.max():.3g} per thousand"
+        )
+
+
+def describe(run: Run, name: str, point: OperatingPoint) -> str:
+    return f"operating point {name}: {point.per_thousand:g} per thousand, threshold {run.threshold(alpha=point.alpha)}"

@@ -1,0 +1,82 @@
+"""What a threshold leads to: false alarms and missed defects, the bounds that so few samples allow, and the cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from afrd.metrics.predictions import Predictions
+from afrd.metrics.threshold import conformal_threshold
+
+PER_THOUSAND = (200.0, 100.0, 50.0, 20.0, 10.0, 5.0)  # false alarms that a table of consequences goes through
+
+
+def at_most(count: int, total: int, confidence: float = 0.95) -> float:
+    """The largest rate that `count` events of `total` leave possible, 0..1; 1 where there is no sample.
+
+    It is the one-sided upper bound of Clopper and Pearson (Biometrika 26, 1934, https://doi.org/10.1093/biomet/26.4.404):
+    the true rate lies above it in at most 1 - `confidence` of all such samples.
+    """
+    if total == 0:
+        return 1.0
+    return float(binomtest(count, total, alternative="less").proportion_ci(confidence, method="exact").high)
+
+
+def consequences(
+    predictions: Predictions,
+    calibration: np.ndarray,
+    per_thousand: Sequence[float] = PER_THOUSAND,
+    missed_cost: float = 1.0,
+    alarm_cost: float = 1.0,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """What each of several promises of false alarms leads to on a split.
+
+    Args:
+        predictions: of the split; samples whose truth is not known do not count.
+        calibration: (n,) scores of the good samples that thresholds come from, under the same lights and fusion.
+        per_thousand: false alarms per thousand good parts to promise, each above 0 and below 1000.
+        missed_cost, alarm_cost: of one missed defect and of one false alarm, in any unit.
+        confidence: of the bounds.
+
+    Returns:
+        A row a promise, in the order given, with the columns `asked` and `promised` (per thousand; more than asked for
+        where the calibration samples are too few), `threshold`, `false_alarms` of `good` samples and
+        `false_alarms_at_most` (per thousand), `missed` of `anomalous` samples and `missed_at_most` (per thousand), and
+        `cost` on this split.
+
+    Raises:
+        ValueError: a promise out of range, a negative cost, or no calibration samples.
+    """
+    for cost in (missed_cost, alarm_cost):
+        if not cost >= 0:
+            raise ValueError(f"a cost is {cost}, but must be 0 or more")
+    for asked in per_thousand:
+        if not 0 < asked < 1000:
+            raise ValueError(f"{asked:g} false alarms per thousand cannot be promised; choose between 0 and 1000")
+    scores = predictions.table.score.to_numpy(float)
+    truth = predictions.table.anomalous
+    good, bad = scores[[t is False for t in truth]], scores[[t is True for t in truth]]
+    rows = []
+    for asked in per_thousand:
+        threshold = conformal_threshold(calibration, asked / 1000)
+        alarms = int(threshold.exceeded_by(good).sum())
+        missed = len(bad) - int(threshold.exceeded_by(bad).sum())
+        rows.append(
+            {
+                "asked": asked,
+                "promised": 1000 * threshold.alpha,
+                "threshold": threshold.value,
+                "false_alarms": alarms,
+                "good": len(good),
+                "false_alarms_at_most": 1000 * at_most(alarms, len(good), confidence),
+                "missed": missed,
+                "anomalous": len(bad),
+                "missed_at_most": 1000 * at_most(missed, len(bad), confidence),
+                "cost": missed * missed_cost + alarms * alarm_cost,
+            }
+        )
+    return pd.DataFrame(rows)

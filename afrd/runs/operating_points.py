@@ -1,0 +1,84 @@
+"""Operating points: promises of false alarms that a run keeps by name, with the costs they were chosen for."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from afrd.files import load_json, save_json
+
+FILE = "operating_points.json"
+MAX_NAME = 60  # characters
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A promise that verdicts are made by.
+
+    Attributes:
+        per_thousand: false alarms per thousand good parts, above 0 and below 1000.
+        missed_cost, alarm_cost: of one missed defect and of one false alarm, in the user's unit.
+    """
+
+    per_thousand: float
+    missed_cost: float = 1.0
+    alarm_cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_thousand < 1000:
+            raise ValueError(
+                f"{self.per_thousand:g} false alarms per thousand cannot be promised; choose between 0 and 1000"
+            )
+        for cost in (self.missed_cost, self.alarm_cost):
+            if not 0 <= cost < float("inf"):
+                raise ValueError(f"a cost is {cost}, but must be a number, 0 or more")
+
+    @property
+    def alpha(self) -> float:
+        """The rate of false alarms, 0..1, as `Run.threshold` takes it."""
+        return self.per_thousand / 1000
+
+
+def operating_points(folder: Path) -> dict[str, OperatingPoint]:
+    """Those of the run in this folder by name.
+
+    Raises:
+        ValueError: the file cannot be read, or holds something else.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        return {}
+    try:
+        return TypeAdapter(dict[str, OperatingPoint]).validate_python(load_json(path))
+    except ValidationError as error:
+        raise ValueError(f"{path} does not hold operating points ({error.errors()[0]['msg']})") from error
+
+
+def operating_point(folder: Path, name: str) -> OperatingPoint:
+    """One of them.
+
+    Raises:
+        ValueError: there is none of this name; the message lists those that there are.
+    """
+    points = operating_points(folder)
+    if name not in points:
+        others = f"it has {', '.join(points)}" if points else "it has none; `afrd points --save` makes one"
+        raise ValueError(f"run {folder} has no operating point {name!r}: {others}")
+    return points[name]
+
+
+def save_operating_point(folder: Path, name: str, point: OperatingPoint | None) -> None:
+    """Keeps a point under a name, in the place of one that had it; None removes it.
+
+    Raises:
+        ValueError: a name that is empty, longer than MAX_NAME or has a line break.
+    """
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise ValueError(f"{name!r} is no name of an operating point; choose 1 to {MAX_NAME} characters on one line")
+    points = operating_points(folder)
+    points.pop(name, None)
+    if point is not None:
+        points[name] = point
+    save_json(folder / FILE, {key: asdict(value) for key, value in sorted(points.items())})
