@@ -1,4 +1,4 @@
-"""AFRD both ways, every fusion, each single light and late fusion, on one category: one table with intervals.
+"""Comparison on one category: both variants of AFRD, every fusion, single lights, late fusion; with intervals.
 
     python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
 
@@ -27,14 +27,14 @@ from afrd.runs.run import load_run
 
 
 def plans(lights: tuple[str, ...]) -> dict[str, dict]:
-    made = {"afrd": {"lights": "all"}}
-    made |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FEATURE_FUSIONS}
-    made["memory"] = {"lights": "all", "method": "memory"}
-    return made | {f"single-{light}": {"lights": light} for light in lights}
+    options = {"afrd": {"lights": "all"}}
+    options |= {f"fused-{how}": {"lights": "all", "target": "fused", "fusion": how} for how in FEATURE_FUSIONS}
+    options["memory"] = {"lights": "all", "method": "memory"}
+    return options | {f"single-{light}": {"lights": light} for light in lights}
 
 
 def train(root: Path, category: str, folder: Path, options: dict, threads: int) -> float:
-    """Seconds that training took (0 if the run was there)."""
+    """Trains, and returns the seconds it took; 0 for an existing run."""
     torch.set_num_threads(threads)
     if (folder / "model.safetensors").exists():
         return 0.0
@@ -55,43 +55,43 @@ def main() -> None:
 
     data = afrd.open_dataset(options.root, options.category)
     test = data[data.test_split]
-    made = plans(data.lights)
+    training_options = plans(data.lights)
     common = {"size": options.size, "seed": options.seed}
-    for split in ("train", "val", test.split):  # before two processes ask for the same features
+    for split in ("train", "val", test.split):  # before parallel processes need the same features
         if split in data:
             load_features(data[split], load_teacher(), options.size)
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         jobs = {
             name: pool.submit(train, options.root, options.category, options.out / name, common | plan, 1)
-            for name, plan in made.items()
+            for name, plan in training_options.items()
         }
         seconds = {name: job.result() for name, job in jobs.items()}
 
-    found: dict[str, Predictions] = {}
-    took: dict[str, float] = {}
-    for method in methods_of([load_run(options.out / name) for name in made]):
+    evaluated: dict[str, Predictions] = {}
+    training_seconds: dict[str, float] = {}
+    for method in methods_of([load_run(options.out / name) for name in training_options]):
         run = method.runs[0]
         label = method.label if method.late else run.method(fusion=method.fusion)
-        found[label] = method.judge(test)
-        took[label] = 0.0 if method.late else seconds[run.name]
+        evaluated[label] = method.judge(test)
+        training_seconds[label] = 0.0 if method.late else seconds[run.name]
 
     rows = []
-    for label, predictions in found.items():
+    for label, predictions in evaluated.items():
         interval = predictions.intervals()
         cells = interval.apply(lambda r: f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]", axis=1)
-        rows.append({"method": label, **cells, "seconds": round(took[label])})
+        rows.append({"method": label, **cells, "seconds": round(training_seconds[label])})
     table = pd.DataFrame(rows).set_index("method")
     table.to_csv(options.out / "table.csv")
     print(f"{options.category}: {len(test)} test samples, seed {options.seed}, size {options.size}; [95 % intervals]")
     print(table.to_string())
-    (first, best), *others = found.items()
+    (first, best), *others = evaluated.items()
     print(f"\n{first}, minus each of the others; [95 % paired bootstrap interval]")
     differences = {label: best.compare(p) for label, p in others}
-    shown = {
+    cells_by_method = {
         method: d.apply(lambda r: f"{r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]", axis=1)
         for method, d in differences.items()
     }
-    print(pd.DataFrame(shown).T.to_string())
+    print(pd.DataFrame(cells_by_method).T.to_string())
     print(f"peak memory of one process {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20:.2f} GiB")
 
 

@@ -1,8 +1,8 @@
 """Trains the learned fusion's weights on rendered parts of random categories: `make fusion-weights`.
 
-Two stages, both resumable. The first renders random categories, trains a short run on the good parts of each, and keeps
-the terms of the evidence of its test parts, their masks, and under which light each defect can be seen (by the twins
-without defects). The second trains `afrd.model.learned_fusion` on them. No other data is read.
+Two stages, both resumable. The first renders random categories, trains a short run on the good parts of each, and
+stores the terms of the evidence of its test parts, their masks, and the visibility of each defect under each light
+(from the twins without defects). The second trains `afrd.model.learned_fusion` on them. No other data is read.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from afrd.runs.calibration import MAPS_BATCH_SIZE, stored_inputs
 from afrd.runs.checkpoint import load_checkpoint, save_checkpoint
 from afrd.runs.run import Run
 
-DIFFICULTIES = (0.0, 0.35, 0.7, 1.0)  # in turn
-PARTS = {"train": 10, "val": 5, "test_good": 5, "test_bad": 14}
-REGION_AREA = 30.0  # places: a defect of this size has weight 1 at each of its places, a smaller one more
-BORDER_WEIGHT = 0.2  # of places that a defect covers by less than half
-BAD, GOOD = 8, 4  # parts a step
-RANKING, ATTENTION = 0.3, 0.1  # weights of the two smaller terms of the loss
+DIFFICULTIES = (0.0, 0.35, 0.7, 1.0)  # alternating over the categories
+PART_COUNTS = {"train": 10, "val": 5, "test_good": 5, "test_bad": 14}
+REGION_AREA = 30.0  # places of a defect whose places have weight 1; those of smaller defects have more
+BORDER_WEIGHT = 0.2  # weight of places that a defect covers by less than half
+BAD_PER_STEP, GOOD_PER_STEP = 8, 4  # samples of each class in a step
+RANKING_WEIGHT, ATTENTION_WEIGHT = 0.3, 0.1  # weights of two terms of the loss
 CHECKPOINT_STEPS = 100
 
 
@@ -50,11 +50,18 @@ def rig(number: int) -> tuple[Light, ...]:
 
 
 def collect(number: int, work: Path, out: Path) -> None:
-    """Renders a random category, trains on it, and writes the terms of its test parts to `out`."""
+    """Renders a random category, trains on it, and writes the terms of its test samples to `out`."""
     name = f"Random{number}"
     difficulty = DIFFICULTIES[number % len(DIFFICULTIES)]
     afrd.candies.render_category(
-        work / "data", name, lights=rig(number), difficulty=difficulty, twins=True, seed=number, workers=1, **PARTS
+        work / "data",
+        name,
+        lights=rig(number),
+        difficulty=difficulty,
+        twins=True,
+        seed=number,
+        workers=1,
+        **PART_COUNTS,
     )
     data = afrd.open_dataset(work / "data", name)
     run = afrd.fit(data, out=work / "runs" / name, epochs=40, batch=5, memory=1024, seed=number, show_progress=False)
@@ -65,8 +72,8 @@ def collect(number: int, work: Path, out: Path) -> None:
         "masks": torch.stack([F.adaptive_avg_pool2d(mask_of(test, i), run_grid(run, test)) for i in range(len(test))]),
         "visible": torch.stack([visibility(test, i, run_grid(run, test)) for i in range(len(test))]).half(),
     }
-    with replacing(out) as part:
-        save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, part)
+    with replacing(out) as temporary:
+        save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, temporary)
     shutil.rmtree(work / "data" / name)
     shutil.rmtree(work / "runs" / name)
 
@@ -81,11 +88,11 @@ def terms_of(run: Run, split: MultiLightDataset) -> Tensor:
     """(N, L, T, h, w) of a whole split, on the CPU."""
     features, positions = run.features(split), list(range(len(run.lights)))
     present = torch.ones(1, len(run.lights), dtype=torch.bool, device=run.device)
-    parts = []
+    batches = []
     for start in range(0, len(split), MAPS_BATCH_SIZE):
         index = range(start, min(start + MAPS_BATCH_SIZE, len(split)))
-        parts.append(run.model.terms(*stored_inputs(features, index, positions, present)).stacked().cpu())
-    return torch.cat(parts)
+        batches.append(run.model.terms(*stored_inputs(features, index, positions, present)).stacked().cpu())
+    return torch.cat(batches)
 
 
 def mask_of(split: MultiLightDataset, index: int) -> Tensor:
@@ -95,7 +102,7 @@ def mask_of(split: MultiLightDataset, index: int) -> Tensor:
 
 
 def visibility(split: MultiLightDataset, index: int, grid: tuple[int, int]) -> Tensor:
-    """(L, h, w): by how many grey levels a part and its twin without defect differ under each light; 0 if good."""
+    """(L, h, w) difference in grey levels between a part and its twin without defect under each light; 0 if good."""
     images = split[index].images
     folder = split.root / split.category / "twins" / "data"
     if not split.anomalous[index]:
@@ -110,7 +117,7 @@ def visibility(split: MultiLightDataset, index: int, grid: tuple[int, int]) -> T
 
 @dataclass(frozen=True)
 class Category:
-    """What stage 1 kept: N parts, those of the test split and then the good ones that say what is normal."""
+    """Output of stage 1: N samples, those of the test split and then the good ones that define `normal`."""
 
     terms: Tensor  # (N, L, T, h, w) float16
     normal: Tensor  # (L, T)
@@ -121,23 +128,23 @@ class Category:
 
 
 def load_category(file: Path) -> Category:
-    kept = load_file(file)
-    good, count = kept["good"], len(kept["terms"])
-    share = torch.cat([kept["masks"].reshape(count, *good.shape[-2:]), torch.zeros(len(good), *good.shape[-2:])])
-    visible = torch.cat([kept["visible"], torch.zeros(len(good), *kept["visible"].shape[1:]).half()])
+    tensors = load_file(file)
+    good, count = tensors["good"], len(tensors["terms"])
+    share = torch.cat([tensors["masks"].reshape(count, *good.shape[-2:]), torch.zeros(len(good), *good.shape[-2:])])
+    visible = torch.cat([tensors["visible"], torch.zeros(len(good), *tensors["visible"].shape[1:]).half()])
     defective = share >= 0.5
     return Category(
-        torch.cat([kept["terms"], good]),
+        torch.cat([tensors["terms"], good]),
         good.float().mean((0, 3, 4)).clamp_min(1e-6),
         defective,
-        torch.stack([place_weights(part.numpy()) for part in share]),
+        torch.stack([place_weights(share_of_part.numpy()) for share_of_part in share]),
         visible,
         defective.flatten(1).any(1).numpy(),
     )
 
 
 def place_weights(share: np.ndarray) -> Tensor:
-    """(h, w): small defects count nearly as much as large ones, and places that are covered in part count little."""
+    """(h, w): small defects count nearly as much as large ones, and partly covered places count little."""
     regions, count = ndimage.label(share >= 0.5, np.ones((3, 3)))
     weight = np.where((share > 0) & (share < 0.5), BORDER_WEIGHT, 1.0).astype(np.float32)
     for region in range(1, count + 1):
@@ -146,8 +153,8 @@ def place_weights(share: np.ndarray) -> Tensor:
     return torch.from_numpy(weight)
 
 
-class Trained(nn.Module):
-    """The network, and the line that turns the logarithm of its map into the logit of "defective"."""
+class TrainingModel(nn.Module):
+    """The network, with a linear map from the logarithm of its anomaly map to the logit of "defective"."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,8 +162,8 @@ class Trained(nn.Module):
         self.slope, self.shift = nn.Parameter(torch.tensor(2.0)), nn.Parameter(torch.tensor(1.5))
 
     def losses(self, category: Category, random: np.random.Generator) -> dict[str, Tensor]:
-        """The terms of the loss of one step: some parts of a category, under random sets of their lights."""
-        terms, present, defective, weight, visible, bad = drawn(category, random)
+        """Terms of the loss of one step: samples of a category under random sets of their lights."""
+        terms, present, defective, weight, visible, bad = draw_batch(category, random)
         self.network.normal = category.normal
         fused = self.network(Evidence(terms[:, :, 0], terms[:, :, 0], present, False, terms))
         logs = (fused.errors * fused.weights).sum(1).clamp_min(1e-6).log()
@@ -164,35 +171,37 @@ class Trained(nn.Module):
         chance = logit.sigmoid()
         right = torch.where(defective, chance, 1 - chance)
         focal = weight * (1 - right) ** 1.5 * F.binary_cross_entropy_with_logits(logit, truth, reduction="none")
-        overlap, both = (weight * chance * truth).sum((1, 2)), (weight * (chance + truth)).sum((1, 2))
+        overlap, total = (weight * chance * truth).sum((1, 2)), (weight * (chance + truth)).sum((1, 2))
         top = logs.flatten(1).mul(8).logsumexp(1) / 8  # about the logarithm of the score
-        # attention should go as visibility does, where a defect is and any light shows it
-        seen = visible * present[:, :, None, None]
-        shown = seen.sum(1, keepdim=True)
-        wanted = -(seen / shown.clamp_min(1e-6) * (fused.weights + 1e-4).log()).sum(1)
-        there = weight * (defective & (shown[:, 0] > 1) & (present.sum(1) > 1)[:, None, None])
+        # attention should match visibility, where a defect is visible under any light
+        visible_present = visible * present[:, :, None, None]
+        total_visible = visible_present.sum(1, keepdim=True)
+        cross_entropy = -(visible_present / total_visible.clamp_min(1e-6) * (fused.weights + 1e-4).log()).sum(1)
+        applicable = weight * (defective & (total_visible[:, 0] > 1) & (present.sum(1) > 1)[:, None, None])
         return {
             "focal": 8 * focal.mean(),
-            "dice": (1 - (2 * overlap + 1) / (both + 1))[bad].mean(),
-            "ranking": RANKING * F.softplus(-2 * (top[bad][:, None] - top[~bad])).mean(),
-            "attention": ATTENTION * (wanted * there).sum() / (there.sum() + 1),
+            "dice": (1 - (2 * overlap + 1) / (total + 1))[bad].mean(),
+            "ranking": RANKING_WEIGHT * F.softplus(-2 * (top[bad][:, None] - top[~bad])).mean(),
+            "attention": ATTENTION_WEIGHT * (cross_entropy * applicable).sum() / (applicable.sum() + 1),
         }
 
 
-def drawn(category: Category, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Terms, present, defective, weight, visible and bad of one step's parts, flipped and turned at random."""
+def draw_batch(
+    category: Category, random: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Terms, present, defective, weight, visible and bad of one step's samples, randomly flipped and transposed."""
     bad, good = np.flatnonzero(category.bad), np.flatnonzero(~category.bad)
-    index = np.concatenate([random.permutation(bad)[:BAD], random.permutation(good)[:GOOD]])
+    index = np.concatenate([random.permutation(bad)[:BAD_PER_STEP], random.permutation(good)[:GOOD_PER_STEP]])
     lights = category.terms.shape[1]
     present = torch.zeros(len(index), lights, dtype=torch.bool)
     for row in present:
         count = lights if random.random() < 0.5 else int(random.integers(1, lights + 1))
         row[torch.from_numpy(random.permutation(lights)[:count])] = True
-    flips, turned = [side for side in (-1, -2) if random.random() < 0.5], random.random() < 0.5
+    flips, transposed = [side for side in (-1, -2) if random.random() < 0.5], random.random() < 0.5
 
-    def moved(part: Tensor) -> Tensor:
-        part = part[index].flip(flips) if flips else part[index]
-        return part.transpose(-1, -2) if turned else part
+    def moved(values: Tensor) -> Tensor:
+        values = values[index].flip(flips) if flips else values[index]
+        return values.transpose(-1, -2) if transposed else values
 
     defective, weight = moved(category.defective), moved(category.weight)
     terms, visible = moved(category.terms).float(), moved(category.visible).float()
@@ -200,13 +209,13 @@ def drawn(category: Category, random: np.random.Generator) -> tuple[Tensor, Tens
 
 
 def train(categories: Sequence[Category], steps: int, seed: int, work: Path) -> LearnedFusion:
-    """Trains on what was collected, from the last checkpoint in `work` if there is one."""
+    """Trains on the collected terms, from the last checkpoint in `work` if there is one."""
     torch.manual_seed(seed)
-    model = Trained()
+    model = TrainingModel()
     optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
     work.mkdir(parents=True, exist_ok=True)
-    first, history = load_checkpoint(work, model, optimiser)
-    for step in range(first, steps):
+    first_step, history = load_checkpoint(work, model, optimiser)
+    for step in range(first_step, steps):
         random = np.random.default_rng((seed, step))
         rate = min(1.0, (step + 1) / 30) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
         optimiser.param_groups[0]["lr"] = 2e-3 * rate
@@ -220,9 +229,9 @@ def train(categories: Sequence[Category], steps: int, seed: int, work: Path) -> 
         if (step + 1) % CHECKPOINT_STEPS == 0:
             model.network.normal = torch.ones_like(LearnedFusion(1).normal)
             save_checkpoint(work, model, optimiser, step + 1, history)
-            parts = ", ".join(f"{name} {float(value.detach()):.3f}" for name, value in losses.items())
+            loss_terms = ", ".join(f"{name} {float(value.detach()):.3f}" for name, value in losses.items())
             mean = np.mean([row["loss"] for row in history[-CHECKPOINT_STEPS:]])
-            print(f"step {step + 1} of {steps}: loss {mean:.3f} ({parts})", flush=True)
+            print(f"step {step + 1} of {steps}: loss {mean:.3f} ({loss_terms})", flush=True)
     return model.network
 
 
@@ -234,16 +243,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(afrd.__path__[0]) / "model" / "fusion_weights.safetensors")
     options = parser.parse_args(arguments)
-    kept = [options.work / "terms" / f"{number}.safetensors" for number in range(1, options.categories + 1)]
-    kept[0].parent.mkdir(parents=True, exist_ok=True)
-    for number, file in enumerate(kept, 1):
+    term_files = [options.work / "terms" / f"{number}.safetensors" for number in range(1, options.categories + 1)]
+    term_files[0].parent.mkdir(parents=True, exist_ok=True)
+    for number, file in enumerate(term_files, 1):
         if not file.is_file():
             collect(number, options.work, file)
             print(f"Random{number}: terms kept", flush=True)
     name = f"training-{options.categories}-{options.steps}-{options.seed}"
-    network = train([load_category(file) for file in kept], options.steps, options.seed, options.work / name)
-    with replacing(options.out) as part:
-        save_file({key: value.contiguous() for key, value in network.state_dict().items() if key != "normal"}, part)
+    network = train([load_category(file) for file in term_files], options.steps, options.seed, options.work / name)
+    with replacing(options.out) as temporary:
+        save_file(
+            {key: value.contiguous() for key, value in network.state_dict().items() if key != "normal"}, temporary
+        )
     print(f"{options.out}: {options.out.stat().st_size // 1000} kB")
 
 

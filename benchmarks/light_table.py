@@ -1,4 +1,4 @@
-"""How fluid the light table is: `python benchmarks/light_table.py [--runs DIR] [--data DIR] [--seconds 4]`.
+"""Frame rates of the light table: `python benchmarks/light_table.py [--runs DIR] [--data DIR] [--seconds 4]`.
 
 Opens the page in headless Chromium, without a graphics card, and does one thing in every frame for some seconds: the
 cursor moves over the picture (with the loupe on every panel and the values beside the cursor), the pictures are zoomed,
@@ -19,7 +19,7 @@ from playwright.sync_api import CDPSession, Page, sync_playwright
 from afrd.page.testing import apart
 
 ROOT = Path(__file__).parents[1]
-WHAT = {
+ACTIVITIES = {
     "nothing": "nothing",
     "cursor": "the cursor moves, all panels",
     "zoom": "zoom and pan, all panels",
@@ -27,7 +27,7 @@ WHAT = {
     "level": "threshold and its contours",
     "dimmer": "a dimmer, all lamps mixed",
 }
-DRIVE = """async ([what, seconds]) => {
+ACTIVITY_SCRIPT = """async ([what, seconds]) => {
   const root = document.querySelector('.light-table'), stage = root.querySelector('.panel .stage');
   const area = stage.getBoundingClientRect();
   const at = (kind, t, more = {}) => {
@@ -74,7 +74,7 @@ DRIVE = """async ([what, seconds]) => {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measures how fluid the light table is in headless Chromium.")
+    parser = argparse.ArgumentParser(description="Measures frame rates of the light table in headless Chromium.")
     parser.add_argument("--runs", default="runs/demo")
     parser.add_argument("--data", help="data set to look at; default: where the runs were trained")
     parser.add_argument("--seconds", type=float, default=4)
@@ -100,12 +100,12 @@ def measure(address: str, seconds: float) -> None:
         print(panels(page))
         print(f"\n{'in every frame':34} frames/s   95 % within      script   processor time")
         session = browser.new_browser_cdp_session()
-        for what, text in WHAT.items():
+        for activity, title in ACTIVITIES.items():
             before = processor_seconds(session)
-            found = page.evaluate(DRIVE, [what, seconds])
-            spent = 1000 * (processor_seconds(session) - before) / found["frames"]
+            result = page.evaluate(ACTIVITY_SCRIPT, [activity, seconds])
+            cpu = 1000 * (processor_seconds(session) - before) / result["frames"]
             print(
-                f"{text:34} {found['rate']:8.1f} {found['slow']:10.1f} ms {found['script']:8.1f} ms {spent:13.1f} ms",
+                f"{title:34} {result['rate']:8.1f} {result['slow']:10.1f} ms {result['script']:8.1f} ms {cpu:13.1f} ms",
                 flush=True,
             )
             page.wait_for_timeout(300)

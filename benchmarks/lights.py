@@ -1,11 +1,11 @@
-"""What it takes to ask a run about its lights, and whether the advisor keeps its promise.
+"""Time and memory of the light analyses, and the error rate of the advisor on simulated rigs.
 
     python benchmarks/lights.py runs/praline                    time and memory, on the run's own test split
-    python benchmarks/lights.py --simulate 300                  made-up rigs of which the truth is known
+    python benchmarks/lights.py --simulate 300                  simulated rigs with known truth
 
-The first times all sets of lights, the second look at them, and one sample's Shapley values with stored features; the
-run folder is not touched. The second draws scores of rigs whose lights show a known share of the defects, asks the
-advisor, and counts how often it calls a rig enough that truly loses more than the tolerance.
+The first times all sets of lights, the repeated analysis, and one sample's Shapley values with stored features; the
+run folder is not touched. The second draws scores of rigs whose lights show a known share of the defects, and counts
+how often the advisor calls a rig enough that truly loses more than the tolerance.
 """
 
 import argparse
@@ -36,7 +36,7 @@ RIGS = [  # shares of the defects that each light alone shows
     (0.5, 0.5, 0.0, 0.0),
     (1.0, 0.0, 0.0, 0.0),
 ]
-STRENGTH = 5.0  # of a shown defect, in deviations of the noise
+DEFECT_STRENGTH = 5.0  # mean score of a shown defect, in standard deviations of the noise
 
 
 def gigabytes() -> float:
@@ -49,23 +49,25 @@ def measure(folder: Path, root: Path | None) -> None:
         run = afrd.load_run(copy)
         data = afrd.open_dataset(root or run.config.data_root, run.config.category)
         dataset = data[data.test_split]
-        run.features(dataset)  # from the store, as on every look but the very first
+        run.features(dataset)  # from the store, as in every analysis but the first
         rows = []
 
-        def timed(what: str, work, repeats: int = 1):
+        def timed(title: str, work, repeats: int = 1):
             seconds = []
             for _ in range(repeats):
                 began = time.perf_counter()
                 result = work()
                 seconds.append(time.perf_counter() - began)
-            rows.append((what, statistics.median(seconds), gigabytes()))
+            rows.append((title, statistics.median(seconds), gigabytes()))
             return result
 
         timed("evidence of the split, stored features", lambda: run.evidence(dataset))
-        found = timed("all sets of lights" if len(run.lights) <= 10 else "search", lambda: survey(run, dataset))
+        result_of_survey = timed(
+            "all sets of lights" if len(run.lights) <= 10 else "search", lambda: survey(run, dataset)
+        )
         timed("the second look", lambda: survey(run, dataset))
-        timed("advice", lambda: advise(found), 5)
-        timed("redundancy", lambda: redundancy(found), 5)
+        timed("advice", lambda: advise(result_of_survey), 5)
+        timed("redundancy", lambda: redundancy(result_of_survey), 5)
         index = next(i for i, bad in enumerate(dataset.anomalous) if bad)
         timed("one sample's Shapley values", lambda: explain.lights(run, dataset, index), 20)
         region = explain.around((60.0, 60.0), dataset.image_size)
@@ -76,34 +78,38 @@ def measure(folder: Path, root: Path | None) -> None:
         for method in explain.METHODS[1:]:
             timed(f"{method}, one light", lambda m=method: explain.pixels(run, sample, m, good, of=run.lights[:1]))
     size = "x".join(map(str, dataset.image_size[::-1]))
-    sets = f"{found.searched} sets searched, {len(found)} judged" if found.searched else f"{len(found)} sets"
+    sets = (
+        f"{result_of_survey.searched} sets searched, {len(result_of_survey)} judged"
+        if result_of_survey.searched
+        else f"{len(result_of_survey)} sets"
+    )
     print(f"{run.method()}: {len(run.lights)} lights, {sets}, {len(dataset)} samples of {size}, ", end="")
     print(f"{torch.get_num_threads()} threads, {run.device}")
     print(f"{'':40} {'seconds':>9} {'peak GiB':>9}")
-    for what, seconds, memory in rows:
-        print(f"{what:40} {seconds:9.3f} {memory:9.2f}")
+    for title, seconds, memory in rows:
+        print(f"{title:40} {seconds:9.3f} {memory:9.2f}")
 
 
-def scores(random: np.random.Generator, shares: tuple[float, ...], each: int) -> tuple[np.ndarray, np.ndarray]:
-    """Every light's scores (2 each, L), good samples first, and which light shows each anomalous one (each,)."""
-    shown_by = random.choice(len(shares), each, p=np.array(shares) / sum(shares))
-    own = random.normal(size=(2 * each, len(shares)))
-    own[each + np.arange(each), shown_by] += STRENGTH
-    return own, shown_by
+def scores(random: np.random.Generator, shares: tuple[float, ...], per_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every light's scores (2 per_class, L), good samples first, and the light that shows each anomalous one."""
+    shown_by = random.choice(len(shares), per_class, p=np.array(shares) / sum(shares))
+    light_scores = random.normal(size=(2 * per_class, len(shares)))
+    light_scores[per_class + np.arange(per_class), shown_by] += DEFECT_STRENGTH
+    return light_scores, shown_by
 
 
-def rig_survey(own: np.ndarray, kinds: np.ndarray, repeats: int) -> Survey:
-    each, lights = len(kinds), own.shape[1]
+def rig_survey(light_scores: np.ndarray, kinds: np.ndarray, repeats: int) -> Survey:
+    per_class, lights = len(kinds), light_scores.shape[1]
     members = coalitions(lights)[1:]
     members = members[np.argsort(members.sum(1), kind="stable")]
-    fused = np.array([own[:, row].max(1) for row in members])
-    bad = np.arange(2 * each) >= each
+    fused = np.array([light_scores[:, row].max(1) for row in members])
+    bad = np.arange(2 * per_class) >= per_class
     names = tuple("" if not b else f"kind {k}" for b, k in zip(bad, [*kinds, *kinds], strict=True))
     counts = drawn_halves(bad, names, repeats)
     draws = np.full((len(members), repeats, len(METRICS)), np.nan)
     halves = np.full((len(members), repeats, 2, len(METRICS)), np.nan)
     metrics = np.full((len(members), len(METRICS)), np.nan)
-    metrics[:, 0] = drawn_image_auroc(fused, bad, ~bad, np.ones((1, 2 * each)))[:, 0]
+    metrics[:, 0] = drawn_image_auroc(fused, bad, ~bad, np.ones((1, 2 * per_class)))[:, 0]
     draws[..., 0] = drawn_image_auroc(fused, bad, ~bad, counts.sum(1))
     for half in (0, 1):
         halves[:, :, half, 0] = drawn_image_auroc(fused, bad, ~bad, counts[:, half])
@@ -116,7 +122,7 @@ def rig_survey(own: np.ndarray, kinds: np.ndarray, repeats: int) -> Survey:
         metrics=metrics,
         scores=fused,
         thresholds=np.full(len(members), np.nan),
-        names=tuple(map(str, range(2 * each))),
+        names=tuple(map(str, range(2 * per_class))),
         anomalous=bad,
         defects=names,
         counts=counts,
@@ -142,14 +148,14 @@ def simulate(rigs: int) -> None:
         loss = truth.metrics[:, 0] - truth.metrics[truth.whole, 0]
         size = truth.members.sum(1)
         best = ", ".join(f"{loss[size == k].max():+.3f}" for k in range(1, len(shares)))
-        for each in (20, 50):
+        for per_class in (20, 50):
             claims = wrong = 0
             for seed in range(rigs):
-                own, kinds = scores(np.random.default_rng(1000 + seed), shares, each)
-                advice = advise(rig_survey(own, kinds, 300))
+                light_scores, kinds = scores(np.random.default_rng(1000 + seed), shares, per_class)
+                advice = advise(rig_survey(light_scores, kinds, 300))
                 claims += advice.enough
                 wrong += advice.enough and loss[truth.row(advice.smallest_rig)] < -DELTA
-            print(f"{shares!s:32} {each:3d} + {each:3d} {best:>38} {claims:7d} {wrong:6d}", flush=True)
+            print(f"{shares!s:32} {per_class:3d} + {per_class:3d} {best:>38} {claims:7d} {wrong:6d}", flush=True)
 
 
 def main() -> None:

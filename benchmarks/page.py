@@ -1,10 +1,11 @@
-"""Server times and memory of the page, as a browser would make it work: events are sent with a session of their own.
+"""Server times and memory of the page under the events that a browser sends.
 
     python benchmarks/page.py [--runs runs/demo] [--data data/candies] [--repeat 15]
 
-Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle is all
-that follows from it: the light table, the strip with its scores, the bars of the other methods and the pictures before
-and after. Times are the server's own, as Gradio reports them for every event; memory is that of the page's process.
+Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle
+includes all events that follow from it: the light table, the strip with its scores, the bars of the other methods and
+the pictures before and after. Times are the server's own, as Gradio reports them for every event; memory is that of the
+page's process.
 """
 
 import argparse
@@ -25,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class Visitor:
-    """One browser tab, without the browser."""
+    """One browser tab's session, without a browser."""
 
     def __init__(self, address: str) -> None:
         self.client = httpx.Client(base_url=address, timeout=600)
@@ -33,11 +34,11 @@ class Visitor:
         config = self.client.get("/config").json()
         self.events = {event["api_name"]: event for event in config["dependencies"]}
 
-    def send(self, name: str, told: dict | None = None, **inputs: object) -> tuple[float, list]:
-        """Seconds that the server worked on an event, and its values; inputs by position as `_0`, `_1` …"""
+    def send(self, name: str, event_data: dict | None = None, **inputs: object) -> tuple[float, list]:
+        """Server seconds of an event, and its output values; inputs by position as `_0`, `_1` …"""
         event = self.events[name]
         data = [inputs.get(f"_{i}") for i in range(len(event["inputs"]))]
-        body = {"fn_index": event["id"], "data": data, "event_data": told, "session_hash": self.session}
+        body = {"fn_index": event["id"], "data": data, "event_data": event_data, "session_hash": self.session}
         self.client.post("/gradio_api/queue/join", json=body).raise_for_status()
         for message in self._messages():
             if message["msg"] == "process_completed":
@@ -52,10 +53,10 @@ class Visitor:
                 if line.startswith("data:"):
                     yield json.loads(line[5:])
 
-    def all_of(self, name: str, told: dict | None = None, **inputs: object) -> dict[str, float]:
-        """Seconds of an event of Explore and of those that a browser sends after it, by name."""
-        names = {name: (told, inputs), "follow_choice": (None, {}), "ask_other_methods": (None, {})}
-        return {each: self.send(each, what, **more)[0] for each, (what, more) in names.items()}
+    def all_of(self, name: str, event_data: dict | None = None, **inputs: object) -> dict[str, float]:
+        """Server seconds of an event of Explore and of the events that a browser sends after it, by name."""
+        names = {name: (event_data, inputs), "follow_choice": (None, {}), "ask_other_methods": (None, {})}
+        return {event: self.send(event, data, **values)[0] for event, (data, values) in names.items()}
 
 
 def main() -> None:
@@ -92,25 +93,25 @@ def measure(process: int, address: str, began: float, repeat: int) -> None:
     names = [sample["id"] for sample in json.loads(strip)["samples"]]
     opened = [visitor.all_of("select_sample", {"sample": names[i % len(names)]}) for i in range(repeat)]
     print(table("open a sample", opened))
-    # other subsets every time, so that nothing has been asked before
+    # a different subset every time, so that nothing is cached
     subsets = [[light for j, light in enumerate(lights) if i + 3 & 1 << j] for i in range(1, 2 ** len(lights))]
     toggled = [visitor.all_of("choose_lights", {"lights": subset}) for subset in subsets[:repeat] if subset]
     print(table("switch a light", toggled))
-    for what in ("first time", "again"):
-        began = time.monotonic()  # it answers in parts, so this is the visitor's own clock
+    for occasion in ("first time", "again"):
+        began = time.monotonic()  # it streams its answer, so the client's clock is used
         visitor.send("compare_open")
-        print(f"Compare tab, {what:15} {(time.monotonic() - began) * 1000:8.0f} ms; {memory(process)}")
+        print(f"Compare tab, {occasion:15} {(time.monotonic() - began) * 1000:8.0f} ms; {memory(process)}")
 
 
 def scene_of(values: list) -> dict:
     return next(json.loads(value) for value in values if isinstance(value, str) and '"panels"' in value)
 
 
-def table(what: str, times: list[dict[str, float]]) -> str:
+def table(title: str, times: list[dict[str, float]]) -> str:
     """Medians and the worst of all together, in milliseconds."""
-    parts = ", ".join(f"{name} {1000 * statistics.median(t[name] for t in times):.0f}" for name in times[0])
-    whole = [1000 * sum(t.values()) for t in times]
-    return f"{what:28} {statistics.median(whole):8.0f} ms, at worst {max(whole):.0f} ({parts}; {len(times)} times)"
+    medians = ", ".join(f"{name} {1000 * statistics.median(t[name] for t in times):.0f}" for name in times[0])
+    totals = [1000 * sum(t.values()) for t in times]
+    return f"{title:28} {statistics.median(totals):8.0f} ms, at worst {max(totals):.0f} ({medians}; {len(times)} times)"
 
 
 def memory(process: int) -> str:

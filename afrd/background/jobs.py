@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import Any
 
-Report = Callable[[str, int, int], None]  # what is being done, parts done, parts in all (0 while not known)
+Report = Callable[[str, int, int], None]  # (current activity, steps done, steps in all: 0 while not known)
 Work = Callable[[Report], Any]
 THREAD_NAME = "background jobs"
 
@@ -25,7 +25,7 @@ class Job:
     """One piece of work of a `Worker`.
 
     Attributes:
-        title: names the job to those that wait for it, such as "the training of Praline/night".
+        title: shown to users who wait for the job, such as "the training of Praline/night".
         done, total: progress; `total` is 0 while it is not known.
         future: the result as `concurrent.futures` has it, with the original exception.
     """
@@ -54,7 +54,7 @@ class Job:
 
     @property
     def what(self) -> str:
-        """What it is doing, as reported, or what it waits for."""
+        """The current activity, as reported, or the job it waits for."""
         blocked_by = self.blocked_by
         return f"waits for {blocked_by}" if blocked_by else self._what
 
@@ -77,10 +77,10 @@ class Job:
         return "" if isinstance(error, CancelledError) else error_sentence(error)
 
     def report(self, what: str, done: int, total: int) -> None:
-        """Called by the work to tell its progress.
+        """Called by the work to report its progress.
 
         Raises:
-            CancelledError: the job was cancelled; the work lets it pass.
+            CancelledError: the job was cancelled; the work must not catch it.
         """
         self._what, self.done, self.total = what, done, total
         if self._cancel_requested:
@@ -185,7 +185,7 @@ class Jobs:
 
 
 def error_sentence(error: BaseException) -> str:
-    """What went wrong, in one line."""
+    """An error's message in one line."""
     if isinstance(error, MemoryError):
         return "there is not enough memory; choose a smaller size, fewer lights or a smaller teacher"
     first_line = next(iter(str(error).strip().splitlines()), "")

@@ -1,7 +1,7 @@
-"""Carrying out a sweep by joblib: in processes of this machine, or by the workers of a Dask scheduler.
+"""Running a sweep with joblib: in processes of this machine, or on the workers of a Dask scheduler.
 
 plan = load_sweep("sweep.toml")
-run_sweep(plan, progress=print)       # again: goes on with what is missing
+run_sweep(plan, progress=print)       # called again: continues with missing cells
 sweep_status(Path(plan.out), plan.cells())     # from another process, while it runs
 """
 
@@ -32,18 +32,18 @@ from afrd.runs.plan import plan as plan_training
 from afrd.runs.sweep_plan import PLAN_FILE, Cell, Group, SweepPlan
 from afrd.runs.training import StepReport, fit
 
-STATUS_SECONDS = 2.0  # between two notes of a running cell
-STALE_SECONDS = 120.0  # without a note, after which the worker of a running cell is taken to be dead
+STATUS_SECONDS = 2.0  # between two status notes of a running cell
+STALE_SECONDS = 120.0  # without a note, after which the worker of a running cell counts as dead
 WORKER_BYTES = 3 * 2**30  # memory of one training with its share of the features
-MAX_ATTEMPTS = 3  # of a cell whose worker died
+MAX_ATTEMPTS = 3  # attempts at a cell whose worker died
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 
-Progress = Callable[[str], None]  # a line for people
+Progress = Callable[[str], None]  # called with a line of text
 
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """How a sweep ended: names of cells, and of groups whose figures could not be made, with their errors."""
+    """Outcome of a sweep: names of finished cells; names of failed cells and groups, with their errors."""
 
     done: tuple[str, ...]
     failed: dict[str, str]
@@ -59,14 +59,14 @@ def run_sweep(
 ) -> SweepSummary:
     """Trains the cells that are missing, then evaluates the groups whose runs have changed.
 
-    A cell that fails is listed with its error and does not stop the others. An interrupted sweep goes on with the same
-    call, a training from its last checkpoint.
+    A failed cell is listed with its error and does not stop the others. The same call continues an interrupted sweep,
+    each training from its last checkpoint.
 
     Args:
-        plan: what to do.
+        plan: of the sweep.
         workers: trainings at once on this machine; by default as many as its cores and memory allow, or its cards.
         cluster: address of a Dask scheduler, whose workers train instead. They need this package and the data set under
-            the same path. Where they do not share the folder `plan.out`, the runs come back over the network.
+            the same path. If they do not share the folder `plan.out`, runs are transferred over the network.
         retry: train failed cells again.
         progress: called with a line for each cell that ends.
 
@@ -95,7 +95,7 @@ def run_sweep(
 
 
 def default_workers(cells: int) -> int:
-    """Trainings at once: one a card, else one a core, as far as the memory goes."""
+    """Number of parallel trainings: one a GPU, else one a core, limited by memory."""
     if torch.cuda.is_available():
         return min(cells, torch.cuda.device_count())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else WORKER_BYTES
@@ -104,15 +104,15 @@ def default_workers(cells: int) -> int:
 
 @dataclass(frozen=True)
 class CellStatus:
-    """Where one training stands.
+    """Status of one cell.
 
     Attributes:
         name: of the cell.
         state: waiting, running, done or failed.
-        step, steps, seconds_left: of a running one, once it trains; else None.
-        seconds: that a finished one took; None where it was not noted.
-        host: of its worker.
-        error: one sentence, of a failed one.
+        step, steps, seconds_left: progress of a running training; else None.
+        seconds: duration of a finished training; None if unknown.
+        host: name of its worker's machine.
+        error: of a failed cell, one sentence.
     """
 
     name: str
@@ -126,7 +126,7 @@ class CellStatus:
 
 
 def sweep_status(out: Path, cells: Sequence[Cell]) -> list[CellStatus]:
-    """The state of every cell; a running one that has noted nothing for two minutes is `waiting` again."""
+    """The state of every cell; a running one without a note for two minutes counts as `waiting` again."""
     statuses = []
     for cell in cells:
         note = _note(out, cell)
@@ -149,7 +149,7 @@ def _is_trained(out: Path, cell: Cell) -> bool:
 
 
 def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
-    """Errors of finished runs that were trained with other options or on other pictures than the plan says."""
+    """Errors of finished runs that were trained with options or on pictures other than the plan's."""
     load, out = cache(load_teacher), Path(plan.out)
     stale = {}
     for cell in cells:
@@ -164,7 +164,7 @@ def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
 
 
 def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: str | None) -> Iterator[dict[str, Any]]:
-    """Results of `train_cell`, as they come; a cell whose worker dies is tried again."""
+    """Results of `train_cell`, in order of completion; a cell whose worker dies is tried again."""
     attempts = dict.fromkeys(cells, 0)
     while attempts:
         batch = list(attempts)
@@ -179,7 +179,7 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
                 raise
             for cell in list(attempts):
                 if _note(Path(plan.out), cell).get("state") != RUNNING and len(attempts) > 1:
-                    continue  # it waited for its turn
+                    continue  # it had not started
                 attempts[cell] += 1
                 if attempts[cell] == MAX_ATTEMPTS:
                     del attempts[cell]
@@ -212,7 +212,7 @@ def train_cell(values: dict[str, Any], data: str, out: str) -> dict[str, Any]:
     Args:
         values: from `Cell.as_dict`.
         data: folder of the data set.
-        out: folder of the sweep. Where this machine does not have it, the run is made in a temporary folder.
+        out: folder of the sweep. Where this machine lacks it, the run is made in a temporary folder.
 
     Returns:
         `name`, `state` (done or failed), `error` (empty, or one sentence), `seconds`, and `files` (contents by path
@@ -220,19 +220,19 @@ def train_cell(values: dict[str, Any], data: str, out: str) -> dict[str, Any]:
     """
     cell, folder = Cell.from_dict(values), Path(out)
     shared = (folder / PLAN_FILE).exists()
-    with tempfile.TemporaryDirectory() as elsewhere:
-        home = folder if shared else Path(elsewhere)
+    with tempfile.TemporaryDirectory() as temporary:
+        root = folder if shared else Path(temporary)
         began = time.time()
         note = {"state": RUNNING, "host": socket.gethostname(), "pid": os.getpid(), "updated": began}
-        save_json(_note_file(home, cell), note)
+        save_json(_note_file(root, cell), note)
         try:
             with _free_card() as device:
-                _train(cell, data, home, device, note)
-        except Exception as error:  # whatever it is, the other cells go on; the sentence is kept
-            return _failed(home, cell, f"{type(error).__name__}: {error}" if not str(error) else str(error))
+                _train(cell, data, root, device, note)
+        except Exception as error:  # any error: the other cells continue, and the message is recorded
+            return _failed(root, cell, f"{type(error).__name__}: {error}" if not str(error) else str(error))
         note |= {"state": DONE, "seconds": time.time() - began, "updated": time.time()}
-        save_json(_note_file(home, cell), note)
-        run = home / cell.folder
+        save_json(_note_file(root, cell), note)
+        run = root / cell.folder
         files = {} if shared else {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
         return {"name": cell.name, "state": DONE, "error": "", "seconds": note["seconds"], "files": files}
 
@@ -240,12 +240,12 @@ def train_cell(values: dict[str, Any], data: str, out: str) -> dict[str, Any]:
 def _train(cell: Cell, data: str, home: Path, device: str, note: dict[str, Any]) -> None:
     if not Path(data).exists():
         raise ValueError(f"{socket.gethostname()} has no data set at {data}; give all workers the same path")
-    written = 0.0
+    last_note = 0.0
 
     def report(step: StepReport) -> None:
-        nonlocal written
-        if time.monotonic() - written > STATUS_SECONDS:
-            written = time.monotonic()
+        nonlocal last_note
+        if time.monotonic() - last_note > STATUS_SECONDS:
+            last_note = time.monotonic()
             note.update(step=step.step, steps=step.steps, seconds_left=step.seconds_left, updated=time.time())
             save_json(_note_file(home, cell), note)
 
@@ -277,7 +277,7 @@ def _free_card() -> Iterator[str]:
 
 
 def _compute_features(plan: SweepPlan, cells: Sequence[Cell], progress: Progress) -> None:
-    """Teacher features once for each category, teacher and size, before several cells want the same."""
+    """Computes teacher features once per category, teacher and size, before cells that share them run in parallel."""
     for category, name, size in dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells):
         began = time.monotonic()
         try:
@@ -287,18 +287,18 @@ def _compute_features(plan: SweepPlan, cells: Sequence[Cell], progress: Progress
                 if split in data:
                     load_features(data[split], teacher, size)
         except (ValueError, RuntimeError, OSError):
-            continue  # the cells that need them fail with this error, and are listed
+            continue  # the cells that need them fail with the same error and are listed
         if time.monotonic() - began > 1:
             progress(f"features of {category} by {name} at {size} pixels: {_took(time.monotonic() - began)}")
 
 
 def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progress: Progress) -> dict[str, str]:
-    """Figures of the groups that are new; returns the errors by group."""
+    """Evaluates groups whose stored results are missing or outdated; returns the errors by group."""
     out = Path(plan.out)
-    new = [g for g in groups if any(_is_trained(out, c) for c in g.cells) and not is_judged(g, out)]
+    outdated = [g for g in groups if any(_is_trained(out, c) for c in g.cells) and not is_judged(g, out)]
     categories = list(dict.fromkeys(group.category for group in groups))
     failed = {}
-    tasks = [joblib.delayed(_judge_one)(g, plan.data, out, categories.index(g.category)) for g in new]
+    tasks = [joblib.delayed(_judge_task)(g, plan.data, out, categories.index(g.category)) for g in outdated]
     if tasks:
         with _executor(workers or default_workers(len(tasks)), None) as parallel:
             for name, error in parallel(tasks):
@@ -308,7 +308,7 @@ def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progre
     return failed
 
 
-def _judge_one(group: Group, data: str, out: Path, seed: int) -> tuple[str, str]:
+def _judge_task(group: Group, data: str, out: Path, seed: int) -> tuple[str, str]:
     try:
         judge_group(group, data, out, seed)
     except (ValueError, RuntimeError, OSError) as error:
@@ -333,7 +333,7 @@ def _failed(out: Path, cell: Cell, error: str) -> dict[str, Any]:
 
 
 def _unpack(out: Path, result: dict[str, Any]) -> None:
-    """Writes a run that came back as bytes, `model.safetensors` last, which makes it whole."""
+    """Writes a run that was returned as bytes; `model.safetensors` comes last and marks it as finished."""
     folder = out / result["name"]
     for name in sorted(result["files"], key=lambda name: name == "model.safetensors"):
         with replacing(folder / name) as path:

@@ -1,4 +1,4 @@
-"""What a sweep will take: cells, hours and gigabytes, from cells that were measured."""
+"""Estimate of a sweep's cells, hours and gigabytes, from finished cells or short trainings."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ PROBE_SAMPLES = 4  # whose features are computed to measure the teacher
 
 @dataclass(frozen=True)
 class SweepEstimate:
-    """What a sweep will take.
+    """Estimated size and duration of a sweep.
 
     Attributes:
         cells, missing: trainings in all, and those to be done.
-        workers, hours: trainings at once, and the time with so many.
+        workers, hours: parallel trainings, and the duration with them.
         run_gigabytes, feature_gigabytes: on disk.
-        measured: what the estimate is based on, in words.
+        measured: basis of the estimate, as text.
     """
 
     cells: int
@@ -50,21 +50,21 @@ def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate
         ValueError: an impossible plan.
     """
     cells, out = plan.cells(), Path(plan.out)
-    status = {one.name: one for one in sweep_status(out, cells)}
+    status = {cell_status.name: cell_status for cell_status in sweep_status(out, cells)}
     missing = [cell for cell in cells if status[cell.name].state != DONE]
     seconds: dict[Kind, float] = {}
     size: dict[Kind, float] = {}
-    measured = probed = 0
-    for kind, of_kind in _by_kind(cells).items():
-        finished = [cell for cell in of_kind if status[cell.name].state == DONE]
+    measured_cells = probed_kinds = 0
+    for kind, kind_cells in _by_kind(cells).items():
+        finished = [cell for cell in kind_cells if status[cell.name].state == DONE]
         times = [took for cell in finished if (took := status[cell.name].seconds) is not None]
         if times:
             seconds[kind] = float(np.mean(times))
             size[kind] = float(np.mean([_bytes(out / cell.folder) for cell in finished]))
-            measured += len(times)
-        elif any(cell in missing for cell in of_kind):
-            seconds[kind], size[kind] = _probe(plan, of_kind[0])
-            probed += 1
+            measured_cells += len(times)
+        elif any(cell in missing for cell in kind_cells):
+            seconds[kind], size[kind] = _probe(plan, kind_cells[0])
+            probed_kinds += 1
     features, pictures_seconds = _features(plan, cells)
     count = workers or default_workers(max(1, len(missing)))
     training = sum(seconds[_kind(cell)] for cell in missing) / count
@@ -75,12 +75,12 @@ def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate
         (training + pictures_seconds) / 3600,
         sum(size.get(_kind(cell), 0.0) for cell in cells) / 1e9,
         features / 1e9,
-        f"{measured} finished cells and {probed} short trainings of {PROBE_EPOCHS} epochs on this machine",
+        f"{measured_cells} finished cells and {probed_kinds} short trainings of {PROBE_EPOCHS} epochs on this machine",
     )
 
 
 def _kind(cell: Cell) -> Kind:
-    """Cells that take about the same time."""
+    """Cells of one kind take about the same time."""
     return cell.method, cell.options.teacher, cell.options.size, len(cell.lights)
 
 
@@ -92,7 +92,7 @@ def _by_kind(cells: list[Cell]) -> dict[Kind, list[Cell]]:
 
 
 def _probe(plan: SweepPlan, cell: Cell) -> tuple[float, float]:
-    """Seconds and bytes of a whole training, from a short one: its steps are multiplied, the rest counts once."""
+    """Seconds and bytes of a full training, extrapolated from the steps of a short one."""
     data = open_dataset(plan.data, cell.category, cell.views)
     teacher = load_teacher(cell.options.teacher, cell.options.weights)
     times: list[float] = []
@@ -101,17 +101,17 @@ def _probe(plan: SweepPlan, cell: Cell) -> tuple[float, float]:
         times.append(time.monotonic())
 
     with tempfile.TemporaryDirectory() as folder:
-        whole = plan_training(data, cell.lights, Path(folder) / "whole", cell.options, teacher=teacher).steps
+        full_steps = plan_training(data, cell.lights, Path(folder) / "whole", cell.options, teacher=teacher).steps
         options = replace(cell.options, epochs=PROBE_EPOCHS)
         short = plan_training(data, cell.lights, Path(folder) / "run", options, teacher=teacher)
-        for split in ("train", "val"):  # features count by themselves
+        for split in ("train", "val"):  # features are estimated separately
             if split in data:
                 load_features(data[split], teacher, cell.options.size)
         began = time.monotonic()
         train(short, show_progress=False, on_step=report)
-        took, size = time.monotonic() - began, _bytes(Path(folder))
+        seconds, size = time.monotonic() - began, _bytes(Path(folder))
     step = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else 0.0
-    return took + (whole - len(times)) * step, size
+    return seconds + (full_steps - len(times)) * step, size
 
 
 def _features(plan: SweepPlan, cells: list[Cell]) -> tuple[float, float]:
@@ -138,7 +138,7 @@ def _features(plan: SweepPlan, cells: list[Cell]) -> tuple[float, float]:
 
 
 def _teacher_seconds(data: Category, teacher: Teacher, side: int) -> float:
-    """Seconds a picture, reading included."""
+    """Seconds of the teacher for one picture, including reading it."""
     samples = [data["train"][i] for i in range(min(PROBE_SAMPLES, len(data["train"])))]
     began = time.monotonic()
     for sample in samples:

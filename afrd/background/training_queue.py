@@ -29,12 +29,12 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the 
     from afrd.runs.training import StepReport
 
 WAITING, RUNNING, DONE, CANCELLED, FAILED = "waiting", "running", "done", "cancelled", "failed"
-MAX_NAME_LENGTH = 100  # characters of a run's name, so that paths stay within what file systems take
+MAX_NAME_LENGTH = 100  # characters of a run's name, so that paths stay within the limits of file systems
 
 
 @dataclass(frozen=True)
 class Order(TrainingOptions):
-    """What is to be trained: the options of a training, and the run's `name` below the queue's root."""
+    """A training to be run: its options, and the run's `name` below the queue's root."""
 
     root: str | Path
     category: str
@@ -58,13 +58,13 @@ class Order(TrainingOptions):
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """One training as it stands now.
+    """State of one training.
 
     Attributes:
         number: unique in the queue, in the order of arrival.
-        order, folder: what is trained, and where to.
+        order, folder: the training, and its run folder.
         state: `waiting`, `running`, `done`, `cancelled` or `failed`.
-        note: a sentence: what it is doing or waiting for, how to go on, why it failed.
+        note: a sentence: current activity, what it waits for, how to continue, or why it failed.
         step, steps: training steps done and in all; `steps` is 0 where there are none or they are not known yet.
         seconds_left: of the training steps, None while it is not known.
         stopping: it was cancelled and stops after the current step.
@@ -122,13 +122,13 @@ class TrainingQueue:
             return list(self._jobs.values())
 
     def job(self, number: int | None) -> TrainingJob | None:
-        """One of them; None where it was removed."""
+        """A job by its number; None where it was removed."""
         with self._lock:
             self._update_notes()
             return self._jobs.get(number) if number is not None else None
 
     def place(self, number: int) -> int:
-        """Which of the waiting jobs this one is, counted from 1."""
+        """Position among the waiting jobs, from 1."""
         return 1 + sum(job.number < number and job.state == WAITING for job in self.jobs())
 
     def history(self, number: int) -> pd.DataFrame:
@@ -139,7 +139,7 @@ class TrainingQueue:
             return pd.DataFrame(self._losses.get(number, []), columns=["step", "epoch", "loss"])
 
     def add(self, order: Order) -> TrainingJob:
-        """Checks everything that can be checked before, and puts the training into the queue.
+        """Checks all that can be checked before training, and appends the training to the queue.
 
         Raises:
             FileNotFoundError, ValueError: the data, an option or the name cannot be used, in one sentence.
@@ -169,7 +169,7 @@ class TrainingQueue:
                 self._set(number, stopping=True)
 
     def remove(self, number: int) -> None:
-        """Forgets a job that has ended or waits; its run folder stays as it is."""
+        """Removes a job that has ended or waits from the queue; its run folder is kept."""
         with self._lock:
             job = self._jobs.get(number)
             if job is not None and job.state != RUNNING:
@@ -179,7 +179,7 @@ class TrainingQueue:
         """Puts a cancelled or failed job at the end of the queue; it goes on from its checkpoint.
 
         Raises:
-            as `add`, and ValueError where there is no such job.
+            FileNotFoundError, ValueError, WeightsUnavailable: see `add`; ValueError also without such a job.
         """
         job = self.job(number)
         if job is None or job.state not in (CANCELLED, FAILED):
@@ -206,7 +206,7 @@ class TrainingQueue:
                 self._version += 1
 
     def _update_notes(self) -> None:
-        """Says of waiting jobs what other work they wait for; that changes without an event here."""
+        """Updates the notes of waiting jobs; the job they wait for changes without an event here."""
         with self._lock:
             training = any(job.state == RUNNING for job in self._jobs.values())
             for number, work in self._work.items():
@@ -217,21 +217,21 @@ class TrainingQueue:
                         self._set(number, note=note)
 
     def _run(self, job: TrainingJob, report: Report) -> None:
-        """Trains and records how that ended."""
+        """Trains, and records the outcome."""
         with self._lock:
             if job.number not in self._jobs:  # removed between the worker's start and this line
                 return
             self._set(job.number, state=RUNNING, note="opens the data set and the teacher")
         try:
             state, note = self._train(job)
-        except BaseException as error:  # whatever it is: the job must not stay "running"
+        except BaseException as error:  # any error: the job must not stay "running"
             state, note = FAILED, error_sentence(error)
         with self._lock:
             self._work.pop(job.number, None)
             self._set(job.number, state=state, note=note, seconds_left=None, stopping=False)
 
     def _train(self, job: TrainingJob) -> tuple[str, str]:
-        """Trains and tidies up; returns the job's last state and note."""
+        """Trains and removes unused folders; returns the job's final state and note."""
         new_folders = [path for path in (job.folder, *job.folder.parents) if not path.exists()]
         try:
             self._fit(job)
@@ -283,7 +283,7 @@ class TrainingQueue:
         plan = _plan(order, job.folder)
         run = afrd.runs.train(plan, show_progress=False, on_step=on_step, on_features=on_features)
         data = plan.data
-        # The run is complete; without its features, it only takes longer to open it for the first time.
+        # The run is complete; its first use only takes longer without these features.
         with suppress(afrd.runs.Cancelled, ValueError, OSError):
             run.features(data[data.test_split], on_features)
 
@@ -329,7 +329,7 @@ def checked(order: Order, folder: Path) -> Order:
     """The order with its number of epochs, if it can be trained into the folder; no picture is decoded.
 
     Raises:
-        as `TrainingQueue.add`.
+        FileNotFoundError, ValueError, WeightsUnavailable: see `TrainingQueue.add`.
     """
     plan = _plan(order, folder)
     if plan.finished:

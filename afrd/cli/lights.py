@@ -1,4 +1,4 @@
-"""`afrd lights`: which lights a run needs, as tables, as JSON and as a page to print."""
+"""`afrd lights`: advice about the lights of a run, as tables, JSON and an HTML page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def add_command(commands: Any) -> None:
-    """Puts `lights` among the commands."""
+    """Adds the command `lights`."""
     p = commands.add_parser("lights", help="which lights are needed; every set of them is judged on a test split")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("--data", type=as_path, metavar="ROOT", help="data set to use instead of the one it was trained on")
@@ -51,45 +51,45 @@ def lights(options: argparse.Namespace) -> None:
     delta = afrd.analysis.lights.checked_delta(afrd.analysis.lights.DELTA if options.delta is None else options.delta)
     data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
     with ExitStack() as bars:
-        found = afrd.analysis.lights.survey.survey(
+        survey = afrd.analysis.lights.survey.survey(
             run, data[options.split or data.test_split], options.metric, Bars(bars)
         )
-    advice = afrd.analysis.lights.advise(found, options.metric, delta, costs, options.unit)
-    _show(found, advice)
+    advice = afrd.analysis.lights.advise(survey, options.metric, delta, costs, options.unit)
+    _show(survey, advice)
     if options.json is not None:
-        afrd.files.save_json(options.json, afrd.analysis.reports.lights.as_json(found, advice))
+        afrd.files.save_json(options.json, afrd.analysis.reports.lights.as_json(survey, advice))
     if options.report is not None:
-        page = afrd.analysis.reports.lights.report(found, advice)
+        page = afrd.analysis.reports.lights.report(survey, advice)
         with afrd.files.replacing(options.report) as path:
             path.write_text(page, encoding="utf-8")
 
 
-def parse_costs(parts: list[str]) -> dict[str, float]:
+def parse_costs(entries: list[str]) -> dict[str, float]:
     """`["top=2,box=0.5"]` as numbers by light.
 
     Raises:
-        ValueError: a part that is not LIGHT=NUMBER, or a light that is named twice.
+        ValueError: an entry that is not LIGHT=NUMBER, or a light named twice.
     """
-    found: dict[str, float] = {}
-    for part in (part.strip() for text in parts for part in text.split(",") if part.strip()):
-        light, equals, number = (piece.strip() for piece in part.rpartition("="))
+    costs: dict[str, float] = {}
+    for entry in (entry.strip() for text in entries for entry in text.split(",") if entry.strip()):
+        light, equals, number = (piece.strip() for piece in entry.rpartition("="))
         try:
             cost = float(number)
         except ValueError:
             cost = math.nan
         if not equals or not light or math.isnan(cost):
-            raise ValueError(f"--cost {part!r} is not LIGHT=NUMBER, such as top=2")
-        if light in found:
-            raise ValueError(f"light {light!r} has two costs, {found[light]:g} and {cost:g}")
-        found[light] = cost
-    return found
+            raise ValueError(f"--cost {entry!r} is not LIGHT=NUMBER, such as top=2")
+        if light in costs:
+            raise ValueError(f"light {light!r} has two costs, {costs[light]:g} and {cost:g}")
+        costs[light] = cost
+    return costs
 
 
 def _show(survey: Survey, advice: Advice) -> None:
 
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
-    looked = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
-    print(f"{survey.method}; {survey.category}/{survey.split}: {good} good and {bad} anomalous samples; {looked}")
+    coverage = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
+    print(f"{survey.method}; {survey.category}/{survey.split}: {good} good and {bad} anomalous samples; {coverage}")
     rows = advice.sets.front | (advice.sets.lights == ", ".join(advice.smallest_rig))
     rows.iloc[survey.whole] = True
     columns = ["lights", "cost", *afrd.metrics.METRICS, "missed", "false_alarms"]
@@ -105,9 +105,11 @@ def _show(survey: Survey, advice: Advice) -> None:
     if len(advice.defects):
         print("\ndefect types: image AUROC with all lights, with the smallest rig, and its change on other samples")
         _table(advice.defects.assign(lost_without=advice.defects.lost_without.map(", ".join)))
-    samples, needed = len(survey.anomalous), afrd.analysis.lights.survey.MIN_CORRELATED_SAMPLES
-    if samples < needed:
-        print(f"\nno rank correlation of the lights' own scores: {samples} samples are too few; {needed} are needed")
+    samples, min_samples = len(survey.anomalous), afrd.analysis.lights.survey.MIN_CORRELATED_SAMPLES
+    if samples < min_samples:
+        print(
+            f"\nno rank correlation of the lights' own scores: {samples} samples are too few; {min_samples} are needed"
+        )
     else:
         print("\nrank correlation of the lights' own scores")
         _table(afrd.analysis.lights.redundancy(survey).table, 2)
@@ -117,9 +119,9 @@ def _show(survey: Survey, advice: Advice) -> None:
 
 
 def _table(table: pd.DataFrame, digits: int = 3) -> None:
-    whole = [name for name in table if name in ("cost", "missed", "false_alarms")]
+    integer_columns = [name for name in table if name in ("cost", "missed", "false_alarms")]
     table = table.assign(
-        **{name: [f"{number:g}" if number == number else "-" for number in table[name]] for name in whole}
+        **{name: [f"{number:g}" if number == number else "-" for number in table[name]] for name in integer_columns}
     )
     table.index = [f"{entry:g}" if isinstance(entry, float) else entry for entry in table.index]
     print(table.to_string(float_format=f"{{:.{digits}f}}".format, na_rep="-"))

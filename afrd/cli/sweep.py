@@ -1,4 +1,4 @@
-"""`afrd sweep`: many trainings by a plan; `afrd report`: their results as tables and a page."""
+"""`afrd sweep`: many trainings by a plan; `afrd report`: their results as tables and an HTML page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_LISTED = 20  # failed or running cells that are printed
 
 
 def add_commands(commands: Any) -> None:
-    """Puts `sweep` and `report` among the commands."""
+    """Adds the commands `sweep` and `report`."""
     p = commands.add_parser("sweep", help="train every combination of categories, methods, lights, seeds, teachers")
     p.add_argument("plan", type=as_path, metavar="PLAN", help="a .toml file, or with --status the sweep's folder")
     p.add_argument("--data", metavar="ROOT", help="data set, in the place of the plan's")
@@ -82,16 +82,18 @@ def _plan(options: argparse.Namespace) -> SweepPlan:
 
 def _show_status(plan: SweepPlan) -> None:
     statuses = afrd.background.sweep_status(Path(plan.out), plan.cells())
-    running, failed, done = ([one for one in statuses if one.state == state] for state in ("running", "failed", "done"))
+    running, failed, done = (
+        [status for status in statuses if status.state == state] for state in ("running", "failed", "done")
+    )
     waiting = len(statuses) - len(running) - len(failed) - len(done)
     print(f"{len(done)} done, {len(running)} running, {waiting} waiting, {len(failed)} failed")
-    for one in running[:MAX_LISTED]:
-        step = f"step {one.step} of {one.steps}" if one.step is not None else "reading features"
-        left = f", {one.seconds_left / 60:.1f} min left" if one.seconds_left is not None else ""
-        print(f"{one.name}: {step}{left} ({one.host})")
-    for one in failed[:MAX_LISTED]:
-        print(f"{one.name}: {one.error}")
-    times = [one.seconds for one in done if one.seconds is not None]
+    for status in running[:MAX_LISTED]:
+        step = f"step {status.step} of {status.steps}" if status.step is not None else "reading features"
+        left = f", {status.seconds_left / 60:.1f} min left" if status.seconds_left is not None else ""
+        print(f"{status.name}: {step}{left} ({status.host})")
+    for status in failed[:MAX_LISTED]:
+        print(f"{status.name}: {status.error}")
+    times = [status.seconds for status in done if status.seconds is not None]
     if times and running:
         print(f"about {sum(times) / len(times) * (len(running) + waiting) / len(running) / 3600:.1f} h left")
 

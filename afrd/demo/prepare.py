@@ -1,4 +1,4 @@
-"""The demo's data and runs, made in the background while the page is open; what is on disk is not made again."""
+"""Preparation of the demo's data and runs in the background; whatever is on disk already is reused."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SHIPPED_RUNS = Path(__file__).with_name("runs")  # by category: runs in half pre
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the preparation, to be shown.
+    """One step of the preparation, as shown on the page.
 
     Attributes:
-        title: what is made.
+        title: of the step.
         state: `waiting`, `running`, `done` or `failed`.
-        done, total: parts of the step; total is 0 while it is not known.
+        done, total: progress of the step; total is 0 while it is not known.
         note: loss and time left, or why it failed.
     """
 
@@ -68,7 +68,7 @@ class Preparation:
             self._plan(category)
 
     def start(self) -> None:
-        """Starts in the background; does nothing where it runs or has finished."""
+        """Starts the preparation in the background, unless it runs or has finished."""
         if not self.finished and (self._job is None or self._job.ended):
             self._ended.clear()
             self._submit(0)
@@ -112,9 +112,9 @@ class Preparation:
         add("fill the patch memory", memory)
 
     def _submit(self, index: int) -> None:
-        """Puts one step at the end of the worker's queue, so that other work gets its turn between two steps."""
+        """Puts one step at the end of the worker's queue, so that other work can run between two steps."""
         self._set(index, state="running", note="")
-        with self._lock:  # so that the step cannot submit its successor before it is recorded here itself
+        with self._lock:  # the step must be recorded here before it can submit its successor
             title = f"the demo ({self._work[index][0].title})"
             self._job, self._current = self._worker.submit(partial(self._run_step, index), title), index
 
@@ -122,7 +122,7 @@ class Preparation:
         _, work = self._work[index]
         try:
             work(index)
-        except BaseException as error:  # the page shows it; the next step is tried all the same
+        except BaseException as error:  # shown on the page; the next step runs regardless
             self._set(index, state="failed", note=error_sentence(error))
         else:
             self._set(index, state="done", done=self._work[index][0].total, note="")
@@ -141,7 +141,7 @@ class Preparation:
         self._print_progress(index, step, changed)
 
     def _print_progress(self, index: int, step: Step, changed: Step) -> None:
-        """Prints a line for each quarter of a step; none for what was on disk already."""
+        """Prints a line for each quarter of a step; none for steps that were on disk already."""
         title = f"demo {index + 1}/{len(self._work)}  {changed.title}"
         quarter, last_quarter = (s.done * 4 // s.total if s.total else 0 for s in (changed, step))
         if changed.state == "failed":
@@ -149,13 +149,13 @@ class Preparation:
         elif changed.state == "running" and quarter > last_quarter and (changed.done < changed.total or step.done):
             print(f"{title}: {changed.done} of {changed.total} {changed.note}".rstrip(), flush=True)
 
-    def _render(self, index: int, category: str, **parts: Any) -> None:
+    def _render(self, index: int, category: str, **options: Any) -> None:
 
         afrd.candies.render_category(
             self.data,
             category,
             size=PICTURE_SIZE,
-            **parts,
+            **options,
             progress=lambda done, total: self._set(index, done=done, total=total),
         )
 
@@ -184,7 +184,7 @@ class Preparation:
                 note = f"loss {report.loss:.3f}, {report.seconds_left:.0f} s left"
                 self._set(index, done=report.step, total=report.steps, note=note)
 
-        if shipped.parent.is_dir():  # no shipped run replaces this training, which needs all pictures
+        if shipped.parent.is_dir():  # no shipped run replaces this training, so all pictures are needed
             self._render(index, category)
         data = afrd.data.open_dataset(self.data, category)
         run = afrd.runs.fit(
@@ -205,7 +205,7 @@ class Preparation:
 
 
 def copy_shipped_run(shipped: Path, folder: Path, data: Path, teacher: Teacher) -> bool:
-    """Copies a shipped run to `folder`, as if it was trained on `data`; one that is there already is left alone.
+    """Copies a shipped run to `folder`, as if it was trained on `data`; an existing copy is kept.
 
     Returns:
         Whether `folder` holds that run now: False where `shipped` is no run, or was trained with another teacher.
