@@ -96,7 +96,9 @@ def parser() -> Parser:
         "--method", default=TRAINING["method"], help="afrd (default), or memory: nearest patches, no training"
     )
     p.add_argument(
-        "--fusion", default=TRAINING["fusion"], help="attention (default), mean, max; concat with --target fused"
+        "--fusion",
+        default=TRAINING["fusion"],
+        help="attention (default), mean, max; learned with a memory, concat with --target fused",
     )
     p.add_argument(
         "--target", default=TRAINING["target"], help="regress every light's own features (lights) or the fused ones"

@@ -21,9 +21,10 @@ from afrd.data.dataset import list_categories, open_dataset, parse_lights
 from afrd.files import load_json
 from afrd.runs.options import TrainingOptions
 
-FEATURE_FUSIONS = ("attention", "mean", "max", "concat")
+FEATURE_FUSIONS = ("attention", "mean", "max", "concat")  # as in afrd.model.fusion, without torch
 METHODS: dict[str, dict[str, str]] = {
     "afrd": {},
+    "afrd-learned": {"fusion": "learned"},
     "memory": {"method": "memory"},
     "single": {},  # reverse distillation, a run for each light
     **{f"features-{fusion}": {"target": "fused", "fusion": fusion} for fusion in FEATURE_FUSIONS},
