@@ -5,7 +5,7 @@
 
 The source is jupytext's percent format. The build adds the badges, the setup cell and the links to the neighbours, and
 hides the code of cells tagged `text`, `check` and `answer-check`. A notebook is executed in a kernel and a working
-folder of its own; figures are kept twice, as data for Jupyter and as PNG for pages that run nothing (kaleido, with
+folder of its own; figures are kept twice, as data for Jupyter and as pictures for pages that run nothing (kaleido, with
 Chromium or Chrome).
 """
 
@@ -30,7 +30,7 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 PLOTLY = "application/vnd.plotly.v1+json"
-LARGEST_PICTURE = 400_000  # bytes of a PNG at two pixels a point; above, it is drawn at one
+LARGEST_PICTURE = 300_000  # bytes of a PNG; above, it is kept as JPEG: photographs do not compress without loss
 LARGEST_FIGURE = 1_500_000  # characters of an interactive figure's data; above, its picture alone is kept
 LARGEST_NOTEBOOK = 2_900_000  # bytes; the largest interactive figures go until it fits
 SECONDS = 1200  # the longest that one cell may take
@@ -133,14 +133,15 @@ def execute(book: nbformat.NotebookNode, folder: Path, fast: bool = False) -> No
 
 
 def add_pictures(book: nbformat.NotebookNode) -> None:
-    """Adds to every Plotly output its PNG, and leaves out interactive data that would make the notebook too large."""
+    """Adds to every Plotly output its picture, and leaves out interactive data that makes the notebook too large."""
     shown = [out for cell in book.cells for out in cell.get("outputs", []) if PLOTLY in out.get("data", {})]
     for out in shown:
         figure = {key: out.data[PLOTLY][key] for key in ("data", "layout")}
-        out.data["image/png"] = base64.b64encode(picture_of(figure)).decode()
+        kind, picture = picture_of(figure)
+        out.data[kind] = base64.b64encode(picture).decode()
         alternative = (figure["layout"].get("meta") or {}).get("alt")
         if alternative:
-            out.metadata["image/png"] = {"alt": alternative}
+            out.metadata[kind] = {"alt": alternative}
         if len(json.dumps(out.data[PLOTLY])) > LARGEST_FIGURE:
             del out.data[PLOTLY]
     shown = sorted((out for out in shown if PLOTLY in out.data), key=lambda out: len(json.dumps(out.data[PLOTLY])))
@@ -148,17 +149,18 @@ def add_pictures(book: nbformat.NotebookNode) -> None:
         del shown.pop().data[PLOTLY]
 
 
-def picture_of(figure: dict) -> bytes:
-    """A figure as a PNG in full colour on white, without the buttons and sliders that a picture cannot have."""
+def picture_of(figure: dict) -> tuple[str, bytes]:
+    """A figure's MIME type and picture on white, without the buttons and sliders that a picture cannot have."""
     layout = {name: value for name, value in figure["layout"].items() if name not in ("updatemenus", "sliders")}
-    for scale in (2, 1):
-        png = pio.to_image(figure | {"layout": layout}, "png", validate=False, scale=scale)
-        picture, smaller = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
-        opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-        opaque.save(smaller, "png", optimize=True)
-        if smaller.tell() <= LARGEST_PICTURE:
-            break
-    return smaller.getvalue()
+    png = pio.to_image(figure | {"layout": layout}, "png", validate=False, scale=2)
+    picture, file = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
+    opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    opaque.save(file, "png", optimize=True)
+    if file.tell() <= LARGEST_PICTURE:
+        return "image/png", file.getvalue()
+    file = io.BytesIO()
+    opaque.save(file, "jpeg", quality=88, subsampling=0)
+    return "image/jpeg", file.getvalue()
 
 
 def tidy(book: nbformat.NotebookNode) -> None:

@@ -29,7 +29,8 @@ WITHOUT_RESULTS = (
     re.compile(r"(?m)^ *(\*\*)?\d+\. "),  # lists and exercises
     re.compile(r"(?m)^.*\*\*Time\*\*.*(\n.+)*"),
     re.compile(
-        r"(?i)\b(notebooks?|exercises?|equations?|figures?|steps?|sections?|seeds?( is)?) \d+((, | to | and |-)\d+)*"
+        r"(?i)\b(notebooks?|questions?|exercises?|equations?|figures?|steps?|sections?|seeds?( is)?) "
+        r"\d+((, | to | and |-)\d+)*"
     ),
     re.compile(r"\b(19|20)\d\d\b"),  # years
     re.compile(r"\b(doi|arXiv):\S+"),

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import io
+import json
 import os
+import string
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
+import torch
+from IPython.display import HTML, SVG
+from PIL import Image
+from plotly.subplots import make_subplots
 
 import afrd.figures
+from afrd import Prediction, Run, Sample
+from afrd.model import fuse_evidence
 
 COLOURS = [afrd.figures.GOOD_COLOUR, afrd.figures.ANOMALOUS_COLOUR, "#009e73", "#cc79a7", "#b8860b", "#56b4e9"]
 TEXT_COLOUR = "#757575"  # at least 4.5:1 on white and on black: a figure's paper is transparent
@@ -107,3 +121,128 @@ def as_written() -> Iterator[None]:
         if os.environ.get("AFRD_BUILD"):
             raise
         print(DIFFERENT)
+
+
+def diagram(rows: dict[str, list[str]], alternative: str) -> SVG:
+    """Boxes joined by arrows, one row for each name, in the style of all diagrams of the course.
+
+    Args:
+        rows: the text before each row, and the texts of its boxes from left to right (a line break begins a new line).
+        alternative: the diagram in words.
+    """
+    lead = max(len(name) for name in rows) * 7.5 + 16 if any(rows) else 8
+    parts, right, top = [], 0.0, 8.0
+    for name, boxes in rows.items():
+        height = 22 + 16 * max(box.count("\n") for box in boxes) + 12
+        left, middle = lead, top + height / 2
+        parts.append(f'<text x="4" y="{middle + 4:.0f}" font-weight="600">{html.escape(name)}</text>')
+        for i, box in enumerate(boxes):
+            lines = box.split("\n")
+            width = max(len(line) for line in lines) * 7.3 + 20
+            if i:
+                parts.append(
+                    f'<path d="M{left - 24:.0f} {middle:.0f}h18" marker-end="url(#tip)" stroke="{TEXT_COLOUR}"/>'
+                )
+            parts.append(
+                f'<rect x="{left:.0f}" y="{top:.0f}" width="{width:.0f}" height="{height:.0f}" rx="6" fill="none" '
+                f'stroke="{COLOURS[0]}" stroke-width="1.5"/>'
+            )
+            for k, line in enumerate(lines):
+                y = middle + 4 + 16 * (k - (len(lines) - 1) / 2)
+                parts.append(
+                    f'<text x="{left + width / 2:.0f}" y="{y:.0f}" text-anchor="middle">{html.escape(line)}</text>'
+                )
+            left += width + 28
+        right, top = max(right, left - 20), top + height + 14
+    tip = (
+        '<marker id="tip" markerWidth="7" markerHeight="8" refX="4" refY="4" orient="auto">'
+        f'<path d="M0 0L7 4L0 8z" fill="{TEXT_COLOUR}"/></marker>'
+    )
+    return SVG(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {right:.0f} {top:.0f}" width="{right:.0f}" role="img" '
+        f'style="max-width: 100%" font-family="system-ui, sans-serif" font-size="13" fill="{TEXT_COLOUR}">'
+        f"<title>{html.escape(alternative)}</title><defs>{tip}</defs>{''.join(parts)}</svg>"
+    )
+
+
+def interval_text(row: pd.Series) -> str:
+    """A difference with its interval, from a row of `Predictions.compare`: "+0.12 [+0.05, +0.20]"."""
+    return f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+
+
+def light_mixer(sample: Sample, run: Run) -> HTML:
+    """A sample whose lights can be switched on and off, and the softmax temperature moved, without a kernel.
+
+    The weight of light l is w_l^(1/T) / sum of w_k^(1/T) over the lights that are on, a softmax of log(w) / T: T = 1 is
+    AFRD's attention, a high T the mean, a low one the light with the largest w. The map is drawn on the evidence's own
+    grid, from zero to twice the threshold of all lights.
+    """
+    with torch.no_grad():
+        read = run.inputs(sample, run.lights)
+        seen = run.model.evidence(read.features, read.contrast, read.present)
+    errors, weights = (part[0].float().cpu() for part in (seen.errors, seen.weights))
+    fused, _ = fuse_evidence(errors[None], weights[None], torch.ones(1, len(errors), dtype=torch.bool))
+    threshold = run.threshold()
+    limit = 2 * (threshold.value if threshold else float(fused.max()) / 2)
+    first = max(range(len(errors)), key=lambda light: float(weights[light].max()))
+    pictures = [jpeg_uri(afrd.figures.painted(sample, None, light, 320)) for light in run.lights]
+    logits = weights.clamp_min(1e-12).log()
+    data = {
+        "lights": list(run.lights),
+        "first": first,
+        "side": list(errors.shape[-2:]),
+        "limit": limit,
+        "palette": afrd.figures.colours(afrd.figures.ERROR_COLOURS),
+        "pictures": pictures,
+        "errors": [base64.b64encode(e.numpy().astype("<f4").tobytes()).decode() for e in errors],
+        "weights": [base64.b64encode(w.numpy().astype("<f4").tobytes()).decode() for w in logits],
+    }
+    template = string.Template((Path(__file__).parent / "light_mixer.html").read_text(encoding="utf-8"))
+    return HTML(
+        template.substitute(
+            id=f"mixer-{sample.name}",
+            picture=pictures[first],
+            map=afrd.figures.map_uri(fused[0].numpy() / (limit / 2), 2.0),
+            alternative=f"sample {sample.name} under one light, its defect outlined",
+            first=f"picture under light {run.lights[first]}; the outline is the defect",
+            data=json.dumps(data),
+        )
+    )
+
+
+def image(picture: Image.Image) -> go.Image:
+    """A picture as a trace whose axes count its pixels."""
+    return go.Image(source=jpeg_uri(picture), hoverinfo="skip")
+
+
+def jpeg_uri(picture: Image.Image) -> str:
+    """A picture as a data URI."""
+    file = io.BytesIO()
+    picture.convert("RGB").save(file, "jpeg", quality=90)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def light_grid(
+    sample: Sample, title: str, seen: Prediction | None = None, columns: int = 3, side: int = 320
+) -> go.Figure:
+    """The pictures of all lights, three in a row, with the outline of the defect as traces named "true defect".
+
+    Args:
+        seen: a prediction whose error map of each light, in units of the threshold, is drawn over its picture.
+    """
+    rows = -(-len(sample.lights) // columns)
+    figure = make_subplots(
+        rows, columns, subplot_titles=list(sample.lights), horizontal_spacing=0.01, vertical_spacing=0.06
+    )
+    bare, scale = replace(sample, mask=None), side / max(sample.images.shape[-2:])
+    for i, light in enumerate(sample.lights):
+        drawn = replace(seen, anomaly_map=seen.light_maps[i]) if seen else None
+        picture = afrd.figures.painted(bare, drawn, light, side)
+        row, column = i // columns + 1, i % columns + 1
+        figure.add_trace(image(picture), row, column)
+        for line in afrd.figures.truth_lines(sample):
+            x, y = np.asarray(line).T * scale
+            pen = {"color": afrd.figures.TRUTH_COLOUR, "width": 2}
+            trace = go.Scatter(x=x, y=y, mode="lines", line=pen, name="true defect", showlegend=False, hoverinfo="skip")
+            figure.add_trace(trace, row, column)
+    return no_axes(figure).update_layout(title=title, width=320 * columns + 20, height=345 * rows + 90)
