@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.compare import views
 from afrd.page.compare.comparison import Comparison
-from afrd.page.explore.tab import everything, following
+from afrd.page.explore.strip import strip_of
+from afrd.page.light_table.scene import scene
 
 FILES = 12  # of an Eyecandies sample that the page looks at: six lights, a mask, four masks of defects, metadata
 COPIES = 5
@@ -65,8 +67,8 @@ def explore(library: Library) -> Callable:
     selection = first_selection(library, "Praline")
 
     def event() -> None:
-        everything(library, selection)
-        following(library, selection, selection)
+        scene(library, selection)
+        strip_of(library, replace(selection, order="score"))
 
     return event
 

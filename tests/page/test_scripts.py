@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from afrd.page.common.scripts import as_json, joined
+from afrd.page.light_table.scene import message
 from tests.page.helpers import ROOT
 
 PAGE = ROOT / "afrd" / "page"
@@ -67,3 +68,23 @@ def test_constants_cannot_end_the_script_that_they_stand_in():
 def test_every_script_of_the_page_can_be_joined(path: Path):
     script = f"(element, props, trigger, watch) => {{ {joined(path)} }}"
     subprocess.run(["node", "--check", "-"], input=script, text=True, check=True, capture_output=True)
+
+
+@needs_node
+def test_a_light_table_that_comes_after_a_newer_one_is_not_shown(tmp_path: Path):
+    shutil.copy(PAGE / "light_table" / "gradio.js", tmp_path)
+    table = "export const render = () => ({ update: scene => shown.push(scene.made) });\n"
+    modules(tmp_path, table=table)
+    script = (
+        "const shown = [], props = { value: '{\"made\": 2}' }, element = { querySelector: () => null };\n"
+        "let changed; const trigger = null, watch = (name, heard) => { changed = heard; };\n"
+        + joined(tmp_path / "gradio.js", STYLE={})
+        + "\nfor (const made of [5, 3, 7, 6, 8]) { props.value = JSON.stringify({ made }); changed(); }\n"
+        "console.log(JSON.stringify(shown));\n"
+    )
+    assert run(script) == [5, 7, 8]
+
+
+def test_of_two_light_tables_the_later_one_has_the_larger_number():
+    made = [json.loads(message("Loading"))["made"] for _ in range(100)]
+    assert made == sorted(set(made)) and made[-1] < 2**53

@@ -17,7 +17,7 @@ from PIL import Image
 
 import afrd
 from afrd.page.common.library import Library
-from afrd.page.upload.sample import Desk, Own
+from afrd.page.upload.sample import Desk, Own, number_of
 from tests.page.helpers import app_command, browsing, serving
 
 
@@ -87,14 +87,32 @@ def test_a_light_that_is_missing_or_switched_off_has_no_say(desk: Desk, own: Own
 
 def test_a_picture_can_be_given_another_light_left_out_or_taken_twice(desk: Desk, own: Own, pictures: dict[str, Path]):
     two = desk.brought(own, [pictures["top"], pictures["box"]])
-    moved = desk.assigned(two, 0, "left")
+    moved = desk.assigned(two, number_of(two.uploads[0]), "left")
     assert table(desk, moved)["panels"][0]["made_by"] == "lights: left, box"
-    twice = desk.assigned(two, 0, "box")
+    twice = desk.assigned(two, number_of(two.uploads[0]), "box")
     assert "light 'box' has two pictures, part-7_top.png and part-7_box.png" in said(desk, twice)
     assert listed(desk, twice).count("box has two pictures") == 2
-    assert table(desk, desk.assigned(twice, 1, ""))["panels"][0]["made_by"] == "lights: box"
-    assert "no picture has a light" in said(desk, desk.assigned(desk.assigned(two, 0, ""), 1, "no such light"))
+    assert table(desk, desk.assigned(twice, number_of(twice.uploads[1]), ""))["panels"][0]["made_by"] == "lights: box"
+    first, second = map(number_of, two.uploads)
+    neither = desk.assigned(desk.assigned(two, first, ""), second, "no such light")
+    assert "no picture has a light" in said(desk, neither)
     assert desk.assigned(two, 9, "box") == two
+
+
+def test_two_quick_clicks_take_away_the_two_pictures_that_were_clicked(desk: Desk, own: Own, pictures: dict[str, Path]):
+    three = desk.brought(own, [pictures["top"], pictures["box"], pictures["left"]])
+    first, second, _ = map(number_of, three.uploads)  # as the browser shows them, before either click is answered
+    left = desk.dropped(desk.dropped(three, first), second)
+    assert [upload.light for upload in left.uploads] == ["left"]
+    assert desk.dropped(left, first) == left  # a click that came twice
+    listing = desk.listing(three)
+    assert all(f'data-do="drop" data-number="{number_of(upload)}"' in listing for upload in three.uploads)
+
+
+def test_pictures_that_are_brought_twice_are_there_once(desk: Desk, own: Own, pictures: dict[str, Path]):
+    once = desk.brought(own, [pictures["top"]])
+    both = desk.brought(once, [pictures["top"], pictures["box"]])  # the second drop tells both
+    assert sorted(upload.light for upload in both.uploads) == ["box", "top"]
 
 
 def test_what_is_no_picture_is_named_and_can_be_left_out(
@@ -102,11 +120,11 @@ def test_what_is_no_picture_is_named_and_can_be_left_out(
 ):
     (tmp_path / "left<b>.png").write_bytes(b"no picture")
     own = desk.brought(own, [pictures["top"], tmp_path / "left<b>.png"])
-    own = desk.assigned(own, 1, "left")
+    own = desk.assigned(own, number_of(own.uploads[1]), "left")
     assert said(desk, own).startswith("left<b>.png cannot be read as a picture")
     assert "left&lt;b&gt;.png" in desk.listing(own) and "<b>" not in desk.listing(own)
     assert str(tmp_path) not in desk.listing(own) + desk.scene(own)
-    assert table(desk, desk.assigned(own, 1, ""))["panels"][0]["made_by"] == "lights: top"
+    assert table(desk, desk.assigned(own, number_of(own.uploads[1]), ""))["panels"][0]["made_by"] == "lights: top"
 
 
 def test_other_sizes_are_said_to_be_resized_and_other_proportions_hardly_comparable(

@@ -3,4 +3,10 @@ import { render } from './table.js';
 
 const value = () => props.value ? JSON.parse(props.value) : null;
 const table = render(element.querySelector('.light-table'), value(), { emit: trigger, style: STYLE });
-watch('value', () => table.update(value()));
+let made = 0;
+watch('value', () => {
+  const scene = value();
+  if (scene?.made < made) return;  // an answer that a later one has overtaken
+  made = scene?.made ?? made;
+  table.update(scene);
+});

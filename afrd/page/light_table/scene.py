@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +23,20 @@ if TYPE_CHECKING:
 PICTURE_SIDE, TILE_MAP_SIDE = 512, 128
 SINGLE_SPOTS = ("bottom", "right", "top", "left")
 _pictures = Cache(50 * MB)
+_latest, _counting = 0, threading.Lock()
 
 
 def message(title: str, text: str = "", command: str = "") -> str:
     """The table with a text instead of pictures."""
-    return json.dumps({"message": {"title": title, "text": text, "command": command}})
+    return _dated({"message": {"title": title, "text": text, "command": command}})
+
+
+def _dated(content: dict[str, Any]) -> str:
+    """As JSON, with a number that is larger than that of every scene before: the browser drops one that comes late."""
+    global _latest
+    with _counting:
+        made = _latest = max(_latest + 1, time.time_ns() // 1000)  # microseconds, which JavaScript holds exactly
+    return json.dumps(content | {"made": made})
 
 
 def scene(library: Library, selection: Selection) -> str:
@@ -128,7 +139,7 @@ def sample_scene(
         "pinned": list(pinned) if pinned is not None and within else None,
         "why": why if within else None,
     }
-    return json.dumps(content)
+    return _dated(content)
 
 
 def picture_of(sample: Sample, light: str) -> str:

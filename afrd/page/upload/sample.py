@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zlib
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -105,6 +107,7 @@ class Desk:
         """With these pictures beside those that are there, or in their place."""
 
         own = replace(self.ready(own), title=Own.title, place="", pinned=None)
+        own = replace(own, uploads=tuple(upload for upload in own.uploads if upload.path not in paths))
         return self._added(own, tuple(afrd.data.Upload(path, path.name) for path in paths))
 
     def _added(self, own: Own, uploads: tuple[Upload, ...]) -> Own:
@@ -115,13 +118,14 @@ class Desk:
         return replace(own, uploads=together)
 
     def assigned(self, own: Own, number: int, light: str) -> Own:
-        """One picture is of another light, or of none."""
-        if not 0 <= number < len(own.uploads):
-            return own
+        """One picture, by its `number_of`, is of another light, or of none."""
         chosen = light if light in self.lights(own) else None
-        uploads = list(own.uploads)
-        uploads[number] = replace(uploads[number], light=chosen)
+        uploads = (replace(one, light=chosen) if number_of(one) == number else one for one in own.uploads)
         return replace(own, uploads=tuple(uploads))
+
+    def dropped(self, own: Own, number: int) -> Own:
+        """Without one picture, by its `number_of`."""
+        return replace(own, uploads=tuple(upload for upload in own.uploads if number_of(upload) != number))
 
     def example(self, own: Own) -> Own:
         """The pictures of a sample of the run's category, as if they had been brought; the next one every time."""
@@ -278,11 +282,22 @@ class Desk:
         uri, problem = self.thumbnail(upload)
         twice = upload.light and sum(other.light == upload.light for other in own.uploads) > 1
         wrong = (problem if upload.light else None) or (f"{upload.light} has two pictures" if twice else "")
-        return {"uri": uri, "name": upload.name, "light": upload.light, "problem": wrong}
+        return {
+            "uri": uri,
+            "number": number_of(upload),
+            "name": upload.name,
+            "light": upload.light,
+            "problem": wrong,
+        }
 
     def thumbnail(self, upload: Upload) -> tuple[str | None, str | None]:
         """A small picture as a data URI, or why there is none."""
         return self._thumbnails.get(keys.of_uploads((upload,)), partial(_thumbnail, upload))
+
+
+def number_of(upload: Upload) -> int:
+    """Tells a picture from the others, also from those that came or went since the browser last drew the list."""
+    return zlib.crc32(os.fsencode(upload.path))
 
 
 def _thumbnail(upload: Upload) -> tuple[str | None, str | None]:

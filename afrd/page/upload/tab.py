@@ -98,11 +98,7 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComp
 
     def drop_picture(session: PageSession, event: gr.EventData) -> list:
         number = told(event, "number", int)
-
-        def change(own: Own) -> Own:
-            return replace(own, uploads=tuple(upload for i, upload in enumerate(own.uploads) if i != number))
-
-        return change_all(session, change)
+        return change_all(session, lambda own: desk.dropped(own, number))
 
     def choose_lights(session: PageSession, event: gr.EventData) -> list:
         lit = told(event, "lights", list)
@@ -123,13 +119,14 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComp
 
     # a run is read, and a teacher
     slow: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": components.table}
+    each: dict[str, Any] = {"trigger_mode": "multiple"}  # of two quick ones both count
     on(tab.select, open_own, [], "open_own_sample")
     on(components.run.input, choose_run, [components.run], "choose_own_run", **slow)
-    on(components.files.upload, bring, [components.files], "bring_pictures", **slow)
+    on(components.files.upload, bring, [components.files], "bring_pictures", **slow, **each)
     on(example.click, load_example, [], "load_example", **slow)
     on(components.clear.click, clear, [], "clear_pictures")
-    on(components.pictures.assign, assign_light, [], "assign_light")
-    on(components.pictures.drop, drop_picture, [], "drop_picture")
+    on(components.pictures.assign, assign_light, [], "assign_light", **each)
+    on(components.pictures.drop, drop_picture, [], "drop_picture", **each)
     on(components.table.lights, choose_lights, [], "choose_own_lights")
     on(components.table.shown, show_light, [], "show_own_light")
     on(components.table.pinned, pin_place, [], "pin_own_place")
