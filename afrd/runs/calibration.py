@@ -1,4 +1,4 @@
-"""What a model finds on the good samples that set the threshold, and which samples these are."""
+"""Calibration: the good samples that set the threshold, and a model's evidence on them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from afrd.model.evidence import Evidence, joined
 from afrd.model.inputs import Inputs
 from afrd.runs.feature_store import Features
 
-MAPS_BATCH_SIZE = 8  # samples at a time when maps are made
-HELD_OUT = 5  # without a validation split every fifth training sample is kept for the threshold
+MAPS_BATCH_SIZE = 8  # samples for which maps are computed at a time
+HELD_OUT = 5  # without a validation split every fifth training sample is held out for the threshold
 
 
 def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
-    """Which samples of a split calibrate: its good ones, or those of train that training kept back."""
+    """Positions of the calibration samples of a split: its good ones, or those of train that were held out."""
     if held_out:
         return [i for i in range(len(dataset)) if i % HELD_OUT == HELD_OUT - 1]
     return [i for i, label in enumerate(dataset.anomalous) if label is False]
 
 
 def stored_inputs(features: Features, index: Sequence[int], positions: list[int], present: Tensor) -> Inputs:
-    """What a model reads of the stored samples at `index`, on the device of `present`.
+    """A model's inputs for the stored samples at `index`, on the device of `present`.
 
     Args:
         features: of a split.
@@ -43,7 +43,7 @@ def stored_inputs(features: Features, index: Sequence[int], positions: list[int]
 def evidence_of(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:
-    """Evidence of the samples at `index`, a few at a time, with the lights that are `present` (1, L)."""
+    """Evidence of the samples at `index`, in batches, with the lights that are `present` (1, L)."""
     for start in range(0, len(index), MAPS_BATCH_SIZE):
         yield model.evidence(*stored_inputs(features, index[start : start + MAPS_BATCH_SIZE], positions, present))
 
@@ -51,7 +51,7 @@ def evidence_of(
 def calibrate(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor | None = None
 ) -> Evidence:
-    """Evidence of the calibration samples in one piece; that under all lights gives a threshold for any of them."""
+    """Evidence of all calibration samples; that under all lights gives a threshold for any subset of them."""
     model.eval()
     if present is None:
         device = next(chain(model.parameters(), model.buffers())).device

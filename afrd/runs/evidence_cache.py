@@ -1,4 +1,4 @@
-"""Evidence of whole splits, remembered by all runs of a process together, within a limit in bytes."""
+"""Cache of the evidence of whole splits, shared by all runs of a process, with a limit in bytes."""
 
 from __future__ import annotations
 
@@ -12,54 +12,54 @@ from torch import Tensor
 
 from afrd.model.evidence import Evidence
 
-LIMIT = 256 * 10**6  # bytes, on the device where the runs are: 40 samples of six lights take about 8 MB
+MAX_EVIDENCE_BYTES = 256 * 10**6  # on the device of the runs; 40 samples of six lights take about 8 MB
 
 
 class EvidenceCache:
-    """The evidence of the splits that were used last; what exceeds the limit by itself is kept alone.
+    """Evidence of the splits used last; evidence larger than the limit is cached alone.
 
     Args:
         limit: bytes.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._kept: cachetools.LRUCache[Hashable, Evidence] = cachetools.LRUCache(
+    def __init__(self, limit: int = MAX_EVIDENCE_BYTES) -> None:
+        self._cache: cachetools.LRUCache[Hashable, Evidence] = cachetools.LRUCache(
             limit, lambda evidence: min(evidence_bytes(evidence), limit)
         )
         self._lock = threading.RLock()
         self._numbers = count()
 
     def register(self, owner: object) -> int:
-        """A number for the owner's keys; what is kept under it goes with the owner."""
+        """A number for the owner's keys; its entries are removed when the owner is garbage-collected."""
         number = next(self._numbers)
         weakref.finalize(owner, self._forget, number)
         return number
 
     def get(self, number: int, key: Hashable, make: Callable[[], Evidence]) -> Evidence:
-        """What is kept for this owner under this key, made now if there is none."""
+        """The cached evidence for this owner and key; made now if there is none."""
         with self._lock:
-            if (number, key) in self._kept:
-                return self._kept[number, key]
-        made = make()
+            if (number, key) in self._cache:
+                return self._cache[number, key]
+        evidence = make()
         with self._lock:
-            self._kept[number, key] = made
-        return made
+            self._cache[number, key] = evidence
+        return evidence
 
     @property
     def size(self) -> float:
-        """Bytes that are kept now."""
+        """Bytes in the cache."""
         with self._lock:
-            return self._kept.currsize
+            return self._cache.currsize
 
     def _forget(self, number: int) -> None:
         with self._lock:
-            for key in [key for key in self._kept if key[0] == number]:  # type: ignore[index]
-                del self._kept[key]
+            for key in [key for key in self._cache if key[0] == number]:  # type: ignore[index]
+                del self._cache[key]
 
 
 def evidence_bytes(evidence: Evidence) -> int:
-    """Of its tensors."""
-    return sum(part.nbytes for part in vars(evidence).values() if isinstance(part, Tensor))
+    """Bytes of all its tensors."""
+    return sum(tensor.nbytes for tensor in vars(evidence).values() if isinstance(tensor, Tensor))
 
 
-EVIDENCE = EvidenceCache()
+EVIDENCE_CACHE = EvidenceCache()

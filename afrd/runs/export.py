@@ -1,4 +1,4 @@
-"""A run as one ONNX graph: teacher, student, memory and fusion; checked against PyTorch before it is kept.
+"""Export of a run as one ONNX graph of teacher, student, memory and fusion, checked against PyTorch.
 
 export = export_onnx(run, "praline.onnx")
 print(export.largest_difference)
@@ -32,20 +32,20 @@ from afrd.model.teacher import Teacher
 from afrd.runs.feature_store import Progress
 from afrd.runs.run import Run
 
-OPSET = 20
-TOLERANCE = 1e-3  # of a score, relative to the larger of it and the threshold
+ONNX_OPSET = 20
+MAX_DIFFERENCE = 1e-3  # of scores, relative to the larger of score and threshold
 CHECKED_SAMPLES = 8
-OUTPUTS = ("score", "anomaly_map", "light_maps", "attention")
+OUTPUT_NAMES = ("score", "anomaly_map", "light_maps", "attention")
 
 
 @dataclass(frozen=True)
 class Export:
-    """What an exported graph was checked on.
+    """An exported graph and its check.
 
     Attributes:
         file: the ONNX file.
-        samples: how many were read by both, each under all lights and under all but one.
-        source: what they are: `samples of test`, or `noise` where the run's data set is not at hand.
+        samples: number of compared samples, each under all lights and under all but one.
+        source: of the samples: `samples of test`, or `noise` where the run's data set is not at hand.
         largest_difference: of scores, relative to the larger of the score and the threshold.
         largest_map_difference: of the anomaly maps, relative to the same.
     """
@@ -58,7 +58,7 @@ class Export:
 
 
 class ExportedRun(nn.Module):
-    """A run as a function of pictures, with what `Run.predict` does in one forward pass."""
+    """A run as a function of pictures: `Run.predict` in one forward pass."""
 
     def __init__(self, teacher: Teacher, model: Model, size: int) -> None:
         super().__init__()
@@ -68,17 +68,17 @@ class ExportedRun(nn.Module):
         """Score (1,), anomaly map (1, H, W), light maps and attention (1, L, H, W).
 
         Args:
-            pictures: (1, L, 3, H, W) in 0..1; what stands in an absent light's place does not matter.
+            pictures: (1, L, 3, H, W) in 0..1; values of absent lights do not matter.
             present: (1, L) bool.
         """
         features, contrast = read_pictures(self.teacher, pictures[0], self.size)
-        stored = [part.half().float()[None] for part in (*features, contrast)]  # as precise as the feature store
+        stored = [values.half().float()[None] for values in (*features, contrast)]  # as precise as the feature store
         maps = self.model(stored[:-1], stored[-1], present, (pictures.shape[-2], pictures.shape[-1]))
         return maps.score, maps.anomaly_map, maps.light_maps, maps.attention
 
 
 def export_onnx(run: Run, file: str | Path, samples: int = CHECKED_SAMPLES, progress: Progress | None = None) -> Export:
-    """Writes a run as an ONNX graph, after its scores were compared with PyTorch's.
+    """Writes a run as an ONNX graph, after comparing its scores with PyTorch's.
 
     Args:
         run: on the CPU.
@@ -96,10 +96,10 @@ def export_onnx(run: Run, file: str | Path, samples: int = CHECKED_SAMPLES, prog
     with replacing(Path(file)) as path:
         program.save(path)
         difference, of_maps = _compare(run, path, pictures, progress)
-        if not difference <= TOLERANCE:
+        if not difference <= MAX_DIFFERENCE:
             raise RuntimeError(
                 f"the ONNX graph of {run.folder} gives other scores than PyTorch: they differ by {difference:.2g}, "
-                f"more than {TOLERANCE:g}; it was not kept"
+                f"more than {MAX_DIFFERENCE:g}; it was not kept"
             )
     return Export(Path(file), len(pictures), source, difference, of_maps)
 
@@ -119,12 +119,12 @@ def make_graph(run: Run) -> torch.onnx.ONNXProgram:
                 graph,
                 example,
                 dynamo=True,
-                opset_version=OPSET,
+                opset_version=ONNX_OPSET,
                 input_names=["pictures", "present"],
-                output_names=list(OUTPUTS),
+                output_names=list(OUTPUT_NAMES),
                 verbose=False,
             )
-    except Exception as error:  # the exporter raises what its parts raise
+    except Exception as error:  # the exporter raises various errors
         raise RuntimeError(f"{run.folder} cannot be written as ONNX ({str(error).splitlines()[0]})") from error
     assert program is not None  # it is with dynamo=True
     return program
@@ -153,10 +153,10 @@ def _about(run: Run) -> dict[str, object]:
 
 def _threshold(run: Run, lights: Sequence[str]) -> float | None:
     try:
-        found = run.threshold(lights)
+        threshold = run.threshold(lights)
     except (ValueError, OSError):  # fused features are calibrated anew for a subset, and the data set is not at hand
         return None
-    return found.value if found else None
+    return threshold.value if threshold else None
 
 
 def _pictures(run: Run, count: int) -> tuple[list[Tensor], str]:
@@ -187,8 +187,8 @@ def _compare(run: Run, path: Path, pictures: Sequence[Tensor], progress: Progres
         for lights in dict.fromkeys((run.lights, tuple(x for x in run.lights if x != absent) or run.lights)):
             ours = run.predict(Sample("exported", images, run.lights), lights)
             present = np.array([[light in lights for light in run.lights]])
-            given = np.where(present[0, :, None, None, None], images.numpy(), 0.0).astype(np.float32)
-            score, anomaly_map = session.run(["score", "anomaly_map"], {"pictures": given[None], "present": present})
+            masked = np.where(present[0, :, None, None, None], images.numpy(), 0.0).astype(np.float32)
+            score, anomaly_map = session.run(["score", "anomaly_map"], {"pictures": masked[None], "present": present})
             unit = max(abs(ours.score), ours.threshold.value if ours.threshold else 0.0, 1e-12)
             scores.append(abs(float(score[0]) - ours.score) / unit)
             maps.append(float(np.abs(anomaly_map[0] - ours.anomaly_map).max()) / unit)
@@ -199,7 +199,7 @@ def _compare(run: Run, path: Path, pictures: Sequence[Tensor], progress: Progres
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's warnings about its own parts."""
+    """Suppresses the exporter's warnings about its own internals."""
     names = ("torch.onnx", "onnxscript", "onnx_ir")
     levels = {name: logging.getLogger(name).level for name in names}
     try:

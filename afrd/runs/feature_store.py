@@ -1,4 +1,4 @@
-"""The feature store: a data set's teacher features, computed once, kept on disk, memory-mapped."""
+"""Feature store: a data set's teacher features, computed once, stored on disk, memory-mapped."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from afrd.files import seen_once
 from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher
 from afrd.runs import store
-from afrd.runs.store import ABOUT, UNFINISHED, About
+from afrd.runs.store import ABOUT_FILE, UNFINISHED_PREFIX, About
 
 Progress = Callable[[int, int], None]
 Index = np.ndarray | slice | list[int]
@@ -31,7 +31,7 @@ Index = np.ndarray | slice | list[int]
 
 @dataclass(frozen=True)
 class Features:
-    """What is known of the pictures of one split, float16, read from disk.
+    """Features and contrast of the pictures of one split, float16, read from disk.
 
     Attributes:
         scales: the teacher's features, (N, L, C, h, w) per scale, finest first.
@@ -51,7 +51,7 @@ class Features:
         return [self._picked(scale, index, lights) for scale in self.scales]
 
     def contrasts(self, index: Index, lights: list[int] | None = None) -> Tensor:
-        """The contrast of the same: (B, L, h, w)."""
+        """Contrast of the same samples and lights: (B, L, h, w)."""
         return self._picked(self.contrast, index, lights)
 
     def _picked(self, of: np.ndarray, index: Index, lights: list[int] | None) -> Tensor:
@@ -63,10 +63,10 @@ class Features:
 def load_features(
     dataset: MultiLightDataset, teacher: Teacher, size: int, progress: Progress | None = None
 ) -> Features:
-    """The features of a split from the store; computed and stored first where they are not there yet.
+    """The features of a split from the store; computed and stored first if they are missing.
 
-    The store knows a split by its pictures' paths, sizes and times, the teacher's weights and the input size, so that a
-    changed picture is read anew.
+    Entries are keyed by the pictures' paths, sizes and times, the teacher's weights and the input size, so that changed
+    pictures are read again.
 
     Args:
         dataset: one split of a category.
@@ -91,7 +91,7 @@ def load_features(
 
 
 def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
-    """Whether `load_features` will find them, rather than compute them."""
+    """Whether the store has these features, so that `load_features` need not compute them."""
     return _is_whole(stored_under(dataset, teacher, size), teacher)
 
 
@@ -100,7 +100,7 @@ def _files(teacher: Teacher) -> list[str]:
 
 
 def _is_whole(folder: Path, teacher: Teacher) -> bool:
-    return all((folder / name).is_file() for name in (*_files(teacher), ABOUT))
+    return all((folder / name).is_file() for name in (*_files(teacher), ABOUT_FILE))
 
 
 def _about(dataset: MultiLightDataset, teacher: Teacher, size: int) -> About:
@@ -118,7 +118,7 @@ def _about(dataset: MultiLightDataset, teacher: Teacher, size: int) -> About:
 
 
 def stored_under(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
-    """The folder in the store, there or not: another one for other pictures, another teacher, another size."""
+    """The entry's folder, whether it exists or not; it depends on the pictures, the teacher and the size."""
     return store.features_dir() / store.name_of(_about(dataset, teacher, size), pictures_state(dataset))
 
 
@@ -132,7 +132,7 @@ def _compute_all(
     store.sweep()
     # A TemporaryDirectory is also removed when the process ends while a background thread is still in this block.
     with (
-        tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder.parent, ignore_cleanup_errors=True) as name,
+        tempfile.TemporaryDirectory(prefix=UNFINISHED_PREFIX, dir=folder.parent, ignore_cleanup_errors=True) as name,
         ThreadPoolExecutor(1) as reader,  # decodes the next sample while the teacher reads this one
     ):
         unfinished = Path(name)
@@ -146,7 +146,9 @@ def _compute_all(
             arrays = [*features, contrast]
             if not files:
                 shapes = [(len(dataset), *f.shape) for f in arrays]
-                files = _made(unfinished, _files(teacher), shapes, f"the features of {about.category}/{about.split}")
+                files = _allocated(
+                    unfinished, _files(teacher), shapes, f"the features of {about.category}/{about.split}"
+                )
             for file, f in zip(files, arrays, strict=True):
                 file[i] = f.cpu().numpy()
             if progress:
@@ -159,19 +161,19 @@ def _compute_all(
                 "start again when nothing writes there any more"
             )
         store.write_about(unfinished, about)
-        if not _is_whole(folder, teacher):  # another process may have been quicker
-            shutil.rmtree(folder, ignore_errors=True)  # of an older version, or somebody deleted a file
+        if not _is_whole(folder, teacher):  # another process may have finished first
+            shutil.rmtree(folder, ignore_errors=True)  # incomplete, or of an older version
             os.replace(unfinished, folder)
     store.remove_earlier(folder, about)
 
 
 def _fresh_state(dataset: MultiLightDataset) -> str:
-    """The state of the pictures now, whatever the caller has seen of them before."""
+    """The current state of the pictures, outside the caller's `snapshot`."""
     return contextvars.Context().run(pictures_state, dataset)
 
 
-def _made(folder: Path, names: list[str], shapes: list[tuple[int, ...]], what: str) -> list[np.memmap]:
-    """Files of float16, empty, with their place on the disk: writing to one on a full disk would end the process."""
+def _allocated(folder: Path, names: list[str], shapes: list[tuple[int, ...]], what: str) -> list[np.memmap]:
+    """Empty float16 files with allocated disk space; writing to a memory map on a full disk would kill the process."""
     needed = sum(2 * math.prod(shape) for shape in shapes)
     store.make_room(needed, what)
     files = []

@@ -1,4 +1,4 @@
-"""One training at a time in a run folder, across processes."""
+"""Lock of a run folder: one training at a time, across processes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-LOCK = ".training.lock"
+LOCK_FILE = ".training.lock"
 WAIT_SECONDS = 0.2  # for a lock file that its holder has just deleted
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Makes the run folder and holds its lock; the system releases the lock of a process that dies.
+    """Creates the run folder and holds its lock; the system releases the lock of a process that dies.
 
     Raises:
         ValueError: another training holds it, in this process or another one.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / LOCK_FILE)
     try:
         lock.acquire(timeout=WAIT_SECONDS, poll_interval=0.02)
     except Timeout as error:
@@ -31,8 +31,8 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        (folder / LOCK).unlink(missing_ok=True)  # while it is held: a process that waits for it notices
+        (folder / LOCK_FILE).unlink(missing_ok=True)  # before the release, so that a waiting process notices
         lock.release()
-        for path in made:
+        for path in new_folders:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()

@@ -1,4 +1,4 @@
-"""Operating points: promises of false alarms that a run keeps by name, with the costs they were chosen for."""
+"""Operating points of a run: named rates of false alarms, with the costs they were chosen for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_NAME = 60  # characters
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A promise that verdicts are made by.
+    """A promised rate of false alarms, which sets the threshold of verdicts.
 
     Attributes:
         per_thousand: false alarms per thousand good parts, above 0 and below 1000.
@@ -42,7 +42,7 @@ class OperatingPoint:
 
 
 def operating_points(folder: Path) -> dict[str, OperatingPoint]:
-    """Those of the run in this folder by name.
+    """The operating points of the run in this folder, by name.
 
     Raises:
         ValueError: the file cannot be read, or holds something else.
@@ -57,10 +57,10 @@ def operating_points(folder: Path) -> dict[str, OperatingPoint]:
 
 
 def operating_point(folder: Path, name: str) -> OperatingPoint:
-    """One of them.
+    """One operating point.
 
     Raises:
-        ValueError: there is none of this name; the message lists those that there are.
+        ValueError: there is none of this name; the message lists the existing ones.
     """
     points = operating_points(folder)
     if name not in points:
@@ -70,7 +70,7 @@ def operating_point(folder: Path, name: str) -> OperatingPoint:
 
 
 def save_operating_point(folder: Path, name: str, point: OperatingPoint | None) -> None:
-    """Keeps a point under a name, in the place of one that had it; None removes it.
+    """Stores a point under a name, replacing an existing one; None removes it.
 
     Raises:
         ValueError: a name that is empty, longer than MAX_NAME or has a line break.

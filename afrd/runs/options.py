@@ -1,4 +1,4 @@
-"""What a person may choose of a training; the one place of the defaults. It needs no torch, so a page can show it."""
+"""Options of a training with all defaults; imports no torch, so that the page can show them early."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class TrainingOptions:
     Args:
         method: `afrd`, or `memory` for the patch memory alone.
         target, fusion, width: see `ModelConfig`.
-        memory: patches that `afrd` stores of each light; None: 2048 for several lights with target `lights`, and none
-            where the published reverse distillation is wanted: one light, fused features, RD4AD's student.
+        memory: patches that `afrd` stores of each light; None: 2048 for several lights with target `lights`, else 0
+            (the published reverse distillation: one light, fused features, or RD4AD's student).
         teacher, weights: see `load_teacher`.
         size: longer side of the teacher's input in pixels, rounded to a multiple of 32, or of a transformer's patches.
         epochs: passes over the training samples; None: as many as make 500 steps (RD4AD's student: 200 passes).
@@ -22,7 +22,7 @@ class TrainingOptions:
         seed: of initial weights and of the order of samples.
 
     Raises:
-        ValueError: a number below its least value.
+        ValueError: a number below its minimum.
     """
 
     method: str = "afrd"

@@ -19,23 +19,23 @@ from afrd.runs.calibration import HELD_OUT, calibration_index
 from afrd.runs.options import TrainingOptions
 from afrd.runs.run_folder import FitConfig, is_finished
 
-MEMORY_PATCHES = 2048  # that AFRD stores of each light
-NARROW_STUDENT_STEPS = 500  # however many samples there are
+MEMORY_PATCHES = 2048  # patches that AFRD stores of each light
+NARROW_STUDENT_STEPS = 500  # for any number of samples
 RD4AD_EPOCHS = 200
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingPlan:
-    """A training that is checked and can be carried out by `afrd.runs.train`.
+    """A checked training, to be executed by `afrd.runs.train`.
 
     Attributes:
         data: the category.
         folder: of the run.
-        model, config: what the run's `config.json` holds.
+        model, config: content of the run's `config.json`.
         teacher: on `device`.
         train_index: samples of the train split that are trained on.
         calibration: the split whose good samples set the threshold; None: those of train that are held out.
-        finished: whether the folder holds this very run already.
+        finished: whether the folder holds this run already.
     """
 
     data: Category
@@ -70,14 +70,14 @@ def plan(
     device: str = "auto",
     teacher: Teacher | None = None,
 ) -> TrainingPlan:
-    """Checks everything that a training needs and says what it will do; nothing is written.
+    """Checks everything that a training needs and plans it; nothing is written.
 
     Args:
         data: from `open_dataset`; needs a train split. The validation split gives the threshold; where there is none,
             every fifth training sample is held out for it.
         lights: "all", names, or numbers.
         out: the run folder.
-        options: the defaults where there are none.
+        options: the defaults if None.
         device: `auto` (CUDA, else MPS, else CPU) or a torch device.
         teacher: a loaded one instead of `options.teacher`.
 
@@ -86,21 +86,21 @@ def plan(
         WeightsUnavailable: see `load_teacher`.
     """
     options = options or TrainingOptions()
-    chosen = parse_lights(lights, data.lights)
-    where = pick_device(device)
+    light_names = parse_lights(lights, data.lights)
+    torch_device = pick_device(device)
     if "train" not in data:
         raise ValueError(f"category {data.name} has no train split; its splits are {', '.join(data.splits)}")
     options.check()
     if any(data["train"].anomalous):
         bad = data["train"].names[data["train"].anomalous.index(True)]
         raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
-    teacher = (teacher or load_teacher(options.teacher, options.weights)).to(where)
+    teacher = (teacher or load_teacher(options.teacher, options.weights)).to(torch_device)
     memory = options.memory
     if memory is None:
-        several = options.method == "afrd" and options.target == "lights" and len(chosen) > 1
+        several = options.method == "afrd" and options.target == "lights" and len(light_names) > 1
         memory = MEMORY_PATCHES if several and teacher.name not in TORCHVISION_WEIGHTS else 0
     model = ModelConfig(
-        lights=chosen,
+        lights=light_names,
         teacher=teacher.name,
         channels=teacher.channels,
         strides=teacher.strides,
@@ -124,18 +124,18 @@ def plan(
         seed=options.seed,
         calibration=calibration.split if calibration is not None else "held out of train",
         views=data.views,
-        pictures=fingerprint(chosen, data["train"], *([] if calibration is None else [calibration])),
+        pictures=fingerprint(light_names, data["train"], *([] if calibration is None else [calibration])),
     )
     folder = Path(out)
     finished = is_finished(folder, model, config)
-    return TrainingPlan(data, folder, model, config, teacher, where, tuple(train_index), calibration, finished)
+    return TrainingPlan(data, folder, model, config, teacher, torch_device, tuple(train_index), calibration, finished)
 
 
 def fingerprint(lights: Sequence[str], *splits: MultiLightDataset) -> str:
-    """Which pictures a run stands on: samples of each split, and a digest of their names and the files' sizes.
+    """Identifies the pictures behind a run: samples of each split, and a digest of their names and file sizes.
 
-    It does not change when a data set is copied or moved, and changes when samples are added, removed or replaced by
-    files of another size.
+    It is the same for a copied or moved data set, and changes when samples are added, removed or replaced by files of
+    another size.
     """
     sha = hashlib.sha256()
     for split in splits:
@@ -147,7 +147,7 @@ def fingerprint(lights: Sequence[str], *splits: MultiLightDataset) -> str:
 
 
 def default_epochs(teacher: str, samples: int, batch: int) -> int:
-    """Passes over so many training samples: RD4AD's own number for its student, else as many as make 500 steps."""
+    """Default epochs for this many training samples: RD4AD's own number for its student, else about 500 steps."""
     return (
         RD4AD_EPOCHS if teacher in TORCHVISION_WEIGHTS else math.ceil(NARROW_STUDENT_STEPS / math.ceil(samples / batch))
     )

@@ -1,4 +1,4 @@
-"""A trained model that answers: maps of one sample, predictions of a split, thresholds, with any of its lights."""
+"""A trained model: maps of one sample, predictions of a split and thresholds, with any of its lights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index, evidence_of, stored_inputs
-from afrd.runs.evidence_cache import EVIDENCE, evidence_bytes
+from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.run_folder import FitConfig, read_config
 from afrd.runs.tensors import load_tensors
@@ -28,13 +28,13 @@ from afrd.runs.tensors import load_tensors
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a run says of one sample.
+    """Prediction of a run for one sample.
 
     Attributes:
         anomaly_map: (H, W) float32 at the pictures' size, the sum over lights of `attention` * `light_maps`.
         light_maps, attention: (L, H, W) float32; attention sums to 1 over the lights at every place.
         score: the map's maximum.
-        lights: the L lights that were used, in the run's order.
+        lights: the L lights used, in the run's order.
         threshold: of this run and these lights; None for a run without calibration samples.
         verdict: `good` or `anomalous`, None without a threshold.
     """
@@ -52,7 +52,7 @@ class Prediction:
 
     @property
     def peak_attention(self) -> np.ndarray:
-        """(L,) attention where the map is highest: the lights that show this place most plainly have the most."""
+        """(L,) attention at the maximum of the anomaly map."""
         row, column = np.unravel_index(int(self.anomaly_map.argmax()), self.anomaly_map.shape)
         return self.attention[:, row, column]
 
@@ -73,7 +73,7 @@ class Run:
         self._calibration = calibration
         self._teacher: Teacher | None = None
         self._thresholds: dict[tuple, Threshold | None] = {}
-        self._number = EVIDENCE.register(self)
+        self._number = EVIDENCE_CACHE.register(self)
 
     def __repr__(self) -> str:
         return f"Run({self.folder}: {self.method()} on {self.config.category})"
@@ -93,13 +93,13 @@ class Run:
 
     @property
     def memory_bytes(self) -> int:
-        """Of its weights and of the evidence that its threshold comes from, without its teacher."""
-        weights = sum(part.nbytes for part in self.model.state_dict().values())
+        """Bytes of its weights and of the calibration evidence, without its teacher."""
+        weights = sum(tensor.nbytes for tensor in self.model.state_dict().values())
         return weights + (evidence_bytes(self._calibration) if self._calibration is not None else 0)
 
     @property
     def teacher(self) -> Teacher:
-        """Loaded when first needed.
+        """The frozen teacher, loaded at first use.
 
         Raises:
             WeightsUnavailable: see `load_teacher`.
@@ -111,7 +111,7 @@ class Run:
         return self._teacher
 
     def use_teacher(self, teacher: Teacher) -> None:
-        """Shares a teacher that is loaded already, if it is the one of the training."""
+        """Uses a loaded teacher, if it is the one of the training."""
         if teacher.digest != self.config.teacher_digest:
             raise ValueError(
                 f"run {self.folder} was trained with other weights of {self.model.config.teacher} "
@@ -120,18 +120,18 @@ class Run:
         self._teacher = teacher.to(self.device)
 
     def method(self, lights: Sequence[str] | None = None, fusion: str | None = None) -> str:
-        """To be read by people, such as `AFRD, attention over evidence, lights top, box`."""
+        """Name of the method for text and figures, such as `AFRD, attention over evidence, lights top, box`."""
         used = tuple(lights or self.lights)
         memory = self.model.config.method == "memory"
         fusion = fusion or self.model.config.fusion
         if len(self.lights) == 1:
             return f"single-light {'memory' if memory else 'RD'}, {used[0]}"
-        what = "evidence" if self.model.config.target == "lights" else "features"
-        which = "all lights" if used == self.lights else f"lights {', '.join(used)}"
+        fused_quantity = "evidence" if self.model.config.target == "lights" else "features"
+        lights_text = "all lights" if used == self.lights else f"lights {', '.join(used)}"
         if memory:
-            return f"patch memory, {fusion} over evidence, {which}"
-        alone = "" if self.model.config.memory or what == "features" else " without memory"
-        return f"AFRD{alone}, {fusion} over {what}, {which}"
+            return f"patch memory, {fusion} over evidence, {lights_text}"
+        without_memory = "" if self.model.config.memory or fused_quantity == "features" else " without memory"
+        return f"AFRD{without_memory}, {fusion} over {fused_quantity}, {lights_text}"
 
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""
@@ -146,9 +146,10 @@ class Run:
         """The maps of one sample.
 
         Args:
-            sample: pictures of any size; its lights are matched by name, those the run does not know are left out.
+            sample: pictures of any size; its lights are matched by name, and those the run was not trained on are
+                ignored.
             lights: use these of the sample's lights only.
-            inputs: of at least these lights, where they are at hand (`Run.inputs`).
+            inputs: of at least these lights, if computed already (`Run.inputs`).
 
         Raises:
             ValueError: the sample has none of the run's lights, or not those asked for.
@@ -156,10 +157,10 @@ class Run:
         used = self.lights_of(sample, lights)
         with torch.no_grad():
             evidence = self.model.evidence(*self.inputs(sample, used, inputs))
-        return self._seen(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
+        return self._prediction(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
 
     def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
-        """Those of the run's lights that the sample has, or the ones asked for; raises as `predict`."""
+        """The run's lights that the sample has, restricted to `lights`; raises as `predict`."""
         usable = tuple(light for light in self.lights if light in sample.lights)
         if not usable:
             raise ValueError(
@@ -169,36 +170,36 @@ class Run:
         return parse_lights(lights, usable)
 
     def inputs(self, sample: Sample, lights: Sequence[str], inputs: Inputs | None = None) -> Inputs:
-        """What the model reads of one sample (B = 1) with these lights present, and all the run's lights in the L axis.
+        """The model's inputs for one sample (B = 1), with these lights present and all the run's lights in the L axis.
 
         Args:
             sample: pictures of any size.
             lights: those of the run's lights that are present.
-            inputs: of at least these lights, where they are at hand; only which lights are present is set anew.
+            inputs: of at least these lights, if computed already; only `present` is set anew.
         """
         if inputs is not None:
             return inputs._replace(present=self._present(lights))
         features, contrast = compute_inputs(self.teacher, sample.select(lights).images, self.config.size)
-        whole = [self._among_all(part.float(), lights) for part in (*features, contrast)]
-        return Inputs(whole[:-1], whole[-1], self._present(lights))
+        all_lights = [self._among_all(values.float(), lights) for values in (*features, contrast)]
+        return Inputs(all_lights[:-1], all_lights[-1], self._present(lights))
 
     def stored_inputs(self, dataset: MultiLightDataset, index: int, lights: Sequence[str] | None = None) -> Inputs:
-        """`inputs` of a data set's sample, from the feature store (filled first where that holds no such split)."""
+        """`inputs` of a data set's sample, from the feature store (computed first if the store has none)."""
         present = self._present(tuple(lights or self.lights))
         return stored_inputs(self.features(dataset), [index], self._positions(dataset), present)
 
-    def _among_all(self, found: Tensor, lights: Sequence[str]) -> Tensor:
-        whole = found.new_zeros(1, len(self.lights), *found.shape[1:])
-        whole[0, [self.lights.index(light) for light in lights]] = found
-        return whole
+    def _among_all(self, values: Tensor, lights: Sequence[str]) -> Tensor:
+        all_lights = values.new_zeros(1, len(self.lights), *values.shape[1:])
+        all_lights[0, [self.lights.index(light) for light in lights]] = values
+        return all_lights
 
     def predict_stored(
         self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
     ) -> Prediction:
-        """`predict` for a data set's sample, from what is known of its whole split (`evidence`)."""
+        """`predict` for a data set's sample, from the cached `evidence` of its split."""
         used = parse_lights(lights, self.lights)
         row = range(len(dataset))[index]
-        return self._seen(
+        return self._prediction(
             self.evidence(dataset, used).rows(slice(row, row + 1), self._present(used)), used, dataset.image_size
         )
 
@@ -214,7 +215,7 @@ class Run:
         Args:
             dataset: a split; its teacher features are computed where the store has none.
             lights: a subset; all by default.
-            fusion: how to fuse evidence instead of the run's own way (target `lights`).
+            fusion: of the evidence, instead of the run's own (target `lights`).
             progress: called with (samples done, samples in all).
         """
         used = parse_lights(lights, self.lights)
@@ -237,13 +238,13 @@ class Run:
         return Predictions(table, maps, masks, masked, method, used, threshold, category, split)
 
     def predictions_folder(self, split: str, lights: Sequence[str]) -> Path:
-        """Where `afrd evaluate` keeps what it found."""
+        """The folder where `afrd evaluate` stores predictions."""
         return self.folder / "predictions" / split / ("all" if tuple(lights) == self.lights else "+".join(lights))
 
     def threshold(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None, alpha: float = ALPHA
     ) -> Threshold | None:
-        """Of the calibration samples' scores under these lights; None where the run has no calibration samples."""
+        """Threshold from the calibration samples' scores under these lights; None without calibration samples."""
         used = parse_lights(lights, self.lights)
         key = (used, fusion, alpha)
         if key not in self._thresholds:
@@ -261,27 +262,27 @@ class Run:
         lights: str | Sequence[str | int] | None = None,
         progress: Progress | None = None,
     ) -> Evidence:
-        """Evidence of a whole split, remembered: with target `lights` any subset is read from that of all lights.
+        """Evidence of a whole split, cached: with target `lights` any subset is computed from that of all lights.
 
         Args:
             dataset: a split; its teacher features are computed where the store has none.
-            lights: those that are present, all by default; matters where features are fused.
+            lights: those present, all by default; only used where features are fused.
             progress: called with (samples done, samples in all).
         """
         used = parse_lights(lights, self.lights) if self.model.config.target == "fused" else self.lights
         key = (stored_under(dataset, self.teacher, self.config.size), used)
 
         def make() -> Evidence:
-            features, parts = self.features(dataset), []
-            for part in evidence_of(
+            features, batches = self.features(dataset), []
+            for batch in evidence_of(
                 self.model, features, range(len(features)), self._positions(dataset), self._present(used)
             ):
-                parts.append(part)
+                batches.append(batch)
                 if progress:
-                    progress(sum(len(p.errors) for p in parts), len(features))
-            return joined(parts)
+                    progress(sum(len(p.errors) for p in batches), len(features))
+            return joined(batches)
 
-        return EVIDENCE.get(self._number, key, make)
+        return EVIDENCE_CACHE.get(self._number, key, make)
 
     def calibration_maps(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
@@ -289,23 +290,23 @@ class Run:
         """Anomaly maps of the good samples that the threshold comes from, under these lights.
 
         Yields:
-            (B, H, W) float32, some samples at a time: a thousand maps of 1024x1024 are 4.2 GB.
+            (B, H, W) float32, in batches: a thousand maps of 1024x1024 are 4.2 GB.
         """
         used = parse_lights(lights, self.lights)
-        found = self._calibration_evidence(used)
-        if found is not None:
-            for _, maps in self._batches(found, used, fusion, self.config.picture_size):
+        evidence = self._calibration_evidence(used)
+        if evidence is not None:
+            for _, maps in self._batches(evidence, used, fusion, self.config.picture_size):
                 yield maps.anomaly_map.cpu().numpy()
 
     def calibration_scores(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
     ) -> np.ndarray:
-        """(n,) their scores, the maxima of `calibration_maps`."""
+        """(n,) scores of the calibration samples, the maxima of `calibration_maps`."""
         used = parse_lights(lights, self.lights)
-        found = self._calibration_evidence(used)
-        if found is None:
+        evidence = self._calibration_evidence(used)
+        if evidence is None:
             return np.array([])
-        batches = self._batches(found, used, fusion, self.config.picture_size)
+        batches = self._batches(evidence, used, fusion, self.config.picture_size)
         return np.concatenate([np.empty(0), *(maps.score.cpu().double().numpy() for _, maps in batches)])
 
     @torch.no_grad()
@@ -318,19 +319,19 @@ class Run:
         """Anomaly maps (N, H, W) and scores (N,) under these lights."""
         maps = np.empty((len(evidence.errors), *size), np.float32)
         scores = np.empty(len(maps))
-        for rows, found in self._batches(evidence, lights, fusion, size):
-            maps[rows], scores[rows] = found.anomaly_map.cpu().numpy(), found.score.cpu().numpy()
+        for rows, batch in self._batches(evidence, lights, fusion, size):
+            maps[rows], scores[rows] = batch.anomaly_map.cpu().numpy(), batch.score.cpu().numpy()
         return maps, scores
 
     def _batches(
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
     ) -> Iterator[tuple[slice, Maps]]:
-        """Maps of some samples at a time, and which these are."""
+        """Maps in batches, with the samples' slice."""
         for start in range(0, len(evidence.errors), MAPS_BATCH_SIZE):
             rows = slice(start, start + MAPS_BATCH_SIZE)
             yield rows, self._maps(evidence.rows(rows, self._present(lights)), size, fusion)
 
-    def _seen(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
+    def _prediction(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
         maps = self._maps(evidence, size)
         rows = [self.lights.index(light) for light in used]
         return Prediction(
@@ -345,7 +346,7 @@ class Run:
     def _calibration_evidence(self, lights: tuple[str, ...]) -> Evidence | None:
         if self._calibration is None or self.model.config.target == "lights" or lights == self.lights:
             return self._calibration
-        # Fused features change with the lights, so the good samples must be looked at again.
+        # Fused features depend on the lights, so the good samples are evaluated again.
         data = open_dataset(self.config.data_root, self.config.category, self.config.views)
         held_out = self.config.calibration not in data
         dataset = data["train" if held_out else self.config.calibration]
@@ -379,22 +380,22 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
     tensors, _ = load_tensors(folder / "model.safetensors")
     try:
-        with torch.random.fork_rng(devices=[]):  # its first weights are drawn, and not from the caller's random numbers
+        with torch.random.fork_rng(devices=[]):  # initial weights must not change the caller's random state
             model = make_model(model_config)
         model.load_state_dict(tensors)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error
-    where = pick_device(device)
+    torch_device = pick_device(device)
     calibration = None
     if (folder / "calibration.safetensors").is_file():
-        found, _ = load_tensors(folder / "calibration.safetensors")
-        if not {"errors", "weights"} <= set(found):
+        stored, _ = load_tensors(folder / "calibration.safetensors")
+        if not {"errors", "weights"} <= set(stored):
             raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
-        errors, weights = (found[name].to(where).float() for name in ("errors", "weights"))
-        present = torch.ones(weights.shape[:2], dtype=torch.bool, device=where)
-        terms = found["terms"].to(where) if "terms" in found else None
+        errors, weights = (stored[name].to(torch_device).float() for name in ("errors", "weights"))
+        present = torch.ones(weights.shape[:2], dtype=torch.bool, device=torch_device)
+        terms = stored["terms"].to(torch_device) if "terms" in stored else None
         calibration = Evidence(errors, weights, present, model_config.target == "fused", terms)
-    run = Run(folder, model, config, calibration, where)
+    run = Run(folder, model, config, calibration, torch_device)
     if teacher is not None:
         run.use_teacher(teacher)
     return run

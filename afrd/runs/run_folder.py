@@ -1,4 +1,4 @@
-"""The files of a run folder: config, weights, history, calibration; no pickle, so it is safe to read from strangers."""
+"""The files of a run folder: config, weights, history, calibration; no pickle, so foreign folders are safe to read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import Evidence
-from afrd.runs.lock import LOCK
+from afrd.runs.lock import LOCK_FILE
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
@@ -62,7 +62,7 @@ def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
 
 
 def _read(kind: type[T], values: dict[str, Any]) -> T:
-    """A dataclass from JSON; every entry must be there and have exactly its type."""
+    """A dataclass from JSON; every entry must be present and have exactly its type."""
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
     needed = {f.name for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
     if not needed <= set(values) <= names:
@@ -70,64 +70,64 @@ def _read(kind: type[T], values: dict[str, Any]) -> T:
     try:
         return TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "it"
-        raise ValueError(f"{place} is {first['input']!r}: {first['msg']}") from error
+        first_error = error.errors()[0]
+        location = ".".join(map(str, first_error["loc"])) or "it"
+        raise ValueError(f"{location} is {first_error['input']!r}: {first_error['msg']}") from error
 
 
 def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
-    """Whether the folder holds this very run, finished; False where it is begun or not there.
+    """Whether the folder holds this run, finished; False if it is unfinished or missing.
 
     Raises:
         ValueError: the folder holds another run, or other things.
     """
     if (folder / "config.json").is_file():
-        begun = read_config(folder)
-        if not (begun[1].pictures and config.pictures):  # not known for runs that come along with the package
-            config = replace(config, pictures=begun[1].pictures)
-        elif begun == (model, replace(config, pictures=begun[1].pictures)) and begun[1] != config:
+        existing = read_config(folder)
+        if not (existing[1].pictures and config.pictures):  # not known for runs that come with the package
+            config = replace(config, pictures=existing[1].pictures)
+        elif existing == (model, replace(config, pictures=existing[1].pictures)) and existing[1] != config:
             raise ValueError(
-                f"{folder} was trained on other pictures ({begun[1].pictures.partition(';')[0]}) than "
+                f"{folder} was trained on other pictures ({existing[1].pictures.partition(';')[0]}) than "
                 f"{config.data_root} holds now ({config.pictures.partition(';')[0]}); choose another folder, or delete "
                 "this one to train anew"
             )
-        if begun != (model, config):
-            old, new = ({**asdict(m), **asdict(c)} for m, c in (begun, (model, config)))
-            other = next(k for k in new if old[k] != new[k])
+        if existing != (model, config):
+            old, new = ({**asdict(m), **asdict(c)} for m, c in (existing, (model, config)))
+            entry = next(k for k in new if old[k] != new[k])
             raise ValueError(
-                f"{folder} holds a run with {other} {old[other]!r}, not {new[other]!r}; choose another folder"
+                f"{folder} holds a run with {entry} {old[entry]!r}, not {new[entry]!r}; choose another folder"
             )
         return (folder / "model.safetensors").is_file()
-    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK for path in folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK_FILE for path in folder.iterdir())):
         raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
     return False
 
 
 def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
-    """Makes the folder, with the config."""
+    """Creates the folder, with the config."""
     folder.mkdir(parents=True, exist_ok=True)
     save_json(folder / "config.json", {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
 
 
 def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, history: list[dict[str, float]]) -> None:
-    """Writes what a finished run has; the weights come last and make it whole."""
+    """Writes the files of a finished run; the weights come last and mark it as finished."""
     with replacing(folder / "history.csv") as path:
         pd.DataFrame(history, columns=["step", "epoch", "loss"]).to_csv(path, index=False)
     if len(calibration.errors):
         tensors = {"errors": calibration.errors, "weights": calibration.weights}
         if calibration.terms is not None:
-            tensors["terms"] = calibration.terms.half()  # many, and no digit is lost that matters
+            tensors["terms"] = calibration.terms.half()  # many values, and the precision suffices
         save_tensors(folder / "calibration.safetensors", tensors)
     save_tensors(folder / "model.safetensors", model.state_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
 
 def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> None:
-    """Copies a finished run with another `config`; `half`: numbers with about half their digits."""
+    """Copies a finished run with another `config`; `half`: numbers in half precision."""
     start_run(to, read_config(folder)[0], config)
     with replacing(to / "history.csv") as path:
         pd.read_csv(folder / "history.csv").to_csv(path, index=False, float_format="%.5g" if half else None)
-    for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and make it whole
+    for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and mark it as finished
         if (folder / name).is_file():
             tensors, about = load_tensors(folder / name)
             if half:

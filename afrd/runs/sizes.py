@@ -1,4 +1,4 @@
-"""What a run does with pictures of another size than those it was trained on."""
+"""Pictures of another size than those a run was trained on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def same_grid(size: Size, model: ModelConfig, fit: FitConfig) -> bool:
 
 
 def size_notes(size: Size, model: ModelConfig, fit: FitConfig) -> list[str]:
-    """Sentences for the owner of pictures of this (H, W); none where they are as in training."""
+    """Sentences for the owner of pictures of this (H, W); none if they are as in training."""
     if size == fit.picture_size:
         return []
     read = size_text(_read_at(size, model, fit))

@@ -1,7 +1,7 @@
-"""The store of teacher features on disk as a whole: what is in it, how large it may be, what is removed first.
+"""Entries, size limit and eviction of the store of teacher features on disk.
 
-One entry is one split of a category, seen by one teacher at one size (`afrd.runs.feature_store` fills and reads it).
-`about.json` in its folder says of what it is, and the folder's time of change when it was last used.
+An entry holds the features of one split of a category by one teacher at one size (`afrd.runs.feature_store` writes and
+reads it). `about.json` in its folder describes it, and the folder's modification time is that of its last use.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from afrd.data.dataset import open_dataset
 from afrd.data.state import pictures_state
 from afrd.files import load_json, save_json
 
-ABOUT = "about.json"
-UNFINISHED = ".unfinished-"  # what the folder of features begins with while they are computed or removed
-UNTOUCHED_SECONDS = 24 * 3600  # after which nobody is believed to work on them any more
+ABOUT_FILE = "about.json"
+UNFINISHED_PREFIX = ".unfinished-"  # prefix of a folder whose features are being computed or removed
+UNTOUCHED_SECONDS = 24 * 3600  # after which unfinished features count as abandoned
 DEFAULT_LIMIT = 50 * 10**9  # bytes of all features together
-RESERVE = 200 * 10**6  # bytes of the disk that features leave free
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
-UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+RESERVED_DISK_BYTES = 200 * 10**6  # bytes of the disk that are left free
+SIZE_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+SIZE_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 
 @dataclass(frozen=True)
 class About:
-    """Of what features are: one split with these lights and views, by a teacher at a size (longer side, pixels)."""
+    """Description of an entry: one split with these lights and views, by a teacher at a size (longer side, pixels)."""
 
     root: str
     category: str
@@ -47,12 +47,12 @@ class About:
 
 @dataclass(frozen=True)
 class Entry:
-    """Features in the store.
+    """One entry of the store.
 
     Attributes:
-        about: None where an earlier version of AFRD stored them, which nothing reads any more.
+        about: None for entries of earlier versions of AFRD, which are not read any more.
         size: bytes on disk.
-        used: when they were last read, in seconds since 1970.
+        used: time of the last use, in seconds since 1970.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class Entry:
 
 
 def cache_dir() -> Path:
-    """Where features are kept: `$AFRD_CACHE`, else `~/.cache/afrd`."""
+    """Folder of caches: `$AFRD_CACHE`, else `~/.cache/afrd`."""
     return Path(os.environ.get("AFRD_CACHE") or Path.home() / ".cache" / "afrd").expanduser()
 
 
@@ -71,43 +71,43 @@ def features_dir() -> Path:
 
 
 def entries() -> list[Entry]:
-    """All that is in the store, the latest use first."""
-    found = []
+    """All entries, the latest use first."""
+    stored = []
     for folder in features_dir().iterdir() if features_dir().is_dir() else []:
         if folder.name.startswith(".") or not folder.is_dir():
             continue
-        with suppress(OSError):  # another process removes it just now
+        with suppress(OSError):  # another process is removing it
             size = sum(path.stat().st_size for path in folder.iterdir())
-            found.append(Entry(folder, read_about(folder), size, folder.stat().st_mtime))
-    return sorted(found, key=lambda entry: -entry.used)
+            stored.append(Entry(folder, read_about(folder), size, folder.stat().st_mtime))
+    return sorted(stored, key=lambda entry: -entry.used)
 
 
 def read_about(folder: Path) -> About | None:
-    """None where there is none, or where it cannot be read."""
+    """The description in an entry's folder; None if it is missing or cannot be read."""
     try:
-        content = load_json(folder / ABOUT)
+        content = load_json(folder / ABOUT_FILE)
         return About(**content | {name: tuple(content[name]) for name in ("lights", "views")})
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def write_about(folder: Path, about: About) -> None:
-    save_json(folder / ABOUT, asdict(about))
+    save_json(folder / ABOUT_FILE, asdict(about))
 
 
 def name_of(about: About, pictures: str) -> str:
-    """Of the folder of an entry: another one for other pictures, another teacher, another size.
+    """Name of an entry's folder, which depends on the pictures, the teacher and the size.
 
     Args:
-        about: of what the features are.
-        pictures: their `pictures_state`.
+        about: of the entry.
+        pictures: the `pictures_state` of its split.
     """
     sha = hashlib.sha256(f"{about.teacher_digest} {about.size} {about.lights} {pictures}".encode())
     return f"{about.category}-{about.split}-{sha.hexdigest()[:20]}"
 
 
 def why_unused(entry: Entry) -> str | None:
-    """Why nothing will read an entry again; None where its pictures are as they were."""
+    """Why an entry will not be read again; None if its pictures are unchanged."""
     about = entry.about
     if about is None:
         return "of an earlier version"
@@ -119,13 +119,13 @@ def why_unused(entry: Entry) -> str | None:
 
 
 def touch(folder: Path) -> None:
-    """Notes that an entry is used now."""
-    with suppress(OSError):  # of a store that may only be read, or an entry that has just been removed
+    """Marks an entry as used now."""
+    with suppress(OSError):  # a read-only store, or an entry that has just been removed
         os.utime(folder)
 
 
 def limit() -> int:
-    """Bytes that all features together may have; see `set_limit`."""
+    """Size limit of the store in bytes; see `set_limit`."""
     try:
         return int(load_json(cache_dir() / "limit.json")["bytes"])
     except (ValueError, KeyError, TypeError):
@@ -133,7 +133,7 @@ def limit() -> int:
 
 
 def set_limit(size: int) -> list[Entry]:
-    """Keeps the limit for this store, and removes what exceeds it, the oldest use first; returns what was removed."""
+    """Stores the limit, removes entries until it is kept, the oldest use first, and returns the removed ones."""
     cache_dir().mkdir(parents=True, exist_ok=True)
     save_json(cache_dir() / "limit.json", {"bytes": size})
     return _evict(size)
@@ -143,24 +143,24 @@ def make_room(needed: int, what: str) -> None:
     """Removes entries, the oldest use first, until `needed` bytes fit into the limit and on the disk.
 
     Args:
-        needed: bytes that are about to be written.
-        what: names them, such as `the features of Praline/train`.
+        needed: bytes to be written.
+        what: names them in the message, such as `the features of Praline/train`.
 
     Raises:
-        OSError: they do not fit, in one sentence that says what to do.
+        OSError: they do not fit; the message says what to do.
     """
-    most = limit()
-    if needed > most:
+    allowed = limit()
+    if needed > allowed:
         raise OSError(
-            f"{what} need {size_text(needed)}, but the feature store may have {size_text(most)}; "
+            f"{what} need {size_text(needed)}, but the feature store may have {size_text(allowed)}; "
             f"`afrd cache --limit {size_text(2 * needed).replace(' ', '')}` allows more, or choose a smaller size"
         )
-    _evict(most - needed)
+    _evict(allowed - needed)
     for entry in reversed(entries()):
-        if free_bytes() >= needed + RESERVE:
+        if free_bytes() >= needed + RESERVED_DISK_BYTES:
             break
         remove(entry.folder)
-    if free_bytes() < needed + RESERVE:
+    if free_bytes() < needed + RESERVED_DISK_BYTES:
         raise OSError(
             f"{what} need {size_text(needed)}, but {features_dir()} has {size_text(free_bytes())} free; "
             "make room there, or set AFRD_CACHE to a folder on another disk"
@@ -168,18 +168,18 @@ def make_room(needed: int, what: str) -> None:
 
 
 def free_bytes() -> int:
-    """Of the disk that the store is on, or would be."""
+    """Free bytes of the disk that holds, or would hold, the store."""
     folder = features_dir()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
-def _evict(most: int) -> list[Entry]:
-    kept, removed = entries(), []
-    total = sum(entry.size for entry in kept)
-    while kept and total > most:
-        entry = kept.pop()  # the oldest use
+def _evict(allowed: int) -> list[Entry]:
+    remaining, removed = entries(), []
+    total = sum(entry.size for entry in remaining)
+    while remaining and total > allowed:
+        entry = remaining.pop()  # the oldest use
         if remove(entry.folder):
             removed.append(entry)
             total -= entry.size
@@ -187,12 +187,12 @@ def _evict(most: int) -> list[Entry]:
 
 
 def remove(folder: Path) -> bool:
-    """Removes an entry, at once for everybody who looks for it; False where the system does not allow it.
+    """Removes an entry atomically; False where the system does not allow it.
 
-    Who has opened its files goes on reading them; on Windows, files that are open stay.
+    Readers that have opened its files can go on; on Windows, open files stay.
     """
     try:
-        grave = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
+        grave = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=folder.parent))
         os.replace(folder, grave / folder.name)
     except OSError:
         return not folder.exists()
@@ -201,37 +201,37 @@ def remove(folder: Path) -> bool:
 
 
 def clear(unused_only: bool = False) -> list[Entry]:
-    """Removes everything, or what nothing will read again (`why_unused`), and what killed processes left; returns the
-    entries that were removed."""
+    """Removes all entries, or those that will not be read again (`why_unused`), and remains of killed processes;
+    returns the removed entries."""
     sweep(0.0 if not unused_only else UNTOUCHED_SECONDS)
-    chosen = [entry for entry in entries() if not unused_only or why_unused(entry)]
-    return [entry for entry in chosen if remove(entry.folder)]
+    to_remove = [entry for entry in entries() if not unused_only or why_unused(entry)]
+    return [entry for entry in to_remove if remove(entry.folder)]
 
 
 def remove_earlier(folder: Path, about: About) -> None:
-    """Removes features of the same split from before its pictures were changed."""
-    for other in features_dir().glob(f"{glob.escape(about.category)}-{glob.escape(about.split)}-*"):
-        found = read_about(other) if other != folder else None
-        if found is not None and replace(found, samples=about.samples) == about:
-            remove(other)
+    """Removes entries of the same split with an earlier state of its pictures."""
+    for folder_other in features_dir().glob(f"{glob.escape(about.category)}-{glob.escape(about.split)}-*"):
+        about_other = read_about(folder_other) if folder_other != folder else None
+        if about_other is not None and replace(about_other, samples=about.samples) == about:
+            remove(folder_other)
 
 
 def sweep(untouched: float = UNTOUCHED_SECONDS) -> None:
-    """Removes what a process left that was killed on the spot: unfinished features, so long after they were touched.
+    """Removes unfinished features that killed processes left, after they have been untouched for a while.
 
     Args:
         untouched: seconds.
     """
-    for left in features_dir().glob(UNFINISHED + "*"):
-        with suppress(OSError):  # another process may sweep, too
-            if time.time() - max(path.stat().st_mtime for path in (left, *left.iterdir())) > untouched:
-                shutil.rmtree(left, ignore_errors=True)
+    for unfinished in features_dir().glob(UNFINISHED_PREFIX + "*"):
+        with suppress(OSError):  # another process may sweep as well
+            if time.time() - max(path.stat().st_mtime for path in (unfinished, *unfinished.iterdir())) > untouched:
+                shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def size_text(size: float) -> str:
     """Such as `134 MB`; three digits."""
     for unit in ("TB", "GB", "MB", "kB"):
-        value = size / UNITS[unit.upper()]
+        value = size / SIZE_UNITS[unit.upper()]
         if value >= 1 or unit == "kB":
             return f"{value:.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
     raise AssertionError
@@ -243,7 +243,7 @@ def read_size(text: str) -> int:
     Raises:
         ValueError: it is no size.
     """
-    parts = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
-    if parts is None or parts[2].upper() not in UNITS:
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    if match is None or match[2].upper() not in SIZE_UNITS:
         raise ValueError(f"{text!r} is not a size; write it like 20GB or 500MB")
-    return int(float(parts[1]) * UNITS[parts[2].upper()])
+    return int(float(match[1]) * SIZE_UNITS[match[2].upper()])

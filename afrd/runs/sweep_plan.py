@@ -30,7 +30,14 @@ METHODS: dict[str, dict[str, str]] = {
     **{f"features-{fusion}": {"target": "fused", "fusion": fusion} for fusion in FEATURE_FUSIONS},
 }
 PLAN_FILE = "sweep.json"
-SWEPT = {"method", "target", "seed", "teacher", "weights", "size"}  # set by the plan itself, not by its options
+SWEPT_OPTIONS = {
+    "method",
+    "target",
+    "seed",
+    "teacher",
+    "weights",
+    "size",
+}  # set by the plan itself, not among its options
 OF_ONE_METHOD = {"fusion", "memory"}  # options that not all methods have
 MAX_NAME = 120  # characters of a folder's name
 
@@ -90,7 +97,7 @@ class Group:
 
 
 class SweepPlan(BaseModel):
-    """What a sweep trains and compares.
+    """Plan of a sweep: what it trains and compares.
 
     Attributes:
         data: folder of the data set.
@@ -103,7 +110,7 @@ class SweepPlan(BaseModel):
         seeds, teachers, sizes: see `TrainingOptions`.
         weights: local weights files by teacher.
         options: further training options of all cells: `epochs`, `width`, `batch`.
-        method_options: options of single methods, by name, `memory` and `fusion` among them; they go before `options`.
+        method_options: options of single methods, by name, `memory` and `fusion` among them; they override `options`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -125,14 +132,14 @@ class SweepPlan(BaseModel):
         """All groups, with their cells.
 
         Raises:
-            ValueError: a category, light, method or option that there is not.
+            ValueError: an unknown category, light, method or option.
         """
         self._check_options()
-        every = list_categories(self.data)
+        available = list_categories(self.data)
         groups = []
-        for category in self.categories or every:
-            if category not in every:
-                raise ValueError(f"there is no category {category!r} in {self.data}; it has {', '.join(every)}")
+        for category in self.categories or available:
+            if category not in available:
+                raise ValueError(f"there is no category {category!r} in {self.data}; it has {', '.join(available)}")
             known_lights = open_dataset(self.data, category, self.views).lights
             subsets = list(dict.fromkeys(parse_lights(subset, known_lights) for subset in self.lights))
             for teacher in self.teachers:
@@ -148,9 +155,11 @@ class SweepPlan(BaseModel):
         """Every training once, in the order of the groups."""
         return list(dict.fromkeys(cell for group in self.groups() for cell in group.cells))
 
-    def _group(self, category: str, lights: tuple[str, ...], whole: bool, teacher: str, size: int, seed: int) -> Group:
+    def _group(
+        self, category: str, lights: tuple[str, ...], uses_all_lights: bool, teacher: str, size: int, seed: int
+    ) -> Group:
         where = Path(folder_name(category)) / f"{folder_name(teacher)}-{size}" / f"seed{seed}"
-        subset = "" if whole else f"-{folder_name('+'.join(lights))}"
+        subset = "" if uses_all_lights else f"-{folder_name('+'.join(lights))}"
         cells: list[Cell] = []
         views = tuple(self.views)
         for method in self.methods:
@@ -161,7 +170,7 @@ class SweepPlan(BaseModel):
         return Group(str(where / f"judged{subset}"), category, lights, teacher, size, seed, tuple(cells), views)
 
     def _check_options(self) -> None:
-        allowed = sorted({field.name for field in fields(TrainingOptions)} - SWEPT)
+        allowed = sorted({field.name for field in fields(TrainingOptions)} - SWEPT_OPTIONS)
         for name in [*self.methods, *self.method_options]:
             if name not in METHODS:
                 raise ValueError(f"there is no method {name!r}; choose from {', '.join(METHODS)}")
@@ -201,7 +210,7 @@ def load_sweep(file: str | Path, **overrides: Any) -> SweepPlan:
 
     Args:
         file: keys as the attributes of `SweepPlan`; paths are relative to the current folder.
-        overrides: values in the place of the file's; None leaves the file's.
+        overrides: values that replace the file's; None keeps the file's.
 
     Raises:
         ValueError: the file is missing, is not TOML, or has an unknown key or a wrong type.
@@ -220,9 +229,9 @@ def make_sweep(source: str, **values: Any) -> SweepPlan:
     try:
         return SweepPlan(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the plan"
-        raise ValueError(f"{source}: {where}: {first['msg'].lower()}") from error
+        first_error = error.errors()[0]
+        where = ".".join(str(key) for key in first_error["loc"]) or "the plan"
+        raise ValueError(f"{source}: {where}: {first_error['msg'].lower()}") from error
 
 
 def read_sweep(folder: str | Path) -> SweepPlan:

@@ -1,4 +1,4 @@
-"""Tensors in safetensors files: whole or not there, and nothing is unpickled."""
+"""Tensors in safetensors files, written atomically; nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name, and the file's text entries.
 
     Raises:
-        ValueError: the file is missing or not a whole safetensors file.
+        ValueError: the file is missing or not a valid safetensors file.
     """
     try:
         with safe_open(path, "pt") as file:

@@ -1,4 +1,4 @@
-"""Training: `fit` carries out a plan, one loop over stored teacher features."""
+"""Training: `fit` makes and executes a plan, in one loop over stored teacher features."""
 
 from __future__ import annotations
 
@@ -29,13 +29,10 @@ from afrd.runs.plan import TrainingPlan, plan
 from afrd.runs.run import Run, load_run
 from afrd.runs.run_folder import finish_run, is_finished, start_run
 
-STUDENT_WINDOW = (
-    304  # pixels of the teacher's input that a training step sees of each side: a step costs the same at any size
-)
-STUDENT_WINDOW_WITH_MEMORY = (
-    256  # the same where a memory stands beside the student: a quarter less time, and the map is as good
-)
-CROP = 0.8  # at most this part of a side: other surroundings every time
+# pixels of each side of the teacher's input that a training step reads, so that its cost does not depend on the size
+STUDENT_WINDOW = 304
+STUDENT_WINDOW_WITH_MEMORY = 256  # with a memory: a quarter less time, and the maps are as good
+MAX_CROP_SHARE = 0.8  # largest window relative to a side, so that windows vary
 CHECKPOINT_SECONDS = 10.0
 
 Maps = TypeVar("Maps", Tensor, np.ndarray)
@@ -47,7 +44,7 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True)
 class StepReport:
-    """What `on_step` is told: steps done and in all, the last loss, seconds left."""
+    """Argument of `on_step`: steps done and in all, the last loss, seconds left."""
 
     step: int
     steps: int
@@ -70,8 +67,8 @@ def fit(
 ) -> Run:
     """Trains on the good samples of a category and returns the finished run: `train` of a `plan`.
 
-    The same call on the folder of an interrupted training goes on from its last checkpoint and ends with the weights of
-    an uninterrupted one; on the folder of a finished run it returns that run.
+    The same call on the folder of an interrupted training continues from its last checkpoint and ends with the weights
+    of an uninterrupted one; on the folder of a finished run it returns that run.
 
     Args:
         data, lights, out, device: see `plan`.
@@ -81,7 +78,7 @@ def fit(
             `epochs`, `batch`, `seed`.
 
     Raises:
-        TypeError: an option that there is not.
+        TypeError: an unknown option.
         ValueError: a bad option, a bad picture, or a folder that holds another run.
         WeightsUnavailable: see `load_teacher`.
     """
@@ -92,8 +89,10 @@ def fit(
     if isinstance(teacher, str):
         options["teacher"] = teacher
     loaded = teacher if isinstance(teacher, Teacher) else None
-    made = plan(data, lights, out, TrainingOptions(**options), device=device, teacher=loaded)
-    return train(made, compiled=compiled, show_progress=show_progress, on_step=on_step, on_features=on_features)
+    training_plan = plan(data, lights, out, TrainingOptions(**options), device=device, teacher=loaded)
+    return train(
+        training_plan, compiled=compiled, show_progress=show_progress, on_step=on_step, on_features=on_features
+    )
 
 
 def train(
@@ -104,11 +103,11 @@ def train(
     on_step: Callable[[StepReport], bool | None] | None = None,
     on_features: Callable[[int, int], None] | None = None,
 ) -> Run:
-    """Carries out a plan and returns the finished run.
+    """Executes a plan and returns the finished run.
 
     Args:
         plan: from `afrd.runs.plan`.
-        compiled: run the step through torch.compile.
+        compiled: use torch.compile for the training step.
         show_progress: a bar on stderr, with loss and time left.
         on_step: called after every step; returning True stops training by `Cancelled`.
         on_features: called with (done, all) while teacher features are computed.
@@ -120,7 +119,7 @@ def train(
     if plan.finished:
         return _load(plan)
     with locked(plan.folder):
-        if not is_finished(plan.folder, plan.model, plan.config):  # it may be by now, by another process
+        if not is_finished(plan.folder, plan.model, plan.config):  # another process may have finished it
             _train_into_folder(plan, compiled, show_progress, on_step, on_features)
     return _load(plan)
 
@@ -135,8 +134,10 @@ def _train_into_folder(
     positions = [plan.data.lights.index(light) for light in plan.model.lights]
     with _features_progress("train", show_progress, on_features) as progress:
         features = load_features(plan.data["train"], plan.teacher, plan.config.size, progress)
-    start_run(plan.folder, plan.model, plan.config)  # only now: a broken picture leaves no folder behind
-    with torch.random.fork_rng(devices=[]):  # the random numbers of the caller are not those of the seed
+    start_run(
+        plan.folder, plan.model, plan.config
+    )  # after the features, so that a broken picture leaves no folder behind
+    with torch.random.fork_rng(devices=[]):  # keeps the caller's random state
         torch.default_generator.manual_seed(plan.config.seed)
         model = make_model(plan.model)
     model.to(plan.device)
@@ -152,7 +153,7 @@ def _train_into_folder(
             features = load_features(plan.calibration, plan.teacher, plan.config.size, progress)
     evidence = calibrate(model, features, plan.calibration_index, positions)
     if model.learned is not None:
-        if not len(evidence.errors):  # without calibration parts the training parts say what is normal
+        if not len(evidence.errors):  # without calibration samples the training samples define what is normal
             features = load_features(plan.data["train"], plan.teacher, plan.config.size)
             normal = calibrate(model, features, plan.train_index, positions).terms
         else:
@@ -167,21 +168,21 @@ def _load(plan: TrainingPlan) -> Run:
 
 
 def crop(scales: Sequence[Maps], largest: int, rng: np.random.Generator) -> list[Maps]:
-    """A view of a random window, the same place in every scale (B, L, C, h, w), finest first.
+    """Views of one random window in every scale (B, L, C, h, w), finest first.
 
     Args:
         scales: features.
         largest: of the window's sides, in places of the coarsest scale; `CROP` of a side where that is less.
-        rng: says where.
+        rng: draws its position.
     """
     height, width = scales[-1].shape[-2:]
-    rows, columns = (max(1, min(largest, round(side * CROP))) for side in (height, width))
+    rows, columns = (max(1, min(largest, round(side * MAX_CROP_SHARE))) for side in (height, width))
     top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
-    cut = []
+    windows = []
     for scale in scales:
         r = scale.shape[-2] // height
-        cut.append(scale[..., top * r : (top + rows) * r, left * r : (left + columns) * r])
-    return cut
+        windows.append(scale[..., top * r : (top + rows) * r, left * r : (left + columns) * r])
+    return windows
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
@@ -216,7 +217,7 @@ def _train(
     steps = plan.steps
     first_epoch, history = load_checkpoint(folder, model, optimiser)
     loss_of = torch.compile(model.loss) if compiled else model.loss
-    on_card = _resident(features, train_index, positions, device)
+    on_gpu = _features_on_gpu(features, train_index, positions, device)
     saved = began = time.monotonic()
     first_step = first_epoch * steps_an_epoch
     model.train()
@@ -224,16 +225,20 @@ def _train(
         for epoch in range(first_epoch, config.epochs):
             order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
             for start in range(0, len(order), config.batch):
-                picked = np.sort(order[start : start + config.batch])  # read from disk in order, and on a card the same
+                order_index = np.sort(
+                    order[start : start + config.batch]
+                )  # sorted, for reading from disk in order; also on a GPU, for the same result
                 rng = np.random.default_rng((config.seed, epoch, start))
-                if on_card is not None:  # cut first in either case: what lies outside the window is not even read
-                    window = on_card if rd4ad else crop(on_card, largest, rng)
-                    chosen = [scale[torch.from_numpy(picked).to(device)] for scale in window]
+                if on_gpu is not None:  # cropped first in either case, so that nothing outside the window is read
+                    window = on_gpu if rd4ad else crop(on_gpu, largest, rng)
+                    batch_features = [scale[torch.from_numpy(order_index).to(device)] for scale in window]
                 else:
-                    there = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
-                    chosen = replace(features, scales=there).batch(np.array(train_index)[picked], positions)
-                batch = [scale.to(device).float() for scale in chosen]
-                present = torch.ones(len(picked), len(positions), dtype=torch.bool, device=device)
+                    windows = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
+                    batch_features = replace(features, scales=windows).batch(
+                        np.array(train_index)[order_index], positions
+                    )
+                batch = [scale.to(device).float() for scale in batch_features]
+                present = torch.ones(len(order_index), len(positions), dtype=torch.bool, device=device)
                 step = len(history)
                 if not rd4ad:
                     optimiser.param_groups[0]["lr"] = learning_rate(step, steps, peak)
@@ -249,9 +254,9 @@ def _train(
                     )
                 bar.set_postfix(loss=f"{history[-1]['loss']:.3f}", refresh=False)
                 bar.update()
-                done = step + 1 - first_step
-                left = (time.monotonic() - began) / done * (steps - step - 1)
-                if on_step and on_step(StepReport(step + 1, steps, history[-1]["loss"], left)):
+                steps_done = step + 1 - first_step
+                seconds_left = (time.monotonic() - began) / steps_done * (steps - step - 1)
+                if on_step and on_step(StepReport(step + 1, steps, history[-1]["loss"], seconds_left)):
                     raise Cancelled(f"training of {folder} was stopped at step {step + 1} of {steps}")
             if time.monotonic() - saved > CHECKPOINT_SECONDS or epoch + 1 == config.epochs:
                 save_checkpoint(folder, model, optimiser, epoch + 1, history)
@@ -259,10 +264,10 @@ def _train(
     return history
 
 
-def _resident(
+def _features_on_gpu(
     features: Features, train_index: list[int], positions: list[int], device: torch.device
 ) -> list[Tensor] | None:
-    """All training features on the card, if it is a card and they take less than half of its free memory."""
+    """All training features on the GPU, if `device` is one and they take less than half of its free memory."""
     if device.type != "cuda":
         return None
     size = sum(scale[0, 0].nbytes for scale in features.scales) * len(train_index) * len(positions)
@@ -278,7 +283,7 @@ def _bar(show: bool, **options: Any) -> tqdm:
 def _features_progress(
     split: str, show: bool, on_features: Callable[[int, int], None] | None
 ) -> Iterator[Callable[[int, int], None]]:
-    """A progress callback with a bar, which appears with the first sample and is closed whatever happens."""
+    """A progress callback with a bar that appears with the first sample and is always closed."""
     bar: tqdm | None = None
 
     def report(done: int, total: int) -> None:

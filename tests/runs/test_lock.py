@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import afrd
-from afrd.runs.lock import LOCK, locked
+from afrd.runs.lock import LOCK_FILE, locked
 
 OPTIONS = ["--size", "64", "--width", "16", "--epochs", "2"]
 
@@ -40,7 +40,7 @@ def test_of_two_processes_on_one_run_folder_the_second_is_refused_in_one_sentenc
         first.communicate()
     third = subprocess.run(train, capture_output=True, text=True)  # what a killed process held is free
     assert third.returncode == 0, third.stderr
-    assert not (run / LOCK).exists() and afrd.load_run(run).threshold() is not None
+    assert not (run / LOCK_FILE).exists() and afrd.load_run(run).threshold() is not None
 
 
 def test_a_lock_that_is_let_go_leaves_no_file_and_no_folder(tmp_path: Path):
@@ -49,7 +49,7 @@ def test_a_lock_that_is_let_go_leaves_no_file_and_no_folder(tmp_path: Path):
         assert folder.is_dir()
         with pytest.raises(ValueError, match="one is being trained already"), locked(folder):
             pass
-        assert (folder / LOCK).exists()  # the one who was refused has not taken it away
+        assert (folder / LOCK_FILE).exists()  # the one who was refused has not taken it away
     assert not list(tmp_path.iterdir())
     with locked(folder):
         (folder / "config.json").write_text("{}")
@@ -58,8 +58,8 @@ def test_a_lock_that_is_let_go_leaves_no_file_and_no_folder(tmp_path: Path):
 
 def test_a_folder_with_nothing_but_the_lock_of_a_killed_process_is_trained_into(candies: Path, tmp_path: Path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / LOCK).touch()
+    (tmp_path / "run" / LOCK_FILE).touch()
     run = afrd.fit(
         afrd.open_dataset(candies, "Praline"), "top", tmp_path / "run", size=64, method="memory", show_progress=False
     )
-    assert run.threshold() is not None and not (tmp_path / "run" / LOCK).exists()
+    assert run.threshold() is not None and not (tmp_path / "run" / LOCK_FILE).exists()

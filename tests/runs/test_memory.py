@@ -43,13 +43,13 @@ def test_what_all_runs_remember_together_stays_within_the_limit():
 
 
 def test_what_a_run_remembers_goes_with_it(run, tiny_runs: Path, candies: Path, monkeypatch):
-    before = evidence_cache.EVIDENCE.size
+    before = evidence_cache.EVIDENCE_CACHE.size
     other = afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu")
     other.evaluate(afrd.open_dataset(candies, "Praline")["test_public"])
-    assert evidence_cache.EVIDENCE.size > before
+    assert evidence_cache.EVIDENCE_CACHE.size > before
     del other
     gc.collect()
-    assert evidence_cache.EVIDENCE.size == before
+    assert evidence_cache.EVIDENCE_CACHE.size == before
 
 
 def test_scores_of_the_calibration_samples_are_the_maxima_of_their_maps(run):

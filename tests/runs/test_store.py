@@ -71,7 +71,7 @@ def test_features_that_exceed_the_whole_limit_are_refused_and_nothing_is_removed
 
 
 def test_a_disk_without_room_is_told_before_the_teacher_reads_on(data, teacher, own_store, monkeypatch):
-    monkeypatch.setattr("afrd.runs.store.free_bytes", lambda: store.RESERVE + 1000)
+    monkeypatch.setattr("afrd.runs.store.free_bytes", lambda: store.RESERVED_DISK_BYTES + 1000)
     done: list[int] = []
     with pytest.raises(OSError, match=r"has .* free; make room there, or set AFRD_CACHE"):
         load_features(data["train"], teacher, 64, lambda i, n: done.append(i))

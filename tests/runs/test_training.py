@@ -283,7 +283,7 @@ def test_the_step_can_be_compiled_and_computes_the_same(data, teacher, tmp_path:
 def test_features_that_stay_on_the_card_give_the_same_weights(data, teacher, tmp_path: Path, monkeypatch):
     afrd.fit(data, "all", tmp_path / "disk", teacher=teacher, epochs=2, **QUICK)
     held = lambda features, index, positions, device: features.batch(index, positions)  # noqa: E731
-    monkeypatch.setattr("afrd.runs.training._resident", held)
+    monkeypatch.setattr("afrd.runs.training._features_on_gpu", held)
     afrd.fit(data, "all", tmp_path / "card", teacher=teacher, epochs=2, **QUICK)
     disk, card = (load_file(tmp_path / name / "model.safetensors") for name in ("disk", "card"))
     assert disk.keys() == card.keys() and all(torch.equal(disk[name], card[name]) for name in disk)
