@@ -1,4 +1,4 @@
-from . import differences
+from . import differences, sweep_results
 from .differences import (
     beaten_by,
     by_defect,
@@ -23,6 +23,7 @@ __all__ = [
     "standing",
     "standings_table",
     "summary",
+    "sweep_results",
     "telling_samples",
     "worth_drawing",
 ]

@@ -70,7 +70,7 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     results = load_results(folder, plan.groups())
     if not results:
         raise ValueError(f"{folder} holds no results yet; run `afrd sweep` first")
-    sections = [_section(plan, title, together) for title, together in _titled(comparable(results)).items()]
+    sections = [_section(plan, title, together) for title, together in titled(comparable(results)).items()]
     about = _about(plan, results)
     contents = {
         "report.md": _markdown(about, sections),
@@ -84,7 +84,8 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     return [out / name for name in contents]
 
 
-def _titled(groups: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, list[GroupResult]]:
+def titled(groups: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, list[GroupResult]]:
+    """Results as `comparable` groups them, by the headings of the report's sections."""
     return {
         f"Lights {lights}; teacher {teacher}, {size} pixels": section_results
         for (lights, teacher, size), section_results in groups.items()

@@ -1,0 +1,98 @@
+"""The Sweeps tab: the tables of a sweep; a cell opens its run in Explore."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+import afrd.metrics
+from afrd.page.common import events
+from afrd.page.common.components import Components, fetch, made_file, menu, table
+from afrd.page.common.messages import PROBLEMS, message, working
+from afrd.page.common.open_in_explore import OpenInExplore
+from afrd.page.common.session import PageSession
+from afrd.page.sweeps.results import Sweep, opened_run, sweep_folders
+
+METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # those of the report
+
+
+class SweepsComponents(Components):
+    """The tab's components."""
+
+    def __init__(self) -> None:
+        with gr.Row(elem_classes="controls", equal_height=True):
+            self.sweep = menu("Sweep", "sweeps-sweep", 220)
+            self.section = menu("Lights, teacher, size", "sweeps-section", 320)
+            self.metric = menu("Metric", "sweeps-metric", 160)
+            self.report = gr.Button("Report", size="sm", min_width=80, scale=0, elem_id="sweeps-report")
+            self.report_file = gr.DownloadButton(elem_id="sweeps-report-file", elem_classes="file")
+        self.status = gr.HTML(message("Loading …"), elem_id="sweeps-status")
+        self.table = table("Results of the sweep", "sweeps-table", max_height=560, pinned_columns=1)
+
+
+def sweeps_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
+    """Lays the tab out and connects it."""
+    SweepsTab(tab, open_in_explore)
+
+
+class SweepsTab:
+    """The handlers of the tab's events."""
+
+    def __init__(self, tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
+        self.open_in_explore, self.library = open_in_explore, open_in_explore.library
+        self.components = components = SweepsComponents()
+        on = partial(events.on, open_in_explore.session)
+        menus = components.named("sweep", "section", "metric")
+        shown = components.named("sweep", "section", "metric", "status", "table")
+        on(tab.select, self.show, menus, shown, "sweeps_open")
+        for name in ("sweep", "section", "metric"):
+            on(getattr(components, name).input, self.show, menus, shown, f"sweeps_{name}")
+        on(components.table.select, self.open_cell, menus, open_in_explore.outputs, "sweeps_open_run")
+        made = on(components.report.click, self.make_report, menus, [components.report_file], "sweeps_report")
+        made.success(**fetch("sweeps-report-file"), api_name="sweeps_fetch_report")
+
+    def show(self, _: PageSession, name: str | None, section: str | None, metric: str | None) -> dict:
+        """Fills the tab; a sweep or a section that is not there gives way to the first one."""
+        folders = sweep_folders(self.library.runs)
+        name = name if name in folders else next(iter(folders), None)
+        nothing: dict[str, Any] = {"section": gr.Dropdown([], value=None), "table": None}
+        metric = metric if metric in METRICS else METRICS[0]
+        metrics = [(afrd.metrics.METRIC_NAMES[one], one) for one in METRICS]
+        values: dict[str, Any] = {"sweep": gr.Dropdown(list(folders), value=name)}
+        values["metric"] = gr.Dropdown(metrics, value=metric)
+        if name is None:
+            text = "A sweep trains every combination of categories, methods, lights and seeds."
+            none_yet = message("There is no sweep yet", text, f"afrd sweep PLAN.toml --out {self.library.runs}/sweep")
+            return self.components.filled(values | nothing | {"status": none_yet})
+        try:
+            sweep = Sweep.read(folders[name])
+        except PROBLEMS as error:
+            return self.components.filled(values | nothing | {"status": message("It cannot be shown", str(error))})
+        values["status"] = working(f"{sweep.progress()} cells; a cell of the table opens its run in Explore")
+        if not sweep.sections:
+            return self.components.filled(values | nothing)
+        section = section if section in sweep.sections else next(iter(sweep.sections))
+        values["section"] = gr.Dropdown(list(sweep.sections), value=section)
+        return self.components.filled(values | {"table": sweep.table(section, metric)})
+
+    def open_cell(
+        self, session: PageSession, name: str, section: str, metric: str, event: gr.SelectData
+    ) -> dict[Any, Any]:
+        sweep = self._sweep(name)
+        if section not in sweep.sections:
+            raise ValueError(f"this sweep has no results of {section}")
+        column = sweep.table(section, metric).columns[event.index[1]]
+        folder = sweep.run_of(section, str(event.row_value[0]), column)
+        return self.open_in_explore.opened(session, lambda _: opened_run(self.library, folder))
+
+    def make_report(self, _: PageSession, name: str, *__: str) -> str:
+        return made_file("sweep.html", self._sweep(name).report())
+
+    def _sweep(self, name: str) -> Sweep:
+        """Only what lies among the runs: the name comes from a browser."""
+        folders = sweep_folders(self.library.runs)
+        if name not in folders:
+            raise ValueError(f"there is no sweep {name!r} here")
+        return Sweep.read(folders[name])
