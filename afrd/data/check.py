@@ -1,4 +1,4 @@
-"""What is wrong with a data set: every finding names its file, so that one can go and mend it."""
+"""Check of a data set: a list of findings, each with its file."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from afrd.data import m2ad
 from afrd.data.check_samples import masks_of, sample_problems
 from afrd.data.images import is_picture
 from afrd.data.layouts import (
-    EXPECTED,
-    GOOD,
-    SPLITS,
+    EXPECTED_LAYOUTS,
+    GOOD_FOLDER,
+    SPLITS_OF_LAYOUTS,
     existing_root,
     layout_of,
     mixture,
@@ -29,14 +29,14 @@ class Problem:
 
 
 def check(root: str | Path, category: str | None = None) -> list[Problem]:
-    """Look through a whole data set; every picture is decoded, so a large one takes minutes.
+    """Check a whole data set; every picture is decoded, so a large one takes minutes.
 
     Args:
         root: Folder that holds one folder a category.
-        category: Look at this one only; all by default.
+        category: Only this one; all by default.
 
     Returns:
-        Findings in the order of categories, splits and samples; empty where nothing is wrong.
+        Findings in the order of categories, splits and samples; empty if there are no problems.
 
     Raises:
         FileNotFoundError: `root` is not a folder.
@@ -45,8 +45,8 @@ def check(root: str | Path, category: str | None = None) -> list[Problem]:
     root = existing_root(root)
     with noting_passed_over() as passed_over:
         problems = _problems(root, category)
-    known = {path for path, _ in problems}
-    problems += [(path, what) for path, what in passed_over.items() if path not in known]
+    reported = {path for path, _ in problems}
+    problems += [(path, what) for path, what in passed_over.items() if path not in reported]
     return [Problem(printable(path.relative_to(root).as_posix()), what) for path, what in problems]
 
 
@@ -65,12 +65,12 @@ def _problems(root: Path, category: str | None) -> list[tuple[Path, str]]:
             problems += sample_problems(layout)
         elif (mixed := mixture(folder)) is not None:
             categories += 1
-            problems.append((folder / "train" / GOOD, mixed))
+            problems.append((folder / "train" / GOOD_FOLDER, mixed))
         elif any(map(layout_of, subfolders(folder))):
             nested.append((folder, "holds categories of its own; check it by itself"))
         elif _holds_pictures(folder, depth=4):
-            problems.append((folder, f"holds pictures but is not a category; expected {EXPECTED}"))
-            problems += _misnamed_good(folder, SPLITS["folders"])
+            problems.append((folder, f"holds pictures but is not a category; expected {EXPECTED_LAYOUTS}"))
+            problems += _misnamed_good(folder, SPLITS_OF_LAYOUTS["folders"])
     if categories == 0:
         problems.insert(0, (root, why_no_categories(root)))
     else:
@@ -87,7 +87,7 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
     if layout.kind == "m2ad":
         yield from m2ad.findings(layout)
         return
-    expected = SPLITS[layout.kind] + (() if layout.kind == "eyecandies" else ("ground_truth",))
+    expected = SPLITS_OF_LAYOUTS[layout.kind] + (() if layout.kind == "eyecandies" else ("ground_truth",))
     for folder in subfolders(layout.folder):
         if folder.name not in expected:
             yield folder, f"is not a known split and is left out; expected {', '.join(expected)}"
@@ -100,10 +100,10 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
 
 def _kind_problems(layout: Layout) -> Iterator[tuple[Path, str]]:
     """The folders good and <defect> of the splits: defects in train, good samples by another name, or none in test."""
-    misnamed = dict(_misnamed_good(layout.folder, SPLITS[layout.kind]))
+    misnamed = dict(_misnamed_good(layout.folder, SPLITS_OF_LAYOUTS[layout.kind]))
     yield from misnamed.items()
     for kind in subfolders(layout.folder / "train"):
-        if kind.name != GOOD and kind not in misnamed:
+        if kind.name != GOOD_FOLDER and kind not in misnamed:
             yield kind, "is a defect folder in train, which must hold good samples only"
     tested = layout.splits.get("test", ())
     test = layout.folder / "test"
@@ -114,19 +114,29 @@ def _kind_problems(layout: Layout) -> Iterator[tuple[Path, str]]:
 def _misnamed_good(category: Path, splits: Iterable[str]) -> Iterator[tuple[Path, str]]:
     for split in splits:
         kinds = subfolders(category / split)
-        remedy = f"move its samples into {split}/{GOOD}" if category / split / GOOD in kinds else f"rename it to {GOOD}"
+        remedy = (
+            f"move its samples into {split}/{GOOD_FOLDER}"
+            if category / split / GOOD_FOLDER in kinds
+            else f"rename it to {GOOD_FOLDER}"
+        )
         for kind in kinds:
-            if kind.name != GOOD and means_good(kind.name):
+            if kind.name != GOOD_FOLDER and means_good(kind.name):
                 yield kind, f"is read as the defect type {kind.name!r}, but its name means good; {remedy}"
 
 
 def _strange_mvtec_files(layout: Layout) -> Iterator[tuple[Path, str]]:
-    for split in SPLITS["mvtec"]:
+    for split in SPLITS_OF_LAYOUTS["mvtec"]:
         for name in filter(is_picture, files(layout.folder / split)):
-            yield layout.folder / split / name, f"is left out: it lies outside {split}/{GOOD} and {split}/<defect>"
+            yield (
+                layout.folder / split / name,
+                f"is left out: it lies outside {split}/{GOOD_FOLDER} and {split}/<defect>",
+            )
         for inner in (inner for kind in subfolders(layout.folder / split) for inner in subfolders(kind)):
             if any(map(is_picture, files(inner))):
-                yield inner, f"is left out: every picture in train/{GOOD} is a sample, so none may lie in folders here"
+                yield (
+                    inner,
+                    f"is left out: every picture in train/{GOOD_FOLDER} is a sample, so none may lie in folders here",
+                )
     used = {record.mask for records in layout.splits.values() for record in records}
     for kind in subfolders(layout.folder / "ground_truth"):
         for name in filter(is_picture, files(kind)):
@@ -142,7 +152,7 @@ def _strange_mvtec_files(layout: Layout) -> Iterator[tuple[Path, str]]:
 
 
 def _strange_rig_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
-    for split in SPLITS["folders"]:
+    for split in SPLITS_OF_LAYOUTS["folders"]:
         for folder in (layout.folder / split, *subfolders(layout.folder / split)):
             loose = [name for name in files(folder) if is_picture(name)]
             if loose:

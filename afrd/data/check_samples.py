@@ -1,4 +1,4 @@
-"""What is wrong with the samples of a category: their lights, pictures, masks and labels."""
+"""Checks of the samples of a category: their lights, pictures, masks and labels."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from afrd.data.images import PictureError, decode, decode_mask, is_picture
 from afrd.data.layouts import EYECANDIES_DEFECTS, read_metadata, truth
 from afrd.data.records import Layout, Record, files, leads_nowhere, means_good, subfolders
 
-NEARLY_ALL = 0.9  # share of a picture's pixels; a mask that covers more is probably inverted
-MAX_LISTED = 3  # samples that a finding about many of them names
+MAX_PLAUSIBLE_MASK_SHARE = 0.9  # share of the pixels; a mask that covers more is probably inverted
+MAX_LISTED = 3  # samples that a finding about many of them lists
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a picture or mask file holds: its (H, W), and its largest value if it has 16 bits (else 0); of a mask the
+class FileInfo:
+    """Properties of a picture or mask file: (H, W), the largest value if it has 16 bits (else 0), and for a mask the
     share of defective pixels and the number of values."""
 
     size: tuple[int, int]
@@ -29,30 +29,33 @@ class Look:
     levels: int = 0
 
 
-Found = Look | str  # or why the file is unreadable, as the rest of a sentence
+FileResult = FileInfo | str  # or the reason why the file is unreadable, as the rest of a sentence
 
 
 def sample_problems(layout: Layout) -> list[tuple[Path, str]]:
     """Findings of all samples of a category, in the order of splits and samples; every picture is decoded."""
-    records = [(split, record) for split, found in layout.splits.items() for record in found]
+    records = [(split, record) for split, split_records in layout.splits.items() for record in split_records]
     pictures = {path for _, record in records for path in record.pictures.values()}
     masks = {path for _, record in records for path in masks_of(record).values()}
-    # decoding gives up Python's lock, so threads share the work
+    # decoding releases the GIL
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = dict(zip(pictures, pool.map(_look, pictures), strict=True))
-        found |= dict(zip(masks, pool.map(_look_at_mask, masks), strict=True))
+        results = dict(zip(pictures, pool.map(_inspect_picture, pictures), strict=True))
+        results |= dict(zip(masks, pool.map(_inspect_mask, masks), strict=True))
     sizes = Counter(
-        seen.size for _, record in records for path in record.pictures.values() if isinstance(seen := found[path], Look)
+        info.size
+        for _, record in records
+        for path in record.pictures.values()
+        if isinstance(info := results[path], FileInfo)
     )
     usual = max(sizes, key=lambda size: sizes[size]) if sizes else None
     owners = Counter(item for _, record in records for item in record.pictures)
-    problems = _dark_lights(layout, found)
+    problems = _dark_lights(layout, results)
     for split, record in records:
         if record.folder not in layout.passed_over:  # which is a finding already
             problems += _light_problems(record, layout.lights, owners, len(records))
-        problems += _picture_problems(record, found, usual)
-        problems += _mask_problems(record, found)
-        problems += _label_problems(split, record, found)
+        problems += _picture_problems(record, results, usual)
+        problems += _mask_problems(record, results)
+        problems += _label_problems(split, record, results)
     problems += _partly_masked(layout)
     return problems
 
@@ -60,7 +63,7 @@ def sample_problems(layout: Layout) -> list[tuple[Path, str]]:
 def _light_problems(
     record: Record, lights: Mapping[str, str], owners: Counter[str], samples: int
 ) -> Iterator[tuple[Path, str]]:
-    """Lights that a sample lacks and most others have, and lights that it has and few others do."""
+    """Lights that a sample lacks but most others have, and lights that it has but few others do."""
     if not record.pictures and not record.prefix:  # a folder of its own
         yield record.folder, _empty(record.folder)
         return
@@ -93,16 +96,18 @@ def _empty(folder: Path) -> str:
 
 
 def _plain(light: str) -> str:
-    """A light's name without what copying and typing add: case, blanks, "(1)", " copy"."""
+    """A light's name without differences from copying and typing: case, blanks, "(1)", " copy"."""
     return re.sub(r"[\W_]+", "", re.sub(r"\(\d+\)\s*$|\bcopy\b", "", light.casefold()))
 
 
-def _dark_lights(layout: Layout, found: Mapping[Path, Found]) -> list[tuple[Path, str]]:
-    """Lights with 16 bit a value, of which not one picture uses more than the lower 12."""
+def _dark_lights(layout: Layout, results: Mapping[Path, FileResult]) -> list[tuple[Path, str]]:
+    """Lights whose 16-bit pictures all use only the lower 12 bits."""
     problems = []
     for light, item in layout.lights.items():
-        paths = [record.pictures[item] for own in layout.splits.values() for record in own if item in record.pictures]
-        peaks = {path: seen.peak for path in paths if isinstance(seen := found[path], Look) and seen.peak}
+        paths = [
+            record.pictures[item] for records in layout.splits.values() for record in records if item in record.pictures
+        ]
+        peaks = {path: info.peak for path in paths if isinstance(info := results[path], FileInfo) and info.peak}
         largest = max(peaks.values(), default=0)
         if 0 < largest < 2**12:
             bits = 10 if largest < 2**10 else 12
@@ -113,26 +118,28 @@ def _dark_lights(layout: Layout, found: Mapping[Path, Found]) -> list[tuple[Path
 
 
 def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
-    """Folders of anomalous samples of which some have no mask, where others of the split have one."""
+    """Folders of anomalous samples without masks, where others of the split have masks."""
     problems: list[tuple[Path, str]] = []
-    if layout.kind in ("mvtec", "m2ad"):  # these name every sample without a mask
+    if layout.kind in ("mvtec", "m2ad"):  # their layouts report every sample without a mask
         return problems
     for records in layout.splits.values():
-        bad = [r for r in records if _anomalous(r) and not any(map(means_good, r.defects))]  # that is found elsewhere
-        bare = [record for record in bad if not masks_of(record)]
-        if len(bare) == len(bad):  # masks are not needed
+        bad = [r for r in records if _anomalous(r) and not any(map(means_good, r.defects))]  # reported elsewhere
+        unmasked = [record for record in bad if not masks_of(record)]
+        if len(unmasked) == len(bad):  # masks are not needed
             continue
-        folders = dict.fromkeys(record.folder if record.prefix else record.folder.parent for record in bare)
+        folders = dict.fromkeys(record.folder if record.prefix else record.folder.parent for record in unmasked)
         for folder in folders:
-            there = [r for r in bad if folder in (r.folder, r.folder.parent)]
-            names = [r.name.rpartition("/")[2] for r in there if r in bare]
-            rest = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-            listed = f"{', '.join(names[:MAX_LISTED])}{rest}"
-            where = f"{bare[0].prefix}mask.png" if bare[0].prefix else f"ground_truth/{folder.name}/{names[0]}.png"
+            peers = [r for r in bad if folder in (r.folder, r.folder.parent)]
+            names = [r.name.rpartition("/")[2] for r in peers if r in unmasked]
+            omitted = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+            listed = f"{', '.join(names[:MAX_LISTED])}{omitted}"
+            where = (
+                f"{unmasked[0].prefix}mask.png" if unmasked[0].prefix else f"ground_truth/{folder.name}/{names[0]}.png"
+            )
             problems.append(
                 (
                     folder,
-                    f"has {len(names)} of {len(there)} anomalous samples without a mask ({listed}), while others have "
+                    f"has {len(names)} of {len(peers)} anomalous samples without a mask ({listed}), while others have "
                     f"one; add {where}, or localisation is judged without them",
                 )
             )
@@ -142,34 +149,34 @@ def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
 def _anomalous(record: Record) -> bool:
     try:
         return bool(truth(record)[0])
-    except (ValueError, OSError):  # which is a finding of its own
+    except (ValueError, OSError):  # reported as a finding of its own
         return False
 
 
 def masks_of(record: Record) -> dict[str, Path]:
     """The mask files of a sample: its own under "", and those of its defect types."""
-    whole = {"": record.mask} if record.mask is not None else {}
-    return whole | dict(record.defect_masks or {})
+    masks = {"": record.mask} if record.mask is not None else {}
+    return masks | dict(record.defect_masks or {})
 
 
-def _look(path: Path) -> Found:
-    def look() -> Look:
+def _inspect_picture(path: Path) -> FileResult:
+    def look() -> FileInfo:
         values = decode(path)
-        return Look((values.shape[0], values.shape[1]), int(values.max()) if values.dtype == np.uint16 else 0)
+        return FileInfo((values.shape[0], values.shape[1]), int(values.max()) if values.dtype == np.uint16 else 0)
 
     return _explained(path, look)
 
 
-def _look_at_mask(path: Path) -> Found:
-    def look() -> Look:
+def _inspect_mask(path: Path) -> FileResult:
+    def look() -> FileInfo:
         mask = decode_mask(path)
         height, width = mask.defective.shape
-        return Look((height, width), share=float(mask.defective.mean()), levels=mask.levels)
+        return FileInfo((height, width), share=float(mask.defective.mean()), levels=mask.levels)
 
     return _explained(path, look)
 
 
-def _explained(path: Path, look: Callable[[], Look]) -> Found:
+def _explained(path: Path, look: Callable[[], FileInfo]) -> FileResult:
     try:
         return look()
     except PictureError as error:
@@ -181,40 +188,40 @@ def _explained(path: Path, look: Callable[[], Look]) -> Found:
 
 
 def _picture_problems(
-    record: Record, found: Mapping[Path, Found], usual: tuple[int, int] | None
+    record: Record, results: Mapping[Path, FileResult], usual: tuple[int, int] | None
 ) -> Iterator[tuple[Path, str]]:
     for path in record.pictures.values():
-        seen = found[path]
-        if isinstance(seen, str):
-            yield path, seen
-        elif usual is not None and seen.size != usual:
-            yield path, f"is {_text(seen.size)} pixels, but most pictures of the category are {_text(usual)}"
+        info = results[path]
+        if isinstance(info, str):
+            yield path, info
+        elif usual is not None and info.size != usual:
+            yield path, f"is {_text(info.size)} pixels, but most pictures of the category are {_text(usual)}"
     for path in record.doubles:
         yield path, "is left out: another file is the same light of the same sample"
 
 
-def _mask_problems(record: Record, found: Mapping[Path, Found]) -> Iterator[tuple[Path, str]]:
-    looks = [found[path] for path in record.pictures.values()]
-    size = next((seen.size for seen in looks if not isinstance(seen, str)), None)
+def _mask_problems(record: Record, results: Mapping[Path, FileResult]) -> Iterator[tuple[Path, str]]:
+    picture_results = [results[path] for path in record.pictures.values()]
+    size = next((info.size for info in picture_results if not isinstance(info, str)), None)
     for path in masks_of(record).values():
-        seen = found[path]
-        if isinstance(seen, str):
-            yield path, seen
-        elif size is not None and seen.size != size:
-            yield path, f"is {_text(seen.size)} pixels, but the pictures of its sample are {_text(size)}"
+        info = results[path]
+        if isinstance(info, str):
+            yield path, info
+        elif size is not None and info.size != size:
+            yield path, f"is {_text(info.size)} pixels, but the pictures of its sample are {_text(size)}"
         else:
-            if seen.levels > 2:
+            if info.levels > 2:
                 yield (
                     path,
-                    f"holds {seen.levels} different values, so its edges are a guess; save it with 0 and 255 as PNG",
+                    f"holds {info.levels} different values, so its edges are a guess; save it with 0 and 255 as PNG",
                 )
-            if seen.share > NEARLY_ALL:
-                yield path, f"marks {seen.share:.0%} of the picture as defective; is it inverted?"
+            if info.share > MAX_PLAUSIBLE_MASK_SHARE:
+                yield path, f"marks {info.share:.0%} of the picture as defective; is it inverted?"
 
 
-def _label_problems(split: str, record: Record, found: Mapping[Path, Found]) -> Iterator[tuple[Path, str]]:
+def _label_problems(split: str, record: Record, results: Mapping[Path, FileResult]) -> Iterator[tuple[Path, str]]:
     filled = {
-        kind: seen.share > 0 for kind, path in masks_of(record).items() if not isinstance(seen := found[path], str)
+        kind: info.share > 0 for kind, path in masks_of(record).items() if not isinstance(info := results[path], str)
     }
     if record.settled:  # the folder is the label
         if record.mask is not None and filled.get("") is bool(not record.anomalous):
@@ -233,8 +240,8 @@ def _label_problems(split: str, record: Record, found: Mapping[Path, Found]) -> 
     types = {kind: flags[kind] for kind in flags if kind in EYECANDIES_DEFECTS or kind in filled}
     if record.metadata is not None and stated is not None:
         if types and stated != any(types.values()):
-            named = ", ".join(kind for kind, on in types.items() if on) or "no defect type"
-            yield record.metadata, f"says anomalous: {int(stated)}, but names {named}"
+            named_types = ", ".join(kind for kind, on in types.items() if on) or "no defect type"
+            yield record.metadata, f"says anomalous: {int(stated)}, but names {named_types}"
         if filled.get("", stated) != stated:
             state = "has defective pixels" if filled[""] else "has none"
             yield record.metadata, f"says anomalous: {int(stated)}, but the mask {state}"

@@ -3,7 +3,7 @@
     data = open_dataset("data/candies", "Praline")
     sample = data["test_public"][25]      # Sample: images (L, 3, H, W), lights, anomalous, defects, mask
 
-The layouts on disk are described in `afrd/data/layouts.py`; `check` lists what is wrong with a data set.
+The layouts on disk are described in `afrd/data/layouts.py`; `check` lists the problems of a data set.
 """
 
 import operator
@@ -21,7 +21,7 @@ from afrd.data import m2ad
 from afrd.data.check import Problem, check
 from afrd.data.images import PictureError, picture_size, read_mask, read_picture
 from afrd.data.layouts import (
-    EXPECTED,
+    EXPECTED_LAYOUTS,
     EYECANDIES_LIGHTS,
     existing_root,
     list_categories,
@@ -48,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
 class Sample:
-    """All pictures of one object, and what is known about it.
+    """All pictures of one object, with its label and mask if known.
 
     Attributes:
         name: Unique in its split: the index as padded on disk ("25"), or defect and folder ("scratch/007").
@@ -72,26 +72,26 @@ class Sample:
         Raises:
             ValueError: A light that the sample does not have, one named twice, or none at all.
         """
-        chosen = _known_lights(lights, self.lights, f"sample {self.name}")
-        return replace(self, images=self.images[[self.lights.index(light) for light in chosen]], lights=chosen)
+        selected = _checked_lights(lights, self.lights, f"sample {self.name}")
+        return replace(self, images=self.images[[self.lights.index(light) for light in selected]], lights=selected)
 
 
-def _known_lights(wanted: Sequence[str], available: Sequence[str], whose: str) -> tuple[str, ...]:
-    chosen = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    for light in chosen:
+def _checked_lights(names: Sequence[str], available: Sequence[str], owner: str) -> tuple[str, ...]:
+    selected = (names,) if isinstance(names, str) else tuple(names)
+    for light in selected:
         if light not in available:
-            raise ValueError(f"light {light!r} is not in {whose}; its lights are {', '.join(available)}")
-    if not chosen or len(set(chosen)) < len(chosen):
-        raise ValueError(f"{list(chosen)} must name at least one light of {', '.join(available)}, each of them once")
-    return chosen
+            raise ValueError(f"light {light!r} is not in {owner}; its lights are {', '.join(available)}")
+    if not selected or len(set(selected)) < len(selected):
+        raise ValueError(f"{list(selected)} must name at least one light of {', '.join(available)}, each of them once")
+    return selected
 
 
 def read_sample(pictures: Mapping[str, str | Path], name: str = "sample") -> Sample:
-    """Read the pictures of one object, of which nothing else is known.
+    """Read the pictures of one object without label and mask.
 
     Args:
         pictures: Light name -> picture file, in the wanted order of lights.
-        name: What to call it.
+        name: Name of the sample.
 
     Returns:
         A `Sample` without label and mask.
@@ -123,10 +123,10 @@ class MultiLightDataset(Dataset[Sample]):
     """One split of one category; made by `open_dataset`. No picture is read before a sample is asked for.
 
     Attributes:
-        root, category, split: Where it lies.
+        root, category, split: Its place in the data set.
         lights: Light names, the same in every split of the category.
         names: Sample names, in the order of the samples.
-        views: Which object and view every sample is; empty where the layout has one picture of an object a light.
+        views: Object and view of every sample; empty for layouts without views.
     """
 
     def __init__(self, layout: Layout, split: str, lights: Sequence[str] | None = None) -> None:
@@ -177,11 +177,11 @@ class MultiLightDataset(Dataset[Sample]):
     def _missing(self, record: Record, light: str, path: Path) -> str:
         everything = [record for records in self._layout.splits.values() for record in records]
         owners = sum(self._layout.lights[light] in record.pictures for record in everything)
-        what = leads_nowhere(path) if path.is_symlink() else "does not exist"
-        rare = f"which only {owners} of {len(everything)} samples have; leave it out with --lights, or "
-        advice = rare if 2 * owners < len(everything) else ""
+        state = leads_nowhere(path) if path.is_symlink() else "does not exist"
+        rarity = f"which only {owners} of {len(everything)} samples have; leave it out with --lights, or "
+        advice = rarity if 2 * owners < len(everything) else ""
         return (
-            f"{path} {what}: sample {record.name} of {self.category}/{self.split} has no picture under light {light!r}"
+            f"{path} {state}: sample {record.name} of {self.category}/{self.split} has no picture under light {light!r}"
             f"{', ' if advice else '; '}{advice}`afrd check {self.root}` lists all that is missing"
         )
 
@@ -209,14 +209,14 @@ class MultiLightDataset(Dataset[Sample]):
             return None
         mask = torch.zeros(size, dtype=torch.bool)
         for path in paths:
-            part = read_mask(path)  # (H, W)
-            if part.shape != mask.shape:
+            defect_mask = read_mask(path)  # (H, W)
+            if defect_mask.shape != mask.shape:
                 raise PictureError(
                     path,
-                    f"is {_size_text(part)} pixels, but the pictures of its sample are {_size_text(size)}; "
+                    f"is {_size_text(defect_mask)} pixels, but the pictures of its sample are {_size_text(size)}; "
                     "a mask must have the size of the pictures",
                 )
-            mask |= part
+            mask |= defect_mask
         return mask
 
     def picture(self, index: SupportsIndex, light: str) -> Path:
@@ -225,27 +225,27 @@ class MultiLightDataset(Dataset[Sample]):
         Raises:
             IndexError, ValueError: There is no such sample, or no such light.
         """
-        _known_lights([light], self.lights, f"{self.category}/{self.split}")
+        _checked_lights([light], self.lights, f"{self.category}/{self.split}")
         return self._records[self._position(index)].picture(self._layout.lights[light])
 
     def files(self, index: SupportsIndex) -> tuple[list[Path], list[Path]]:
-        """The pictures of one sample under these lights, and the files that say what is known of it: masks, metadata.
+        """The pictures of one sample under these lights, and its files of truth: masks, metadata.
 
         Raises:
             IndexError: There is no such sample.
         """
         record = self._records[self._position(index)]
-        known = [record.mask, *(record.defect_masks or {}).values(), record.metadata]
+        truth_files = [record.mask, *(record.defect_masks or {}).values(), record.metadata]
         pictures = [record.picture(self._layout.lights[light]) for light in self.lights]
-        return pictures, [path for path in known if path is not None]
+        return pictures, [path for path in truth_files if path is not None]
 
     def select(self, lights: Sequence[str]) -> "MultiLightDataset":
-        """The same split with these lights only, in this order: the other pictures are not even opened.
+        """The same split with these lights only, in this order; other pictures are not opened.
 
         Raises:
             ValueError: A light that the category does not have, one named twice, or none at all.
         """
-        return MultiLightDataset(self._layout, self.split, _known_lights(lights, self.lights, self.category))
+        return MultiLightDataset(self._layout, self.split, _checked_lights(lights, self.lights, self.category))
 
     @cached_property
     def anomalous(self) -> list[bool | None]:
@@ -272,7 +272,7 @@ class MultiLightDataset(Dataset[Sample]):
 
 
 class UnknownSplitError(KeyError, ValueError):
-    """A split that a category does not have: a KeyError, as a Mapping promises, that reads as a sentence."""
+    """A split that a category does not have: a KeyError, as for any Mapping, whose text is a sentence."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -282,12 +282,12 @@ class Category(Mapping[str, MultiLightDataset]):
     """The splits of one category by name; made by `open_dataset`.
 
     Attributes:
-        root, name: Where it lies: `root`/`name`.
+        root, name: Its folder is `root`/`name`.
         layout: "eyecandies", "folders", "mvtec" or "m2ad".
         lights: Light names, the union over all samples.
         splits: Names of the splits that have samples.
-        views: The names of an object's views, those chosen or all; empty where the layout knows none.
-        description: Sentences that say what was taken for what, where a layout leaves that open.
+        views: Names of the views in use; empty for layouts without views.
+        description: Sentences about how the layout was read, if it is ambiguous.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -349,69 +349,69 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
     """
     root = existing_root(root)
     name = str(category).rstrip("/\\")
-    plain = bool(name) and name not in (".", "..") and not set(name) & {"/", "\\"}
-    if plain and not (root / name).is_dir():  # the same name as another system writes it
+    is_plain = bool(name) and name not in (".", "..") and not set(name) & {"/", "\\"}
+    if is_plain and not (root / name).is_dir():  # the same name in another Unicode form
         name = next((folder.name for folder in subfolders(root) if composed(folder.name) == composed(name)), name)
-    layout = read_layout(root / name) if plain and (root / name).is_dir() else None
+    layout = read_layout(root / name) if is_plain and (root / name).is_dir() else None
     if layout is not None:
         for path, why in layout.passed_over.items():  # rather than a category that silently lacks samples
             raise ValueError(f"{printable(path)} {why}; `afrd check {root}` lists all that is wrong with it")
         return Category(_with_views(layout, views))
-    if plain and (what := mixture(root / name)):
-        raise ValueError(f"{root / name / 'train' / 'good'} {what}")
-    known = list_categories(root)
-    if not known:
+    if is_plain and (mixed := mixture(root / name)):
+        raise ValueError(f"{root / name / 'train' / 'good'} {mixed}")
+    categories = list_categories(root)
+    if not categories:
         raise ValueError(f"data set {root} {why_no_categories(root)}; `afrd check {root}` says more")
-    there = f"categories of {root}: {', '.join(known)}; `afrd check {root}` lists what is wrong with it"
-    if plain and (root / name).is_dir():
-        raise ValueError(f"{root / name} is not a category: expected {EXPECTED}; {there}")
-    raise FileNotFoundError(f"there is no category {category!r} in {root}; {there}")
+    available = f"categories of {root}: {', '.join(categories)}; `afrd check {root}` lists what is wrong with it"
+    if is_plain and (root / name).is_dir():
+        raise ValueError(f"{root / name} is not a category: expected {EXPECTED_LAYOUTS}; {available}")
+    raise FileNotFoundError(f"there is no category {category!r} in {root}; {available}")
 
 
 def _with_views(layout: Layout, views: Sequence[str]) -> Layout:
     if not views:
         return layout
-    known = {record.view.name for records in layout.splits.values() for record in records if record.view}
-    if not known:
+    available = {record.view.name for records in layout.splits.values() for record in records if record.view}
+    if not available:
         raise ValueError(f"{layout.folder} has no views to choose from; only the layout of M2AD has them")
-    chosen = {view if view in known else view.upper().removeprefix("V").zfill(3) for view in views}
-    if missing := sorted(chosen - known):
-        raise ValueError(f"view {missing[0]!r} is not in {layout.folder}; its views are {', '.join(sorted(known))}")
+    selected = {view if view in available else view.upper().removeprefix("V").zfill(3) for view in views}
+    if missing := sorted(selected - available):
+        raise ValueError(f"view {missing[0]!r} is not in {layout.folder}; its views are {', '.join(sorted(available))}")
     splits = {
-        split: tuple(record for record in records if record.view and record.view.name in chosen)
+        split: tuple(record for record in records if record.view and record.view.name in selected)
         for split, records in layout.splits.items()
     }
     return replace(layout, splits={split: records for split, records in splits.items() if records})
 
 
-def parse_views(wanted: str) -> tuple[str, ...]:
+def parse_views(text: str) -> tuple[str, ...]:
     """Views named in a text, separated by commas; empty for "all", which `open_dataset` takes for all of them."""
-    names = tuple(dict.fromkeys(part.strip() for part in wanted.split(",") if part.strip()))
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     return () if names in ((), ("all",)) else names
 
 
-def parse_lights(wanted: str | Sequence[str | int] | None, available: Sequence[str]) -> tuple[str, ...]:
-    """The lights that somebody asked for, in the order of `available`.
+def parse_lights(lights: str | Sequence[str | int] | None, available: Sequence[str]) -> tuple[str, ...]:
+    """The selected lights, in the order of `available`.
 
     Args:
-        wanted: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
+        lights: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
             `available`, counted from 0; text that is itself a light's name is that light. Repeated lights count once.
-        available: The light names there are.
+        available: Names of the available lights.
 
     Returns:
         At least one of the names.
 
     Raises:
-        ValueError: A light that is not there, or none at all.
+        ValueError: An unknown light, or none at all.
     """
-    if wanted is None or (isinstance(wanted, str) and wanted.strip().lower() == "all"):
+    if lights is None or (isinstance(lights, str) and lights.strip().lower() == "all"):
         return tuple(available)
-    parts = _split_at_commas(wanted, available) if isinstance(wanted, str) else list(wanted)
+    names = _split_at_commas(lights, available) if isinstance(lights, str) else list(lights)
     allowed = f"allowed are all, {', '.join(available)}, or their numbers 0 to {len(available) - 1}"
-    chosen = {_light_named(part, available, allowed) for part in parts}
-    if not chosen:
-        raise ValueError(f"no light is named in {wanted!r}; {allowed}")
-    return tuple(light for light in available if light in chosen)
+    selected = {_light_named(name, available, allowed) for name in names}
+    if not selected:
+        raise ValueError(f"no light is named in {lights!r}; {allowed}")
+    return tuple(light for light in available if light in selected)
 
 
 def _split_at_commas(text: str, available: Sequence[str]) -> list[str]:
@@ -425,13 +425,13 @@ def _split_at_commas(text: str, available: Sequence[str]) -> list[str]:
     return [name for name in names if name]
 
 
-def _light_named(part: str | int, available: Sequence[str], allowed: str) -> str:
-    if isinstance(part, str) and part.strip() in available:
-        return part.strip()
-    digits = isinstance(part, str) and part.strip().isascii() and part.strip().isdigit()
-    number: object = int(part) if digits else part
+def _light_named(name: str | int, available: Sequence[str], allowed: str) -> str:
+    if isinstance(name, str) and name.strip() in available:
+        return name.strip()
+    digits = isinstance(name, str) and name.strip().isascii() and name.strip().isdigit()
+    number: object = int(name) if digits else name
     if isinstance(number, SupportsIndex) and not isinstance(number, bool):
         position = operator.index(number)
         if 0 <= position < len(available):
             return available[position]
-    raise ValueError(f"light {part!r} is not known; {allowed}")
+    raise ValueError(f"light {name!r} is not known; {allowed}")

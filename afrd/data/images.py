@@ -1,4 +1,4 @@
-"""One picture file: decoded, turned upright, and said plainly what is wrong with it when it cannot be."""
+"""Reading of picture and mask files, upright, with clear errors."""
 
 import errno
 import re
@@ -17,9 +17,11 @@ from torch import Tensor
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
 )
-MAX_PIXELS = 100_000_000  # of a picture; six lights of so many are 7 GB of numbers
+MAX_PIXELS = 100_000_000  # of a picture; six lights of this size take 7 GB
 MAX_LABEL = 15  # a mask whose largest value is not above it holds class numbers, all but 0 of them defective
-LOSSY = frozenset({"JPEG", "MPO"})  # formats in which a mask has no exact values: half of the full range decides
+LOSSY_FORMATS = frozenset(
+    {"JPEG", "MPO"}
+)  # formats in which a mask has no exact values: half of the full range decides
 _ORIENTATION = 0x0112  # EXIF and TIFF tag; 5 to 8 swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags: as stored
 # Pillow warns at its own limit, which is below ours
@@ -33,12 +35,12 @@ class PictureError(ValueError):
         super().__init__(f"{path} {reason}")
         self.path, self.reason = path, reason
 
-    def __reduce__(self) -> tuple:  # so that it survives the way back from a worker process
+    def __reduce__(self) -> tuple:  # so that worker processes can return it
         return type(self), (self.path, self.reason)
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file name is one of a picture: a known extension, not hidden."""
+    """Whether a file name is that of a picture: a known extension, not hidden."""
     return not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS
 
 
@@ -64,7 +66,7 @@ def decode(path: str | Path) -> np.ndarray:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The one picture of a file, upright; whatever fails is raised as `decode` promises."""
+    """The single picture of a file, upright; raises as `decode`."""
     # from an open file: given a path, Pillow 12 maps an uncompressed TIFF into memory with height and width swapped
     # where the picture is to be turned
     with _explained(path), open(path, "rb") as file, Image.open(file) as stored:
@@ -87,7 +89,7 @@ def _values(path: Path, picture: Image.Image) -> np.ndarray:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Whatever fails inside is raised as `decode` promises, in one sentence with the file's name."""
+    """Turns all errors inside the block into those of `decode`, one sentence with the file's name."""
     try:
         yield
     except PictureError:
@@ -97,15 +99,15 @@ def _explained(path: Path) -> Iterator[None]:
     except MemoryError as error:
         raise MemoryError(f"{path} does not fit into memory; close other programs or shrink the picture") from error
     except Image.DecompressionBombError as error:  # Pillow's own limit, nearly twice ours
-        counted = re.search(r"\(([0-9]+) pixels\)", str(error))
-        raise _too_large(path, int(counted[1]) if counted else 2 * MAX_PIXELS) from error
+        match = re.search(r"\(([0-9]+) pixels\)", str(error))
+        raise _too_large(path, int(match[1]) if match else 2 * MAX_PIXELS) from error
     except Exception as error:  # decoders fail in many ways on damaged files, all of them mean the same here
         if isinstance(error, OSError) and error.errno is not None:  # it is the system that failed, not a decoder
             if error.errno == errno.ELOOP:
                 raise PictureError(path, "is a link that leads back to itself; mend or delete it") from error
             raise PictureError(path, f"cannot be opened ({error.strerror}); check the file and its rights") from error
-        known = not isinstance(error, Image.UnidentifiedImageError)
-        detail = f" ({type(error).__name__}: {error})" if known else ""
+        identified = not isinstance(error, Image.UnidentifiedImageError)
+        detail = f" ({type(error).__name__}: {error})" if identified else ""
         raise PictureError(path, f"cannot be read as a picture{detail}; copy or export it again") from error
 
 
@@ -129,7 +131,7 @@ def _sixteen_bit(path: Path, values: np.ndarray) -> np.ndarray:
 
 
 def read_picture(path: str | Path) -> Tensor:
-    """Read a picture as the teacher's side of the project wants it.
+    """Read a picture as a tensor for the teacher.
 
     Args:
         path: As for `decode`.
@@ -150,7 +152,7 @@ def read_picture(path: str | Path) -> Tensor:
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask as read: which pixels are defective, and how many different values its file holds.
+    """A mask as read from its file.
 
     Attributes:
         defective: (H, W) bool.
@@ -162,7 +164,7 @@ class Mask:
 
 
 def decode_mask(path: str | Path) -> Mask:
-    """Read a mask and decide by the values that are there which pixels are defective.
+    """Read a mask and decide by its values which pixels are defective.
 
     A pixel's value is that of its strongest colour. With one or two values in the file, every value but 0, or the
     larger one, is defective (0 and 1, 0 and 255, 1 and 255). Of up to `MAX_LABEL` class numbers all but 0 are. Of more
@@ -177,9 +179,9 @@ def decode_mask(path: str | Path) -> Mask:
         values = _values(path, picture)
         values = values.max(axis=2) if values.ndim == 3 else values  # (H, W)
         opaque = np.array(picture.convert("RGBA").getchannel("A")) > 127 if picture.has_transparency_data else None
-        lossy = picture.format in LOSSY
-    counted = np.bincount(values.ravel() if opaque is None else values[opaque])
-    present = np.flatnonzero(counted)
+        lossy = picture.format in LOSSY_FORMATS
+    value_counts = np.bincount(values.ravel() if opaque is None else values[opaque])
+    present = np.flatnonzero(value_counts)
     if present.size == 0:
         return Mask(np.zeros(values.shape, dtype=bool), 0)
     smallest, largest = int(present[0]), int(present[-1])

@@ -1,4 +1,4 @@
-"""Where the files of a data set lie: four folder layouts, recognised by looking, and what they say.
+"""The four folder layouts of data sets, their detection, and the labels they give.
 
 Eyecandies (Bonfiglioli et al., ACCV 2022):
     <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
@@ -37,23 +37,23 @@ from afrd.data.records import (
 
 EYECANDIES_LIGHTS = ("spots", "bottom", "right", "top", "left", "box")  # image_0 .. image_5
 EYECANDIES_DEFECTS = ("bumps", "colors", "dents", "normals")
-SPLITS = {
+SPLITS_OF_LAYOUTS = {
     "eyecandies": ("train", "val", "test_public", "test_private", "twins"),
     "folders": ("train", "val", "test"),
     "mvtec": ("train", "test"),
     "m2ad": ("train", "test"),
 }
 MVTEC_LIGHT = "image"
-GOOD = "good"  # the folder of good samples; every other folder beside it is a defect type
-EXPECTED = (
+GOOD_FOLDER = "good"  # folder of good samples; every folder beside it is a defect type
+EXPECTED_LAYOUTS = (
     "<category>/train/data/<index>_image_<n>.png (Eyecandies), "
     "<category>/train/good/<sample>/<light>.png (folders of your own), "
     "<category>/train/good/<sample>.png (MVTec AD) or <category>/Good/<object>/V<view>_L<light>.png (M2AD)"
 )
 
-_FILE = re.compile(r"([0-9]+)_(.+)\.[^.]+")
+_EYECANDIES_FILE = re.compile(r"([0-9]+)_(.+)\.[^.]+")
 _LIGHT_ITEM = re.compile(r"image_([0-9]+)")
-_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where the C library was built in
+_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster if PyYAML has its C library
 
 
 def layout_of(folder: Path) -> str | None:
@@ -62,21 +62,21 @@ def layout_of(folder: Path) -> str | None:
     Pictures in `train/good` itself are MVTec AD's samples; folders with pictures there, or at that depth in another
     split, are samples of one's own rig.
     """
-    if any(_eyecandies_pictures(folder / split / "data") for split in SPLITS["eyecandies"]):
+    if any(_eyecandies_pictures(folder / split / "data") for split in SPLITS_OF_LAYOUTS["eyecandies"]):
         return "eyecandies"
     if mixture(folder) is not None:
         return None
-    if _first_picture(folder / "train" / GOOD):
+    if _first_picture(folder / "train" / GOOD_FOLDER):
         return "mvtec"
-    kinds = (kind for split in SPLITS["folders"] for kind in subfolders(folder / split))
+    kinds = (kind for split in SPLITS_OF_LAYOUTS["folders"] for kind in subfolders(folder / split))
     if any(map(_first_sample, kinds)):
         return "folders"
     return "m2ad" if m2ad.is_category(folder) else None
 
 
 def mixture(folder: Path) -> str | None:
-    """What is wrong with `train/good` where it holds samples of both plain layouts, as the rest of a sentence."""
-    picture, sample = _first_picture(folder / "train" / GOOD), _first_sample(folder / "train" / GOOD)
+    """The problem of a `train/good` with samples of two layouts, as the rest of a sentence; None without one."""
+    picture, sample = _first_picture(folder / "train" / GOOD_FOLDER), _first_sample(folder / "train" / GOOD_FOLDER)
     if picture is None or sample is None:
         return None
     return (
@@ -102,8 +102,8 @@ def _eyecandies_pictures(folder: Path) -> bool:
 
 
 def _light_number(name: str) -> int | None:
-    parts = _FILE.fullmatch(name)
-    item = _LIGHT_ITEM.fullmatch(parts[2]) if parts and is_picture(name) else None
+    match = _EYECANDIES_FILE.fullmatch(name)
+    item = _LIGHT_ITEM.fullmatch(match[2]) if match and is_picture(name) else None
     return int(item[1]) if item else None
 
 
@@ -128,8 +128,8 @@ def existing_root(root: str | Path) -> Path:
     """`root` as a Path; FileNotFoundError where it is not a folder, PermissionError where it may not be opened."""
     root = Path(root)
     if not os.path.isdir(root):
-        what = leads_nowhere(root) if root.is_symlink() else "is a file" if os.path.exists(root) else "does not exist"
-        raise FileNotFoundError(f"data set {root} {what}; expected a folder with {EXPECTED}")
+        state = leads_nowhere(root) if root.is_symlink() else "is a file" if os.path.exists(root) else "does not exist"
+        raise FileNotFoundError(f"data set {root} {state}; expected a folder with {EXPECTED_LAYOUTS}")
     try:
         os.scandir(root).close()
     except OSError as error:
@@ -138,31 +138,31 @@ def existing_root(root: str | Path) -> Path:
 
 
 def why_no_categories(root: Path) -> str:
-    """The rest of the sentence about a root that holds no category, with what to pass instead where that is plain."""
+    """The rest of the sentence about a root that holds no category, with the folder to pass instead if there is one."""
     if layout_of(root) or mixture(root):
-        whole = root.resolve()
-        return f"is itself one category; pass its parent folder {whole.parent} and the category {whole.name}"
+        resolved = root.resolve()
+        return f"is itself one category; pass its parent folder {resolved.parent} and the category {resolved.name}"
     for inner in subfolders(root):
         if any(layout_of(folder) for folder in subfolders(inner)):
             return f"holds no category, but its folder {inner.name} does; pass {inner} instead"
-    return f"holds no category; expected {EXPECTED}"
+    return f"holds no category; expected {EXPECTED_LAYOUTS}"
 
 
 def read_layout(folder: Path) -> Layout | None:
-    """Find every sample of a category; None where the folder follows no layout. Opens no file."""
+    """Records of all samples of a category; None if the folder follows no layout. Opens no file."""
     kind = layout_of(folder)
     if kind is None:
         return None
-    find = {
+    records_of = {
         "eyecandies": _eyecandies_records,
         "folders": _folder_records,
         "mvtec": _mvtec_records,
         "m2ad": m2ad.records,
     }[kind]
     with noting_passed_over() as passed_over:
-        found = {split: tuple(find(folder, split)) for split in SPLITS[kind]}
-    passed_over |= _splits_that_lead_nowhere(folder, SPLITS[kind])
-    splits = {split: records for split, records in found.items() if records}
+        records_by_split = {split: tuple(records_of(folder, split)) for split in SPLITS_OF_LAYOUTS[kind]}
+    passed_over |= _splits_that_lead_nowhere(folder, SPLITS_OF_LAYOUTS[kind])
+    splits = {split: records for split, records in records_by_split.items() if records}
     items = sorted({item for records in splits.values() for record in records for item in record.pictures}, key=natural)
     extensions = _usual_extensions(record for records in splits.values() for record in records)
     splits = {split: tuple(replace(record, extensions=extensions) for record in splits[split]) for split in splits}
@@ -179,11 +179,11 @@ def _splits_that_lead_nowhere(category: Path, splits: Iterable[str]) -> dict[Pat
 
 
 def _usual_extensions(records: Iterable[Record]) -> dict[str, str]:
-    counted: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
     for record in records:
         for item, path in record.pictures.items():
-            counted.setdefault(item, Counter())[path.suffix] += 1
-    return {item: extensions.most_common(1)[0][0] for item, extensions in counted.items()}
+            counts.setdefault(item, Counter())[path.suffix] += 1
+    return {item: extensions.most_common(1)[0][0] for item, extensions in counts.items()}
 
 
 def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
@@ -192,13 +192,13 @@ def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
     extras: dict[str, dict[str, Path]] = {}
     doubles: dict[str, list[Path]] = {}
     for name in files(folder):
-        parts = _FILE.fullmatch(name)
-        if parts is None:
+        match = _EYECANDIES_FILE.fullmatch(name)
+        if match is None:
             continue
-        index, item = parts[1], parts[2]
+        index, item = match[1], match[2]
         if (number := _light_number(name)) is not None:
-            known = pictures.setdefault(index, {})
-            if known.setdefault(f"image_{number}", folder / name) != folder / name:
+            of_index = pictures.setdefault(index, {})
+            if of_index.setdefault(f"image_{number}", folder / name) != folder / name:
                 doubles.setdefault(index, []).append(folder / name)
         elif item == "metadata" and name.lower().endswith((".yaml", ".yml")):
             extras.setdefault(index, {})["metadata"] = folder / name
@@ -207,16 +207,18 @@ def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
     # the padding differs from split to split, so the number decides the order; an index without a picture but with
     # other files is a sample whose pictures are all missing
     for index in sorted(pictures.keys() | extras.keys(), key=lambda text: (int(text), text)):
-        own = extras.get(index, {}) if split != "twins" else {}
+        sample_extras = extras.get(index, {}) if split != "twins" else {}
         yield Record(
             name=index,
             folder=folder,
             prefix=f"{index}_",
             pictures=pictures.get(index, {}),
             doubles=tuple(doubles.get(index, ())),
-            mask=own.get("mask"),
-            defect_masks={item[: -len("_mask")]: path for item, path in own.items() if item.endswith("_mask")},
-            metadata=own.get("metadata"),
+            mask=sample_extras.get("mask"),
+            defect_masks={
+                item[: -len("_mask")]: path for item, path in sample_extras.items() if item.endswith("_mask")
+            },
+            metadata=sample_extras.get("metadata"),
             anomalous=None if split.startswith("test") else False,
             settled=split == "twins",
         )
@@ -224,7 +226,7 @@ def _eyecandies_records(category: Path, split: str) -> Iterator[Record]:
 
 def _kinds(category: Path, split: str) -> list[Path]:
     """The folders of a split, one of good samples and one a defect type: good first, then in natural order."""
-    return sorted(subfolders(category / split), key=lambda kind: kind.name != GOOD)
+    return sorted(subfolders(category / split), key=lambda kind: kind.name != GOOD_FOLDER)
 
 
 def _masks_of(category: Path, kind: str) -> dict[str, list[Path]]:
@@ -239,33 +241,33 @@ def _masks_of(category: Path, kind: str) -> dict[str, list[Path]]:
 
 
 def _folder_records(category: Path, split: str) -> Iterator[Record]:
-    defects = (kind for kind in subfolders(category / split) if kind.name != GOOD)
+    defects = (kind for kind in subfolders(category / split) if kind.name != GOOD_FOLDER)
     owners = Counter(composed(sample.name) for kind in defects for sample in subfolders(kind))
-    shared = {
+    unassigned_masks = {
         sample: paths
         for sample, paths in _masks_of(category, "").items()
         if paths and paths[0].parent.name == "ground_truth"
     }
     for kind in _kinds(category, split):
         masks = _masks_of(category, kind.name)
-        good = kind.name == GOOD
+        good = kind.name == GOOD_FOLDER
         for sample in subfolders(kind):
             pictures: dict[str, Path] = {}
             doubles = []
             for name in filter(is_picture, files(sample)):
                 if pictures.setdefault(composed_stem(name), sample / name) != sample / name:
                     doubles.append(sample / name)
-            own = masks.get(composed(sample.name), [])
-            if not own and not good and owners[composed(sample.name)] == 1:
-                own = shared.get(composed(sample.name), [])
+            sample_masks = masks.get(composed(sample.name), [])
+            if not sample_masks and not good and owners[composed(sample.name)] == 1:
+                sample_masks = unassigned_masks.get(composed(sample.name), [])
             yield Record(
                 name=composed(f"{kind.name}/{sample.name}"),
                 folder=sample,
                 prefix="",
                 pictures=pictures,
                 doubles=tuple(doubles),
-                mask=own[0] if len(own) == 1 else None,
-                defect_masks={path.stem: path for path in own} if len(own) > 1 else None,
+                mask=sample_masks[0] if len(sample_masks) == 1 else None,
+                defect_masks={path.stem: path for path in sample_masks} if len(sample_masks) > 1 else None,
                 anomalous=not good,
                 defects=() if good else (composed(kind.name),),
                 settled=True,
@@ -276,7 +278,7 @@ def _mvtec_records(category: Path, split: str) -> Iterator[Record]:
     for kind in _kinds(category, split):
         truth = category / "ground_truth" / kind.name
         masks = {composed_stem(name): truth / name for name in reversed(files(truth)) if is_picture(name)}
-        good = kind.name == GOOD
+        good = kind.name == GOOD_FOLDER
         pictures: dict[str, list[Path]] = {}
         for name in filter(is_picture, files(kind)):
             pictures.setdefault(composed_stem(name), []).append(kind / name)
@@ -316,8 +318,8 @@ def read_metadata(path: Path) -> dict[str, bool]:
 def truth(record: Record) -> tuple[bool | None, tuple[str, ...]]:
     """Whether a sample is anomalous (None: not known) and its defect types.
 
-    Asked in this order: the place of the sample where that decides, its metadata, any defective pixel of its masks, and
-    last what its split promises.
+    Decided in this order: by the sample's folder where the layout says so, by its metadata, by defective pixels in its
+    masks, and last by its split.
     """
     if record.settled:
         return record.anomalous, record.defects

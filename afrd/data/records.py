@@ -1,4 +1,4 @@
-"""The files of a data set as they are found, before one is opened: records of samples, and how folders are listed."""
+"""Records of the files of samples, and listing of folders; no file is opened."""
 
 import os
 import re
@@ -11,16 +11,16 @@ from pathlib import Path
 
 from afrd.data.images import is_picture
 
-LEFT_BY_SYSTEMS = frozenset(  # folders that archives, network drives and systems leave behind, in lower case
+SYSTEM_FOLDERS = frozenset(  # folders that archives, network drives and systems create, in lower case
     {"__macosx", "@eadir", "$recycle.bin", "#recycle", "lost+found", "system volume information", "__pycache__"}
 )
 
-MEANS_GOOD = frozenset({"good", "ok", "okay", "normal", "pass", "passed", "defectfree", "nodefect", "nodefects"})
+GOOD_NAMES = frozenset({"good", "ok", "okay", "normal", "pass", "passed", "defectfree", "nodefect", "nodefects"})
 
 
 @dataclass(frozen=True)
 class View:
-    """Which object a sample is a view of. `anomalous` is the whole object's label; a view may not show the defect."""
+    """The object and view of a sample. `anomalous` is the whole object's label; a view may not show the defect."""
 
     object: str
     name: str
@@ -35,29 +35,29 @@ class Record:
     folder: Path
     prefix: str  # of the file names in `folder`: "25_", or nothing
     pictures: Mapping[str, Path]
-    doubles: tuple[Path, ...] = ()  # files left aside because another one already is that item
+    doubles: tuple[Path, ...] = ()  # further files of the same items, which are ignored
     mask: Path | None = None
     defect_masks: Mapping[str, Path] | None = None  # defect type -> its own mask (Eyecandies)
     metadata: Path | None = None
-    anomalous: bool | None = None  # what the place of the sample says
+    anomalous: bool | None = None  # label by the sample's folder
     defects: tuple[str, ...] = ()
-    settled: bool = False  # True where the place decides and no file is asked
-    extensions: Mapping[str, str] = field(default_factory=dict)  # item -> its usual one in the category
+    settled: bool = False  # True where the folder alone decides the label
+    extensions: Mapping[str, str] = field(default_factory=dict)  # item -> its most frequent one in the category
     view: View | None = None  # where an object is photographed from several sides
 
     def picture(self, item: str) -> Path:
-        """File of an item; where there is none, the file that is missing."""
+        """File of an item; if there is none, the expected path."""
         if item in self.pictures:
             return self.pictures[item]
-        own = next(iter(self.pictures.values()), Path("any.png")).suffix
-        return self.folder / f"{self.prefix}{item}{self.extensions.get(item, own)}"
+        suffix = next(iter(self.pictures.values()), Path("any.png")).suffix
+        return self.folder / f"{self.prefix}{item}{self.extensions.get(item, suffix)}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One category on disk: which layout it follows, its lights (name -> item) and the records of its splits.
+    """One category on disk: its kind of layout, its lights (name -> item) and the records of its splits.
 
-    `passed_over` has what may hold samples but cannot be read, and why as the rest of a sentence.
+    `passed_over` holds paths that may hold samples but cannot be read, with the reason as the rest of a sentence.
     """
 
     kind: str
@@ -69,8 +69,8 @@ class Layout:
 
 def natural(text: str) -> tuple:
     """Sort key that puts image2 before image10."""
-    parts = re.split(r"([0-9]+)", text)  # text and digits take turns, so equal places compare alike
-    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), text
+    pieces = re.split(r"([0-9]+)", text)  # text and digits alternate, so equal positions are comparable
+    return tuple(int(piece) if i % 2 else piece.casefold() for i, piece in enumerate(pieces)), text
 
 
 _passed_over: ContextVar[dict[Path, str] | None] = ContextVar("passed_over", default=None)
@@ -78,39 +78,39 @@ _passed_over: ContextVar[dict[Path, str] | None] = ContextVar("passed_over", def
 
 @contextmanager
 def noting_passed_over() -> Iterator[dict[Path, str]]:
-    """What `files` and `subfolders` pass over in the block although it may be meant: path -> why.
+    """Collects paths that `files` and `subfolders` skip in the block although they may hold samples: path -> reason.
 
-    These are names that are no text, links that lead nowhere, and folders that may not be opened.
+    These are names that are not UTF-8, broken links, and folders without permission.
     """
-    found: dict[Path, str] = {}
-    token = _passed_over.set(found)
+    noted: dict[Path, str] = {}
+    token = _passed_over.set(noted)
     try:
-        yield found
+        yield noted
     finally:
         _passed_over.reset(token)
 
 
 def _pass_over(path: Path, why: str) -> None:
-    if (found := _passed_over.get()) is not None:
-        found[path] = why
+    if (noted := _passed_over.get()) is not None:
+        noted[path] = why
 
 
-def _names(folder: Path, wanted: Callable[[os.DirEntry], bool]) -> list[str]:
+def _names(folder: Path, is_wanted: Callable[[os.DirEntry], bool]) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if not entry.name.startswith(".") and wanted(entry)]
+            return [entry.name for entry in entries if not entry.name.startswith(".") and is_wanted(entry)]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    except OSError as error:  # no right to open it, a network drive that is gone
+    except OSError as error:  # no permission, or a network drive that is gone
         _pass_over(folder, f"cannot be opened ({error.strerror}); check its rights")
         return []
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, links followed, hidden ones and what systems leave left out, in natural order."""
+    """Folders in a folder in natural order, links followed, without hidden and system folders."""
 
     def is_folder(entry: os.DirEntry) -> bool:
-        if entry.name.casefold() in LEFT_BY_SYSTEMS:
+        if entry.name.casefold() in SYSTEM_FOLDERS:
             return False
         if not _leads_somewhere(entry):
             if not _is_file_name(entry.name):
@@ -124,8 +124,7 @@ def subfolders(folder: Path) -> list[Path]:
 def files(folder: Path) -> list[str]:
     """Names of the files in a folder, links followed, hidden ones left out, sorted.
 
-    A link that leads nowhere counts as the picture or YAML file that its name says, so that it is missed where it is
-    read.
+    A broken link counts as the picture or YAML file that its name says, so that reading it reports the missing file.
     """
 
     def is_file(entry: os.DirEntry) -> bool:
@@ -141,7 +140,7 @@ def _leads_somewhere(entry: os.DirEntry) -> bool:
 
 
 def leads_nowhere(link: Path) -> str:
-    """The rest of the sentence about a link to what is not there."""
+    """The rest of the sentence about a broken link."""
     return f"is a link to {os.readlink(link)}, which does not exist"
 
 
@@ -162,7 +161,7 @@ def is_text(name: str) -> bool:
 
 
 def printable(path: str | Path) -> str:
-    """A path as text that can be printed and stored, with what is not UTF-8 as \\x.. codes."""
+    """A path as text that can be printed and stored, with bytes that are not UTF-8 as \\x.. codes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
@@ -176,5 +175,5 @@ def composed_stem(name: str) -> str:
 
 
 def means_good(name: str) -> bool:
-    """Whether a folder's name says that its samples are good, in whatever spelling: `OK`, `defect_free`, `"good "`."""
-    return re.sub(r"[\W_]+", "", name.casefold()) in MEANS_GOOD
+    """Whether a folder's name means that its samples are good, in any spelling: `OK`, `defect_free`, `"good "`."""
+    return re.sub(r"[\W_]+", "", name.casefold()) in GOOD_NAMES

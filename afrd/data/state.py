@@ -1,7 +1,7 @@
-"""Whether a data set on disk is still what it was: the states of its folders and files.
+"""States of a data set's folders and files on disk, to detect changes.
 
-What is computed from a data set is kept under these states, so that it is computed anew when a file is added, removed
-or replaced. Within an `afrd.files.snapshot` every folder and file is looked at once, however often it is asked for.
+Results computed from a data set are cached under these states, so that they are computed again when a file is added,
+removed or replaced. Within an `afrd.files.snapshot` every folder and file is inspected once.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from pathlib import Path
 from afrd.data.dataset import Category, MultiLightDataset
 from afrd.files import file_state, seen_once
 
-DEPTH = 4  # of folders below a category: ground_truth/<defect>/<sample> is the deepest that a layout has, and one more
+# below a category; the deepest folder of any layout is ground_truth/<defect>/<sample>
+MAX_FOLDER_DEPTH = 4
 
 
 def folders_state(folder: Path) -> Hashable:
-    """Another one as soon as a file or folder below a category's folder is added, removed or renamed."""
-    return seen_once(("folders", str(folder)), lambda: tuple(file_state(path) for path in _folders(str(folder), DEPTH)))
+    """Changes when a file or folder below a category's folder is added, removed or renamed."""
+    return seen_once(
+        ("folders", str(folder)), lambda: tuple(file_state(path) for path in _folders(str(folder), MAX_FOLDER_DEPTH))
+    )
 
 
 def _folders(folder: str, depth: int) -> list[str]:
-    found = [folder]
+    folders = [folder]
     if depth:
         try:
             with os.scandir(folder) as entries:
@@ -31,12 +34,12 @@ def _folders(folder: str, depth: int) -> list[str]:
         except OSError:  # it went just now, or may not be read
             inner = []
         for path in inner:
-            found += _folders(path, depth - 1)
-    return found
+            folders += _folders(path, depth - 1)
+    return folders
 
 
 def labels_state(data: Category) -> Hashable:
-    """Another one as soon as what is known of a sample changes: a mask or metadata in any split."""
+    """Changes when the truth of a sample changes: a mask or metadata in any split."""
 
     def state() -> str:
         sha = hashlib.sha256()
@@ -50,32 +53,32 @@ def labels_state(data: Category) -> Hashable:
 
 
 def sample_state(dataset: MultiLightDataset, index: int) -> Hashable:
-    """Another one as soon as a picture of a sample changes, or what is known of it."""
-    pictures, known = dataset.files(index)
-    return tuple(file_state(path) for path in (*pictures, *known))
+    """Changes when a picture, mask or metadata of a sample changes."""
+    pictures, truth_files = dataset.files(index)
+    return tuple(file_state(path) for path in (*pictures, *truth_files))
 
 
 def split_state(dataset: MultiLightDataset) -> str:
-    """Another one as soon as that of any of its samples is another one, or its samples or lights are others."""
-    return _digest(dataset, known=True)
+    """Changes when the state of any sample changes, or the samples or lights of the split."""
+    return _digest(dataset, with_truth=True)
 
 
 def pictures_state(dataset: MultiLightDataset) -> str:
-    """The same of the pictures alone: what a teacher sees of a split."""
-    return _digest(dataset, known=False)
+    """`split_state` of the pictures alone, without masks and metadata."""
+    return _digest(dataset, with_truth=False)
 
 
-def _digest(dataset: MultiLightDataset, known: bool) -> str:
+def _digest(dataset: MultiLightDataset, with_truth: bool) -> str:
     def digest() -> str:
         sha = hashlib.sha256(repr((dataset.lights, dataset.names)).encode())
-        folders: dict[Path, str] = {}  # resolved once each, so that a data set has one state by every way to it
+        folders: dict[Path, str] = {}  # resolved once each, so that a data set has the same state by every path to it
         for i in range(len(dataset)):
             pictures, labels = dataset.files(i)
-            for path in (*pictures, *(labels if known else ())):
+            for path in (*pictures, *(labels if with_truth else ())):
                 if path.parent not in folders:
                     folders[path.parent] = os.path.realpath(path.parent)
                 sha.update(f"{folders[path.parent]}/{path.name} {file_state(path)[1:]}\n".encode())
         return sha.hexdigest()
 
     where = (str(dataset.root), dataset.category, dataset.split, dataset.lights, tuple(dataset.names))
-    return seen_once(("split", known, *where), digest)
+    return seen_once(("split", with_truth, *where), digest)

@@ -1,4 +1,4 @@
-"""The pictures of one sample as somebody brings them: matched to a run's lights, read, and made one size.
+"""Pictures of one sample from a user: matched to a run's lights, read, and resized to one size.
 
 lights = match_lights(["part_left.png", "part_top.png"], run.lights)        # ["left", "top"]
 uploads = [Upload(path, path.name, light) for path, light in zip(paths, lights)]
@@ -22,14 +22,14 @@ from afrd.data.images import PictureError, decode, is_picture
 from afrd.data.layouts import EYECANDIES_LIGHTS
 from afrd.data.records import files, natural, subfolders
 
-MAX_UPLOAD_SIDE = 1024  # pixels; larger pictures are shrunk: no teacher here reads more
-PROPORTION = 0.01  # relative difference of proportions that is taken for the same
+MAX_UPLOAD_SIDE = 1024  # pixels; larger pictures are shrunk, as no teacher here reads more
+PROPORTION_TOLERANCE = 0.01  # relative difference up to which proportions count as equal
 _EYECANDIES = re.compile(r"(?:.*_)?image_([0-9]+)")
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One picture: where it lies, what its owner calls it, and the light it is of (None: it is left out)."""
+    """One picture: its path, its name as shown to the user, and its light (None: it is ignored)."""
 
     path: Path
     name: str
@@ -37,12 +37,11 @@ class Upload:
 
 
 def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
-    """Pictures as they are given on a command line, `PICTURE`, `LIGHT=PICTURE` or a folder, each with its light.
+    """Pictures given on a command line as `PICTURE`, `LIGHT=PICTURE` or a folder, each with its light.
 
-    A folder stands for its pictures; those that are of no light of the run are left out. A file that exists is a file,
-    whatever its name holds. In other texts the longest light of the run that stands before a `=` at the beginning is
-    the light. The others are matched by their names as by `match_lights`; where no name tells anything, the order in
-    which they are given counts.
+    A folder stands for its pictures; those of no light of the run are ignored. The path of an existing file is always a
+    picture. Otherwise the longest light of the run that precedes a `=` is the light. The others are matched by their
+    names as in `match_lights`; if no name identifies a light, the given order counts.
 
     Args:
         pictures: at least one.
@@ -54,13 +53,13 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
     """
     uploads: list[Upload] = []
     for text in pictures:
-        begun = [light for light in lights if text.startswith(f"{light}=")]
+        prefixes = [light for light in lights if text.startswith(f"{light}=")]
         if (folder := Path(text).expanduser()).is_dir():
             uploads += _uploads_in(folder, lights)
         elif Path(text).is_file() or "=" not in text:
             uploads.append(Upload(Path(text).expanduser(), Path(text).name))
-        elif begun:
-            light = max(begun, key=len)
+        elif prefixes:
+            light = max(prefixes, key=len)
             path = Path(text[len(light) + 1 :]).expanduser()
             uploads.append(Upload(path, path.name, light))
         else:
@@ -75,11 +74,11 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
             f"{len(uploads)} pictures do not fit the run's {len(lights)} lights ({', '.join(lights)}); "
             "give one each in this order, or LIGHT=PICTURE for those you have"
         )
-    for i, told in zip(unnamed, matched or [None] * len(unnamed), strict=True):
-        if told is None:
+    for i, matched_light in zip(unnamed, matched or [None] * len(unnamed), strict=True):
+        if matched_light is None:
             path = uploads[i].path
             raise ValueError(f"{path} does not say which of {', '.join(lights)} it is; give it as LIGHT={path}")
-        uploads[i] = replace(uploads[i], light=told)
+        uploads[i] = replace(uploads[i], light=matched_light)
     owner: dict[str | None, Upload] = {}
     for upload in uploads:
         if upload.light in owner:
@@ -93,20 +92,20 @@ def _uploads_in(folder: Path, lights: Sequence[str]) -> list[Upload]:
     if not names:
         inner = next((path for path in subfolders(folder) if any(map(is_picture, files(path)))), None)
         raise ValueError(f"{folder} holds no pictures{f'; pass {inner} instead' if inner else ''}")
-    told = _lights_by_name(names, lights)
-    if told is None and len(names) == len(lights):
-        told = list(lights)
-    if told is None:
+    matched = _lights_by_name(names, lights)
+    if matched is None and len(names) == len(lights):
+        matched = list(lights)
+    if matched is None:
         raise ValueError(f"no picture in {folder} is named after one of the lights {', '.join(lights)}")
-    return [Upload(folder / name, name, light) for name, light in zip(names, told, strict=True) if light is not None]
+    return [Upload(folder / name, name, light) for name, light in zip(names, matched, strict=True) if light is not None]
 
 
 def match_lights(names: Sequence[str], lights: Sequence[str]) -> list[str | None]:
-    """Which light each file is of, as far as the names tell; a guess, to be shown and corrected.
+    """Guesses the light of each file from its name; to be shown to the user and corrected.
 
     A file whose name is a light's, or holds one as a word (`part-07_left.png`), is of this light. Files named as in
-    Eyecandies (`25_image_3.png`) go by number. Where no name tells anything, the files are taken in the order of their
-    names for the lights in the run's order.
+    Eyecandies (`25_image_3.png`) go by number. If no name identifies a light, the files in the order of their names
+    get the lights in the run's order.
 
     Args:
         names: file names.
@@ -125,7 +124,7 @@ def match_lights(names: Sequence[str], lights: Sequence[str]) -> list[str | None
 
 
 def _lights_by_name(names: Sequence[str], lights: Sequence[str]) -> list[str | None] | None:
-    """The light that each name tells, None for a name that tells none; None where no name tells anything."""
+    """The light that each name identifies, or None; None instead of the list if no name identifies any."""
     matched = [named_light(name, lights) for name in names]
     numbers = [_EYECANDIES.fullmatch(Path(name).stem) for name in names]
     if not any(matched) and all(numbers):
@@ -136,38 +135,42 @@ def _lights_by_name(names: Sequence[str], lights: Sequence[str]) -> list[str | N
 
 
 def added(before: Sequence[Upload], new: Sequence[Upload], lights: Sequence[str]) -> tuple[Upload, ...]:
-    """The pictures there were, and new ones with their lights; a new one takes the place of the old one of its light.
+    """The old pictures and new ones with their lights; a new picture replaces the old one of its light.
 
-    So a missing picture can be brought later, and the pictures of the next part replace those of this one.
+    So a missing picture can be added later, and the pictures of the next part replace those of this one.
 
     Args:
         before: pictures with their lights.
-        new: pictures whose lights are to be guessed, see `match_lights`; names that tell nothing are of the lights that
-            have no picture yet, where there are enough.
+        new: pictures whose lights are to be guessed, see `match_lights`; if the names identify none, they get the
+            lights without a picture, if there are enough.
         lights: of the run.
     """
     names = [upload.name for upload in new]
     candidates = [i for i, name in enumerate(names) if is_picture(name)] or list(range(len(names)))
-    taken = {upload.light for upload in before}
-    free = [light for light in lights if light not in taken]
-    told = any(named_light(name, lights) for name in names)
-    among = lights if told or len(candidates) > len(free) else free
-    guessed = dict(zip(candidates, match_lights([names[i] for i in candidates], among), strict=True))
-    brought = [replace(upload, light=guessed.get(i)) for i, upload in enumerate(new)]
-    replaced = {upload.light for upload in brought if upload.light is not None}
-    return (*(upload for upload in before if upload.light not in replaced), *brought)
+    used_lights = {upload.light for upload in before}
+    free = [light for light in lights if light not in used_lights]
+    any_named = any(named_light(name, lights) for name in names)
+    candidate_lights = lights if any_named or len(candidates) > len(free) else free
+    guessed = dict(zip(candidates, match_lights([names[i] for i in candidates], candidate_lights), strict=True))
+    new_uploads = [replace(upload, light=guessed.get(i)) for i, upload in enumerate(new)]
+    replaced = {upload.light for upload in new_uploads if upload.light is not None}
+    return (*(upload for upload in before if upload.light not in replaced), *new_uploads)
 
 
 def named_light(name: str, lights: Sequence[str]) -> str | None:
-    """The one light that a file name names; None where it names none, or several."""
+    """The light that a file name contains; None if it contains none or several."""
     stem = Path(name).stem
-    same = [light for light in lights if light.casefold() == stem.casefold()]
-    if same:
-        return stem if stem in same else same[0] if len(same) == 1 else None
+    equal = [light for light in lights if light.casefold() == stem.casefold()]
+    if equal:
+        return stem if stem in equal else equal[0] if len(equal) == 1 else None
     words = _words(stem)
-    held = {light: _words(light) for light in lights if _holds(words, _words(light))}
-    # `top` says nothing in a name that holds `top left`, which is a light too
-    longest = [light for light in held if not any(_holds(o, held[light]) and o != held[light] for o in held.values())]
+    contained = {light: _words(light) for light in lights if _holds(words, _words(light))}
+    # `top` does not count in a name that holds `top left`, if that is a light too
+    longest = [
+        light
+        for light in contained
+        if not any(_holds(o, contained[light]) and o != contained[light] for o in contained.values())
+    ]
     return longest[0] if len(longest) == 1 else None
 
 
@@ -175,47 +178,51 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.casefold())
 
 
-def _holds(words: list[str], part: list[str]) -> bool:
-    return bool(part) and any(words[i : i + len(part)] == part for i in range(len(words) - len(part) + 1))
+def _holds(words: list[str], sequence: list[str]) -> bool:
+    return bool(sequence) and any(
+        words[i : i + len(sequence)] == sequence for i in range(len(words) - len(sequence) + 1)
+    )
 
 
 def read_uploads(
     uploads: Sequence[Upload], lights: Sequence[str], name: str = "your sample", side: int = MAX_UPLOAD_SIDE
 ) -> tuple[Sample, list[str]]:
-    """The sample that these pictures show, and what was done to them.
+    """Reads pictures as one sample, with notes on how they were changed.
 
     Colour, grey, palettes, CMYK, 8 and 16 bit are read, and pictures are turned upright as their EXIF says. Pictures of
-    the same proportions are brought to the size of the smallest.
+    equal proportions are resized to the smallest.
 
     Args:
-        uploads: at most one a light; those without a light are left out.
-        lights: that there may be, in the order that the sample gets.
+        uploads: at most one a light; those without a light are ignored.
+        lights: allowed lights, in the order of the sample.
         name: of the sample.
         side: longer side in pixels to which larger pictures are shrunk.
 
     Returns:
-        A `Sample` without label and mask, and sentences for its owner, such as that pictures were resized.
+        A `Sample` without label and mask, and sentences for the user, such as that pictures were resized.
 
     Raises:
         ValueError: No picture, an unknown light, two pictures for one light, pictures of different proportions, or a
             file that is no picture, is damaged, too large or has several frames; in one sentence, with its name.
     """
-    chosen = [upload for upload in uploads if upload.light is not None]
-    if not chosen:
+    assigned = [upload for upload in uploads if upload.light is not None]
+    if not assigned:
         raise ValueError(f"no picture has a light; choose for at least one which of {', '.join(lights)} it is")
     owner: dict[str, Upload] = {}
-    for upload in chosen:
+    for upload in assigned:
         assert upload.light is not None
         if upload.light not in lights:
             raise ValueError(f"{upload.name} is of light {upload.light!r}, but the run knows {', '.join(lights)}")
         if upload.light in owner:
-            both = f"{owner[upload.light].name} and {upload.name}"
-            raise ValueError(f"light {upload.light!r} has two pictures, {both}; leave one out or give it another light")
+            names = f"{owner[upload.light].name} and {upload.name}"
+            raise ValueError(
+                f"light {upload.light!r} has two pictures, {names}; leave one out or give it another light"
+            )
         owner[upload.light] = upload
-    found = [(owner[light], *read_upload(owner[light], side)) for light in lights if light in owner]
-    _same_proportions([(upload, size) for upload, _, size in found])
+    pictures = [(owner[light], *read_upload(owner[light], side)) for light in lights if light in owner]
+    _same_proportions([(upload, size) for upload, _, size in pictures])
     notes = []
-    sizes = {size for _, _, size in found}
+    sizes = {size for _, _, size in pictures}
     smallest = min(sizes)
     height, width = _fitted(smallest, side)
     if len(sizes) > 1:
@@ -225,12 +232,12 @@ def read_uploads(
     missing = [light for light in lights if light not in owner]
     if missing:
         notes.append(f"No picture for: {', '.join(missing)} (left out).")
-    images = torch.stack([_resized(image, (height, width)) for _, image, _ in found])  # (L, 3, H, W)
-    return Sample(name, images, tuple(upload.light or "" for upload, _, _ in found)), notes
+    images = torch.stack([_resized(image, (height, width)) for _, image, _ in pictures])  # (L, 3, H, W)
+    return Sample(name, images, tuple(upload.light or "" for upload, _, _ in pictures)), notes
 
 
 def read_upload(upload: Upload, side: int = MAX_UPLOAD_SIDE) -> tuple[Tensor, tuple[int, int]]:
-    """One picture, its pixels put together by whole blocks where it is at least twice as large as `side`.
+    """Reads one picture, averaged over blocks of pixels if it is at least twice as large as `side`.
 
     Returns:
         (3, h, w) float32 in 0..1, and the (H, W) of the picture itself, upright.
@@ -249,29 +256,29 @@ def read_upload(upload: Upload, side: int = MAX_UPLOAD_SIDE) -> tuple[Tensor, tu
     size = (values.shape[0], values.shape[1])
     block = max(1, max(size) // side)
     rows, columns = (max(1, length // block) for length in size)
-    most = 65535 if values.dtype == np.uint16 else 255
+    max_value = 65535 if values.dtype == np.uint16 else 255
     if block > 1 and min(size) >= block:
-        cut = values[: rows * block, : columns * block]
-        values = cut.reshape(rows, block, columns, block, *values.shape[2:]).mean((1, 3), dtype=np.float32)
-    pixels = torch.from_numpy(values.astype(np.float32) / most)
+        cropped = values[: rows * block, : columns * block]
+        values = cropped.reshape(rows, block, columns, block, *values.shape[2:]).mean((1, 3), dtype=np.float32)
+    pixels = torch.from_numpy(values.astype(np.float32) / max_value)
     image = pixels.expand(3, -1, -1) if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     return image.contiguous(), size
 
 
-def _same_proportions(found: Sequence[tuple[Upload, tuple[int, int]]]) -> None:
-    first, size = found[0]
-    for other, its_size in found[1:]:
-        if not same_proportions(its_size, size):
+def _same_proportions(sizes: Sequence[tuple[Upload, tuple[int, int]]]) -> None:
+    first, size = sizes[0]
+    for upload, upload_size in sizes[1:]:
+        if not same_proportions(upload_size, size):
             raise ValueError(
-                f"{other.name} is {size_text(its_size)} pixels, but {first.name} is {size_text(size)}; the "
+                f"{upload.name} is {size_text(upload_size)} pixels, but {first.name} is {size_text(size)}; the "
                 "pictures of a "
                 "sample must have one size, or at least the same proportions"
             )
 
 
-def same_proportions(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    a, b = one[0] * other[1], other[0] * one[1]
-    return abs(a - b) <= PROPORTION * max(a, b)
+def same_proportions(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    a, b = size[0] * other[1], other[0] * size[1]
+    return abs(a - b) <= PROPORTION_TOLERANCE * max(a, b)
 
 
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
