@@ -14,36 +14,66 @@ export function floats(text) {  // base64 of little-endian float16
 }
 
 export function enlarge(values, [high, wide], [height, width]) {  // bilinear, between the middles of the cells
-  const taps = (from, to) => Array.from({ length: to }, (_, i) => {
-    const at = Math.max(0, (i + 0.5) * from / to - 0.5), low = Math.floor(at);
-    return [low, Math.min(low + 1, from - 1), at - low];
-  });
-  const across = taps(wide, width), found = new Float32Array(height * width);
-  taps(high, height).forEach(([top, bottom, down], y) => across.forEach(([left, right, part], x) => {
-    const upper = values[top * wide + left] * (1 - part) + values[top * wide + right] * part;
-    const lower = values[bottom * wide + left] * (1 - part) + values[bottom * wide + right] * part;
-    found[y * width + x] = upper * (1 - down) + lower * down;
-  }));
+  const found = new Float32Array(height * width), [rows, columns] = [taps(high, height), taps(wide, width)];
+  for (let y = 0, n = 0; y < height; y++) {
+    const top = rows.low[y] * wide, bottom = rows.high[y] * wide, down = rows.part[y];
+    for (let x = 0; x < width; x++, n++) {
+      const left = columns.low[x], right = columns.high[x], across = columns.part[x];
+      const upper = values[top + left] + (values[top + right] - values[top + left]) * across;
+      const lower = values[bottom + left] + (values[bottom + right] - values[bottom + left]) * across;
+      found[n] = upper + (lower - upper) * down;
+    }
+  }
   return found;
 }
 
+function taps(from, to) {  // between which cells a pixel lies, and how far from the first
+  const at = Float64Array.from({ length: to }, (_, i) => Math.max(0, (i + 0.5) * from / to - 0.5));
+  const low = Int32Array.from(at, Math.floor);
+  return { low, high: low.map(cell => Math.min(cell + 1, from - 1)), part: at.map((place, i) => place - low[i]) };
+}
+
 // The map sum_l a_l E_l, its maximum, where that is, and every light's share a_l; `how` is attention, mean or max.
-export function fuse(lights, how) {
-  const length = lights[0].errors.length, map = new Float32Array(length);
+export function fuse(lights, how) {  // plain loops: every toggle of a lamp waits for them
+  const length = lights[0].errors.length, map = new Float32Array(length), total = new Float32Array(length);
   const shares = lights.map(() => new Float32Array(length));
-  const each = act => lights.forEach((light, l) => { for (let i = 0; i < length; i++) act(i, light, shares[l], l); });
-  if (how === 'max') {
-    const most = new Float32Array(length).fill(-1), winner = new Uint8Array(length);
-    each((i, { errors }, _, l) => { if (errors[i] > most[i]) [most[i], winner[i]] = [errors[i], l]; });
-    each((i, _, share, l) => { share[i] = +(winner[i] === l); });
-  } else {
-    const total = new Float32Array(length), equal = how === 'mean';
-    each((i, { weights }, share) => { total[i] += share[i] = equal ? 1 : Math.max(weights[i], MIN_WEIGHT); });
-    each((i, _, share) => { share[i] /= total[i]; });
-  }
-  each((i, { errors }, share) => { map[i] += share[i] * errors[i]; });
-  const peak = map.reduce((best, value, i) => value > map[best] ? i : best, 0);
+  if (how === 'max') weighLargest(lights, shares, total); else weigh(lights, shares, total, how === 'mean');
+  let peak = 0;
+  lights.forEach(({ errors }, light) => {
+    const share = shares[light];
+    for (let i = 0; i < length; i++) {
+      share[i] /= total[i];
+      map[i] += share[i] * errors[i];
+    }
+  });
+  for (let i = 0; i < length; i++) if (map[i] > map[peak]) peak = i;
   return { map, shares, score: map[peak], peak };
+}
+
+function weigh(lights, shares, total, equal) {
+  lights.forEach(({ weights }, light) => {
+    const share = shares[light];
+    for (let i = 0; i < total.length; i++) {
+      const weight = equal ? 1 : weights[i] > MIN_WEIGHT ? weights[i] : MIN_WEIGHT;
+      share[i] = weight;
+      total[i] += weight;
+    }
+  });
+}
+
+function weighLargest(lights, shares, total) {  // 1 for the light of the largest error, the first of equal ones
+  const winner = new Uint8Array(total.length);
+  lights.forEach(({ errors }, light) => {
+    for (let i = 0; i < total.length; i++) if (errors[i] > lights[winner[i]].errors[i]) winner[i] = light;
+  });
+  for (let i = 0; i < total.length; i++) shares[winner[i]][i] = 1;
+  total.fill(1);
+}
+
+function meanOf(values) {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum / values.length;
 }
 
 const indexOf = (fusion, names) => names.reduce((index, name) => index | 1 << fusion.lights.indexOf(name), 0);
@@ -64,10 +94,9 @@ export function judge(scene, style, how) {
   const threshold = fusion.thresholds[how]?.[indexOf(fusion, names)] ?? null, unit = threshold ?? 1;
   const shown = (values, kind, side, limit, one = 1) => bytesOf(shrink(values, size, side), kind, limit, one);
   on.forEach((item, i) => Object.assign(item, {
-    errors: shown(item.evidence.errors, 'error', TILE_SIDE, style.limit, unit),
+    errors: bytesOf(item.evidence.small ??= shrink(item.evidence.errors, size, TILE_SIDE), 'error', style.limit, unit),
     shares: shown(found.shares[i], 'share', TILE_SIDE, 1),
-    mean: found.shares[i].reduce((sum, share) => sum + share, 0) / found.map.length,
-    peak: found.shares[i][found.peak] }));
+    mean: meanOf(found.shares[i]), peak: found.shares[i][found.peak] }));
   const verdict = threshold === null ? null : found.score > threshold * (1 + ROUNDING) ? 'anomalous' : 'good';
   const score = found.score / unit;
   return Object.assign(panel, { problem: null, units: threshold !== null, verdict, score_units: score,

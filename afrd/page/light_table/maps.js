@@ -30,8 +30,17 @@ export function mapOf({ width, height, data }, kind, limit) {
 }
 
 export function bytesOf({ width, height, values }, kind, limit, unit) {  // of numbers, where `unit` counts as 1
-  const bytes = Uint8Array.from(values, value => Math.round(clamp(value / unit / limit, 0, 1) * 255));
+  const bytes = new Uint8ClampedArray(values.length), factor = 255 / unit / limit;  // it rounds
+  for (let i = 0; i < bytes.length; i++) bytes[i] = values[i] * factor;
   return { kind, limit, width, height, values: bytes };
+}
+
+function blocks(from, to) {  // the block of each row or column
+  let block = 0;
+  return Int32Array.from({ length: from }, (_, i) => {
+    if (block + 1 < to && i >= Math.floor((block + 1) * from / to)) block++;
+    return block;
+  });
 }
 
 // Numbers with the longer side at most `side`: blocks are replaced by their maximum, as in afrd.figures.shrink.
@@ -40,12 +49,12 @@ export function shrink(values, [height, width], side) {
   const [high, wide] = [height, width].map(length => Math.max(1, Math.round(length * factor)));
   if (factor === 1) return { width, height, values };
   const found = new Float32Array(high * wide);
-  for (let y = 0, row = 0; y < height; y++) {
-    if (row + 1 < high && y >= Math.floor((row + 1) * height / high)) row++;
-    for (let x = 0, column = 0; x < width; x++) {
-      if (column + 1 < wide && x >= Math.floor((column + 1) * width / wide)) column++;
-      const at = row * wide + column, value = values[y * width + x];
-      if (value > found[at]) found[at] = value;
+  const rows = blocks(height, high), columns = blocks(width, wide);
+  for (let y = 0, n = 0; y < height; y++) {
+    const row = rows[y] * wide;
+    for (let x = 0; x < width; x++, n++) {
+      const at = row + columns[x];
+      if (values[n] > found[at]) found[at] = values[n];
     }
   }
   return { width: wide, height: high, values: found };

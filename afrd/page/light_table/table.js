@@ -92,7 +92,8 @@ function draw(table) {
   const aspect = `--aspect:${scene.size[1] / scene.size[0]}`;
   const panels = make('div', { class: `panels ${bare ? 'bare' : ''}`, style: aspect }, picturePanel(table),
     ...scene.panels.slice(0, bare ? 1 : 2).map(panel => mapPanel(table, panel)));
-  const parts = [header(table), panels, legend(table), make('section', { class: 'why' }), strip(table),
+  const note = scene.note ? make('p', { class: 'note' }, scene.note) : null;
+  const parts = [header(table), note, panels, legend(table), make('section', { class: 'why' }), strip(table),
     table.values.card, table.said, keyList()];
   root.replaceChildren(...parts.filter(Boolean));
   place.at = table.stages[pointed] ?? null;

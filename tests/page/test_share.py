@@ -1,0 +1,162 @@
+"""The light table in one file: what the browser fuses equals what the run says, and nothing is asked of anybody."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import afrd
+from afrd.analysis.errors.notes import Note, Notes
+from afrd.cli.commands import main
+from afrd.figures import MAP_LIMIT, shrink
+from afrd.page.common.scripts import joined_text
+from afrd.page.light_table.component import SCRIPTS, style
+from afrd.page.light_table.share import chosen, fusion_of, shared_page, with_evidence
+from afrd.runs.run import load_run
+
+JUDGED = """
+import { judge } from './fuse.js';
+const found = {};
+for (const how of Object.keys(given.scene.fusion.thresholds)) {
+  for (const names of given.sets) {
+    for (const item of given.scene.lights) item.on = names.includes(item.name);
+    const panel = judge(given.scene, given.style, how);
+    const parts = given.scene.lights.filter(item => item.on).map(item => [item.mean, item.peak]);
+    found[how + ' ' + names] = [panel.score_units, panel.verdict, [...panel.values.values], parts];
+  }
+}
+return found;
+"""
+
+
+@pytest.fixture
+def browser(chromium: str | None) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def table(tiny_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("shared") / "table.html"
+    assert main(["share", str(tiny_runs / "Praline" / "afrd"), "--samples", "3", "--out", str(file)]) == 0
+    return file
+
+
+@pytest.mark.browser
+def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(tiny_runs: Path, candies: Path, browser: Any):
+    run, dataset = load_run(tiny_runs / "Praline" / "afrd", "cpu"), afrd.open_dataset(candies, "Praline")["test_public"]
+    fusion, evidence, index = fusion_of(run), run.evidence(dataset), 1
+    lights = [{"name": light} for light in run.lights]
+    scene = {"size": dataset.image_size, "header": {"kind": "anomalous"}, "panels": [{}], "lights": lights}
+    scene = with_evidence(scene, fusion, evidence.errors[index], evidence.weights[index])
+    sets = [[name for i, name in enumerate(run.lights) if s >> i & 1] for s in range(1, 64)]
+    page = browser.new_page()
+    script = joined_text(JUDGED, SCRIPTS / "test.js")
+    found = page.evaluate(f"given => {{ {script} }}", {"scene": scene, "sets": sets, "style": style()})
+    assert len(found) == 3 * 63
+    for how in ("attention", "mean", "max"):
+        for names in sets if how == "attention" else sets[::8]:
+            score, verdict, values, parts = found[f"{how} {','.join(names)}"]
+            if how == "attention":  # the run's own fusion
+                told = run.predict_stored(dataset, index, names)
+                expected, anomaly_map, threshold = told.score, told.anomaly_map, told.threshold
+                assert [mean for mean, _ in parts] == pytest.approx(told.attention.mean((1, 2)), abs=1e-3)
+            else:
+                split = run.evaluate(dataset, names, how)
+                expected, anomaly_map, threshold = split.table.score[index], split.maps[index], split.threshold
+            assert threshold is not None
+            unit = threshold.value
+            assert score * unit == pytest.approx(expected, rel=0.005)
+            if abs(expected / unit - 1) > 0.005:
+                assert verdict == threshold.verdict(expected)
+            grey = np.clip(shrink(anomaly_map) / unit / MAP_LIMIT * 255, 0, 255).round()
+            assert np.abs(np.reshape(values, grey.shape) - grey).max() <= 1
+            assert sum(mean for mean, _ in parts) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.browser
+def test_a_file_is_opened_from_the_disk_and_asks_for_nothing(table: Path, browser: Any):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, asked, wrong = context.new_page(), [], []
+    page.on("request", lambda r: None if r.url.startswith("data:") else asked.append(r.url))
+    page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(table.as_uri())
+    page.wait_for_selector(".panels .verdict b")
+    first = page.locator(".panels .panel").nth(1)
+    assert "lights: spots, bottom, right, top, left, box" in first.inner_text()
+    before = first.locator(".verdict").inner_text()
+    page.get_by_role("button", name="solo top").click()
+    page.wait_for_selector("text='lights: top'")
+    alone = first.locator(".verdict").inner_text()
+    assert alone != before and page.locator(".light-table.busy").count() == 0
+    name = page.locator(".light-table h2").inner_text()
+    page.locator(".light-table h2").click()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("name => document.querySelector('.light-table h2').textContent !== name", arg=name)
+    assert "lights: top" in first.inner_text()  # the lamps stay as they are
+    page.get_by_role("button", name="all", exact=True).click()
+    page.get_by_label("fusion of the lights").select_option("max")
+    page.wait_for_function("before => document.querySelectorAll('.verdict')[1].textContent !== before", arg=before)
+    for lamp in page.locator(".tile input[type=checkbox]").all():
+        lamp.uncheck()
+    assert "Choose at least one light." in first.inner_text()
+    assert wrong == [] and asked == [table.as_uri()]
+    context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_one_picture_under_the_other(table: Path, browser: Any, scheme: str):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(table.as_uri())
+    page.wait_for_selector(".panels .verdict b")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    boxes = page.locator(".panels .stage").evaluate_all("nodes => nodes.map(n => n.getBoundingClientRect().toJSON())")
+    assert len(boxes) == 3 and all(box["width"] > 300 for box in boxes)
+    assert boxes[0]["bottom"] < boxes[1]["top"] and boxes[1]["bottom"] < boxes[2]["top"]
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(24, 24, 27)"
+    assert dark == (scheme == "dark")
+    context.close()
+
+
+def test_samples_are_of_every_defect_in_turn(candies: Path):
+    dataset = afrd.open_dataset(candies, "Praline")["test_public"]
+    first = chosen(dataset, 2)
+    assert len({dataset.defects[i] for i in first}) == 2
+    assert chosen(dataset, 99) == list(range(len(dataset)))
+
+
+def test_what_cannot_be_shared_is_said_in_one_sentence(tiny_runs: Path, capsys: pytest.CaptureFixture[str]):
+    run = tiny_runs / "Praline"
+    assert main(["share", str(run / "single-top")]) == 2
+    assert "is a run of 1 lights, but a table in a file has 2 to 8" in capsys.readouterr().err
+    assert main(["share", str(run / "afrd"), "--sample", "nothing"]) == 2
+    assert "Praline/test_public has no sample 'nothing'" in capsys.readouterr().err
+    assert main(["share", str(run / "afrd"), "--split", "nothing"]) == 2
+    assert "has no split 'nothing'; it has" in capsys.readouterr().err
+
+
+@pytest.mark.browser
+def test_notes_are_shown_as_they_are_and_never_run(tiny_runs: Path, tmp_path: Path, browser: Any):
+    evil = "</script><script>window.hit=1</script><img src=x onerror=window.hit=1>"
+    run = Path(shutil.copytree(tiny_runs / "Praline", tmp_path / "runs")) / "afrd"
+    Notes(run).save("test_public", "01", Note(evil, ("scratch",)))
+    html = shared_page(run, ["01"])
+    assert html.count("</script") == 1 and "default-src 'none'" in html
+    (tmp_path / "table.html").write_text(html)
+    page = browser.new_page()
+    page.goto((tmp_path / "table.html").as_uri())
+    page.wait_for_selector(".panels .verdict b")
+    assert page.inner_text(".note") == f"{evil} · scratch"
+    assert page.evaluate("window.hit") is None and page.locator("img[src=x]").count() == 0
