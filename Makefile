@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ESLINT := eslint@9.39.1
 
-.PHONY: install demo test check lab notebooks demo-runs format bench fusion-weights screenshots clean
+.PHONY: install demo test check lab notebooks site demo-runs format bench fusion-weights screenshots clean
 
 install: .venv/installed
 
@@ -36,6 +36,12 @@ lab: install
 
 notebooks: install
 	$(BIN)/python notebooks/build.py
+
+site: install  # the course and docs/ as HTML in build/site, by Sphinx in an environment of its own
+	test -d build/site-env || $(PYTHON) -m venv build/site-env
+	build/site-env/bin/pip install --quiet --disable-pip-version-check -r docs/site/requirements.txt
+	$(BIN)/python docs/site/prepare.py build/site-source
+	build/site-env/bin/sphinx-build -q -b html build/site-source build/site
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,56 @@
+"""The site's sources: figures drawn without a kernel, links into the code, a thumbnail for each notebook."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+spec = importlib.util.spec_from_file_location("site_prepare", ROOT / "docs" / "site" / "prepare.py")
+assert spec and spec.loader
+prepare = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(prepare)
+
+
+def test_links_into_the_code_lead_to_the_repository_and_others_stay():
+    text = "[code](../afrd/model/afrd.py), [docs](../docs/method.md), [next](04_evaluating.ipynb)"
+    found = prepare.linked(text)
+    assert f"]({prepare.REPOSITORY}/blob/main/afrd/model/afrd.py)" in found
+    assert "](../docs/method.md)" in found and "](04_evaluating.ipynb)" in found
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    picture = io.BytesIO()
+    Image.new("RGB", (300, 100), "red").save(picture, "png")
+    figure = {"data": [{"y": [1, 2]}], "layout": {"meta": {"alt": 'a "rising" line'}}, "frames": [{"name": "one"}]}
+    data = {prepare.PLOTLY: figure, "image/png": base64.b64encode(picture.getvalue()).decode()}
+    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", data)])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 1. A title\n\ntext"), cell])
+    nbformat.write(notebook, tmp_path / "01_title.ipynb")
+    return tmp_path / "01_title.ipynb"
+
+
+def test_a_figure_keeps_its_frames_and_its_alternative_text(book, tmp_path):
+    (tmp_path / "thumbnails").mkdir()
+    title = prepare.notebook(book, tmp_path / "out.ipynb", tmp_path / "thumbnails")
+    assert title == "1. A title"
+    page = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[1].outputs[0].data["text/html"]
+    content = re.search(r'<script type="application/json">(.*)</script>', page)
+    assert content and json.loads(content.group(1))["frames"] == [{"name": "one"}]
+    assert 'alt="a &quot;rising&quot; line"' in page
+    assert Image.open(tmp_path / "thumbnails" / "01_title.jpg").size == prepare.THUMBNAIL
+
+
+def test_a_notebook_without_a_figure_is_refused_by_name(tmp_path):
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 1. A")]), tmp_path / "01_a.ipynb")
+    with pytest.raises(SystemExit, match=r"01_a\.ipynb shows no figure"):
+        prepare.notebook(tmp_path / "01_a.ipynb", tmp_path / "out.ipynb", tmp_path)
