@@ -21,6 +21,7 @@ import plotly.io as pio
 import torch
 from IPython.display import HTML, SVG
 from PIL import Image
+from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
 
 import afrd.figures
@@ -175,15 +176,14 @@ def light_mixer(sample: Sample, run: Run) -> HTML:
 
     The weight of light l is w_l^(1/T) / sum of w_k^(1/T) over the lights that are on, a softmax of log(w) / T: T = 1 is
     AFRD's attention, a high T the mean, a low one the light with the largest w. The map is drawn on the evidence's own
-    grid, from zero to twice the threshold of all lights.
+    grid, from zero to its maximum with all lights.
     """
     with torch.no_grad():
         read = run.inputs(sample, run.lights)
         seen = run.model.evidence(read.features, read.contrast, read.present)
     errors, weights = (part[0].float().cpu() for part in (seen.errors, seen.weights))
     fused, _ = fuse_evidence(errors[None], weights[None], torch.ones(1, len(errors), dtype=torch.bool))
-    threshold = run.threshold()
-    limit = 2 * (threshold.value if threshold else float(fused.max()) / 2)
+    limit = float(fused.max())
     first = max(range(len(errors)), key=lambda light: float(weights[light].max()))
     pictures = [jpeg_uri(afrd.figures.painted(sample, None, light, 320)) for light in run.lights]
     logits = weights.clamp_min(1e-12).log()
@@ -202,12 +202,18 @@ def light_mixer(sample: Sample, run: Run) -> HTML:
         template.substitute(
             id=f"mixer-{sample.name}",
             picture=pictures[first],
-            map=afrd.figures.map_uri(fused[0].numpy() / (limit / 2), 2.0),
+            map=map_picture(fused[0].numpy() / limit),
             alternative=f"sample {sample.name} under one light, its defect outlined",
             first=f"picture under light {run.lights[first]}; the outline is the defect",
             data=json.dumps(data),
         )
     )
+
+
+def map_picture(values: np.ndarray) -> str:
+    """A map (h, w) in 0..1 as a data URI in the colours of anomaly maps."""
+    palette = np.array([hex_to_rgb(c) for c in afrd.figures.colours(afrd.figures.ERROR_COLOURS)], np.uint8)
+    return jpeg_uri(Image.fromarray(palette[np.clip(255 * values, 0, 255).astype(int)]))
 
 
 def image(picture: Image.Image) -> go.Image:
