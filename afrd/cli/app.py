@@ -1,4 +1,4 @@
-"""The command `afrd app`, which is also `python app.py`."""
+"""`afrd app`, also run by `python app.py`: starts the explorer in the browser."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def parser() -> Parser:
 
 
 def in_a_space() -> bool:
-    """Whether this is a Hugging Face Space, where everybody who comes by is a user."""
+    """Whether this is a public Hugging Face Space."""
     return bool(os.environ.get("SPACE_ID"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Starts the page and stays; returns the exit status."""
+    """Starts the page and blocks until it ends; returns the exit status."""
     any_text_prints()
     top = parser()
     options = top.parse_args(argv)
@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             top.error(f"{option} {folder} is not a folder")
     port = options.port
     if port is None:
-        told = os.environ.get("GRADIO_SERVER_PORT", "") if in_a_space() else ""
-        port = int(told) if told.isdecimal() else PORT
+        space_port = os.environ.get("GRADIO_SERVER_PORT", "") if in_a_space() else ""
+        port = int(space_port) if space_port.isdecimal() else PORT
     if not 1 <= port <= 65535:
         top.error(f"--port {port} is not a port; ports are 1 to 65535")
     host = options.host or ("0.0.0.0" if in_a_space() else LOOPBACK)

@@ -1,4 +1,4 @@
-"""The command `afrd cache`: what the store of teacher features holds, and how large it may be."""
+"""`afrd cache`: lists, limits and clears the store of teacher features."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from afrd.cli.common import as_path, write_json
 
 
 def add_command(commands: Any) -> None:
-    """Puts `cache` among the commands."""
+    """Adds the command `cache`."""
     p = commands.add_parser("cache", help="list what the store of teacher features holds, limit it, or clear it")
     p.add_argument("--limit", metavar="SIZE", help="keep at most this much, such as 20GB; the oldest use goes first")
-    what = p.add_mutually_exclusive_group()
-    what.add_argument("--clear", action="store_true", help="remove everything; it is computed anew when needed")
-    what.add_argument(
+    removal = p.add_mutually_exclusive_group()
+    removal.add_argument("--clear", action="store_true", help="remove everything; it is computed anew when needed")
+    removal.add_argument(
         "--tidy", action="store_true", help="remove what nothing reads any more: pictures that changed or are gone"
     )
     p.add_argument("--json", type=as_path, metavar="FILE")
@@ -32,15 +32,15 @@ def cache(options: argparse.Namespace) -> None:
         removed += store.clear(unused_only=options.tidy)
     if size is not None:
         removed += store.set_limit(size)
-    kept = store.entries()
-    for entry in kept:
+    entries = store.entries()
+    for entry in entries:
         print("  ".join(_cells(entry)))
     if removed:
         print(f"removed {len(removed)}, {store.size_text(sum(entry.size for entry in removed))}")
-    total = sum(entry.size for entry in kept)
+    total = sum(entry.size for entry in entries)
     limit, free = store.limit(), store.free_bytes()
     print(
-        f"{store.features_dir()}: {len(kept)} splits, {store.size_text(total)} of at most {store.size_text(limit)}; "
+        f"{store.features_dir()}: {len(entries)} splits, {store.size_text(total)} of at most {store.size_text(limit)}; "
         f"the disk has {store.size_text(free)} free"
     )
     content = {
@@ -48,7 +48,7 @@ def cache(options: argparse.Namespace) -> None:
         "bytes": total,
         "limit": limit,
         "free": free,
-        "entries": [_as_json(entry) for entry in kept],
+        "entries": [_as_json(entry) for entry in entries],
         "removed": [str(entry.folder) for entry in removed],
     }
     write_json(options.json, content)

@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from afrd.runs.run import Run
 
 
-TRAINING = asdict(TrainingOptions())  # options of a training, with their defaults
+TRAINING_DEFAULTS = asdict(TrainingOptions())  # options of a training, with their defaults
 
-LARGEST_SIDE = 100_000  # pixels; the command line shrinks no picture
+MAX_PICTURE_SIDE = 100_000  # pixels; larger than any picture, so that none is shrunk
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if argv[:1] == ["app"]:  # has options of its own
+    if argv[:1] == ["app"]:  # has its own parser
         return cli.app.main(argv[1:])
     any_text_prints()
     heed_termination()
@@ -93,26 +93,28 @@ def parser() -> Parser:
     p.add_argument("--lights", default="all", help="names or numbers, comma-separated; one light: single-light RD")
     p.add_argument("--views", default="all", help="names of the views to use, comma-separated (layout of M2AD)")
     p.add_argument(
-        "--method", default=TRAINING["method"], help="afrd (default), or memory: nearest patches, no training"
+        "--method", default=TRAINING_DEFAULTS["method"], help="afrd (default), or memory: nearest patches, no training"
     )
     p.add_argument(
         "--fusion",
-        default=TRAINING["fusion"],
+        default=TRAINING_DEFAULTS["fusion"],
         help="attention (default), mean, max; learned with a memory, concat with --target fused",
     )
     p.add_argument(
-        "--target", default=TRAINING["target"], help="regress every light's own features (lights) or the fused ones"
+        "--target",
+        default=TRAINING_DEFAULTS["target"],
+        help="regress every light's own features (lights) or the fused ones",
     )
     p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (2048); 0: none")
-    p.add_argument("--teacher", default=TRAINING["teacher"], help="or wide_resnet50_2, resnet18, timm:NAME")
+    p.add_argument("--teacher", default=TRAINING_DEFAULTS["teacher"], help="or wide_resnet50_2, resnet18, timm:NAME")
     p.add_argument("--weights", type=as_path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
     p.add_argument(
-        "--size", type=int, default=TRAINING["size"], help="longer side of the teacher's input in pixels (512)"
+        "--size", type=int, default=TRAINING_DEFAULTS["size"], help="longer side of the teacher's input in pixels (512)"
     )
-    p.add_argument("--width", type=int, default=TRAINING["width"], help="channels of the narrow student (64)")
+    p.add_argument("--width", type=int, default=TRAINING_DEFAULTS["width"], help="channels of the narrow student (64)")
     p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 500 steps")
-    p.add_argument("--batch", type=int, default=TRAINING["batch"])
-    p.add_argument("--seed", type=int, default=TRAINING["seed"])
+    p.add_argument("--batch", type=int, default=TRAINING_DEFAULTS["batch"])
+    p.add_argument("--seed", type=int, default=TRAINING_DEFAULTS["seed"])
     p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     p.add_argument("--compile", action="store_true", help="run training steps through torch.compile")
     p.set_defaults(run=train)
@@ -181,7 +183,7 @@ def check(options: argparse.Namespace) -> int:
     for name in afrd.data.list_categories(options.root):
         try:
             data = afrd.data.open_dataset(options.root, name)
-        except ValueError:  # what is wrong with it is among the problems
+        except ValueError:  # reported among the problems
             continue
         splits = ", ".join(f"{split} {len(dataset)}" for split, dataset in data.items())
         print(f"{name}: {splits}; {len(data.lights)} lights: {', '.join(data.lights)}")
@@ -206,7 +208,7 @@ def train(options: argparse.Namespace) -> None:
         options.out,
         device=options.device,
         compiled=options.compile,
-        **{name: value for name in TRAINING if (value := getattr(options, name, None)) is not None},
+        **{name: value for name in TRAINING_DEFAULTS if (value := getattr(options, name, None)) is not None},
     )
     how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
     print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")
@@ -221,31 +223,33 @@ def evaluate(options: argparse.Namespace) -> None:
     views = run.config.views if options.views is None else afrd.data.parse_views(options.views)
     data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, views)
     dataset = data[options.split or data.test_split]
-    attribution = attribute(run, data, lights) if options.attribution else None  # first, it may refuse
+    attribution = attribute(run, data, lights) if options.attribution else None  # first, as it may raise
     with Bar(f"evaluate {dataset.split}") as bar:
-        found = run.evaluate(dataset, lights, progress=bar)
-    found.save(run.predictions_folder(dataset.split, lights))
-    metrics = found.metrics()
+        predictions = run.evaluate(dataset, lights, progress=bar)
+    predictions.save(run.predictions_folder(dataset.split, lights))
+    metrics = predictions.metrics()
     table = pd.DataFrame([metrics], index=[run.config.category])
-    print(f"{found.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous")
+    print(
+        f"{predictions.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous"
+    )
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
-    if found.threshold:
-        truth = found.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
-        said = pd.crosstab(truth, found.table.verdict)
-        print(f"threshold {found.threshold}")
-        print(said.rename_axis(index="truth", columns="verdict").to_string())
+    if predictions.threshold:
+        truth = predictions.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
+        confusion = pd.crosstab(truth, predictions.table.verdict)
+        print(f"threshold {predictions.threshold}")
+        print(confusion.rename_axis(index="truth", columns="verdict").to_string())
     about = {
         "run": str(options.run_folder),
         "category": run.config.category,
         "split": dataset.split,
         "lights": list(lights),
         "samples": len(dataset),
-        "method": found.method,
-        "threshold": found.threshold.value if found.threshold else None,
+        "method": predictions.method,
+        "threshold": predictions.threshold.value if predictions.threshold else None,
     }
     about |= {k: None if v != v else v for k, v in metrics.items()}
     if dataset.views:
-        about |= show_views(found, dataset)
+        about |= show_views(predictions, dataset)
     if (run.model.config.target, run.model.config.fusion) == ("fused", "attention") and "train" in data:
         about["drift"] = show_drift(run, data)
     if attribution:
@@ -253,21 +257,24 @@ def evaluate(options: argparse.Namespace) -> None:
     write_json(options.json, about)
 
 
-def show_views(found: Predictions, dataset: MultiLightDataset) -> dict[str, Any]:
-    """Prints the metrics of every view and of whole objects, and gives them under `views` and `objects`."""
+def show_views(predictions: Predictions, dataset: MultiLightDataset) -> dict[str, Any]:
+    """Prints the metrics of every view and of whole objects, and returns them under `views` and `objects`."""
 
-    by_view = afrd.metrics.view_metrics(found, [view.name for view in dataset.views])
+    by_view = afrd.metrics.view_metrics(predictions, [view.name for view in dataset.views])
     objects, anomalous = zip(*((view.object, view.anomalous) for view in dataset.views), strict=True)
-    whole = afrd.metrics.object_metrics(found, objects, anomalous)
+    object_metrics = afrd.metrics.object_metrics(predictions, objects, anomalous)
     print(by_view.to_string(float_format="{:.3f}".format, na_rep="-"))
     print(f"{len(set(objects))} objects, each with the highest score of its views:")
-    print("  " + ", ".join(f"{name} {'-' if value != value else f'{value:.3f}'}" for name, value in whole.items()))
-    known = {name: {k: None if v != v else v for k, v in row.items()} for name, row in by_view.iterrows()}
-    return {"views": known, "objects": {k: None if v != v else v for k, v in whole.items()}}
+    print(
+        "  "
+        + ", ".join(f"{name} {'-' if value != value else f'{value:.3f}'}" for name, value in object_metrics.items())
+    )
+    view_metrics = {name: {k: None if v != v else v for k, v in row.items()} for name, row in by_view.iterrows()}
+    return {"views": view_metrics, "objects": {k: None if v != v else v for k, v in object_metrics.items()}}
 
 
 def show_drift(run: Run, data: Category) -> dict[str, dict[str, float]]:
-    """Prints which lights have the attention over features, against how much each tells; light -> column -> figure."""
+    """Prints the drift of attention over features; returns light -> column -> value."""
 
     table = afrd.analysis.explain.drift(run, data["train"])
     print(f"attention over features, on the {len(data['train'])} training samples")
@@ -282,14 +289,14 @@ def attribute(run: Run, data: Category, lights: Sequence[str]) -> Attribution:
         return afrd.analysis.explain.measure(run, data, bar, lights)
 
 
-def show_attribution(found: Attribution, split: str) -> dict[str, Any]:
-    """Prints the table, and gives its figures as kind of evidence -> defect type (or all) -> figure."""
+def show_attribution(attribution: Attribution, split: str) -> dict[str, Any]:
+    """Prints the table, and returns kind of evidence -> defect type (or all) -> figure -> value."""
     import pandas as pd
 
-    summary = found.summary()
+    summary = attribution.summary()
     table = pd.DataFrame(summary.stack(level=0, future_stack=True)).rename_axis(["defects", "evidence"])
     print(
-        f"attribution; {split}: {found.samples['sample'].nunique()} samples with twins; a hit has at least "
+        f"attribution; {split}: {attribution.samples['sample'].nunique()} samples with twins; a hit has at least "
         f"{afrd.analysis.explain.NEAR:.0%} of the best light's visibility, where that is "
         f"{afrd.analysis.explain.VISIBLE:g} grey levels or more"
     )
@@ -311,32 +318,36 @@ def predict(options: argparse.Namespace) -> None:
     point = afrd.runs.operating_point(options.run_folder, options.point) if options.point else None
     uploads = afrd.data.uploads_of(options.pictures, run.lights)
     name = uploads[0].path.stem
-    sample, notes = afrd.data.read_uploads(uploads, run.lights, name, side=LARGEST_SIDE)
+    sample, notes = afrd.data.read_uploads(uploads, run.lights, name, side=MAX_PICTURE_SIDE)
     for upload in uploads:
         print(f"{upload.light}: {upload.path}")
     size = (sample.images.shape[-2], sample.images.shape[-1])
     for note in [*notes, *afrd.runs.size_notes(size, run.model.config, run.config)]:
         print(note)
-    seen = run.predict(sample)
+    prediction = run.predict(sample)
     if point:
-        seen = replace(seen, threshold=run.threshold(seen.lights, alpha=point.alpha))
+        prediction = replace(prediction, threshold=run.threshold(prediction.lights, alpha=point.alpha))
         print(f"operating point {options.point}: {point.per_thousand:g} false alarms per thousand good parts")
-    print(f"score {seen.score:.4g}: {seen.verdict or 'no verdict, the run has no threshold'}")
-    if seen.threshold:
-        print(f"threshold {seen.threshold}")
-    attention = dict(zip(seen.lights, seen.attention.mean((1, 2)).tolist(), strict=True))
-    peak = dict(zip(seen.lights, seen.peak_attention.tolist(), strict=True))
-    errors = dict(zip(seen.lights, seen.light_maps.max((1, 2)).tolist(), strict=True))
-    print("light by light: attention where the map is highest, its mean, and the largest error")
-    for light in seen.lights:
+    print(f"score {prediction.score:.4g}: {prediction.verdict or 'no verdict, the run has no threshold'}")
+    if prediction.threshold:
+        print(f"threshold {prediction.threshold}")
+    attention = dict(zip(prediction.lights, prediction.attention.mean((1, 2)).tolist(), strict=True))
+    peak = dict(zip(prediction.lights, prediction.peak_attention.tolist(), strict=True))
+    errors = dict(zip(prediction.lights, prediction.light_maps.max((1, 2)).tolist(), strict=True))
+    print("of each light: attention at the maximum of the map, mean attention, largest error")
+    for light in prediction.lights:
         print(f"  {light:12} {peak[light]:.2f}  {attention[light]:.2f}  {errors[light]:.4g}")
-    about: dict[str, Any] = {"score": seen.score, "verdict": seen.verdict, "lights": list(seen.lights)}
-    about |= {"threshold": seen.threshold.value if seen.threshold else None}
+    about: dict[str, Any] = {
+        "score": prediction.score,
+        "verdict": prediction.verdict,
+        "lights": list(prediction.lights),
+    }
+    about |= {"threshold": prediction.threshold.value if prediction.threshold else None}
     about |= {"attention": attention, "peak_attention": peak, "errors": errors}
     write_json(options.json, about)
     if options.figure:
         with afrd.files.replacing(options.figure) as path:
-            afrd.figures.overlay(sample, seen).write_html(path)
+            afrd.figures.overlay(sample, prediction).write_html(path)
 
 
 if __name__ == "__main__":

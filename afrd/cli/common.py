@@ -1,4 +1,4 @@
-"""What all commands share: the parser, paths, progress bars, writing JSON, how a command ends."""
+"""Shared by all commands: parser, paths, progress bars, JSON output, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import afrd.files
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage text."""
+    """Argument parser whose errors are one line, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
 
 
 def as_path(text: str) -> Path:
-    """A path of the command line; `~` is the home folder also behind `--out=`, where a shell leaves it as it is."""
+    """A path of the command line; `~` is expanded here as well, since a shell does not expand it in `--out=~/x`."""
     if not text.strip():
         raise argparse.ArgumentTypeError("a path is empty")
     try:
@@ -35,14 +35,14 @@ def as_path(text: str) -> Path:
 
 
 def any_text_prints() -> None:
-    """Letters that the terminal's encoding lacks are printed as \\x.. or \\u...., and end no command."""
+    """Prints characters that the terminal's encoding lacks as \\x.. or \\u...., rather than failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors != "backslashreplace":
             stream.reconfigure(errors="backslashreplace")
 
 
 def end_well(command: Callable[[], int | None]) -> int:
-    """Runs a command, and turns whatever fails into one sentence on stderr.
+    """Runs a command, and turns errors into one sentence on stderr.
 
     Returns:
         The exit status: 0, or what the command returns; 2 for wrong input, 1 for anything else that failed.
@@ -51,8 +51,8 @@ def end_well(command: Callable[[], int | None]) -> int:
         try:
             return command() or 0
         finally:
-            sys.stdout.flush()  # here, where a closed pipe is still noticed, and not at the interpreter's end
-    except BrokenPipeError:  # as in `afrd check data | head`: nobody reads on, which is no fault
+            sys.stdout.flush()  # here, so that a closed pipe raises before the interpreter exits
+    except BrokenPipeError:  # as in `afrd check data | head`
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -61,7 +61,12 @@ def end_well(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("afrd: stopped; the same command goes on from what is done", file=sys.stderr)
         return 1
-    except (MemoryError, RuntimeError, OSError, ArithmeticError) as error:  # no weights, no space, a loss that is NaN
+    except (
+        MemoryError,
+        RuntimeError,
+        OSError,
+        ArithmeticError,
+    ) as error:  # missing weights, a full disk, a loss that is NaN
         return _failed(error, 1)
 
 
@@ -71,21 +76,21 @@ def _failed(error: BaseException, status: int) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """What failed, in one line, with the file where the system names one, and what to do where that is known."""
+    """An error in one line, with the file of a system error, and advice where there is some."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
-        what = error.strerror[:1].lower() + error.strerror[1:]
-        full = "; free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return f"{os.fsdecode(error.filename)}: {what}{full}" if error.filename else f"{what}{full}"
+        reason = error.strerror[:1].lower() + error.strerror[1:]
+        advice = "; free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return f"{os.fsdecode(error.filename)}: {reason}{advice}" if error.filename else f"{reason}{advice}"
     if isinstance(error, MemoryError) or "not enough memory" in text or "out of memory" in text.lower():
-        named = text if isinstance(error, MemoryError) and "; " in text else "memory ran out"
-        return named if named != "memory ran out" else f"{named}; choose a smaller --size or --batch, or fewer lights"
+        cause = text if isinstance(error, MemoryError) and "; " in text else "memory ran out"
+        return cause if cause != "memory ran out" else f"{cause}; choose a smaller --size or --batch, or fewer lights"
     return text or type(error).__name__
 
 
 def heed_termination() -> None:
-    """SIGTERM, as sent by `docker stop` or a batch system, ends the process like Ctrl-C: tidied up, checkpoint kept."""
-    if threading.current_thread() is threading.main_thread():  # no other thread may say so
+    """SIGTERM, sent by `docker stop` or a batch system, ends the process like Ctrl-C, with clean-up and a checkpoint."""
+    if threading.current_thread() is threading.main_thread():  # signals can be set in the main thread only
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -100,7 +105,7 @@ class Bar:
     def __init__(self, title: str) -> None:
         from tqdm import tqdm
 
-        self.bar = tqdm(desc=title, leave=False, dynamic_ncols=True, disable=None)  # not into a pipe
+        self.bar = tqdm(desc=title, leave=False, dynamic_ncols=True, disable=None)  # no bar in a pipe
 
     def __enter__(self) -> Bar:
         return self

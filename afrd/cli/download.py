@@ -1,4 +1,4 @@
-"""`afrd download`: a public data set, from its authors' own place."""
+"""`afrd download`: fetches a public data set from its authors' servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from afrd.cli.common import Bar, as_path
 
 
 def add_command(commands: Any) -> None:
-    """Puts `download` among the commands."""
+    """Adds the command `download`."""
     p = commands.add_parser("download", help="fetch a public data set (afrd[download]); again: goes on")
     p.add_argument("dataset", choices=["eyecandies"])
     p.add_argument("--category", action="append", metavar="C", help="a category; again for more; default all")

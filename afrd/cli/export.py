@@ -1,4 +1,4 @@
-"""`afrd export`: a run as one ONNX graph, for a program without PyTorch."""
+"""`afrd export`: writes a run as one ONNX graph, for programs without PyTorch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from afrd.cli.common import Bar, as_path
 
 
 def add_command(commands: Any) -> None:
-    """Puts `export` among the commands."""
+    """Adds the command `export`."""
     p = commands.add_parser("export", help="write a run as one ONNX graph, checked against PyTorch (docs/deploy.md)")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("--onnx", type=as_path, required=True, metavar="FILE", help="file to write")
@@ -23,9 +23,9 @@ def export(options: argparse.Namespace) -> None:
         raise ValueError(f"--samples is {options.samples}, but must be at least 1")
     run = afrd.runs.load_run(options.run_folder, "cpu")
     with Bar("compare") as bar:
-        found = afrd.runs.export_onnx(run, options.onnx, options.samples, bar)
-    print(f"{found.file}: {found.file.stat().st_size / 1e6:.1f} MB; lights {', '.join(run.lights)}")
+        graph = afrd.runs.export_onnx(run, options.onnx, options.samples, bar)
+    print(f"{graph.file}: {graph.file.stat().st_size / 1e6:.1f} MB; lights {', '.join(run.lights)}")
     print(
-        f"compared with PyTorch on {found.samples} {found.source}, under all lights and without one: scores differ by "
-        f"{found.largest_difference:.1e} at most, maps by {found.largest_map_difference:.1e} (relative)"
+        f"compared with PyTorch on {graph.samples} {graph.source}, under all lights and without one: scores differ by "
+        f"{graph.largest_difference:.1e} at most, maps by {graph.largest_map_difference:.1e} (relative)"
     )

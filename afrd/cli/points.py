@@ -1,4 +1,4 @@
-"""The command `afrd points`: thresholds by their consequences, kept with a run as operating points."""
+"""`afrd points`: consequences of thresholds, and operating points stored with a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_command(commands: Any) -> None:
-    """Puts `points` among the commands."""
+    """Adds the command `points`."""
     p = commands.add_parser("points", help="what a rate of false alarms leads to, and rates kept with a run by name")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("--lights", default="all", help="a subset of the run's lights (all)")
