@@ -1,4 +1,4 @@
-"""Files that are whole or not there, without pickle; and whether a file is another one now."""
+"""Atomic writing of files, JSON without pickle, and states of files to detect changes."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 FileState = tuple[str, int, int]  # path, time of change (ns), bytes
-Seen = dict[Hashable, Any]
+SnapshotValues = dict[Hashable, Any]
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well, and vanishes when it does not."""
+    """A temporary path that replaces `path` when the block succeeds, and is removed when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -46,47 +46,46 @@ def load_json(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read as JSON ({error})") from error
 
 
-_seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
+_snapshot_values: ContextVar[SnapshotValues | None] = ContextVar("snapshot_values", default=None)
 
 
 @contextmanager
-def snapshot(seen: Seen | None = None) -> Iterator[None]:
-    """A block of work that looks at every file once, so that all its answers stand on the same view of the files.
+def snapshot(values: SnapshotValues | None = None) -> Iterator[None]:
+    """A block in which every file is inspected once, so that all its results are consistent.
 
         with snapshot():
             file_state(path)  # asks the file system
             file_state(path)  # does not
 
-    Inside another one it has no effect: the outer one decides what is seen.
+    Inside another snapshot it has no effect.
 
     Args:
-        seen: of an earlier block, to go on with what that has seen.
+        values: of an earlier block, to be reused.
     """
-    if _seen.get() is not None:
+    if _snapshot_values.get() is not None:
         yield
         return
-    token = _seen.set({} if seen is None else seen)
+    token = _snapshot_values.set({} if values is None else values)
     try:
         yield
     finally:
-        _seen.reset(token)
+        _snapshot_values.reset(token)
 
 
-def seen_once(key: Hashable, make: Callable[[], T]) -> T:
-    """The result of `make`, within a `snapshot` made only the first time that this key is asked for."""
-    seen = _seen.get()
-    if seen is None:
+def once_per_snapshot(key: Hashable, make: Callable[[], T]) -> T:
+    """The result of `make`, which is called once for this key within a `snapshot`."""
+    values = _snapshot_values.get()
+    if values is None:
         return make()
-    if key not in seen:
-        seen[key] = make()
-    return seen[key]
+    if key not in values:
+        values[key] = make()
+    return values[key]
 
 
 def file_state(path: str | Path) -> FileState:
-    """A file or folder as it is now, links followed: another one when it was changed or replaced; zeros where it is not
-    there."""
+    """State of a file or folder, links followed, which changes when it is modified or replaced; zeros if missing."""
     name = str(path)
-    return seen_once(("file", name), lambda: _file_state(name))
+    return once_per_snapshot(("file", name), lambda: _file_state(name))
 
 
 def _file_state(name: str) -> FileState:

@@ -12,7 +12,7 @@ from collections.abc import Hashable
 from pathlib import Path
 
 from afrd.data.dataset import Category, MultiLightDataset
-from afrd.files import file_state, seen_once
+from afrd.files import file_state, once_per_snapshot
 
 # below a category; the deepest folder of any layout is ground_truth/<defect>/<sample>
 MAX_FOLDER_DEPTH = 4
@@ -20,7 +20,7 @@ MAX_FOLDER_DEPTH = 4
 
 def folders_state(folder: Path) -> Hashable:
     """Changes when a file or folder below a category's folder is added, removed or renamed."""
-    return seen_once(
+    return once_per_snapshot(
         ("folders", str(folder)), lambda: tuple(file_state(path) for path in _folders(str(folder), MAX_FOLDER_DEPTH))
     )
 
@@ -49,7 +49,7 @@ def labels_state(data: Category) -> Hashable:
                     sha.update(repr(file_state(path)).encode())
         return sha.hexdigest()
 
-    return seen_once(("labels", str(data.root), data.name), state)
+    return once_per_snapshot(("labels", str(data.root), data.name), state)
 
 
 def sample_state(dataset: MultiLightDataset, index: int) -> Hashable:
@@ -81,4 +81,4 @@ def _digest(dataset: MultiLightDataset, with_truth: bool) -> str:
         return sha.hexdigest()
 
     where = (str(dataset.root), dataset.category, dataset.split, dataset.lights, tuple(dataset.names))
-    return seen_once(("split", with_truth, *where), digest)
+    return once_per_snapshot(("split", with_truth, *where), digest)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset
 from afrd.data.state import pictures_state
-from afrd.files import seen_once
+from afrd.files import once_per_snapshot
 from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher
 from afrd.runs import store
@@ -87,7 +87,7 @@ def load_features(
         store.touch(folder)
         return Features(tuple(scales), contrast, dataset.lights)
 
-    return seen_once(("features", folder), load)
+    return once_per_snapshot(("features", folder), load)
 
 
 def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afrd.data
-from afrd.files import Seen, file_state, snapshot
+from afrd.files import SnapshotValues, file_state, snapshot
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -71,7 +71,7 @@ def in_snapshot(handler: Callable) -> Callable:
         @wraps(handler)
         def steps(*inputs: Any) -> Iterator[Any]:
             # Gradio takes each step in a context of its own, so that the snapshot is entered anew for each.
-            seen: Seen = {}
+            seen: SnapshotValues = {}
             values = handler(*inputs)
             while True:
                 with snapshot(seen):

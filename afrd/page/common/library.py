@@ -18,7 +18,7 @@ import afrd.analysis.comparison
 import afrd.data
 import afrd.files
 import afrd.runs
-from afrd.files import file_state, seen_once
+from afrd.files import file_state, once_per_snapshot
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 
@@ -86,7 +86,7 @@ class Library:
 
     def categories(self) -> list[CategoryEntry]:
         """The categories that exist now, those with runs first; broken runs are left out."""
-        return seen_once(("categories", id(self)), self._read_categories)
+        return once_per_snapshot(("categories", id(self)), self._read_categories)
 
     def _read_categories(self) -> list[CategoryEntry]:
         in_data = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
@@ -142,7 +142,7 @@ class Library:
                 f"the pictures of {entry.name} are not at {folder} any more; "
                 "start the page with --data and the folder that now holds them"
             )
-        return seen_once(("data", id(self), folder), lambda: self._opened(entry, folder))
+        return once_per_snapshot(("data", id(self), folder), lambda: self._opened(entry, folder))
 
     def _opened(self, entry: CategoryEntry, folder: Path) -> Category:
         def read() -> Category:
