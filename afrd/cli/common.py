@@ -89,7 +89,7 @@ def sentence(error: BaseException) -> str:
 
 
 def heed_termination() -> None:
-    """SIGTERM, sent by `docker stop` or a batch system, ends the process like Ctrl-C, with clean-up and a checkpoint."""
+    """SIGTERM, sent by `docker stop` or a batch system, ends the process as Ctrl-C does, keeping a checkpoint."""
     if threading.current_thread() is threading.main_thread():  # signals can be set in the main thread only
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 
