@@ -21,7 +21,7 @@ from afrd.model.evidence import TERMS, Evidence
 from afrd.model.fusion import MIN_WEIGHT
 
 HIDDEN_CHANNELS = 32
-FLOOR = 0.05  # added to terms in units of their mean on good parts, before the logarithm
+TERM_FLOOR = 0.05  # added to terms in units of their mean on good parts, before the logarithm
 _FACTORS = [TERMS.index(name) for name in ("evidence", "plain", "contrast")]  # of the weight of `Evidence`
 
 
@@ -33,7 +33,7 @@ class LearnedFusion(nn.Module):
 
         (u_l, g_l) = A gelu(B h_l + C mean_k h_k + D max_k h_k)
         a_l = softmax over the lights present of u_l + s log w_l, with w_l of `fuse_evidence`
-        M_l = (E_l / mean of E_l on good parts + FLOOR) exp(g_l)
+        M_l = (E_l / mean of E_l on good parts + TERM_FLOOR) exp(g_l)
 
     Before its training (A = 0, s = 1) it is the formula's attention over evidence in units of what is normal.
 
@@ -68,25 +68,25 @@ class LearnedFusion(nn.Module):
         """Evidence whose errors are M and whose weights are a, which `fuse_evidence` fuses by `attention`."""
         assert evidence.terms is not None
         terms = evidence.terms.float() / self.normal[:, :, None, None]
-        maps, attention = self.meet(terms, *self.alone(terms), evidence.present)
+        maps, attention = self.combine(terms, *self.light_features(terms), evidence.present)
         return replace(evidence, errors=maps, weights=attention, terms=None)
 
     def subsets(self, evidence: Evidence, members: Tensor) -> Evidence:
         """`forward` of one sample for K sets of its lights at once, (K, L) bool, none empty."""
         assert evidence.terms is not None
         terms = evidence.terms.float() / self.normal[:, :, None, None]
-        maps, attention = self.meet(terms, *self.alone(terms), members)
+        maps, attention = self.combine(terms, *self.light_features(terms), members)
         return Evidence(maps, attention, members, fused=False)
 
-    def alone(self, terms: Tensor) -> tuple[Tensor, Tensor]:
+    def light_features(self, terms: Tensor) -> tuple[Tensor, Tensor]:
         """Each light by itself: terms (B, L, T, h, w) -> features h (B, L, C, h, w) and log w (B, L, h, w)."""
-        logs = (terms + FLOOR).log()
+        logs = (terms + TERM_FLOOR).log()
         features = self.local(logs.flatten(0, 1)).unflatten(0, terms.shape[:2])
         # the formula's weight in the pictures' own units, so that a dark light has little of it
         weights = (terms[:, :, _FACTORS] * self.normal[:, _FACTORS, None, None]).prod(2)
         return features, weights.clamp_min(MIN_WEIGHT).log()
 
-    def meet(self, terms: Tensor, features: Tensor, log_weights: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def combine(self, terms: Tensor, features: Tensor, log_weights: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """M and a, (K, L, h, w) each, of the lights present (K, L); the other arguments are of K samples or one."""
         mask = present[:, :, None, None, None]
         present_features = torch.where(mask, features, 0.0)
@@ -98,7 +98,7 @@ class LearnedFusion(nn.Module):
         logits, gains = self.outer(mixed.flatten(0, 1)).unflatten(0, mixed.shape[:2]).unbind(2)
         absent = ~present[:, :, None, None]
         logits = (logits + self.sharpness * log_weights).masked_fill(absent, -torch.inf)
-        maps = (terms[:, :, TERMS.index("evidence")] + FLOOR) * gains.exp()
+        maps = (terms[:, :, TERMS.index("evidence")] + TERM_FLOOR) * gains.exp()
         return maps.masked_fill(absent, 0.0), logits.softmax(1)
 
     def load_trained(self) -> LearnedFusion:

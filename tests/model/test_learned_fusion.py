@@ -14,7 +14,7 @@ import afrd
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import TERMS, Evidence, to_maps
 from afrd.model.fusion import fuse_evidence
-from afrd.model.learned_fusion import FLOOR, LearnedFusion
+from afrd.model.learned_fusion import TERM_FLOOR, LearnedFusion
 
 E = TERMS.index("evidence")
 
@@ -78,7 +78,7 @@ def test_before_its_training_it_is_the_attention_of_the_formula():
     fused = net(given_)
     _, attention = fuse_evidence(given_.errors, given_.weights, there)
     torch.testing.assert_close(fused.weights, attention, rtol=1e-4, atol=1e-5)
-    expected = given_.errors / net.normal[:, E, None, None] + FLOOR
+    expected = given_.errors / net.normal[:, E, None, None] + TERM_FLOOR
     torch.testing.assert_close(fused.errors, expected * there[:, :, None, None])
 
 
@@ -87,8 +87,8 @@ def test_the_meeting_of_the_lights_agrees_with_a_loop_in_double_precision():
     given_ = evidence(3, 2, there)
     terms = given_.terms / net.normal[:, :, None, None]
     with torch.no_grad():
-        features, log_weights = net.alone(terms)
-        maps, attention = net.meet(terms, features, log_weights, there)
+        features, log_weights = net.light_features(terms)
+        maps, attention = net.combine(terms, features, log_weights, there)
     double = {name: value.double().numpy().squeeze() for name, value in net.state_dict().items()}
     for row, column in product(range(5), range(5)):
         h = features[0, :, :, row, column].double().numpy()
@@ -101,7 +101,7 @@ def test_the_meeting_of_the_lights_agrees_with_a_loop_in_double_precision():
             mixed = mixed * (1 + erf(mixed / np.sqrt(2))) / 2
             logit, gain = double["outer.weight"] @ mixed + double["outer.bias"]
             logits.append(logit + double["sharpness"] * float(log_weights[0, light, row, column]))
-            values.append((float(terms[0, light, E, row, column]) + FLOOR) * np.exp(gain))
+            values.append((float(terms[0, light, E, row, column]) + TERM_FLOOR) * np.exp(gain))
         expected = np.exp(logits) / np.exp(logits).sum()
         np.testing.assert_allclose(attention[0, [0, 2], row, column], expected, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(maps[0, [0, 2], row, column], values, rtol=1e-4)
