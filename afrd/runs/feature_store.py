@@ -128,7 +128,7 @@ def _compute_all(
     if not len(dataset):
         raise ValueError(f"split {dataset.split!r} of {dataset.category} has no samples, so it has no features")
     about, before = _about(dataset, teacher, size), _fresh_state(dataset)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    store.make_features_dir()
     store.sweep()
     # A TemporaryDirectory is also removed when the process ends while a background thread is still in this block.
     with (

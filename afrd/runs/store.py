@@ -70,6 +70,23 @@ def features_dir() -> Path:
     return cache_dir() / "features"
 
 
+def make_features_dir() -> Path:
+    """`features_dir`, made where it does not exist.
+
+    Raises:
+        OSError: it cannot be made, in one sentence that says what to do.
+    """
+    folder = features_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+        reason = "Permission denied"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    raise OSError(f"features cannot be stored in {folder} ({reason}); set AFRD_CACHE to a folder that you may write to")
+
+
 def entries() -> list[Entry]:
     """All entries, the latest use first."""
     stored = []
@@ -134,7 +151,7 @@ def limit() -> int:
 
 def set_limit(size: int) -> list[Entry]:
     """Stores the limit, removes entries until it is kept, the oldest use first, and returns the removed ones."""
-    cache_dir().mkdir(parents=True, exist_ok=True)
+    make_features_dir()
     save_json(cache_dir() / "limit.json", {"bytes": size})
     return _evict(size)
 

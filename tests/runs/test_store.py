@@ -126,6 +126,14 @@ def test_pictures_that_are_changed_while_the_teacher_reads_are_told_and_not_stor
     assert store.entries() == []
 
 
+def test_a_store_that_is_a_file_is_named_with_what_to_do(data, teacher, tmp_path: Path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("AFRD_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OSError, match=r"cannot be stored in .*file/features \(.+\); set AFRD_CACHE to a folder"):
+        load_features(data["val"], teacher, 64)
+    assert store.entries() == [] and store.free_bytes() > 0
+
+
 @pytest.mark.parametrize(
     "text, size", [("20GB", 20 * 10**9), ("1.5 tb", 15 * 10**11), ("500", 500), ("2GiB", 2 * 2**30), ("7kB", 7000)]
 )
