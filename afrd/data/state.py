@@ -77,7 +77,9 @@ def _digest(dataset: MultiLightDataset, with_truth: bool) -> str:
             for path in (*pictures, *(labels if with_truth else ())):
                 if path.parent not in folders:
                     folders[path.parent] = os.path.realpath(path.parent)
-                sha.update(f"{folders[path.parent]}/{path.name} {file_state(path)[1:]}\n".encode())
+                sha.update(
+                    f"{folders[path.parent]}/{path.name} {file_state(path)[1:]}\n".encode(errors="surrogateescape")
+                )
         return sha.hexdigest()
 
     where = (str(dataset.root), dataset.category, dataset.split, dataset.lights, tuple(dataset.names))

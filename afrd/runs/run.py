@@ -22,6 +22,7 @@ from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index, evidence_of, stored_inputs
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
+from afrd.runs.plan import fingerprint
 from afrd.runs.run_folder import FitConfig, read_config
 from afrd.runs.tensors import load_tensors
 
@@ -350,6 +351,14 @@ class Run:
         data = open_dataset(self.config.data_root, self.config.category, self.config.views)
         held_out = self.config.calibration not in data
         dataset = data["train" if held_out else self.config.calibration]
+        pictures = fingerprint(self.lights, data["train"], *([] if held_out else [dataset]))
+        if self.config.pictures not in ("", pictures):
+            then, now = (text.partition(";")[0] for text in (self.config.pictures, pictures))
+            raise ValueError(
+                f"{self.config.data_root} does not hold the pictures that run {self.folder} was trained on "
+                f"({then}; now {now}), so there is no threshold for lights {', '.join(lights)} alone; use all its "
+                "lights, or train it anew"
+            )
         index, positions = calibration_index(dataset, held_out), self._positions(dataset)
         return calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
 

@@ -86,10 +86,11 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
         if not (existing[1].pictures and config.pictures):  # not known for runs that come with the package
             config = replace(config, pictures=existing[1].pictures)
         elif existing == (model, replace(config, pictures=existing[1].pictures)) and existing[1] != config:
+            then, now = (one.pictures.partition(";")[0] for one in (existing[1], config))
+            what = now if then != now else f"{now}, but not the same files"
             raise ValueError(
-                f"{folder} was trained on other pictures ({existing[1].pictures.partition(';')[0]}) than "
-                f"{config.data_root} holds now ({config.pictures.partition(';')[0]}); choose another folder, or delete "
-                "this one to train anew"
+                f"{folder} was trained on other pictures ({then}) than {config.data_root} holds now ({what}); "
+                "choose another folder, or delete this one to train anew"
             )
         if existing != (model, config):
             old, new = ({**asdict(m), **asdict(c)} for m, c in (existing, (model, config)))

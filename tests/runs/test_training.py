@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from safetensors.torch import load_file
 
 import afrd
@@ -357,6 +358,35 @@ def test_a_checkpoint_is_not_continued_on_other_pictures(candies: Path, teacher,
         file.unlink()
     with pytest.raises(ValueError, match="was trained on other pictures"):
         afrd.fit(afrd.open_dataset(root, "Praline"), out=tmp_path / "run", **options)
+
+
+def test_uncompressed_pictures_of_one_size_are_told_apart(candies: Path, teacher, tmp_path: Path):
+    source = afrd.open_dataset(candies, "Praline")["train"]
+    for i, name in enumerate(source.names):
+        (tmp_path / "data" / "P" / "train" / "good" / name).mkdir(parents=True)
+        with Image.open(source.picture(i, "top")) as picture:
+            picture.convert("RGB").save(tmp_path / "data" / "P" / "train" / "good" / name / "top.bmp")
+    options = {"teacher": teacher, "size": 64, "method": "memory", "show_progress": False}
+    afrd.fit(afrd.open_dataset(tmp_path / "data", "P"), out=tmp_path / "run", **options)
+    first, second = sorted((tmp_path / "data").rglob("*.bmp"))[:2]
+    shutil.copy(first, second)
+    with pytest.raises(ValueError, match=r"trained on other pictures \(6 of train\) than .* \(6 of train, but not the"):
+        afrd.fit(afrd.open_dataset(tmp_path / "data", "P"), out=tmp_path / "run", **options)
+
+
+def test_fused_features_have_no_threshold_from_other_pictures(candies: Path, teacher, tmp_path: Path):
+    root = tmp_path / "data"
+    shutil.copytree(candies, root)
+    options = {"teacher": teacher, "size": 64, "width": 16, "epochs": 1, "target": "fused", "show_progress": False}
+    afrd.fit(afrd.open_dataset(root, "Praline"), "top,box,left", tmp_path / "run", **options)
+    assert afrd.load_run(tmp_path / "run").threshold("top,box") is not None
+    name = afrd.open_dataset(root, "Praline")["val"].names[-1]
+    for file in (root / "Praline" / "val" / "data").glob(f"{name}_*"):
+        file.unlink()
+    run = afrd.load_run(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"trained on \(6 of train, 3 of val; now 6 of train, 2 of val\)"):
+        run.threshold("top,box")
+    assert run.threshold() is not None
 
 
 def test_one_light_with_concatenated_features_is_trained_and_judged(data, teacher, tmp_path: Path):

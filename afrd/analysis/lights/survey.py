@@ -290,7 +290,7 @@ def _key(run: Run, dataset: MultiLightDataset) -> str:
             with (run.folder / name).open("rb") as file:
                 sha.update(hashlib.file_digest(file, "sha256").digest())
     for i, name in enumerate(dataset.names):
-        sha.update(f"{name} {dataset.anomalous[i]} {dataset.defects[i]}".encode())
+        sha.update(f"{name} {dataset.anomalous[i]} {dataset.defects[i]}".encode(errors="surrogateescape"))
         for light in run.lights:
             _, changed, size = file_state(dataset.picture(i, light))
             sha.update(f"{light} {(size, changed) if changed else None}".encode())
