@@ -22,7 +22,7 @@ from afrd.page.common.samples import first_selection
 from afrd.page.light_table.scene import scene
 from afrd.page.lights.sample import SamplePart
 from afrd.page.lights.subject import Surveys
-from afrd.page.upload.sample import Desk, Own
+from afrd.page.upload.sample import SampleEvaluator, UploadedSample
 from afrd.runs.run_folder import copy_run, read_config
 
 
@@ -96,11 +96,11 @@ def test_a_label_that_is_corrected_is_seen(candies_of_my_own: Path, tmp_path: Pa
 
 
 def test_your_own_sample_is_judged_by_the_run_as_it_is_now(runs: Path, other_run: Path, candies: Path):
-    desk = Desk(Library(runs, None))
+    desk = SampleEvaluator(Library(runs, None))
     folder = runs / "Praline" / "afrd"
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     uploads = tuple(Upload(dataset.picture(0, light), f"{light}.png", light) for light in dataset.lights)
-    own = replace(desk.with_run(Own(), str(folder)), uploads=uploads)
+    own = replace(desk.with_run(UploadedSample(), str(folder)), uploads=uploads)
 
     def score() -> float:
         sample, _ = desk.sample(own, desk.library.run(folder))

@@ -17,18 +17,18 @@ from PIL import Image
 
 import afrd
 from afrd.page.common.library import Library
-from afrd.page.upload.sample import Desk, Own, number_of
+from afrd.page.upload.sample import SampleEvaluator, UploadedSample, number_of
 from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture(scope="module")
-def desk(tiny_runs: Path) -> Desk:
-    return Desk(Library(tiny_runs, None))
+def desk(tiny_runs: Path) -> SampleEvaluator:
+    return SampleEvaluator(Library(tiny_runs, None))
 
 
 @pytest.fixture
-def own(desk: Desk, tiny_runs: Path) -> Own:
-    return desk.with_run(Own(), str(tiny_runs / "Praline" / "afrd"))
+def own(desk: SampleEvaluator, tiny_runs: Path) -> UploadedSample:
+    return desk.with_run(UploadedSample(), str(tiny_runs / "Praline" / "afrd"))
 
 
 @pytest.fixture
@@ -42,21 +42,21 @@ def pictures(candies: Path, tmp_path: Path) -> dict[str, Path]:
     return found
 
 
-def table(desk: Desk, own: Own) -> dict:
+def table(desk: SampleEvaluator, own: UploadedSample) -> dict:
     return json.loads(desk.scene(own))
 
 
-def said(desk: Desk, own: Own) -> str:
+def said(desk: SampleEvaluator, own: UploadedSample) -> str:
     content = table(desk, own)
     return content["message"]["text"] if "message" in content else ""
 
 
-def listed(desk: Desk, own: Own) -> str:
+def listed(desk: SampleEvaluator, own: UploadedSample) -> str:
     return " ".join(unescape(re.sub("<[^>]+>", " ", desk.listing(own))).split())
 
 
 def test_the_pictures_of_a_sample_get_the_verdict_that_the_sample_gets(
-    desk: Desk, own: Own, pictures: dict[str, Path], candies: Path
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], candies: Path
 ):
     brought = desk.brought(own, list(pictures.values()))
     assert {upload.light: upload.path for upload in brought.uploads} == pictures
@@ -71,7 +71,9 @@ def test_the_pictures_of_a_sample_get_the_verdict_that_the_sample_gets(
     assert content["header"]["truth"] == "truth not known" and not content["steps"]
 
 
-def test_a_light_that_is_missing_or_switched_off_has_no_say(desk: Desk, own: Own, pictures: dict[str, Path]):
+def test_a_light_that_is_missing_or_switched_off_has_no_say(
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+):
     three = desk.brought(own, [pictures[light] for light in ("left", "box", "top")])
     content = table(desk, three)
     assert [tile["name"] for tile in content["lights"]] == ["top", "left", "box"]
@@ -85,7 +87,9 @@ def test_a_light_that_is_missing_or_switched_off_has_no_say(desk: Desk, own: Own
     assert none["panels"][0]["problem"] == "Choose at least one light."
 
 
-def test_a_picture_can_be_given_another_light_left_out_or_taken_twice(desk: Desk, own: Own, pictures: dict[str, Path]):
+def test_a_picture_can_be_given_another_light_left_out_or_taken_twice(
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+):
     two = desk.brought(own, [pictures["top"], pictures["box"]])
     moved = desk.assigned(two, number_of(two.uploads[0]), "left")
     assert table(desk, moved)["panels"][0]["made_by"] == "lights: left, box"
@@ -99,7 +103,9 @@ def test_a_picture_can_be_given_another_light_left_out_or_taken_twice(desk: Desk
     assert desk.assigned(two, 9, "box") == two
 
 
-def test_two_quick_clicks_take_away_the_two_pictures_that_were_clicked(desk: Desk, own: Own, pictures: dict[str, Path]):
+def test_two_quick_clicks_take_away_the_two_pictures_that_were_clicked(
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+):
     three = desk.brought(own, [pictures["top"], pictures["box"], pictures["left"]])
     first, second, _ = map(number_of, three.uploads)  # as the browser shows them, before either click is answered
     left = desk.dropped(desk.dropped(three, first), second)
@@ -109,14 +115,16 @@ def test_two_quick_clicks_take_away_the_two_pictures_that_were_clicked(desk: Des
     assert all(f'data-do="drop" data-number="{number_of(upload)}"' in listing for upload in three.uploads)
 
 
-def test_pictures_that_are_brought_twice_are_there_once(desk: Desk, own: Own, pictures: dict[str, Path]):
+def test_pictures_that_are_brought_twice_are_there_once(
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+):
     once = desk.brought(own, [pictures["top"]])
     both = desk.brought(once, [pictures["top"], pictures["box"]])  # the second drop tells both
     assert sorted(upload.light for upload in both.uploads) == ["box", "top"]
 
 
 def test_what_is_no_picture_is_named_and_can_be_left_out(
-    desk: Desk, own: Own, pictures: dict[str, Path], tmp_path: Path
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], tmp_path: Path
 ):
     (tmp_path / "left<b>.png").write_bytes(b"no picture")
     own = desk.brought(own, [pictures["top"], tmp_path / "left<b>.png"])
@@ -128,7 +136,7 @@ def test_what_is_no_picture_is_named_and_can_be_left_out(
 
 
 def test_other_sizes_are_said_to_be_resized_and_other_proportions_hardly_comparable(
-    desk: Desk, own: Own, pictures: dict[str, Path]
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
 ):
     for path in pictures.values():
         Image.open(path).resize((128, 128)).save(path)
@@ -143,7 +151,7 @@ def test_other_sizes_are_said_to_be_resized_and_other_proportions_hardly_compara
 
 
 def test_another_run_matches_the_pictures_anew_where_its_lights_differ(
-    desk: Desk, own: Own, pictures: dict[str, Path], tiny_runs: Path, tmp_path: Path
+    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], tiny_runs: Path, tmp_path: Path
 ):
     both = desk.brought(own, [pictures["top"], pictures["box"]])
     single = desk.with_run(both, str(tiny_runs / "Praline" / "single-top"))
@@ -153,10 +161,10 @@ def test_another_run_matches_the_pictures_anew_where_its_lights_differ(
     assert desk.with_run(both, str(tmp_path)).run == own.run  # what comes from a browser may name no other folder
 
 
-def test_without_pictures_or_runs_the_tab_says_what_to_do(desk: Desk, own: Own, tmp_path: Path):
+def test_without_pictures_or_runs_the_tab_says_what_to_do(desk: SampleEvaluator, own: UploadedSample, tmp_path: Path):
     assert "This run knows spots, bottom, right, top, left, box" in said(desk, own)
-    empty = Desk(Library(tmp_path, None))
-    nothing = empty.with_run(Own(), "")
+    empty = SampleEvaluator(Library(tmp_path, None))
+    nothing = empty.with_run(UploadedSample(), "")
     assert "Train one first" in said(empty, nothing) and empty.everything(nothing)[0].value == ""
     with pytest.raises(gr.Error, match="no run yet"):
         empty.example(nothing)
@@ -164,7 +172,9 @@ def test_without_pictures_or_runs_the_tab_says_what_to_do(desk: Desk, own: Own, 
         desk.brought(own, [Path(f"{i}.png") for i in range(65)])
 
 
-def test_examples_are_test_samples_one_after_the_other_bad_and_good(desk: Desk, own: Own, candies: Path):
+def test_examples_are_test_samples_one_after_the_other_bad_and_good(
+    desk: SampleEvaluator, own: UploadedSample, candies: Path
+):
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     first = desk.example(own)
     second = desk.example(first)
@@ -178,13 +188,13 @@ def test_examples_are_test_samples_one_after_the_other_bad_and_good(desk: Desk, 
     assert content["header"]["place"] == "Praline / test_public" and content["panels"][0]["map"]
 
 
-def test_who_is_quicker_than_the_tab_gets_the_first_run(desk: Desk, pictures: dict[str, Path]):
-    brought = desk.brought(Own(), [pictures["top"]])
+def test_who_is_quicker_than_the_tab_gets_the_first_run(desk: SampleEvaluator, pictures: dict[str, Path]):
+    brought = desk.brought(UploadedSample(), [pictures["top"]])
     assert brought.run == desk.runs()[0][1].folder and brought.uploads[0].light == "top"
-    assert desk.example(Own()).run == brought.run
+    assert desk.example(UploadedSample()).run == brought.run
 
 
-def test_a_pinned_place_is_explained(desk: Desk, own: Own):
+def test_a_pinned_place_is_explained(desk: SampleEvaluator, own: UploadedSample):
     content = table(desk, replace(desk.example(own), pinned=(20, 30)))
     assert content["pinned"] == [20, 30]
     assert [light["name"] for light in content["why"]["lights"]] == list(desk.lights(own))

@@ -1,4 +1,4 @@
-"""Results that are kept for a while, for several threads."""
+"""Caches of results with a limit in bytes, safe for several threads."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import cachetools
 import numpy as np
 
 T = TypeVar("T")
-OVERHEAD = 100  # bytes of an object besides what it holds
+OBJECT_OVERHEAD = 100  # bytes of an object besides its content
 
 
 MB = 10**6
 
 
 def size_of(value: Any) -> int:
-    """About how many bytes of memory a result takes: arrays, tensors, tables, text, and what is put together of them.
+    """Approximate bytes of memory of a result: arrays, tensors, tables, text, and containers of them.
 
     Of other objects, such as a run that a result names, only the reference counts.
     """
@@ -28,22 +28,22 @@ def size_of(value: Any) -> int:
     if callable(usage := getattr(value, "memory_usage", None)):  # of a pandas table or column
         return int(np.sum(usage(deep=True)))
     if isinstance(nbytes := getattr(value, "nbytes", None), int):  # of an array or a tensor
-        return nbytes + OVERHEAD
+        return nbytes + OBJECT_OVERHEAD
     if isinstance(value, Mapping):
-        return OVERHEAD + sum(size_of(part) for item in value.items() for part in item)
+        return OBJECT_OVERHEAD + sum(size_of(member) for item in value.items() for member in item)
     if isinstance(value, (list, tuple, set, frozenset)):
-        return OVERHEAD + sum(size_of(part) for part in value)
+        return OBJECT_OVERHEAD + sum(size_of(member) for member in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return OVERHEAD + sum(size_of(getattr(value, part.name)) for part in fields(value))
-    return OVERHEAD
+        return OBJECT_OVERHEAD + sum(size_of(getattr(value, member.name)) for member in fields(value))
+    return OBJECT_OVERHEAD
 
 
 class Cache:
     """The most recently used results by key. A missing one is made by one thread; threads with other keys do not wait.
 
     Args:
-        size: bytes of all results together; a result that is larger is kept alone.
-        measure: the bytes of one.
+        size: bytes of all results together; a larger result is kept alone.
+        measure: the bytes of one result.
     """
 
     def __init__(self, size: float, measure: Callable[[Any], float] = size_of) -> None:
@@ -54,7 +54,7 @@ class Cache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The result of `make` that is kept under this key, made now if there is none."""
+        """The cached result for this key; made now if there is none."""
         with self._lock:
             if key in self._values:
                 return self._values[key]
@@ -78,11 +78,11 @@ class Cache:
 
     @property
     def size(self) -> float:
-        """Bytes of the results that are kept now."""
+        """Bytes of the cached results."""
         with self._lock:
             return self._values.currsize
 
     def values(self) -> list[Any]:
-        """The results that are kept now."""
+        """The cached results."""
         with self._lock:  # read past `LRUCache`, for which each of them would count as used now
             return [cachetools.Cache.__getitem__(self._values, key) for key in self._values]

@@ -1,4 +1,4 @@
-"""From a selection to the page's address and back, so that a view can be sent to somebody."""
+"""Links: from a selection to the page's address and back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def address() -> gr.HTML:
 
 
 def notice() -> gr.HTML:
-    """A sentence above the tabs, which its reader can send away."""
+    """A dismissible sentence above the tabs."""
     return gr.HTML(
         "",
         html_template='<div class="notice" role="status" hidden><span></span>'
@@ -54,7 +54,7 @@ def note_tab(tab: gr.Tab) -> str:
 
 
 def link_of(library: Library, selection: Selection) -> Link:
-    """The names of what a selection shows; all that the page would show by itself is left empty."""
+    """The link of a selection; values that the page would select by default are left empty."""
     if selection.category is None:
         return Link()
     try:
@@ -79,15 +79,15 @@ def link_of(library: Library, selection: Selection) -> Link:
 
 
 def selection_of(library: Library, link: Link, default: str | None = None) -> tuple[Selection, str]:
-    """What a link shows here.
+    """The selection that a link describes.
 
     Args:
-        library: what there is.
-        link: from an address, so that it may name anything.
+        library: available runs and data.
+        link: from an address, so that any name may be unknown.
         default: the category to show where the link names none.
 
     Returns:
-        The selection nearest to the link, and a sentence that says what of it is not here; empty where all is.
+        The selection nearest to the link, and a sentence about unknown names; empty if there are none.
     """
     lost: list[str] = []
     entries = library.categories()
@@ -106,9 +106,9 @@ def selection_of(library: Library, link: Link, default: str | None = None) -> tu
     dataset = data[selection.split or ""]
     usable = usable_lights(entry, selection, dataset.lights)
     if link.lights is not None:
-        kept = tuple(light for light in usable if light in link.lights)
+        known_lights = tuple(light for light in usable if light in link.lights)
         lost += [f"light “{light}”" for light in link.lights if light not in usable]
-        selection = replace(selection, lights=kept if kept or not link.lights else usable)
+        selection = replace(selection, lights=known_lights if known_lights or not link.lights else usable)
     if link.light and _is_here(link.light, dataset.lights, "light", lost):
         selection = replace(selection, shown=link.light)
     if link.kind and _is_here(link.kind, samples.kinds(dataset), "filter", lost):
@@ -149,17 +149,17 @@ def _entry(library: Library, entries: Sequence[CategoryEntry], link: Link, lost:
     return next((entry for entry, run in runs if link.run and _name(library, run.folder) == link.run), None)
 
 
-def _run(library: Library, runs: Sequence[RunEntry], name: str, what: str, lost: list[str]) -> RunEntry | None:
-    """Only what the library lists can be named: a path from an address is never opened."""
+def _run(library: Library, runs: Sequence[RunEntry], name: str, kind: str, lost: list[str]) -> RunEntry | None:
+    """A run by name among those of the library; a path from an address is never opened."""
     entry = next((run for run in runs if _name(library, run.folder) == name), None)
     if entry is None:
-        lost.append(f"{what} “{name}”")
+        lost.append(f"{kind} “{name}”")
     return entry
 
 
-def _is_here(name: str, names: Sequence[str], what: str, lost: list[str]) -> bool:
+def _is_here(name: str, names: Sequence[str], kind: str, lost: list[str]) -> bool:
     if name not in names:
-        lost.append(f"{what} “{name}”")
+        lost.append(f"{kind} “{name}”")
     return name in names
 
 
@@ -172,10 +172,10 @@ def _name(library: Library, folder: Path | None) -> str:
 def _sentence(lost: Sequence[str]) -> str:
     if not lost:
         return ""
-    *more, last = (part if len(part) < 90 else part[:89] + "…" for part in lost[:6])
-    named = f"{', '.join(more)} and {last}" if more else last
+    *more, last = (name if len(name) < 90 else name[:89] + "…" for name in lost[:6])
+    names = f"{', '.join(more)} and {last}" if more else last
     verb = "are" if more else "is"
-    return f"The link names {named}, which {verb} not here; this is the nearest view there is."
+    return f"The link names {names}, which {verb} not here; this is the nearest view there is."
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,8 @@ class Link:
         tab: id of a tab.
         category, split, sample: names.
         run, beside: run folders below the page's folder of runs, with `/`.
-        lights: those switched on; None: all that the run knows.
-        light: the one whose picture lies under the maps.
+        lights: those switched on; None: all of the run's.
+        light: whose picture is shown under the maps.
         kind, verdict, order: as in `Selection`.
         at: the pinned place (x, y) in pixels.
     """

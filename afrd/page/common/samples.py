@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from afrd.analysis.comparison.scores import Scores
     from afrd.data.dataset import MultiLightDataset
 
-PAGE = 60  # samples in the strip at once
+SAMPLES_PER_PAGE = 60  # in the strip
 
 
 def mark_of(truth: bool | None, called: bool) -> str:
@@ -25,9 +25,9 @@ def mark_of(truth: bool | None, called: bool) -> str:
 
 
 def listed(library: Library, selection: Selection) -> list[int]:
-    """Positions of the samples that the filters let through, in their order.
+    """Positions of the samples that pass the filters, in their order.
 
-    Verdicts and scores wait until there are some: without them, those filters let everything through.
+    Filters and orders by verdict or score are ignored while there are no scores.
     """
     dataset = dataset_of(library, selection)
     indices = list(range(len(dataset)))
@@ -46,7 +46,7 @@ def listed(library: Library, selection: Selection) -> list[int]:
 
 
 def scores_of(library: Library, selection: Selection) -> Scores | None:
-    """Of the shown run under the chosen lights; None where there is none, or only after a long work."""
+    """Scores of the shown run under the chosen lights; None without a run, or while they would take long."""
     if selection.run is None or not selection.lights:
         return None
     try:
@@ -56,7 +56,7 @@ def scores_of(library: Library, selection: Selection) -> Scores | None:
             if scores_ready(library, selection, dataset)
             else None
         )
-    except (ValueError, OSError, RuntimeError):  # the light table says what is wrong
+    except (ValueError, OSError, RuntimeError):  # shown in the light table
         return None
 
 
@@ -68,7 +68,7 @@ def judgeable(library: Library, selection: Selection) -> tuple[bool, bool]:
         if not library.scored(selection.run, dataset_of(library, selection)):
             return False, False
         return True, library.run(selection.run).threshold(selection.lights) is not None
-    except (ValueError, OSError, RuntimeError):  # the light table says what is wrong
+    except (ValueError, OSError, RuntimeError):  # shown in the light table
         return False, False
 
 
@@ -81,7 +81,7 @@ def scores_ready(library: Library, selection: Selection, dataset: MultiLightData
 
 
 def kinds(dataset: MultiLightDataset) -> list[str]:
-    """`all`, then what there is of `good`, `bad` and defect types."""
+    """`all`, then those of `good`, `bad` and the defect types that occur."""
     labels = set(dataset.anomalous)
     truths = [name for name, label in (("good", False), ("bad", True)) if label in labels]
     return ["all", *truths, *sorted({defect for defects in dataset.defects for defect in defects})]
@@ -90,32 +90,35 @@ def kinds(dataset: MultiLightDataset) -> list[str]:
 def sample_label(dataset: MultiLightDataset, index: int) -> tuple[str, str]:
     """Such as `25` and `dents`, `03` and `good`, `007` and `unknown`; the folder `scratch/007` is `007`, `scratch`."""
     label = dataset.anomalous[index]
-    what = {True: ", ".join(dataset.defects[index]) or "bad", False: "good", None: "unknown"}[label]
-    return dataset.names[index].removeprefix(f"{what}/"), what
+    truth = {True: ", ".join(dataset.defects[index]) or "bad", False: "good", None: "unknown"}[label]
+    return dataset.names[index].removeprefix(f"{truth}/"), truth
 
 
 def pages(indices: Sequence[int]) -> list[tuple[str, int]]:
-    """Of a long list, such as `61 to 100 of 100`, with their numbers."""
-    starts = range(0, len(indices), PAGE)
-    return [(f"{1 + at} to {min(at + PAGE, len(indices))} of {len(indices)}", at // PAGE) for at in starts]
+    """Pages of a long list, such as `61 to 100 of 100`, with their numbers."""
+    starts = range(0, len(indices), SAMPLES_PER_PAGE)
+    return [
+        (f"{1 + at} to {min(at + SAMPLES_PER_PAGE, len(indices))} of {len(indices)}", at // SAMPLES_PER_PAGE)
+        for at in starts
+    ]
 
 
 def dataset_of(library: Library, selection: Selection) -> MultiLightDataset:
     """The split of the selection.
 
     Raises:
-        ValueError, FileNotFoundError: it is not there, in one sentence.
+        ValueError, FileNotFoundError: it does not exist, in one sentence.
     """
     return library.data_of(library.category(selection.category))[selection.split or ""]
 
 
 def splits_of(library: Library, entry: CategoryEntry) -> list[str]:
-    """The test split first: there is something to find in it."""
+    """The splits, test splits first."""
     return sorted(library.data_of(entry).splits, key=lambda split: not split.startswith("test"))
 
 
 def first_selection(library: Library, key: str | None, kept: Selection | None = None) -> Selection:
-    """What to show of a category at first: its first runs, the test split, the first defective sample."""
+    """The initial selection of a category: its first runs, the test split, the first defective sample."""
     entries = library.categories()
     entry = next((e for e in entries if e.key == key), entries[0] if entries else None)
     if entry is None:
@@ -143,7 +146,7 @@ def opened_selection(library: Library, selection: Selection) -> Selection:
 
 
 def with_samples(library: Library, selection: Selection, prefer_defects: bool = False) -> Selection:
-    """The selection with a sample that its filters let through; the present one is kept where possible."""
+    """The selection with a sample that passes its filters; the current one is kept if possible."""
     try:
         indices = listed(library, selection)
         if selection.index in indices:
@@ -153,7 +156,9 @@ def with_samples(library: Library, selection: Selection, prefer_defects: bool = 
         return replace(selection, index=None)
     defective = next((i for i in indices if prefer_defects and anomalous[i]), None)
     index = defective if defective is not None else next(iter(indices), None)
-    return replace(selection, index=index, pinned=None, page=indices.index(index) // PAGE if index is not None else 0)
+    return replace(
+        selection, index=index, pinned=None, page=indices.index(index) // SAMPLES_PER_PAGE if index is not None else 0
+    )
 
 
 def with_split(library: Library, selection: Selection, split: str) -> Selection:
@@ -171,10 +176,14 @@ def stepped(library: Library, selection: Selection, by: int) -> Selection:
     if not indices:
         return selection
     at = (indices.index(selection.index) + by) % len(indices) if selection.index in indices else 0
-    return replace(selection, index=indices[at], page=at // PAGE, pinned=None)
+    return replace(selection, index=indices[at], page=at // SAMPLES_PER_PAGE, pinned=None)
 
 
 def on_its_page(library: Library, selection: Selection) -> Selection:
-    """The selection with the page of the list that its sample stands on, where the list has it."""
+    """The selection with the page of the list that holds its sample, if the list has it."""
     indices = listed(library, selection)
-    return replace(selection, page=indices.index(selection.index) // PAGE) if selection.index in indices else selection
+    return (
+        replace(selection, page=indices.index(selection.index) // SAMPLES_PER_PAGE)
+        if selection.index in indices
+        else selection
+    )

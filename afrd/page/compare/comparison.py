@@ -1,4 +1,4 @@
-"""The methods that the Compare tab compares, judged once and kept."""
+"""The comparison behind the Compare tab: methods on one split, with cached results."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
 
-_kept = Cache(50 * MB)
+_results = Cache(50 * MB)
 
 
 class Comparison:
-    """Every method of a category on one split with these lights; what is asked for is made once, and kept.
+    """Every method of a category on one split with these lights; results are computed on demand and cached.
 
     Attributes:
         methods: the reference first, which is the shown run with its own fusion.
-        lights: the chosen ones that some run knows.
+        lights: the chosen ones that some run was trained on.
 
     Raises:
         NothingToShowError: no run, no lights, no good and anomalous samples.
@@ -67,10 +67,10 @@ class Comparison:
         return next((method for method in self.methods if method.label == label), None)
 
     def judging(self) -> Iterator[tuple[Method, Standing | str | None]]:
-        """Each method twice: with None before it is judged, where that takes time, then with its standing, or with the
-        sentence that says why it cannot judge."""
+        """Each method twice: with None before it is evaluated, if that takes time, then with its standing, or with the
+        reason why it cannot be evaluated."""
         for method in self.methods:
-            if self._key("standing", self.reference, method) not in _kept:
+            if self._key("standing", self.reference, method) not in _results:
                 yield method, None
             try:
                 yield method, self.standing(method)
@@ -80,7 +80,7 @@ class Comparison:
                 yield method, str(error)
 
     def standings(self) -> list[Standing]:
-        """Of all methods that can judge."""
+        """The standings of all methods that can be evaluated."""
         return [result for _, result in self.judging() if result is not None and not isinstance(result, str)]
 
     def standing(self, method: Method) -> Standing:
@@ -89,7 +89,7 @@ class Comparison:
 
         return self._get("standing", make, self.reference, method)
 
-    def telling(self, method: Method, metric: str) -> pd.DataFrame:
+    def distinguishing_samples(self, method: Method, metric: str) -> pd.DataFrame:
         make = partial(afrd.analysis.comparison.telling_samples, metric=metric)
         return self._get(metric, make, self.reference, method)
 
@@ -99,14 +99,14 @@ class Comparison:
     def defects(self, method: Method) -> pd.DataFrame:
         return self._get("defects", afrd.analysis.comparison.by_defect, method)
 
-    def _key(self, what: str, *methods: Method) -> tuple:
-        return (what, *(self.library.judged_key(method, self.dataset) for method in methods))
+    def _key(self, kind: str, *methods: Method) -> tuple:
+        return (kind, *(self.library.judged_key(method, self.dataset) for method in methods))
 
-    def _get(self, what: str, make: Callable[..., Any], *methods: Method) -> Any:
-        def made() -> Any:
+    def _get(self, kind: str, make: Callable[..., Any], *methods: Method) -> Any:
+        def compute() -> Any:
             return make(*(self.library.judged(method, self.dataset) for method in methods))
 
-        return _kept.get(self._key(what, *methods), made)
+        return _results.get(self._key(kind, *methods), compute)
 
     def opened(self, sample: str, method: Method | None) -> Selection:
         """The sample in Explore, with the method's run beside it where that is of a single light."""
@@ -123,20 +123,20 @@ def _check_truth(dataset: MultiLightDataset) -> None:
     if {True, False} <= labels:
         return
     if not labels & {True, False}:
-        what = "the truth about its samples is not known" if labels else "it has no samples"
+        reason = "the truth about its samples is not known" if labels else "it has no samples"
     else:
-        what = f"those of known truth are all {'anomalous' if True in labels else 'good'}"
+        reason = f"those of known truth are all {'anomalous' if True in labels else 'good'}"
     raise NothingToShowError(
         f"Methods cannot be compared on {dataset.split}",
-        f"A comparison needs good and anomalous samples, but {what}. Choose another split, such as a test split.",
+        f"A comparison needs good and anomalous samples, but {reason}. Choose another split, such as a test split.",
     )
 
 
 def lights_of(library: Library, selection: Selection) -> tuple[str, ...]:
-    """Those to choose among.
+    """The lights to choose among.
 
     Raises:
-        ValueError, OSError: the category or its pictures are not there.
+        ValueError, OSError: the category or its pictures are missing.
     """
     entry = library.category(selection.category)
     return usable_lights(entry, selection, library.data_of(entry).lights)

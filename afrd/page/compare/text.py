@@ -21,30 +21,33 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
 
 TEMPLATE = "compare/macros.html"
-REFERENCE = " (ref.)"
-MARKS = {"better": " ▲", "worse": " ▼", "even": ""}
-BOLD = "font-weight: 650"
+REFERENCE_SUFFIX = " (ref.)"
+VERDICT_MARKS = {"better": " ▲", "worse": " ▼", "even": ""}
+BOLD_STYLE = "font-weight: 650"
 
 
 def method_rows(standings: Sequence[Standing], lights: Sequence[str]) -> dict[str, Any]:
-    """A row a method, numbers to sort by and texts to read; `lights` are all of the data set."""
+    """A row a method, with numbers for sorting and texts for display; `lights` are all of the data set."""
     values, texts, styles = [], [], []
-    for one in standings:
-        first = one.difference is None
-        names = [one.method.label + (REFERENCE if first else ""), lights_text(one.method.lights, lights)]
-        rows = one.intervals.loc[list(afrd.metrics.METRIC_NAMES), ["value", "low", "high"]].to_numpy()
+    for entry in standings:
+        is_reference = entry.difference is None
+        names = [
+            entry.method.label + (REFERENCE_SUFFIX if is_reference else ""),
+            lights_text(entry.method.lights, lights),
+        ]
+        rows = entry.intervals.loc[list(afrd.metrics.METRIC_NAMES), ["value", "low", "high"]].to_numpy()
         cells = [
-            "–" if math.isnan(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]{MARKS[one.verdict(metric)]}"
+            "–" if math.isnan(value) else f"{value:.3f} [{low:.3f}, {high:.3f}]{VERDICT_MARKS[entry.verdict(metric)]}"
             for metric, (value, low, high) in zip(afrd.metrics.METRIC_NAMES, rows, strict=True)
         ]
         values.append([*names, *(number(value) for value, _, _ in rows)])
         texts.append([*names, *cells])
-        styles.append([BOLD if first else "", *[""] * (len(cells) + 1)])
+        styles.append([BOLD_STYLE if is_reference else "", *[""] * (len(cells) + 1)])
     return table_value(["Method", "Lights", *afrd.metrics.METRIC_NAMES.values()], values, texts, styles)
 
 
 def sample_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
-    """A row a sample of `afrd.analysis.comparison.differences.telling_samples`, with what bears on the metric."""
+    """A row a sample of `afrd.analysis.comparison.differences.telling_samples`, with the columns for the metric."""
     image = metric.startswith("image")
     detail, name, form = ("rank", "Rank", ".0f") if image else ("pixel_ap", "Pixel AP", ".3f")
     headers = ["Sample", "Truth", "Effect", f"{name}, ref.", f"{name}, other", "Score, ref.", "Score, other"]
@@ -52,19 +55,22 @@ def sample_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
     values, texts, styles = [], [], []
     for row in table.to_dict("records"):
         truth = (row["defects"].replace("+", ", ") or "anomalous") if row["anomalous"] else "good"
-        numbers = [row["effect"], *(row[f"{who}_{what}"] for what in (detail, "score") for who in ("this", "other"))]
+        numbers = [
+            row["effect"],
+            *(row[f"{who}_{column}"] for column in (detail, "score") for who in ("this", "other")),
+        ]
         verdicts = [row["this_verdict"], row["other_verdict"]]
         outcomes = [outcome(row["anomalous"], verdict == "anomalous") if verdict else "–" for verdict in verdicts]
         values.append([row["sample"], truth, *map(number, numbers), *outcomes])
-        shown = map(number_text, numbers, ("+.4f", form, form, ".2f", ".2f"))
-        texts.append([row["sample"], truth, *shown, *outcomes])
-        styles.append([""] * 7 + [BOLD if word in OUTCOMES[1:] else "" for word in outcomes])
+        number_texts = map(number_text, numbers, ("+.4f", form, form, ".2f", ".2f"))
+        texts.append([row["sample"], truth, *number_texts, *outcomes])
+        styles.append([""] * 7 + [BOLD_STYLE if word in OUTCOMES[1:] else "" for word in outcomes])
     return table_value(headers, values, texts, styles)
 
 
 def label_in(row: Sequence[Any] | None) -> str:
-    """The first cell of a row as a browser sends it: a method's label or a sample's name, which may be none of ours."""
-    return str(row[0]).removesuffix(REFERENCE) if row else ""
+    """The first cell of a row as a browser sends it: a method's label or a sample's name, which may be unknown."""
+    return str(row[0]).removesuffix(REFERENCE_SUFFIX) if row else ""
 
 
 def lights_text(used: Sequence[str], lights: Sequence[str]) -> str:
@@ -84,25 +90,25 @@ def headline(dataset: MultiLightDataset, lights: Sequence[str]) -> str:
 
 
 def notes(dataset: MultiLightDataset, standings: Sequence[Standing], left_out: Mapping[str, str]) -> str:
-    """Below the table: what its marks mean, a download, and which runs could not be evaluated."""
+    """Notes below the table: legend, download link, and runs that could not be evaluated."""
     table = afrd.analysis.comparison.standings_table(standings)
     link = download(table, f"compare-{dataset.category}-{dataset.split}.csv")
     return macros(TEMPLATE).notes(len(standings) > 1, link, left_out)
 
 
 def words(standings: Sequence[Standing], metric: str) -> str:
-    """How the reference does against the others, and which of them are better."""
-    compared = (len(standings) - 1) * int(standings[0].intervals.value.notna().sum())
+    """Sentences on the reference against the others, and on those that are better."""
+    comparisons = (len(standings) - 1) * int(standings[0].intervals.value.notna().sum())
     chance = (
-        f"These are {compared} differences. If no method differed from the reference, about "
-        f"{max(1, round(compared / 40))} of them would be called better, and as many worse, by chance."
+        f"These are {comparisons} differences. If no method differed from the reference, about "
+        f"{max(1, round(comparisons / 40))} of them would be called better, and as many worse, by chance."
     )
     better = afrd.analysis.comparison.beaten_by(standings)
     return macros(TEMPLATE).words(afrd.analysis.comparison.summary(standings, metric), better, chance)
 
 
 def alone(reference: Method, command: str) -> str:
-    """Where there is no other method."""
+    """Text for a comparison without other methods."""
     return macros(TEMPLATE).alone(reference.label, f"{command} --lights {reference.lights[0]}")
 
 

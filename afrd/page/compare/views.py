@@ -21,24 +21,24 @@ from afrd.page.compare.comparison import Comparison
 if TYPE_CHECKING:
     from afrd.analysis.comparison.differences import Standing
 
-METRIC = "pixel_ap"  # looked at first
-INTERVAL = 0.3  # seconds between values of a table that grows
+METRIC = "pixel_ap"  # shown first
+UPDATE_SECONDS = 0.3  # between updates of a growing table
 
 
 def sheets(library: Library, selection: Selection, metric: str, picked: str, drawn: Sequence[str]) -> Iterator[dict]:
-    """The sheet as it grows: a row a method, then what the chosen metric says, then the figures."""
+    """Updates of the sheet: a row a method, then the results for the chosen metric, then the figures."""
     try:
         comparison = Comparison(library, selection)
         standings: list[Standing] = []
         left_out: dict[str, str] = {}
-        shown = 0.0
+        last_update = 0.0
         for method, standing in comparison.judging():
             if isinstance(standing, str):
                 left_out[method.label] = standing
             elif standing is not None:
                 standings.append(standing)
-            elif time.monotonic() - shown > INTERVAL:
-                shown = time.monotonic()
+            elif time.monotonic() - last_update > UPDATE_SECONDS:
+                last_update = time.monotonic()
                 done = len(standings) + len(left_out)
                 status = working(f"Judging with {method.label}", done, len(comparison.methods))
                 yield {"status": status, "table": text.method_rows(standings, comparison.data_lights)}
@@ -51,12 +51,14 @@ def sheets(library: Library, selection: Selection, metric: str, picked: str, dra
         "notes": text.notes(comparison.dataset, standings, left_out),
         **first_look(comparison, standings, metric, picked),
     }
-    labels = [one.method.label for one in standings]
+    labels = [entry.method.label for entry in standings]
     drawn = [label for label in drawn if label in labels]
     if comparison.reference.label not in drawn or len(drawn) < min(2, len(labels)):
         drawn = afrd.analysis.comparison.worth_drawing(standings, metric or METRIC)
         beside = [m.label for m in comparison.methods if m.single and m.runs[0].folder == selection.beside]
-        drawn += [label for label in beside if label in labels and label not in drawn]  # what Explore compares with
+        drawn += [
+            label for label in beside if label in labels and label not in drawn
+        ]  # the run that Explore compares with
     yield {"drawn": gr.Dropdown(labels, value=drawn, multiselect=True), **figures(comparison, drawn)}
 
 
@@ -64,10 +66,10 @@ def first_look(comparison: Comparison, standings: Sequence[Standing], metric: st
     """The metric's menu and what it says; the samples of the best single light where nobody has chosen a method."""
     defined = [m for m in afrd.metrics.METRIC_NAMES if not math.isnan(standings[0].intervals.value[m])]
     metric = metric if metric in defined else METRIC if METRIC in defined else defined[0]
-    others = [one.method.label for one in standings[1:]]
-    if picked not in others:
+    other_labels = [entry.method.label for entry in standings[1:]]
+    if picked not in other_labels:
         best = afrd.analysis.comparison.worth_drawing(standings, metric)
-        picked = next((label for label in [*best, *others] if label in others), "")
+        picked = next((label for label in [*best, *other_labels] if label in other_labels), "")
     return {
         "picked": picked,
         "metric": gr.Radio([(afrd.metrics.METRIC_NAMES[m], m) for m in defined], value=metric),
@@ -76,7 +78,7 @@ def first_look(comparison: Comparison, standings: Sequence[Standing], metric: st
 
 
 def closer(comparison: Comparison, standings: Sequence[Standing], metric: str, picked: str) -> dict:
-    """What one metric says: words, forest plot, and the samples that tell the reference and the picked method apart."""
+    """Results for one metric: sentences, forest plot, and the samples that distinguish reference and picked method."""
     if len(standings) == 1:
         return {"words": text.alone(comparison.reference, missing_run(comparison.entry))}
     differences = afrd.analysis.comparison.differences.differences(standings, metric)
@@ -86,11 +88,11 @@ def closer(comparison: Comparison, standings: Sequence[Standing], metric: str, p
 
 
 def samples(comparison: Comparison, metric: str, picked: str) -> dict:
-    """The samples that make the difference between the reference and the method of this label."""
+    """The samples with the largest effect on the difference between the reference and the method of this label."""
     method = comparison.method(picked)
     if method is None or method is comparison.reference:
         return {}
-    table = comparison.telling(method, metric)
+    table = comparison.distinguishing_samples(method, metric)
     heading = text.samples_heading(comparison.dataset, comparison.reference, method, metric, table)
     return {"picked": picked, "heading": heading, "samples": text.sample_rows(table, metric)}
 

@@ -1,4 +1,4 @@
-"""A split judged by all methods, for the Errors tab: made once and kept."""
+"""Error analysis of a split by all methods, for the Errors tab, with cached tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
 
-_tables = Cache(50 * MB)  # by what was judged
+_tables = Cache(50 * MB)  # by methods and split
 
 
 class Analysis:
     """One split of a category with its methods.
 
     Attributes:
-        main: the method whose errors are looked at: that of the shown run in its own fusion.
+        main: the method whose errors are analysed: that of the shown run in its own fusion.
         methods: all, `main` first.
 
     Raises:
@@ -69,7 +69,7 @@ class Analysis:
 
     @property
     def others(self) -> list[Method]:
-        """What to compare with, single lights first."""
+        """The methods to compare with, single lights first."""
         return sorted(self.methods[1:], key=lambda method: not method.single)
 
     def beside(self, label: str | None = None) -> Method | None:
@@ -86,16 +86,18 @@ class Analysis:
         return self.library.judged(method, self.dataset)
 
     def first_table(self) -> ErrorTable:
-        """Of the run alone.
+        """The table of the run alone.
 
         Raises:
-            NothingToShowError: it cannot judge this split.
+            NothingToShowError: the run cannot be evaluated on this split.
         """
 
         def make() -> ErrorTable:
-            judged = self.judged(self.main)
+            predictions = self.judged(self.main)
             with self.library.turn(self.main.runs[0]):
-                return afrd.analysis.errors.table.table([self.main], self.dataset, judge=lambda method, dataset: judged)
+                return afrd.analysis.errors.table.table(
+                    [self.main], self.dataset, judge=lambda method, dataset: predictions
+                )
 
         try:
             return _tables.get(self.library.judged_key(self.main, self.dataset), make)
@@ -103,7 +105,7 @@ class Analysis:
             raise NothingToShowError("This run cannot judge these samples", str(error)) from None
 
     def judging(self) -> Iterator[tuple[int, int, str]]:
-        """Judges by all methods, so that `table` is quick: (done, in all, the one whose turn it is)."""
+        """Evaluates all methods, so that `table` is quick: (done, in all, label of the current one)."""
         if self._key() in _tables:
             return
         for done, method in enumerate(self.methods):
@@ -112,14 +114,14 @@ class Analysis:
                 self.judged(method)
 
     def table(self) -> ErrorTable:
-        """Of all methods that can judge."""
+        """The table of all methods that can be evaluated."""
 
         def make() -> ErrorTable:
-            judged = {}
+            predictions = {}
             for method in self.methods[1:]:
                 with suppress(*PROBLEMS):
-                    judged[method.label] = self.judged(method)
-            return self.first_table().with_scores(judged)
+                    predictions[method.label] = self.judged(method)
+            return self.first_table().with_scores(predictions)
 
         return _tables.get(self._key(), make)
 
@@ -129,7 +131,7 @@ class Analysis:
         return self.dataset.names[self.selection.index] if self.selection.index is not None else None
 
     def is_same(self, other: Analysis) -> bool:
-        """Whether the same run judges the same samples there."""
+        """Whether the other analysis is of the same run and samples."""
         mine, theirs = (a.library.judged_key(a.main, a.dataset) for a in (self, other))
         return mine == theirs
 
@@ -137,7 +139,7 @@ class Analysis:
         return tuple(self.library.judged_key(method, self.dataset) for method in self.methods)
 
     def against(self, table: ErrorTable, label: str | None) -> ErrorTable:
-        """The same with another method beside the run, where that can judge."""
+        """The table with another method for comparison, if that can be evaluated."""
         beside = self.beside(label)
         if beside is None:
             return table
@@ -152,14 +154,14 @@ class Analysis:
         return afrd.analysis.errors.Notes(self.main.runs[0].folder)
 
     def notes_by_sample(self) -> dict[str, Note]:
-        """None where the file is broken, of which `summary` speaks."""
+        """Notes by sample; empty if the file is broken, which `summary` reports."""
         try:
             return self.notes().of(self.dataset.split)
         except ValueError:
             return {}
 
     def reading(self) -> Iterator[tuple[int, int]]:
-        """Lets the teacher read the split where it has not, and says how far it is."""
+        """Computes the teacher features of the split if needed; yields the progress."""
         folder = self.main.runs[0].folder
         try:
             yield from _in_background(lambda report: self.library.read(folder, self.dataset, report))
@@ -167,7 +169,7 @@ class Analysis:
             raise NothingToShowError("This run cannot judge these samples", str(error)) from None
 
     def opened(self, sample: str) -> Selection:
-        """The sample as Explore shows it."""
+        """The selection that shows the sample in Explore."""
         index = self.dataset.names.index(sample)
         selection = replace(self.selection, index=index, kind="all", verdict="all", pinned=None)
         return on_its_page(self.library, selection)

@@ -18,23 +18,23 @@ from afrd.page.errors.state import ASKED, ErrorsState, Filters, View, view_of
 
 
 def connect_files(components: ErrorsComponents, on: Callable) -> None:
-    """Connects the buttons; `on` is that of the tab."""
-    asked = components.named(*ASKED)
+    """Connects the buttons; `on` is the tab's function for events."""
+    filter_values = components.named(*ASKED)
 
-    def make_csv(session: PageSession, *asked: Any) -> str:
-        analysis, view = shown(session, asked)
+    def make_csv(session: PageSession, *filter_values: Any) -> str:
+        analysis, view = current_view(session, filter_values)
         return made_file(file_name(analysis, "csv"), afrd.analysis.reports.errors.csv(view.frame.iloc[view.rows]))
 
-    def make_report(session: PageSession, *asked: Any) -> Iterator[dict]:
-        analysis, view = shown(session, asked)
+    def make_report(session: PageSession, *filter_values: Any) -> Iterator[dict]:
+        analysis, view = current_view(session, filter_values)
         yield {components.report: gr.Button("Making it …", interactive=False)}
         beside = analysis.beside(view.table.other)
-        judged = [analysis.judged(method) for method in (analysis.main, beside) if method is not None]
+        predictions = [analysis.judged(method) for method in (analysis.main, beside) if method is not None]
         filters, notes = views.count_line(view).partition(": ")[2], analysis.notes_by_sample()
         light = analysis.selection.shown
         try:
             content = afrd.analysis.reports.errors.report(
-                view.table, view.rows, analysis.dataset, judged, notes, view.threshold, filters, light
+                view.table, view.rows, analysis.dataset, predictions, notes, view.threshold, filters, light
             )
         except PROBLEMS as error:
             yield {components.report: gr.Button("Report", interactive=True)}
@@ -42,22 +42,22 @@ def connect_files(components: ErrorsComponents, on: Callable) -> None:
         file = made_file(file_name(analysis, "html"), content)
         yield {components.report: gr.Button("Report", interactive=True), components.report_file: file}
 
-    made = on(components.csv.click, make_csv, asked, [components.csv_file], "errors_csv")
-    made.success(**fetch("errors-csv-file"), api_name="errors_fetch_csv")
+    event = on(components.csv.click, make_csv, filter_values, [components.csv_file], "errors_csv")
+    event.success(**fetch("errors-csv-file"), api_name="errors_fetch_csv")
     usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
     outputs = [components.report, components.report_file]
-    made = on(components.report.click, make_report, asked, outputs, "errors_report", **usual)
-    made.success(**fetch("errors-report-file"), api_name="errors_fetch_report")
+    event = on(components.report.click, make_report, filter_values, outputs, "errors_report", **usual)
+    event.success(**fetch("errors-report-file"), api_name="errors_fetch_report")
 
 
-def shown(session: PageSession, asked: tuple) -> tuple[Analysis, View]:
-    """What the user has in the table.
+def current_view(session: PageSession, filter_values: tuple) -> tuple[Analysis, View]:
+    """The analysis and the view in the user's table.
 
     Raises:
         ValueError: there is no table.
     """
     state = session.state(ErrorsState)
-    view = view_of(state, Filters(*asked))
+    view = view_of(state, Filters(*filter_values))
     if view is None or state.analysis is None:
         raise ValueError("There is no table yet.")
     return state.analysis, view

@@ -94,5 +94,5 @@ class ErrorsComponents(Components):
         )
         with gr.Row(equal_height=True):
             self.saved = gr.HTML("", elem_id="errors-saved", elem_classes="grow")
-            title = f"Open in Explore {views.OPEN}"
+            title = f"Open in Explore {views.OPEN_MARK}"
             self.open = gr.Button(title, size="sm", min_width=130, scale=0, elem_id="errors-open")

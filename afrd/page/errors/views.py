@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
 
 TEMPLATE = "errors/macros.html"
-OPEN = "↗"  # a cell that opens its sample in Explore
+OPEN_MARK = "↗"  # a cell that opens its sample in Explore
 ACROSS, UP = "x", "y"  # columns of the plot's data
-FILTERED_OUT, CHOSEN = "filtered out", "selected"
+FILTERED_OUT, SELECTED_POINT = "filtered out", "selected"
 TRUTHS = {"unknown": "truth not known"}
 TOOLTIP = ["sample", "defects", "outcome"]  # columns shown under the cursor
 _, *WRONG = OUTCOMES
@@ -35,7 +35,7 @@ def question_titles(table: ErrorTable) -> dict[str, str]:
     titles = {"all": "All samples", "missed": "Missed defects", "false_alarms": "False alarms"}
     if table.other:
         run, other = brief(table.run), brief(table.other)
-        if run == other:  # another fusion of the same
+        if run == other:  # another fusion of the same run
             run, other = short(table, table.run), short(table, table.other)
         titles["only_run_right"] = f"{run} right, {other} wrong"
         titles["only_other_right"] = f"{other} right, {run} wrong"
@@ -46,9 +46,9 @@ def question_titles(table: ErrorTable) -> dict[str, str]:
 
 def questions(view: View) -> gr.Radio:
     """The questions with the number of samples that answer each."""
-    titles, chosen = question_titles(view.table), view.filters.question
+    titles, question = question_titles(view.table), view.filters.question
     choices = [(f"{title}  {len(view.table.answer(key, view.threshold))}", key) for key, title in titles.items()]
-    return gr.Radio(choices, value=chosen if chosen in titles else "all")
+    return gr.Radio(choices, value=question if question in titles else "all")
 
 
 def short(table: ErrorTable, label: str) -> str:
@@ -57,8 +57,8 @@ def short(table: ErrorTable, label: str) -> str:
 
 def brief(label: str) -> str:
     """`AFRD`, or `box` for the RD of this light alone."""
-    kind, _, rest = label.partition(", ")
-    return rest if kind == "single-light RD" else kind
+    kind, _, light = label.partition(", ")
+    return light if kind == "single-light RD" else kind
 
 
 def summary(analysis: Analysis, table: ErrorTable) -> str:
@@ -83,9 +83,9 @@ def summary(analysis: Analysis, table: ErrorTable) -> str:
 def slider(analysis: Analysis, table: ErrorTable, threshold: float | None) -> gr.Slider:
     """The threshold, over the range of the scores."""
     top = max(*table.scores[table.run], *table.calibration, threshold or 0.0)
-    own = analysis.judged(analysis.main).threshold
-    if own is not None:
-        label = f"Threshold (1 promises at most {own.alpha:.0%} false alarms)"
+    run_threshold = analysis.judged(analysis.main).threshold
+    if run_threshold is not None:
+        label = f"Threshold (1 promises at most {run_threshold.alpha:.0%} false alarms)"
         return gr.Slider(0, round(max(2.0, top) + 0.05, 1), value=threshold, step=0.01, label=label, visible=True)
     if threshold is None:
         return gr.Slider(visible=False)
@@ -97,34 +97,34 @@ def counts(table: ErrorTable, threshold: float | None) -> str:
     """The confusion counts at this threshold, of the run and of the method beside it."""
     if not table.known.any():
         text = "The truth of this split is not known, so there is nothing to count."
-        called = table.called(threshold)
-        if called is not None:
-            text += f" {int(called.sum())} of {len(table)} samples are called anomalous."
+        predicted_anomalous = table.called(threshold)
+        if predicted_anomalous is not None:
+            text += f" {int(predicted_anomalous.sum())} of {len(table)} samples are called anomalous."
         return macros(TEMPLATE).no_counts(text)
-    own = table.confusion(threshold)
-    if own is None:
+    main = table.confusion(threshold)
+    if main is None:
         return macros(TEMPLATE).no_counts("Without a threshold there are no verdicts to count.")
     of_label = {label: table.confusion(threshold, label) for label in (table.run, table.other) if label}
     rows = [(short(table, label), count) for label, count in of_label.items() if count is not None]
     behind = (
-        f"{own.calibration_above} of the {own.calibration} good samples that set the threshold lie above it."
-        if own.calibration
+        f"{main.calibration_above} of the {main.calibration} good samples that set the threshold lie above it."
+        if main.calibration
         else "Set by hand, it promises nothing; it began where F1 is best on these samples."
     )
-    total = f"Of {own.found + own.missed} bad and {own.false_alarms + own.passed} good samples. {behind}"
+    total = f"Of {main.found + main.missed} bad and {main.false_alarms + main.passed} good samples. {behind}"
     return macros(TEMPLATE).counts(rows, total)
 
 
 def sheet(view: View) -> dict[str, Any]:
-    """The table: numbers to sort by, texts to read, wrong verdicts and scores above the threshold marked."""
+    """The table: numbers for sorting, texts for display, with wrong verdicts and scores above the threshold marked."""
     frame = view.frame.iloc[view.rows]
     names = view.table.column_names().items()
     thresholds = {name: view.table.threshold_of(label, view.threshold) for label, name in names}
     columns = [str(name) for name in frame]
     values, texts, styles = [], [], []
     for line in frame.itertuples(index=False):
-        values.append([OPEN, *map(number, line)])
-        texts.append([OPEN, *map(afrd.analysis.reports.errors.cell_text, columns, line)])
+        values.append([OPEN_MARK, *map(number, line)])
+        texts.append([OPEN_MARK, *map(afrd.analysis.reports.errors.cell_text, columns, line)])
         styles.append(["", *(_style(thresholds.get(name), value) for name, value in zip(columns, line, strict=True))])
     return table_value(["", *columns], values, texts, styles)
 
@@ -154,7 +154,7 @@ def colour_map(table: ErrorTable) -> dict[str, str]:
         "good": afrd.figures.GOOD_COLOUR,
         "bad": afrd.figures.ANOMALOUS_COLOUR,
         **unknown,
-        CHOSEN: "#e8328c",
+        SELECTED_POINT: "#e8328c",
     }
 
 
@@ -165,7 +165,7 @@ def points(view: View, sample: str | None) -> pd.DataFrame:
     frame, rows, order = view.frame, set(view.rows), list(colour_map(view.table))
     _, across, up = axes(view)
     kinds = [
-        CHOSEN if name == sample else FILTERED_OUT if row not in rows else TRUTHS.get(truth, truth)
+        SELECTED_POINT if name == sample else FILTERED_OUT if row not in rows else TRUTHS.get(truth, truth)
         for row, (name, truth) in enumerate(zip(frame["sample"], frame["truth"], strict=True))
     ]
     data = pd.DataFrame({ACROSS: frame[across], UP: frame[up], "samples": kinds})
@@ -182,12 +182,14 @@ def card_of(analysis: Analysis, table: ErrorTable, threshold: float | None, samp
         return macros(TEMPLATE).nothing("Select a row to see its pictures, its maps and its notes here.")
     row, light = analysis.dataset.names.index(sample), analysis.selection.shown
     beside = analysis.beside(table.other)
-    judged = [analysis.judged(analysis.main)]
+    predictions = [analysis.judged(analysis.main)]
     if beside is not None and table.other == beside.label:
-        judged.append(analysis.judged(beside))
+        predictions.append(analysis.judged(beside))
     reports = afrd.analysis.reports.errors
     try:
-        return reports.card_html(reports.card(table, row, analysis.dataset, judged, None, threshold, light, side=224))
+        return reports.card_html(
+            reports.card(table, row, analysis.dataset, predictions, None, threshold, light, side=224)
+        )
     except PROBLEMS as error:
         return macros(TEMPLATE).nothing(error)
 

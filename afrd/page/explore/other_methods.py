@@ -1,4 +1,4 @@
-"""What every method says of one sample: scores as bars, and two maps to slide between."""
+"""Predictions of all methods for one sample: scores as bars, and two maps in a slider."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def predictions_of(library: Library, selection: Selection) -> dict[str, Prediction]:
     """By name of the method: the shown run and the others of several lights under the chosen lights, then every
-    single-light run; without those that cannot answer."""
+    single-light run; without runs that fail."""
     if selection.category is None or selection.index is None:
         return {}
     try:
@@ -37,7 +37,7 @@ def predictions_of(library: Library, selection: Selection) -> dict[str, Predicti
             continue
         try:
             predictions[_name(entry, run)] = library.prediction(run.folder, dataset, selection.index, lights)
-        except (ValueError, OSError, RuntimeError):  # the light table says it of the runs that it shows
+        except (ValueError, OSError, RuntimeError):  # the light table shows the errors of its runs
             continue
     return predictions
 
@@ -55,19 +55,19 @@ def bars(library: Library, selection: Selection) -> go.Figure | None:
 
 
 def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str, str] | None, str]:
-    """Files with the maps of the single-light run and of the shown run, painted over the same picture, and a line that
-    says which is which; None where one of them has nothing to say."""
+    """Files with the maps of the single-light run and of the shown run, painted over the same picture, and their
+    captions; None if one of them has no prediction."""
 
-    nothing = None, "Before and after: a single light, and all of them"
+    no_result = None, "Before and after: a single light, and all of them"
     if selection.category is None or selection.index is None or selection.run is None or selection.beside is None:
-        return nothing
+        return no_result
     try:
         dataset = dataset_of(library, selection)
         sample = library.sample(dataset, selection.index)
         single = library.prediction(selection.beside, dataset, selection.index, library.run(selection.beside).lights)
         fused = library.prediction(selection.run, dataset, selection.index, selection.lights)
-    except (ValueError, OSError, RuntimeError):  # the light table says it
-        return nothing
+    except (ValueError, OSError, RuntimeError):  # shown in the light table
+        return no_result
     light = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
 
     def file(prediction: Prediction, folder: Path) -> str:
@@ -88,5 +88,5 @@ def _name(entry: CategoryEntry, run: RunEntry) -> str:
     """Such as `AFRD`, `Patch memory`, `RD, box`; with the run's label where two would have the same name."""
     if len(run.lights) == 1:
         return f"{'RD' if run.method == 'Single-light RD' else 'memory'}, {run.lights[0]}"
-    alike = [other for other in entry.fused if other.method == run.method]
-    return run.method if len(alike) == 1 else f"{run.method} ({run.label.split(':')[0]})"
+    same_method = [other for other in entry.fused if other.method == run.method]
+    return run.method if len(same_method) == 1 else f"{run.method} ({run.label.split(':')[0]})"

@@ -11,7 +11,15 @@ import gradio as gr
 
 from afrd.figures import main_light
 from afrd.page.common.library import Library
-from afrd.page.common.samples import PAGE, dataset_of, listed, mark_of, sample_label, scores_of, scores_ready
+from afrd.page.common.samples import (
+    SAMPLES_PER_PAGE,
+    dataset_of,
+    listed,
+    mark_of,
+    sample_label,
+    scores_of,
+    scores_ready,
+)
 from afrd.page.common.scripts import joined
 from afrd.page.common.selection import Selection
 
@@ -24,8 +32,8 @@ SCRIPT = Path(__file__).with_name("strip.js")
 
 
 def strip() -> gr.HTML:
-    """The thumbnails; its value is what `strip_of` gives. Events: `pick` (`event.sample`, a name) and `work` (a wish
-    for the scores of a split that the teacher has not read)."""
+    """The thumbnails; its value is what `strip_of` gives. Events: `pick` (`event.sample`, a name) and `work` (requests
+    the scores of a split whose features are not computed)."""
     return gr.HTML(
         "",
         html_template='<div class="strip-box" role="group" aria-label="Samples"></div>',
@@ -37,16 +45,16 @@ def strip() -> gr.HTML:
 
 
 def strip_of(library: Library, selection: Selection) -> str:
-    """The strip's part of the list that holds `selection.page`, as JSON."""
-    stamp = time.monotonic()  # of the question: an answer that is overtaken by a later one is not drawn
+    """The samples of `selection.page`, as JSON."""
+    stamp = time.monotonic()  # of the request: the browser drops answers to earlier requests that come late
     try:
         dataset = dataset_of(library, selection)
         scores = scores_of(library, selection)
         indices = listed(library, selection)
-    except (ValueError, OSError):  # the light table says what is wrong
+    except (ValueError, OSError):  # shown in the light table
         return json.dumps({"stamp": stamp, "samples": []})
     light = main_light(dataset.lights)
-    shown = indices[selection.page * PAGE : (selection.page + 1) * PAGE]
+    on_page = indices[selection.page * SAMPLES_PER_PAGE : (selection.page + 1) * SAMPLES_PER_PAGE]
     waits = (
         scores is None
         and selection.run is not None
@@ -56,7 +64,7 @@ def strip_of(library: Library, selection: Selection) -> str:
     content = {
         "stamp": stamp,
         "selected": dataset.names[selection.index] if selection.index is not None else None,
-        "samples": [_tile(library, dataset, i, light, scores) for i in shown],
+        "samples": [_tile(library, dataset, i, light, scores) for i in on_page],
         "note": "" if indices else "No sample of this split fits the filter.",
         "wait": f"The {len(dataset)} samples of this split have no scores yet." if waits else "",
     }
@@ -64,8 +72,8 @@ def strip_of(library: Library, selection: Selection) -> str:
 
 
 def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, scores: Scores | None) -> dict[str, Any]:
-    name, what = sample_label(dataset, i)
-    tile = {"id": dataset.names[i], "name": name, "what": what, "picture": library.thumbnail_uri(dataset, i, light)}
+    name, truth = sample_label(dataset, i)
+    tile = {"id": dataset.names[i], "name": name, "what": truth, "picture": library.thumbnail_uri(dataset, i, light)}
     if scores is None:
         return tile
     is_called = None if scores.anomalous is None else bool(scores.anomalous[i])

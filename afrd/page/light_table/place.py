@@ -1,4 +1,4 @@
-"""Why the map is what it is at a pinned place, for `why.js`: each light's numbers, and patches of pictures."""
+"""Explanation of the map at a pinned place, for `why.js`: each light's numbers, and patches of pictures."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset, Sample
     from afrd.runs.run import Run
 
-PATCH = 0.17  # side of a patch, as a part of the picture's longer side
-PATCH_PIXELS = 72  # as it is sent
+PATCH_SHARE = 0.17  # side of a patch, as a fraction of the picture's longer side
+PATCH_PIXELS = 72  # of a patch as sent
 _answers, _patches = Cache(20 * MB), Cache(20 * MB)
 
 
 def reasons(
     library: Library, selection: Selection, entry: CategoryEntry, dataset: MultiLightDataset, sample: Sample
 ) -> Any:
-    """The answer for the selection's pinned place; None where nothing is pinned or there is no run, and what a user can
-    have done wrong as a sentence."""
+    """The answer for the selection's pinned place; None without a pinned place or a run; user errors are
+    sentences."""
     if selection.pinned is None or selection.run is None or selection.index is None or not selection.lights:
         return None
     index = selection.index
@@ -64,45 +64,45 @@ def reasons(
 def answer(
     run: Run,
     sample: Sample,
-    found: Why,
+    explanation: Why,
     similar: Mapping[str, Similar],
     train: MultiLightDataset | None = None,
 ) -> dict[str, Any]:
-    """What `sample_scene` takes as `why`, of any sample.
+    """The argument `why` of `sample_scene`, for any sample.
 
     Args:
-        run: whose answer it is.
-        sample: where the place is.
-        found: of `afrd.analysis.explain.place.why`.
+        run: whose map is explained.
+        sample: that holds the place.
+        explanation: of `afrd.analysis.explain.place.why`.
         similar: of `afrd.analysis.explain.place.similar_places`, in the split `train`.
     """
-    threshold = run.threshold([reason.light for reason in found.lights])
+    threshold = run.threshold([reason.light for reason in explanation.lights])
     unit = threshold.value if threshold else 1.0
     lights = []
-    for reason in found.lights:
+    for reason in explanation.lights:
         picture = sample.images[sample.lights.index(reason.light)]
         near = similar.get(reason.light)
         lights.append(
             {
                 "name": reason.light,
-                "patch": _patch_uri(picture, found.x, found.y),
-                "colour": [round(255 * float(c)) for c in picture[:, found.y, found.x]],
+                "patch": _patch_uri(picture, explanation.x, explanation.y),
+                "colour": [round(255 * float(c)) for c in picture[:, explanation.y, explanation.x]],
                 "attention": round(reason.attention, 4),
                 "error": round(reason.error / unit, 4),
                 "contrast": round(reason.contrast, 1),
-                "scales": [round(reason.error * part / sum(reason.scales) / unit, 4) for part in reason.scales],
+                "scales": [round(reason.error * value / sum(reason.scales) / unit, 4) for value in reason.scales],
                 "distance": None if reason.distance is None else round(reason.distance, 3),
-                "part": round(reason.attention * reason.error / max(found.evidence, 1e-9), 4),
+                "part": round(reason.attention * reason.error / max(explanation.evidence, 1e-9), 4),
                 "spread": round(near.spread, 3) if near else 0,
                 "neighbours": _neighbours(near, train, reason.light) if near and train is not None else [],
             }
         )
     return {
-        "summary": _summary(found, unit, threshold is not None),
+        "summary": _summary(explanation, unit, threshold is not None),
         "unit": " × threshold" if threshold else "",
-        "strides": list(found.strides),
+        "strides": list(explanation.strides),
         "lights": lights,
-        "note": _note(found, train, bool(similar)),
+        "note": _note(explanation, train, bool(similar)),
     }
 
 
@@ -119,26 +119,26 @@ def _neighbours(near: Similar, train: MultiLightDataset, light: str) -> list[dic
     ]
 
 
-def _summary(found: Why, unit: float, judged: bool) -> str:
-    text = f"evidence {found.evidence / unit:.2f}" + (" × the threshold" if judged else "")
-    if len(found.lights) < 2:
+def _summary(explanation: Why, unit: float, has_threshold: bool) -> str:
+    text = f"evidence {explanation.evidence / unit:.2f}" + (" × the threshold" if has_threshold else "")
+    if len(explanation.lights) < 2:
         return text
-    parts = {r.light: r.attention * r.error / max(found.evidence, 1e-9) for r in found.lights}
-    largest = sorted(parts, key=lambda light: -parts[light])[:2]
-    return f"{text}; largest parts: {', '.join(f'{light} {100 * parts[light]:.0f} %' for light in largest)}"
+    shares = {r.light: r.attention * r.error / max(explanation.evidence, 1e-9) for r in explanation.lights}
+    largest = sorted(shares, key=lambda light: -shares[light])[:2]
+    return f"{text}; largest parts: {', '.join(f'{light} {100 * shares[light]:.0f} %' for light in largest)}"
 
 
-def _note(found: Why, train: MultiLightDataset | None, similar: bool) -> str:
+def _note(explanation: Why, train: MultiLightDataset | None, similar: bool) -> str:
 
     scales = ""
-    if found.lights[0].scales:
-        strides = ", ".join(f"1/{stride}" for stride in found.strides)
-        weighed = ""
-        if found.lights[0].distance is not None:
-            weighed = ", weighed by the distance to what is remembered of good parts (memory)"
-        if found.lights[0].usual:
-            weighed += ", less half of what the most similar good patch raised itself"
-        scales = f"Errors are told apart by the teacher’s scales ({strides} of the resolution){weighed}. "
+    if explanation.lights[0].scales:
+        strides = ", ".join(f"1/{stride}" for stride in explanation.strides)
+        weighting = ""
+        if explanation.lights[0].distance is not None:
+            weighting = ", weighed by the distance to what is remembered of good parts (memory)"
+        if explanation.lights[0].usual:
+            weighting += ", less half of what the most similar good patch raised itself"
+        scales = f"Errors are told apart by the teacher’s scales ({strides} of the resolution){weighting}. "
     if not similar or train is None:
         return scales + "Similar places can be shown once the teacher has read the training set."
     return (
@@ -169,7 +169,7 @@ def _patch_uri(picture: Tensor, x: int, y: int) -> str:
     """The square around a place of a picture (3, H, W), the border repeated beyond it, as a data URI."""
     import torch.nn.functional as F
 
-    half = max(4, round(PATCH * max(picture.shape[-2:]) / 2))
+    half = max(4, round(PATCH_SHARE * max(picture.shape[-2:]) / 2))
     around = F.pad(picture[None], (half,) * 4, mode="replicate")[0, :, y : y + 2 * half + 1, x : x + 2 * half + 1]
     scaled = F.interpolate(around[None], (PATCH_PIXELS, PATCH_PIXELS), mode="bicubic", antialias=True)[0]
     return afrd.figures.picture_uri(scaled, PATCH_PIXELS)

@@ -1,4 +1,4 @@
-"""What the light table shows: one sample, its pictures, maps and verdicts, as JSON for `table.js`."""
+"""Scene of the light table: one sample, its pictures, maps and verdicts, as JSON for `table.js`."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def message(title: str, text: str = "", command: str = "") -> str:
 
 
 def _dated(content: dict[str, Any]) -> str:
-    """As JSON, with a number that is larger than that of every scene before: the browser drops one that comes late."""
+    """The content as JSON with an increasing number, so that the browser can drop scenes that arrive late."""
     global _latest
     with _counting:
-        made = _latest = max(_latest + 1, time.time_ns() // 1000)  # microseconds, which JavaScript holds exactly
-    return json.dumps(content | {"made": made})
+        number = _latest = max(_latest + 1, time.time_ns() // 1000)  # microseconds, which JavaScript holds exactly
+    return json.dumps(content | {"made": number})
 
 
 def scene(library: Library, selection: Selection) -> str:
-    """The whole light table; every error that a user can cause is a sentence in it, not an exception."""
+    """The scene of a selection; user errors are sentences in it, not exceptions."""
     if selection.category is None:
         return nothing_yet(library)
     try:
@@ -54,13 +54,13 @@ def scene(library: Library, selection: Selection) -> str:
     index, usable = selection.index, usable_lights(entry, selection, sample.lights)
     singles: dict[str, Prediction] = {}
     for run in entry.single:
-        alone = _judged(library, run.folder, dataset, index, None)
-        if run.method == "Single-light RD" and alone is not None and not isinstance(alone, str):
-            singles.setdefault(run.lights[0], alone)
+        prediction = _prediction_or_problem(library, run.folder, dataset, index, None)
+        if run.method == "Single-light RD" and prediction is not None and not isinstance(prediction, str):
+            singles.setdefault(run.lights[0], prediction)
     return sample_scene(
         sample,
-        _judged(library, selection.run, dataset, index, selection.lights),
-        _judged(library, selection.beside, dataset, index, None),
+        _prediction_or_problem(library, selection.run, dataset, index, selection.lights),
+        _prediction_or_problem(library, selection.beside, dataset, index, None),
         place=f"{dataset.category} / {dataset.split}",
         shown=selection.shown,
         lights=selection.lights,
@@ -101,43 +101,45 @@ def sample_scene(
     """The light table of any sample, from a data set or not.
 
     Args:
-        sample: what lies on the table.
-        main: what the run of several lights says of it; a sentence that says why there is nothing, or None.
-        beside: the same of a single-light run.
-        place: where the sample comes from, to be read.
-        shown: the light whose picture is seen at first; the light box or the last light by default.
-        lights: those that are switched on; all by default.
-        usable: those that the main run knows; all by default.
-        methods, titles: head the two maps: the kind of method, and which run.
-        missing: the command that would make a run, where there is none.
-        pictures: of every light, as data URIs, where they are at hand.
-        singles: what the single-light RD of each light says, where there is one.
-        sets: of lights with a button, see `presets`; those that the lights allow by default.
-        steps: whether there are samples before and behind this one (event `step`).
-        pinned: a place (x, y) in pixels, marked on every picture; left out where it is not in the picture.
-        why: what `afrd.page.light_table.place.answer` says of it.
+        sample: the sample to show.
+        main: prediction of the run of several lights; a sentence why there is none, or None.
+        beside: the same for a single-light run.
+        place: origin of the sample, as text.
+        shown: light whose picture is shown first; the light box or the last light by default.
+        lights: those switched on; all by default.
+        usable: those of the main run; all by default.
+        methods, titles: headings of the two maps: kind of method, and name of the run.
+        missing: command that makes a run, if there is none.
+        pictures: data URIs by light, if computed already.
+        singles: predictions of the single-light RDs by light.
+        sets: sets of lights with a button, see `presets`; by default those that the lights allow.
+        steps: whether the event `step` leads to other samples.
+        pinned: a place (x, y) in pixels, marked on every picture; ignored outside the picture.
+        why: its explanation by `afrd.page.light_table.place.answer`.
     """
 
-    said = main if main is not None and not isinstance(main, str) else None
+    prediction = main if main is not None and not isinstance(main, str) else None
     shown = shown if shown in sample.lights else afrd.figures.main_light(sample.lights)
     pictures = pictures or {light: picture_of(sample, light) for light in sample.lights}
-    known = sample.lights if usable is None else usable
+    usable_lights = sample.lights if usable is None else usable
     height, width = sample.images.shape[-2:]
-    within = pinned is not None and 0 <= pinned[0] < width and 0 <= pinned[1] < height
+    in_picture = pinned is not None and 0 <= pinned[0] < width and 0 <= pinned[1] < height
     content = {
-        "header": _header(sample, place, said),
+        "header": _header(sample, place, prediction),
         "steps": steps,
         "answers": True,  # a pinned place is answered by the host
         "size": [height, width],
         "shown": shown,
         "truth": afrd.figures.svg_path(afrd.figures.truth_lines(sample)),
         "panels": [_panel(m, t, p, sample) for m, t, p in zip(methods, titles, (main, beside), strict=True)],
-        "lights": _tiles(sample, sample.lights if lights is None else lights, known, said, pictures, singles or {}),
-        "presets": list(presets(known) if sets is None else sets),
-        "unit": _unit_sentence(said),
+        "lights": _tiles(
+            sample, sample.lights if lights is None else lights, usable_lights, prediction, pictures, singles or {}
+        ),
+        "presets": list(presets(usable_lights) if sets is None else sets),
+        "unit": _unit_sentence(prediction),
         "missing": missing,
-        "pinned": list(pinned) if pinned is not None and within else None,
-        "why": why if within else None,
+        "pinned": list(pinned) if pinned is not None and in_picture else None,
+        "why": why if in_picture else None,
     }
     return _dated(content)
 
@@ -149,7 +151,7 @@ def picture_of(sample: Sample, light: str) -> str:
 
 
 def nothing_yet(library: Library) -> str:
-    """The table while there is no category."""
+    """The scene while there is no category."""
     if library.prepared:
         return message(
             "The first candies are being made",
@@ -166,17 +168,17 @@ def nothing_yet(library: Library) -> str:
 
 
 def presets(lights: Sequence[str]) -> list[dict[str, Any]]:
-    """Sets of lights worth a button, of those that there are."""
-    wanted = {"all": tuple(lights), "single spots": SINGLE_SPOTS}
-    wanted |= {f"{light} only": (light,) for light in ("spots", "box", "dome")}
-    sets = {name: them for name, them in wanted.items() if them and set(them) <= set(lights)}
-    return [{"name": name, "lights": list(them), "title": ", ".join(them)} for name, them in sets.items()]
+    """Sets of lights that get a button, among those possible."""
+    candidates = {"all": tuple(lights), "single spots": SINGLE_SPOTS}
+    candidates |= {f"{light} only": (light,) for light in ("spots", "box", "dome")}
+    sets = {name: members for name, members in candidates.items() if members and set(members) <= set(lights)}
+    return [{"name": name, "lights": list(members), "title": ", ".join(members)} for name, members in sets.items()]
 
 
-def _judged(
+def _prediction_or_problem(
     library: Library, folder: Path | None, dataset: MultiLightDataset, index: int, lights: tuple[str, ...] | None
 ) -> Prediction | str | None:
-    """A prediction, a sentence that says why there is none, or None without a run."""
+    """A prediction, a sentence why there is none, or None without a run."""
     if folder is None:
         return None
     try:
@@ -188,7 +190,7 @@ def _judged(
         return str(error)
 
 
-def _header(sample: Sample, place: str, said: Prediction | None) -> dict[str, str]:
+def _header(sample: Sample, place: str, prediction: Prediction | None) -> dict[str, str]:
 
     no_mask = sample.anomalous and sample.mask is None
     return {
@@ -199,29 +201,31 @@ def _header(sample: Sample, place: str, said: Prediction | None) -> dict[str, st
     }
 
 
-def _panel(method: str, title: str, judged: Prediction | str | None, sample: Sample) -> dict[str, Any]:
+def _panel(method: str, title: str, prediction: Prediction | str | None, sample: Sample) -> dict[str, Any]:
 
-    if judged is None or isinstance(judged, str):
-        return {"method": method, "title": title, "problem": judged}
+    if prediction is None or isinstance(prediction, str):
+        return {"method": method, "title": title, "problem": prediction}
     return {
         "method": method,
         "title": title,
-        "map": afrd.figures.map_uri(judged.anomaly_map / afrd.figures.unit_of(judged)),
-        "units": judged.threshold is not None,
-        "score": afrd.figures.score_text(judged),
-        "score_units": judged.score / afrd.figures.unit_of(judged),
-        "exact": f"score {judged.score:.6g}",
-        "verdict": judged.verdict,
-        "right": _rightness(judged, sample),
-        "threshold": f"threshold {judged.threshold}" if judged.threshold else "no threshold: no good samples were kept",
-        "made_by": "lights: " + ", ".join(judged.lights),
+        "map": afrd.figures.map_uri(prediction.anomaly_map / afrd.figures.unit_of(prediction)),
+        "units": prediction.threshold is not None,
+        "score": afrd.figures.score_text(prediction),
+        "score_units": prediction.score / afrd.figures.unit_of(prediction),
+        "exact": f"score {prediction.score:.6g}",
+        "verdict": prediction.verdict,
+        "right": _rightness(prediction, sample),
+        "threshold": f"threshold {prediction.threshold}"
+        if prediction.threshold
+        else "no threshold: no good samples were kept",
+        "made_by": "lights: " + ", ".join(prediction.lights),
     }
 
 
-def _rightness(judged: Prediction, sample: Sample) -> str | None:
-    if sample.anomalous is None or judged.verdict is None:
+def _rightness(prediction: Prediction, sample: Sample) -> str | None:
+    if sample.anomalous is None or prediction.verdict is None:
         return None
-    if (judged.verdict == "anomalous") == sample.anomalous:
+    if (prediction.verdict == "anomalous") == sample.anomalous:
         return "correct"
     return "missed" if sample.anomalous else "false alarm"
 
@@ -230,12 +234,12 @@ def _tiles(
     sample: Sample,
     lights: Sequence[str],
     usable: Sequence[str],
-    said: Prediction | None,
+    prediction: Prediction | None,
     pictures: Mapping[str, str],
     singles: Mapping[str, Prediction],
 ) -> list[dict[str, Any]]:
 
-    weights = afrd.figures.attention_weights(said) if said else None
+    weights = afrd.figures.attention_weights(prediction) if prediction else None
     tiles = []
     for light in sample.lights:
         tile: dict[str, Any] = {
@@ -244,11 +248,13 @@ def _tiles(
             "usable": light in usable,
             "picture": pictures[light],
         }
-        if said is not None and weights is not None and light in said.lights:
-            i = said.lights.index(light)
+        if prediction is not None and weights is not None and light in prediction.lights:
+            i = prediction.lights.index(light)
             tile |= {
-                "error": afrd.figures.map_uri(said.light_maps[i] / afrd.figures.unit_of(said), side=TILE_MAP_SIDE),
-                "share": afrd.figures.map_uri(said.attention[i], limit=1.0, side=TILE_MAP_SIDE),
+                "error": afrd.figures.map_uri(
+                    prediction.light_maps[i] / afrd.figures.unit_of(prediction), side=TILE_MAP_SIDE
+                ),
+                "share": afrd.figures.map_uri(prediction.attention[i], limit=1.0, side=TILE_MAP_SIDE),
                 "mean": round(float(weights[0][i]), 3),
                 "peak": round(float(weights[1][i]), 3),
             }
@@ -258,14 +264,14 @@ def _tiles(
     return tiles
 
 
-def _single(judged: Prediction) -> dict[str, Any]:
+def _single(prediction: Prediction) -> dict[str, Any]:
 
-    score = judged.score / afrd.figures.unit_of(judged)
+    score = prediction.score / afrd.figures.unit_of(prediction)
     return {
-        "map": afrd.figures.map_uri(judged.anomaly_map / afrd.figures.unit_of(judged), side=TILE_MAP_SIDE),
-        "units": judged.threshold is not None,
-        "verdict": judged.verdict,
-        "text": f"{score:.2f} ×: {judged.verdict}" if judged.threshold else f"score {score:.3g}",
+        "map": afrd.figures.map_uri(prediction.anomaly_map / afrd.figures.unit_of(prediction), side=TILE_MAP_SIDE),
+        "units": prediction.threshold is not None,
+        "verdict": prediction.verdict,
+        "text": f"{score:.2f} ×: {prediction.verdict}" if prediction.threshold else f"score {score:.3g}",
     }
 
 
@@ -282,7 +288,7 @@ def _method(runs: Sequence[RunEntry], folder: Path | None, otherwise: str) -> st
     return next((run.method for run in runs if run.folder == folder), otherwise)
 
 
-def _unit_sentence(said: Prediction | None) -> str:
-    if said is not None and said.threshold is None:
+def _unit_sentence(prediction: Prediction | None) -> str:
+    if prediction is not None and prediction.threshold is None:
         return "This run has no threshold, so colours show the error itself, from 0 to 2."
     return ""

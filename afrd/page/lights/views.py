@@ -1,4 +1,4 @@
-"""What the Lights tab shows: texts, tables and figures, made from the core's advice."""
+"""Values of the Lights tab's components: texts, tables and figures from the core's advice."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ TEMPLATE = "lights/macros.html"
 
 
 def not_yet(run: Run, dataset: MultiLightDataset) -> str:
-    """Before anybody has asked for it."""
+    """The offer to make the survey, with its estimated duration."""
     count = len(run.lights)
     if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS:
-        what = (
+        evaluated = (
             f"All {2**count - 1} sets of the {count} lights are judged on the {len(dataset)} samples of {dataset.split}"
         )
     else:
-        what = f"{2**count - 1} sets of {count} lights are too many, so the best of each size are searched for"
-    text = f"{what}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run."
+        evaluated = f"{2**count - 1} sets of {count} lights are too many, so the best of each size are searched for"
+    text = f"{evaluated}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run."
     return macros(TEMPLATE).offer(message("Which lights are needed?", text))
 
 
 def _how_long(run: Run, dataset: MultiLightDataset) -> str:
-    """Roughly, from what was measured on one core (docs/lights.md)."""
+    """A rough estimate, from measurements on one core (docs/lights.md)."""
     count, size = len(run.lights), math.prod(dataset.image_size) * len(dataset) / 2.6e6
     sets = 2**count if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS else 12 * count**2
     looking = 2.5 * len(dataset) / 40 if run.model.config.target == "fused" else 0.0  # the student, for each set anew
@@ -59,10 +59,10 @@ def progress(job: Job) -> str:
 
 
 def card(survey: Survey, advice: Advice) -> str:
-    """The answer, in words."""
+    """The answer as sentences."""
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
-    looked = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
-    text = f"{survey.method}; {good} good and {bad} anomalous samples; {looked}"
+    coverage = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
+    text = f"{survey.method}; {good} good and {bad} anomalous samples; {coverage}"
     return macros(TEMPLATE).answer(survey, text, advice)
 
 
@@ -78,8 +78,8 @@ def set_rows(survey: Survey, advice: Advice) -> dict[str, Any]:
         change = f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
         values.append([row["lights"], row["size"], row["cost"], row["difference"], *map(number, numbers)])
         forms = [*[".3f"] * len(afrd.metrics.METRIC_NAMES), ".0f", ".0f"]
-        shown = map(number_text, numbers, forms)
-        texts.append([row["lights"], str(row["size"]), f"{row['cost']:g}", change, *shown])
+        number_texts = map(number_text, numbers, forms)
+        texts.append([row["lights"], str(row["size"]), f"{row['cost']:g}", change, *number_texts])
         style = GREEN if row["lights"] == rig else BOLD if row["size"] == len(survey.lights) else ""
         styles.append([style] + [""] * (len(headers) - 1))
     return table_value(headers, values, texts, styles)
@@ -110,15 +110,15 @@ def read_costs(rows: Any, lights: tuple[str, ...]) -> dict[str, float]:
 def drawn(survey: Survey, advice: Advice, which: str) -> dict[str, Any]:
     """Values of the components that show the advice, by name; `which` samples the lights agree on, see `redundancy`."""
     try:
-        same = afrd.figures.redundancy_map(afrd.analysis.lights.redundancy(survey, which))
+        redundancy = afrd.figures.redundancy_map(afrd.analysis.lights.redundancy(survey, which))
     except ValueError:  # too few samples
-        same = None
+        redundancy = None
     defects = afrd.figures.defect_lights(advice) if len(advice.without) else None
     return {
         "status": card(survey, advice),
         "pareto": afrd.figures.pareto_front(advice),
         "worth": afrd.figures.light_values(advice),
         "sets": set_rows(survey, advice),
-        "same": gr.Plot(same, visible=same is not None),
+        "same": gr.Plot(redundancy, visible=redundancy is not None),
         "defects": gr.Plot(defects, visible=defects is not None),
     }

@@ -1,4 +1,4 @@
-"""What the Your own sample tab knows: the pictures somebody brought, the runs there are, and what they say."""
+"""Data of the Your own sample tab: uploaded pictures, runs, and their predictions."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ if TYPE_CHECKING:
     from afrd.model.inputs import Inputs
     from afrd.runs.run import Prediction, Run
 
-MOST = 64  # pictures of one sample
-THUMBNAIL = 56  # pixels
+MAX_PICTURES = 64  # pictures of one sample
+THUMBNAIL_PIXELS = 56  # pixels
 LEFT_OUT = "left out"
 
 
 @dataclass(frozen=True)
-class Own:
-    """What one user has on the table.
+class UploadedSample:
+    """The uploaded sample of one user.
 
     Attributes:
         uploads: the pictures, with their lights.
-        run: folder of the run that judges them; None where there is none.
+        run: folder of the run that evaluates them, or None.
         off: lights that are switched off.
-        shown: the light whose picture lies under the maps.
+        shown: light whose picture is shown under the maps.
         pinned: a place (x, y) in the sample's pictures, in pixels.
-        examples: how often an example was asked for; each time it is the next sample.
-        title, place: heads of the sample.
+        examples: number of examples loaded so far; each time the next sample is loaded.
+        title, place: heading of the sample.
     """
 
     uploads: tuple[Upload, ...] = ()
@@ -59,82 +59,90 @@ class Own:
     place: str = ""
 
 
-class Desk:
-    """What the tab's events need: the runs there are, and samples and predictions that were made once."""
+class SampleEvaluator:
+    """Runs, samples and predictions for the tab's events, cached."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
         self._samples, self._inputs, self._predictions = Cache(150 * MB), Cache(150 * MB), Cache(150 * MB)
         self._similar, self._thumbnails = Cache(10 * MB), Cache(10 * MB)
 
-    def everything(self, own: Own) -> list:
+    def everything(self, uploaded: UploadedSample) -> list:
         """Values of all the tab's `UploadComponents`."""
         menu = [(f"{entry.key} · {_label(run)}", str(run.folder)) for entry, run in self.runs()]
-        chosen = gr.Dropdown(menu or [("no run yet", "")], value=str(own.run or ""))
-        return [chosen, None, gr.Button(interactive=bool(own.uploads)), self.listing(own), self.scene(own)]
+        run_menu = gr.Dropdown(menu or [("no run yet", "")], value=str(uploaded.run or ""))
+        return [
+            run_menu,
+            None,
+            gr.Button(interactive=bool(uploaded.uploads)),
+            self.listing(uploaded),
+            self.scene(uploaded),
+        ]
 
-    def redrawn(self, own: Own) -> list:
-        """The same where only the light table has changed."""
-        return [*(gr.skip() for _ in range(4)), self.scene(own)]
+    def redrawn(self, uploaded: UploadedSample) -> list:
+        """`everything` if only the light table has changed."""
+        return [*(gr.skip() for _ in range(4)), self.scene(uploaded)]
 
     def runs(self) -> list[tuple[CategoryEntry, RunEntry]]:
         return [(entry, run) for entry in self.library.categories() for run in (*entry.fused, *entry.single)]
 
-    def entry(self, own: Own) -> tuple[CategoryEntry, RunEntry] | None:
-        """The run that was chosen, if it is still there."""
-        return next(((entry, run) for entry, run in self.runs() if run.folder == own.run), None)
+    def entry(self, uploaded: UploadedSample) -> tuple[CategoryEntry, RunEntry] | None:
+        """The chosen run, if it still exists."""
+        return next(((entry, run) for entry, run in self.runs() if run.folder == uploaded.run), None)
 
-    def lights(self, own: Own) -> tuple[str, ...]:
-        found = self.entry(own)
-        return found[1].lights if found else ()
+    def lights(self, uploaded: UploadedSample) -> tuple[str, ...]:
+        entry_and_run = self.entry(uploaded)
+        return entry_and_run[1].lights if entry_and_run else ()
 
-    def with_run(self, own: Own, folder: str) -> Own:
-        """Another run, one that there is; pictures are matched anew where their lights are not this run's."""
+    def with_run(self, uploaded: UploadedSample, folder: str) -> UploadedSample:
+        """With another run, else the first one; pictures are matched again if their lights are not this run's."""
         runs = [run for _, run in self.runs()]
-        found = next((run for run in runs if str(run.folder) == folder), runs[0] if runs else None)
-        if found is None:
-            return replace(own, run=None)
-        own = replace(own, run=found.folder, off=())
-        if all(upload.light in (None, *found.lights) for upload in own.uploads):
-            return own
-        return self._added(replace(own, uploads=()), own.uploads)
+        run_entry = next((run for run in runs if str(run.folder) == folder), runs[0] if runs else None)
+        if run_entry is None:
+            return replace(uploaded, run=None)
+        uploaded = replace(uploaded, run=run_entry.folder, off=())
+        if all(upload.light in (None, *run_entry.lights) for upload in uploaded.uploads):
+            return uploaded
+        return self._added(replace(uploaded, uploads=()), uploaded.uploads)
 
-    def ready(self, own: Own) -> Own:
-        """With a run: who is quick brings pictures before the tab has chosen one."""
-        return own if self.entry(own) else self.with_run(own, "")
+    def ready(self, uploaded: UploadedSample) -> UploadedSample:
+        """With a run, also if pictures arrive before the tab has chosen one."""
+        return uploaded if self.entry(uploaded) else self.with_run(uploaded, "")
 
-    def brought(self, own: Own, paths: list[Path]) -> Own:
-        """With these pictures beside those that are there, or in their place."""
+    def brought(self, uploaded: UploadedSample, paths: list[Path]) -> UploadedSample:
+        """With these pictures added, or replacing those of the same lights."""
 
-        own = replace(self.ready(own), title=Own.title, place="", pinned=None)
-        own = replace(own, uploads=tuple(upload for upload in own.uploads if upload.path not in paths))
-        return self._added(own, tuple(afrd.data.Upload(path, path.name) for path in paths))
+        uploaded = replace(self.ready(uploaded), title=UploadedSample.title, place="", pinned=None)
+        uploaded = replace(uploaded, uploads=tuple(upload for upload in uploaded.uploads if upload.path not in paths))
+        return self._added(uploaded, tuple(afrd.data.Upload(path, path.name) for path in paths))
 
-    def _added(self, own: Own, uploads: tuple[Upload, ...]) -> Own:
+    def _added(self, uploaded: UploadedSample, uploads: tuple[Upload, ...]) -> UploadedSample:
 
-        together = afrd.data.added(own.uploads, uploads, self.lights(own))
-        if len(together) > MOST:
-            raise page_error(f"{len(together)} pictures are more than a sample has; bring at most {MOST}")
-        return replace(own, uploads=together)
+        all_uploads = afrd.data.added(uploaded.uploads, uploads, self.lights(uploaded))
+        if len(all_uploads) > MAX_PICTURES:
+            raise page_error(f"{len(all_uploads)} pictures are more than a sample has; bring at most {MAX_PICTURES}")
+        return replace(uploaded, uploads=all_uploads)
 
-    def assigned(self, own: Own, number: int, light: str) -> Own:
-        """One picture, by its `number_of`, is of another light, or of none."""
-        chosen = light if light in self.lights(own) else None
-        uploads = (replace(one, light=chosen) if number_of(one) == number else one for one in own.uploads)
-        return replace(own, uploads=tuple(uploads))
+    def assigned(self, uploaded: UploadedSample, number: int, light: str) -> UploadedSample:
+        """With another light, or none, for one picture, given by its `number_of`."""
+        new_light = light if light in self.lights(uploaded) else None
+        uploads = (
+            replace(upload, light=new_light) if number_of(upload) == number else upload for upload in uploaded.uploads
+        )
+        return replace(uploaded, uploads=tuple(uploads))
 
-    def dropped(self, own: Own, number: int) -> Own:
+    def dropped(self, uploaded: UploadedSample, number: int) -> UploadedSample:
         """Without one picture, by its `number_of`."""
-        return replace(own, uploads=tuple(upload for upload in own.uploads if number_of(upload) != number))
+        return replace(uploaded, uploads=tuple(upload for upload in uploaded.uploads if number_of(upload) != number))
 
-    def example(self, own: Own) -> Own:
-        """The pictures of a sample of the run's category, as if they had been brought; the next one every time."""
+    def example(self, uploaded: UploadedSample) -> UploadedSample:
+        """With the pictures of a sample of the run's category; every time of the next one."""
 
-        own = self.ready(own)
-        found = self.entry(own)
-        if found is None:
+        uploaded = self.ready(uploaded)
+        entry_and_run = self.entry(uploaded)
+        if entry_and_run is None:
             raise page_error("there is no run yet that could judge an example")
-        entry, run = found
+        entry, run = entry_and_run
         try:
             data = self.library.data_of(entry)
             splits = [split for split in data.splits if split.startswith("test")] or list(data.splits)
@@ -145,7 +153,7 @@ class Desk:
         bad = [i for i, label in enumerate(labels) if label]
         good = [i for i, label in enumerate(labels) if not label]
         order = [i for pair in zip(bad, good, strict=False) for i in pair] or [*bad, *good]
-        index = order[own.examples % len(order)]
+        index = order[uploaded.examples % len(order)]
         uploads = [
             afrd.data.Upload(path, path.name, light)
             for light in run.lights
@@ -154,27 +162,35 @@ class Desk:
         title = f"Example {dataset.names[index]}"
         place = f"{dataset.category} / {dataset.split}"
         return replace(
-            own, uploads=tuple(uploads), off=(), pinned=None, examples=own.examples + 1, title=title, place=place
+            uploaded,
+            uploads=tuple(uploads),
+            off=(),
+            pinned=None,
+            examples=uploaded.examples + 1,
+            title=title,
+            place=place,
         )
 
-    def sample(self, own: Own, run: Run) -> tuple[Sample, list[str]]:
-        """Raises ValueError where the pictures do not make one."""
+    def sample(self, uploaded: UploadedSample, run: Run) -> tuple[Sample, list[str]]:
+        """The sample and notes; raises ValueError if the pictures do not fit together."""
 
         side = max(afrd.data.MAX_UPLOAD_SIDE, run.config.size)
-        key = (keys.of_uploads(own.uploads), run.lights, side, own.title)
-        sample, notes = self._samples.get(key, lambda: afrd.data.read_uploads(own.uploads, run.lights, own.title, side))
+        key = (keys.of_uploads(uploaded.uploads), run.lights, side, uploaded.title)
+        sample, notes = self._samples.get(
+            key, lambda: afrd.data.read_uploads(uploaded.uploads, run.lights, uploaded.title, side)
+        )
         return sample, [*notes, *afrd.runs.size_notes(_size(sample), run.model.config, run.config)]
 
-    def predict(self, own: Own, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction:
-        """What a run says of the sample under these lights; its inputs are kept.
+    def predict(self, uploaded: UploadedSample, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction:
+        """Prediction of a run under these lights; its inputs are cached.
 
         Raises:
-            ValueError: the run does not know these lights.
+            ValueError: the run was not trained on these lights.
             RuntimeError: no weights for the teacher.
         """
         run = self.library.run(folder)
-        inputs = self.inputs(own, run, sample)
-        key = (keys.of_uploads(own.uploads), sample.images.shape, keys.of_run(folder), lights)
+        inputs = self.inputs(uploaded, run, sample)
+        key = (keys.of_uploads(uploaded.uploads), sample.images.shape, keys.of_run(folder), lights)
 
         def make() -> Prediction:
             with self.library.turn(run):
@@ -182,78 +198,84 @@ class Desk:
 
         return self._predictions.get(key, make)
 
-    def inputs(self, own: Own, run: Run, sample: Sample) -> Inputs:
-        """Of all the lights that run and sample share, so that switching one is quick."""
+    def inputs(self, uploaded: UploadedSample, run: Run, sample: Sample) -> Inputs:
+        """Inputs of all lights that run and sample share, so that switching one is quick."""
         config = run.config
-        key = (keys.of_uploads(own.uploads), sample.images.shape, run.lights, config.teacher_digest, config.size)
+        key = (keys.of_uploads(uploaded.uploads), sample.images.shape, run.lights, config.teacher_digest, config.size)
         return self._inputs.get(key, lambda: run.inputs(sample, run.lights_of(sample)))
 
-    def scene(self, own: Own) -> str:
-        """The light table; every error that a user can cause is a sentence in it."""
-        found = self.entry(own)
-        if found is None:
+    def scene(self, uploaded: UploadedSample) -> str:
+        """The scene of the light table; user errors are sentences in it."""
+        entry_and_run = self.entry(uploaded)
+        if entry_and_run is None:
             return message(
                 "There is no run yet",
                 f"Your pictures are judged by a run, and there is none in {self.library.runs}. Train one first.",
             )
-        entry, chosen = found
-        if not own.uploads:
+        entry, run_entry = entry_and_run
+        if not uploaded.uploads:
             return message(
                 "Bring the pictures of one part",
-                f"One picture a light, with any names. This run knows {', '.join(chosen.lights)}; a light that you "
+                f"One picture a light, with any names. This run knows {', '.join(run_entry.lights)}; a light that you "
                 "have no picture of has no say. Nothing is kept: the files are deleted within a day.",
             )
         try:
-            run = self.library.run(chosen.folder)
-            sample, _ = self.sample(own, run)
+            run = self.library.run(run_entry.folder)
+            sample, _ = self.sample(uploaded, run)
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
             return message("These pictures cannot be judged", str(error))
-        lit = tuple(light for light in sample.lights if light not in own.off)
+        lights_on = tuple(light for light in sample.lights if light not in uploaded.off)
         beside: Prediction | str = "This run is one of a single light itself."
         single = None
-        if len(chosen.lights) > 1:
-            seen = [run for run in entry.single if run.lights[0] in sample.lights]
-            single = next((run for run in seen if run.folder == first_beside(entry)), next(iter(seen), None))
+        if len(run_entry.lights) > 1:
+            single_runs = [run for run in entry.single if run.lights[0] in sample.lights]
+            single = next(
+                (run for run in single_runs if run.folder == first_beside(entry)), next(iter(single_runs), None)
+            )
             beside = "There is no single-light run of these lights."
         if single is not None:
-            beside = self._said(own, sample, single.folder, single.lights)
+            beside = self._prediction_or_problem(uploaded, sample, single.folder, single.lights)
         return sample_scene(
             sample,
-            self._said(own, sample, chosen.folder, lit),
+            self._prediction_or_problem(uploaded, sample, run_entry.folder, lights_on),
             beside,
-            place=own.place,
-            shown=own.shown or _clearest(sample),
-            lights=lit,
-            methods=(chosen.method, "Single-light RD"),
-            titles=(chosen.label, single.label if single else ""),
+            place=uploaded.place,
+            shown=uploaded.shown or _clearest(sample),
+            lights=lights_on,
+            methods=(run_entry.method, "Single-light RD"),
+            titles=(run_entry.label, single.label if single else ""),
             sets=presets(sample.lights),
             steps=False,
-            pinned=own.pinned,
-            why=self._why(own, entry, run, sample, lit),
+            pinned=uploaded.pinned,
+            why=self._why(uploaded, entry, run, sample, lights_on),
         )
 
-    def _said(self, own: Own, sample: Sample, folder: Path, lights: tuple[str, ...]) -> Prediction | str:
+    def _prediction_or_problem(
+        self, uploaded: UploadedSample, sample: Sample, folder: Path, lights: tuple[str, ...]
+    ) -> Prediction | str:
         if not lights:
             return "Choose at least one light."
         try:
-            return self.predict(own, sample, folder, lights)
+            return self.predict(uploaded, sample, folder, lights)
         except (ValueError, OSError, RuntimeError) as error:
             return str(error)
 
-    def _why(self, own: Own, entry: CategoryEntry, run: Run, sample: Sample, lights: tuple[str, ...]) -> Any:
-        """Why the map is what it is at the pinned place, and what good parts look like there."""
-        if own.pinned is None or not lights:
+    def _why(
+        self, uploaded: UploadedSample, entry: CategoryEntry, run: Run, sample: Sample, lights: tuple[str, ...]
+    ) -> Any:
+        """Explanation of the map at the pinned place, with similar places of good parts."""
+        if uploaded.pinned is None or not lights:
             return None
 
         try:
-            inputs = self.inputs(own, run, sample)
-            found = afrd.analysis.explain.why(run, sample, own.pinned, lights, inputs)
+            inputs = self.inputs(uploaded, run, sample)
+            explanation = afrd.analysis.explain.why(run, sample, uploaded.pinned, lights, inputs)
             train = training_split(self.library, run, entry)
             if train and not afrd.runs.same_grid(_size(sample), run.model.config, run.config):
                 train = None
-            place = own.pinned
-            known = keys.of_split(train) if train else None
-            key = (keys.of_uploads(own.uploads), keys.of_run(run.folder), known, own.pinned, lights)
+            place = uploaded.pinned
+            train_key = keys.of_split(train) if train else None
+            key = (keys.of_uploads(uploaded.uploads), keys.of_run(run.folder), train_key, uploaded.pinned, lights)
             similar = (
                 self._similar.get(
                     key, lambda: afrd.analysis.explain.similar_places(run, sample, place, train, lights, None, inputs)
@@ -261,55 +283,57 @@ class Desk:
                 if train
                 else {}
             )
-            return answer(run, sample, found, similar, train)
+            return answer(run, sample, explanation, similar, train)
         except (ValueError, OSError, RuntimeError) as error:
             return {"problem": str(error)}
 
-    def listing(self, own: Own) -> str:
-        """Every picture with a menu of lights, and what is to be said of them all."""
-        found = self.entry(own)
-        if found is None or not own.uploads:
+    def listing(self, uploaded: UploadedSample) -> str:
+        """List of pictures, each with a menu of lights, and notes on all of them."""
+        entry_and_run = self.entry(uploaded)
+        if entry_and_run is None or not uploaded.uploads:
             return ""
-        lights = found[1].lights
-        pictures = [self._row(upload, own) for upload in own.uploads]
+        lights = entry_and_run[1].lights
+        pictures = [self._row(upload, uploaded) for upload in uploaded.uploads]
         try:
-            notes = self.sample(own, self.library.run(found[1].folder))[1]
-        except (ValueError, OSError, RuntimeError):  # the light table says it
+            notes = self.sample(uploaded, self.library.run(entry_and_run[1].folder))[1]
+        except (ValueError, OSError, RuntimeError):  # shown in the light table
             notes = []
         return macros("upload/macros.html").pictures(pictures, lights, notes, LEFT_OUT)
 
-    def _row(self, upload: Upload, own: Own) -> dict[str, Any]:
+    def _row(self, upload: Upload, uploaded: UploadedSample) -> dict[str, Any]:
         uri, problem = self.thumbnail(upload)
-        twice = upload.light and sum(other.light == upload.light for other in own.uploads) > 1
-        wrong = (problem if upload.light else None) or (f"{upload.light} has two pictures" if twice else "")
+        is_duplicate = upload.light and sum(other.light == upload.light for other in uploaded.uploads) > 1
+        row_problem = (problem if upload.light else None) or (
+            f"{upload.light} has two pictures" if is_duplicate else ""
+        )
         return {
             "uri": uri,
             "number": number_of(upload),
             "name": upload.name,
             "light": upload.light,
-            "problem": wrong,
+            "problem": row_problem,
         }
 
     def thumbnail(self, upload: Upload) -> tuple[str | None, str | None]:
-        """A small picture as a data URI, or why there is none."""
+        """A small picture as a data URI, or the reason why there is none."""
         return self._thumbnails.get(keys.of_uploads((upload,)), partial(_thumbnail, upload))
 
 
 def number_of(upload: Upload) -> int:
-    """Tells a picture from the others, also from those that came or went since the browser last drew the list."""
+    """A number that identifies a picture, independent of changes since the browser last drew the list."""
     return zlib.crc32(os.fsencode(upload.path))
 
 
 def _thumbnail(upload: Upload) -> tuple[str | None, str | None]:
 
     try:
-        return afrd.figures.picture_uri(afrd.data.read_upload(upload, THUMBNAIL)[0], THUMBNAIL), None
+        return afrd.figures.picture_uri(afrd.data.read_upload(upload, THUMBNAIL_PIXELS)[0], THUMBNAIL_PIXELS), None
     except ValueError as error:
         return None, str(error).removeprefix(f"{upload.name} ")
 
 
 def _clearest(sample: Sample) -> str:
-    """The light to show first: the light box, else that of the brightest picture; one may well be black."""
+    """The light to show first: the light box, else that of the brightest picture, as some may be black."""
     means = sample.images.mean((1, 2, 3)).tolist()
     return "box" if "box" in sample.lights else sample.lights[means.index(max(means))]
 
