@@ -36,10 +36,13 @@ from afrd.runs.run import Run, load_run
 REPORTED_METRICS = ["image_auroc", "pixel_ap", "aupro"]
 REFERENCE = "AFRD, attention"
 BOOTSTRAP_DRAWS = 1000
+FORMULAS = [how for how in EVIDENCE_FUSIONS if how != "learned"]
 
 
 def plans(options: argparse.Namespace, lights: tuple[str, ...]) -> dict[str, dict]:
-    options_by_run: dict[str, dict] = {"afrd": {"lights": "all"}, "memory": {"lights": "all", "method": "memory"}}
+    # with the learned fusion a run can be fused by the others as well: the student and the memory are the same
+    options_by_run: dict[str, dict] = {"afrd": {"lights": "all", "fusion": "learned"}}
+    options_by_run |= {"memory": {"lights": "all", "method": "memory"}}
     options_by_run |= {f"single-{light}": {"lights": light, "epochs": options.single_epochs} for light in lights}
     if options.faithful:
         options_by_run |= {
@@ -69,17 +72,17 @@ def evaluations(folder: Path, data: Category, teacher: Teacher, faithful: bool) 
     for how in EVIDENCE_FUSIONS:
         yield f"AFRD, {how}", run("afrd").evaluate(test, fusion=how)
     for light in data.lights:
-        yield f"AFRD, light {light} alone", run("afrd").evaluate(test, light)
-    for how in EVIDENCE_FUSIONS:
+        yield f"AFRD, light {light} alone", run("afrd").evaluate(test, light, "attention")
+    for how in FORMULAS:
         yield f"patch memory, {how}", run("memory").evaluate(test, fusion=how)
     # ablations of the memory with the same student; thresholds do not matter
     strict = load_run(folder / "afrd", teacher=teacher)
     strict.model.bank.usual.zero_()
-    yield "AFRD, nothing excused, attention", strict.evaluate(test)
-    yield "AFRD, attention by the error alone", by_error_alone(folder, teacher).evaluate(test)
+    yield "AFRD, nothing excused, attention", strict.evaluate(test, fusion="attention")
+    yield "AFRD, attention by the error alone", by_error_alone(folder, teacher).evaluate(test, fusion="attention")
     alone = load_run(folder / "afrd", teacher=teacher)
-    alone.model.bank = None
-    for how in EVIDENCE_FUSIONS:
+    alone.model.bank = alone.model.learned = None
+    for how in FORMULAS:
         yield f"AFRD without memory, {how}", alone.evaluate(test, fusion=how)
     singles = [run(f"single-{light}").evaluate(test) for light in data.lights]
     for light, predictions in zip(data.lights, singles, strict=True):
