@@ -1,8 +1,8 @@
-# %% [markdown]
+# %% [markdown] settings=["8", "16"]
 # # 7. Your own rig
 #
-# A camera, seven lamps, a box of good parts, and file names that nobody planned. From that folder to a run that you can
-# carry away, in four steps: **check, train, look, take away**.
+# A camera, seven lights, a box of good parts, and file names that nobody planned. From that folder to a run that you
+# can copy elsewhere, in four steps: **check, train, look, take away**.
 #
 # **What you will learn**
 # - the folder layout for pictures of your own: any number of lights, any names, grey or colour, 8 or 16 bit;
@@ -11,7 +11,7 @@
 # - to judge a new part, also when a lamp is broken;
 # - what a run folder holds, and that it works elsewhere.
 #
-# **Prerequisites**: notebook 1; the rest is explained here. **Time**: 20 minutes to read, at most 4 minutes to run on
+# **Prerequisites**: notebook 1; the rest is explained here. **Time**: 20 minutes to read, about 4 minutes to run on
 # two cores. **Seeds**: 0 for the parts and the training.
 #
 # **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py),
@@ -29,9 +29,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from course import as_written
+import pandas as pd
+import plotly.graph_objects as go
+from course import as_written, check, diagram, light_grid, show, slider
+from IPython.display import Markdown
 from PIL import Image
 
+# %%
 import afrd
 from afrd.analysis.reports.errors import csv
 from afrd.candies import render_category, spot_ring
@@ -45,10 +49,16 @@ COUNTS = {"train": 5, "test_good": 2, "test_bad": 2} if FAST else {"train": 30, 
 EPOCHS = 1 if FAST else 100
 RIG = HOME / "data" / ("my-rig-fast" if FAST else "my-rig")
 
-# %% [markdown]
+# %% tags=["text"]
+diagram(
+    {"": ["folder of\npictures", "check", "train", "look", "copy the\nrun folder"]},
+    "A folder of pictures is checked, a run is trained on it and looked at, and the run folder is copied elsewhere.",
+)
+
+# %% [markdown] settings=["16"]
 # ## A folder of pictures
 # You have a real folder; this notebook has to make one. Six spots in a ring and a light box are rendered, and the
-# pictures are given the names and formats that real ones have: spaces, umlauts, dots, a lamp called `6`, a grey one
+# pictures are given the names and formats that real ones have: spaces, umlauts, dots, a light called `6`, a grey one
 # with 16 bits from an infrared camera. **Skip this section and set `RIG` to your folder if you have pictures.**
 
 # %%
@@ -81,7 +91,7 @@ for picture, target in (pair for split in ("train", "test_public") for pair in p
     if not target.exists():
         bring(picture, target)
 part = RIG / "gumdrops" / "train" / "good" / "part 002"
-print(part.relative_to(RIG), *sorted(file.name for file in part.iterdir()), sep="\n  ")
+pd.DataFrame({str(part.relative_to(RIG)): sorted(file.name for file in part.iterdir())})
 
 # %% [markdown]
 # The layout is all that the library asks for:
@@ -95,8 +105,8 @@ print(part.relative_to(RIG), *sorted(file.name for file in part.iterdir()), sep=
 
 # %% [markdown]
 # ## 1. Check
-# Real folders are never clean. Here are four accidents that happen on every shop floor. What would a training make of
-# each of them?
+# Real folders are rarely clean. Here are four accidents that happen in practice. What would a training make of each of
+# them?
 
 # %%
 parts = RIG / "gumdrops" / "train" / "good"
@@ -110,13 +120,21 @@ Image.new("L", (SIZE, SIZE)).save(stray)  # the mask of a part that was never ph
 
 # %%
 problems = afrd.check(RIG)
-for problem in problems:
-    print(f"{problem.file}\n    {problem.what}")
+pd.DataFrame([{"file": str(problem.file), "what is wrong": problem.what} for problem in problems]).style.hide()
+
+# %% tags=["check"]
 assert len(problems) == 4
 assert {Path(problem.file).parent.name for problem in problems} == {"part 001", "part 003", "part 004", "dents"}
 
+# %% tags=["text"]
+missing = next(problem for problem in problems if "missing" in problem.what)
+Markdown(f"""
+Each finding names its file, so one can go and mend it. The missing picture is called `{Path(missing.file).name}`:
+nobody knows which ending it would have had, so the check takes the most common one of the folder.
+""")
+
 # %% [markdown]
-# Each finding names its file, so one can go and mend it. Nothing is repaired behind your back: whether a missing
+# Nothing is repaired behind your back: whether a missing
 # picture is taken again, or the part is left out, is your decision. Here we fetch the pictures again.
 
 # %%
@@ -128,17 +146,18 @@ assert afrd.check(RIG) == []
 
 # %%
 data = afrd.open_dataset(RIG, "gumdrops")
-print("lights:", *data.lights, sep="\n  ")
-print({split: len(data[split]) for split in data.splits}, data["train"].image_size)
+pd.Series({"lights": ", ".join(data.lights)} | {split: len(data[split]) for split in data.splits}).to_frame("value")
+
+# %% tags=["check"]
 assert len(data.lights) == 7 and "6" in data.lights
 
 # %% [markdown]
-# Lights stand in natural order, not in yours; call them by name. (`6` is a name here; a number that is nobody's name
-# counts positions from 0.)
+# Lights are sorted by name; call them by name. (`6` is a name here; a number that is nobody's name
+# counts positions.)
 
 # %%
 sample = data["test"][len(data["test"]) - 1]
-afrd.figures.light_strip(sample).update_layout(width=1000, height=480).show()
+show(light_grid(sample, f"{sample.name} under seven lights", columns=4), "One candy in seven pictures; one is grey.")
 
 # %% [markdown]
 # ## 2. Train
@@ -148,49 +167,88 @@ afrd.figures.light_strip(sample).update_layout(width=1000, height=480).show()
 # %%
 run = afrd.fit(data, out=HOME / "runs" / RIG.name, size=SIZE, epochs=EPOCHS, seed=SEED, show_progress=False)
 trained_on, _ = split_train(data)
-print(f"trained on {len(trained_on)} of {len(data['train'])} parts, kept back {len(data['train']) - len(trained_on)}")
-print("threshold", run.threshold())
 promise = run.threshold()
 assert np.isclose(promise.alpha, 1 / (promise.samples + 1)) and promise.alpha > promise.wanted
 
+# %% tags=["text"]
+Markdown(f"""
+It is trained on {len(trained_on)} of {len(data["train"])} parts; {promise.samples} are kept back. The threshold
+({promise}). With $n$ good parts that the network has not seen, a new good part lies above all of them with
+probability at most $1/(n+1)$: that much can be promised and no more. For {promise.wanted:.0%} you need
+{round(1 / promise.wanted) - 1} good parts in `val`. Photograph them; they cost less than false alarms.
+""")
+
 # %% [markdown]
-# With $n$ good parts that the network has not seen, a new good part lies above all of them with probability at most
-# $1/(n+1)$: that much can be promised and no more. For 5 % you need 19 good parts in `val`. Photograph them; they cost
-# less than a false alarm.
+# ### To move: how many good parts?
+# The more good parts are kept back, the less the real rate of false alarms varies from one calibration to the next.
+# Each frame shows many stations that calibrate with $n$ parts and ask for the same promise.
 
 # %%
-afrd.figures.training_curve(run.history()).update_layout(width=700, height=300).show()
+counts = [5, 20, 200] if FAST else [5, 10, 19, 40, 100, 200, 400]
+dice = np.random.default_rng(SEED)
+rates = {}
+for n in counts:
+    k = min(int(np.ceil((n + 1) * 0.95)), n)  # the k-th smallest of n is the threshold
+    rates[n] = 1 - dice.beta(k, n + 1 - k, size=2000)  # the share of good parts above it, for 2000 stations
+
+# %%
+frames = [
+    go.Frame(data=[go.Histogram(x=r, xbins={"start": 0, "end": 0.6, "size": 0.01})], name=str(n))
+    for n, r in rates.items()
+]
+figure = go.Figure(frames[0].data, frames=frames)
+figure.add_vline(x=0.05, line_dash="dash", annotation_text="wanted")
+figure.update_layout(width=760, height=430, title="Conformal threshold: false alarms of many stations",
+                     xaxis={"title": "rate of false alarms", "range": [0, 0.6]}, yaxis_title="stations",
+                     sliders=[slider([str(n) for n in counts], "good parts in val: ", top=-0.15)])  # fmt: skip
+show(figure, "A histogram of the false-alarm rates of many stations, which gets narrow as the number of parts grows.")
+
+# %% tags=["text"]
+Markdown(f"""
+With {counts[0]} parts the average rate is {rates[counts[0]].mean():.1%}, and one station in twenty has more than
+{np.quantile(rates[counts[0]], 0.95):.0%}; with {counts[-1]} parts it is {rates[counts[-1]].mean():.1%} and
+{np.quantile(rates[counts[-1]], 0.95):.0%}.
+""")
+
+# %%
+figure = afrd.figures.training_curve(run.history()).update_layout(width=700, height=320, title="AFRD: training loss")
+show(figure, "The training loss falls steeply and then slowly.")
 
 # %% [markdown]
 # ## 3. Look
 
 # %%
 table = run.evaluate(data["test"])
-print(table.table.round(2).to_string())
-print({name: round(value, 3) for name, value in table.metrics().items() if value == value})
+table.table.round(2)
 
-# %%
+# %% tags=["check"]
+metrics = table.metrics()
 with as_written():
-    assert table.metrics()["image_auroc"] > 0.7
-    assert np.isnan(table.metrics()["aupro"])  # there are no masks, so nothing is said about pixels
+    assert metrics["image_auroc"] > 0.7
+    assert np.isnan(metrics["aupro"])  # there are no masks, so nothing is said about pixels
 
-# %% [markdown]
-# There are no masks in this folder, so nothing is said about pixels; the image metrics need only the folder names.
-# Twenty parts are few (notebook 4). Look at the worst of them rather than at the third digit: under which lamps is the
-# error, and is it where you see the defect?
+# %% tags=["text"] settings=["4"]
+Markdown(f"""
+Image AUROC is {metrics["image_auroc"]:.2f}, image AP {metrics["image_ap"]:.2f}. There are no masks in this folder, so
+nothing is said about pixels; the image metrics need only the folder names. {len(table.table)} parts are few (notebook
+4). Look at the highest score rather than at the third digit: under which lights is the error, and is it where you see
+the defect?
+""")
 
 # %%
 worst = int(table.table.score.idxmax())
 sample = data["test"][worst]
 seen = run.predict(sample)
-print(f"{sample.name}: {seen.score:.2f}, {seen.verdict}")
-afrd.figures.light_error_maps(sample, seen).update_layout(width=1000, height=480).show()
+title = f"AFRD: {sample.name}, {seen.verdict}, {seen.score / seen.threshold.value:.2f} × threshold"
+show(light_grid(sample, title, seen, columns=4), "Seven pictures with the error map of each light over them.")
+
+# %% tags=["check"]
 with as_written():
     assert sample.anomalous and seen.verdict == "anomalous"
 
 # %% [markdown]
 # ### A new part, and a broken lamp
-# On the line there is neither a folder nor a label: there are files, one a lamp. Tonight two lamps are out. The run
+# In production there is neither a folder nor a label: there are files, one a light. Now two lamps are broken. The run
 # takes any subset of its lights, and has a threshold for each.
 
 # %%
@@ -199,14 +257,21 @@ files = {file.stem: file for file in folder.iterdir()}
 broken = {"6", "dome (new)"}
 part = afrd.read_sample({light: file for light, file in files.items() if light not in broken}, name="from the line")
 tonight = run.predict(part)
-print(f"with {len(tonight.lights)} lights: {tonight.score:.2f}, {tonight.verdict}; threshold {tonight.threshold}")
-print(f"with all: {seen.score:.2f}, {seen.verdict}; threshold {seen.threshold.value:.2f}")
+
+# %% tags=["check"]
 assert len(tonight.lights) == 5 and broken.isdisjoint(tonight.lights)
 with as_written():
     assert tonight.verdict == seen.verdict
 
+# %% tags=["text"]
+Markdown(f"""
+With {len(tonight.lights)} lights the score is {tonight.score:.2f} and the threshold {tonight.threshold.value:.2f}
+({tonight.verdict}); with all it is {seen.score:.2f} and {seen.threshold.value:.2f} ({seen.verdict}). The verdict is
+the same.
+""")
+
 # %% [markdown]
-# The verdict stands without them. Whether that holds for *all* defects is the question of a rig's designer: which
+# Whether that holds for *all* defects is the question of a rig's designer: which
 # lights are needed, and what is lost without one? `afrd lights RUN` answers it for all sets of lights.
 
 # %% [markdown]
@@ -217,12 +282,12 @@ with as_written():
 elsewhere = Path("taken-away")
 shutil.copytree(run.folder, elsewhere, dirs_exist_ok=True)
 kept = sorted(file for file in elsewhere.rglob("*") if file.is_file())
-print("\n".join(f"{file.name:28}{file.stat().st_size / 1e3:9.1f} kB" for file in kept))
 (elsewhere / "test.csv").write_text(csv(table.table), encoding="utf-8")
 again = afrd.load_run(elsewhere)
 assert again.predict(sample).score == seen.score
+pd.Series({file.name: f"{file.stat().st_size / 1e3:.1f} kB" for file in kept}).to_frame("size")
 
-# %% [markdown]
+# %% [markdown] settings=["6"]
 # The copy gives the same score to the last digit. The weights are stored as safetensors and the settings as JSON, so
 # opening a stranger's run never executes anything. The folder holds the student, the remembered patches and the
 # calibration, not your pictures; the teacher comes with the package.
@@ -230,57 +295,91 @@ assert again.predict(sample).score == seen.score
 #     afrd predict taken-away "6=new/6.bmp" "dome (new)=new/dome.png"
 #     afrd app --runs . --data <your folder>
 
-# %% [markdown]
+# %% [markdown] settings=["1 %", "90 degrees"]
 # ## Exercises
-# **1.** How many good parts in `val` would promise 1 %? Work it out, then check it with `conformal_threshold` on
-# made-up scores.
 #
+# **1. A stricter promise.** How many good parts in `val` would promise 1 %? Work it out, then check it with
+# `afrd.metrics.conformal_threshold` on made-up scores.
+
+# %% tags=["exercise"]
+answer = None  # a number of parts
+
+# %% tags=["answer-check"]
+check(answer, 99, "1 / (n + 1) must be at most 0.01.")
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
 # from afrd.metrics import conformal_threshold
 #
-# scores = np.random.default_rng(SEED).normal(size=99)
-# print(conformal_threshold(scores[:98], 0.01), conformal_threshold(scores, 0.01), sep="\n")
-# assert conformal_threshold(scores[:98], 0.01).alpha > 0.01
-# assert conformal_threshold(scores, 0.01).alpha == 0.01
+# made_up = np.random.default_rng(SEED).normal(size=99)
+# print(conformal_threshold(made_up[:98], 0.01), conformal_threshold(made_up, 0.01), sep="\n")
+# answer = 99
 # ```
 #
-# $1/(n+1) \le 0.01$ needs $n \ge 99$. One fewer, and the promise is a little worse, which the threshold says itself.
+# $1/(n+1) \le 0.01$ needs $n \ge 99$. With one fewer the promise is a little worse, which the threshold says itself.
 # </details>
 #
-# **2.** Which single lamp would you keep? Evaluate each of the seven lights alone and compare with all of them.
-#
+# **2. One light only.** Which single light has the highest image AUROC? Evaluate each light alone, and put the best
+# value (not the name) into `answer`.
+
+# %% tags=["exercise"]
+answer = None
+
+# %% tags=["answer-check"]
+
+
+def of_one_light(light):
+    return run.evaluate(data["test"], lights=[light]).metrics()["image_auroc"]
+
+
+check(
+    answer, lambda given: abs(given - max(map(of_one_light, run.lights))) < 1e-3, "`run.evaluate(..., lights=[light])`"
+)
+
+# %% [markdown] settings=["90 degrees"]
 # <details><summary>Solution</summary>
 #
 # ```python
-# import pandas as pd
-#
 # alone = {light: run.evaluate(data["test"], lights=[light]).metrics()["image_auroc"] for light in run.lights}
-# print(pd.Series(alone | {"all": table.metrics()["image_auroc"]}).round(3).to_string())
-# assert len(alone) == 7
+# answer = max(alone.values())
+# print(pd.Series(alone | {"all": metrics["image_auroc"]}).round(3))
 # ```
 #
 # With so few test parts a difference below a tenth means nothing. `afrd lights` looks at all sets of lights and gives
 # intervals.
 # </details>
 #
-# **3.** Somebody bumps into the camera: all pictures of a good part are turned by 90 degrees. What does the run say,
-# and what should a station do about it?
-#
+# **3. A turned part.** Somebody moves the camera: all pictures of `good_part` are turned by 90 degrees
+# (`images.rot90(1, (2, 3))`). What is the score now, in thresholds?
+
+# %% tags=["exercise"]
+from dataclasses import replace
+
+good_part = data["test"][int(table.table.score.where(~table.table.anomalous.astype(bool)).idxmin())]
+answer = None
+
+# %% tags=["answer-check"]
+
+
+def when_turned():
+    seen = run.predict(replace(good_part, images=good_part.images.rot90(1, (2, 3)), mask=None))
+    return seen.score / seen.threshold.value
+
+
+check(answer, lambda given: abs(given - when_turned()) < 0.01, "Predict `replace(good_part, images=..., mask=None)`.")
+
+# %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# from dataclasses import replace
-#
-# good_part = data["test"][int(table.table.score[[label is False for label in table.table.anomalous]].idxmin())]
 # turned = replace(good_part, images=good_part.images.rot90(1, (2, 3)), mask=None)
 # upright, lying = run.predict(good_part), run.predict(turned)
-# print(f"upright {upright.score:.2f} ({upright.verdict}), turned {lying.score:.2f} ({lying.verdict})")
-# with as_written():
-#     assert lying.score > upright.score
+# answer = lying.score / lying.threshold.value
+# print(f"upright {upright.score / upright.threshold.value:.2f}, turned {answer:.2f} thresholds")
 # ```
 #
-# Shadows and highlights now point the wrong way, so the score rises: to the run, a moved camera or lamp *is* an
-# anomaly. Photograph a few good parts every morning and watch their scores.
+# Shadows and highlights now point the wrong way: to the run, a moved camera or lamp may well *be* an anomaly.
+# Photograph a few good parts every morning and watch their scores.
 # </details>

@@ -144,7 +144,9 @@ def add_pictures(book: nbformat.NotebookNode) -> None:
             out.metadata[kind] = {"alt": alternative}
         if len(json.dumps(out.data[PLOTLY])) > LARGEST_FIGURE:
             del out.data[PLOTLY]
-    shown = sorted((out for out in shown if PLOTLY in out.data), key=lambda out: len(json.dumps(out.data[PLOTLY])))
+    # The last ones go first: large ones, and of these those that have nothing to move.
+    shown = [out for out in shown if PLOTLY in out.data]
+    shown.sort(key=lambda out: ("frames" not in out.data[PLOTLY], len(json.dumps(out.data[PLOTLY]))))
     while shown and len(nbformat.writes(book).encode()) > LARGEST_NOTEBOOK:
         del shown.pop().data[PLOTLY]
 
@@ -158,8 +160,9 @@ def picture_of(figure: dict) -> tuple[str, bytes]:
     opaque.save(file, "png", optimize=True)
     if file.tell() <= LARGEST_PICTURE:
         return "image/png", file.getvalue()
+    smaller = opaque.resize((opaque.width * 3 // 4, opaque.height * 3 // 4), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    opaque.save(file, "jpeg", quality=88, subsampling=0)
+    smaller.save(file, "jpeg", quality=84)
     return "image/jpeg", file.getvalue()
 
 

@@ -224,7 +224,7 @@ def image(picture: Image.Image) -> go.Image:
 def jpeg_uri(picture: Image.Image) -> str:
     """A picture as a data URI."""
     file = io.BytesIO()
-    picture.convert("RGB").save(file, "jpeg", quality=90)
+    picture.convert("RGB").save(file, "jpeg", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
 
 
