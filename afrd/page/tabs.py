@@ -23,6 +23,7 @@ from afrd.page.compare import tab as compare
 from afrd.page.errors import tab as errors
 from afrd.page.explore import tab as explore
 from afrd.page.lights import tab as lights
+from afrd.page.sweeps.tab import sweeps_tab
 from afrd.page.train import tab as train
 from afrd.page.upload import tab as own
 
@@ -80,6 +81,8 @@ def build(
                 errors.errors_tab(tab, open_in_explore)
             with gr.Tab("Lights", id="lights") as tab:
                 lights.lights_tab(tab, open_in_explore)
+            with gr.Tab("Sweeps", id="sweeps") as tab:
+                sweeps_tab(tab, open_in_explore)
             if access.train_tab:
                 with gr.Tab("Train", id="train") as tab:
                     if access.training:

@@ -1,14 +1,20 @@
 """The Sweeps tab: the tables of a sweep, and the run behind a cell."""
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import gradio as gr
 import pytest
 
 import afrd
 from afrd.analysis.comparison.sweep_results import judge_group
 from afrd.files import save_json
 from afrd.page.common.library import Library
+from afrd.page.common.session import PageSession
 from afrd.page.sweeps.results import Sweep, opened_run, sweep_folders
+from afrd.page.tabs import build
 from afrd.runs.sweep_plan import PLAN_FILE, make_sweep
 
 from .helpers import app_command, browsing, serving
@@ -60,15 +66,46 @@ def test_a_run_that_the_page_does_not_show_is_named(runs: Path, candies: Path, t
         opened_run(Library(runs, candies), tmp_path / "gone")
 
 
+def handler(page: gr.Blocks, name: str) -> Callable[..., Any]:
+    """What the page calls at an event."""
+    return next(event.fn for event in page.fns.values() if event.api_name == name)
+
+
+def shown_by(page: gr.Blocks, *inputs: Any) -> dict[str, Any]:
+    """The values of the tab as it opens, by the ids of its elements."""
+    return {component.elem_id: value for component, value in handler(page, "sweeps_open")(*inputs).items()}
+
+
+def test_the_tab_shows_a_sweep_and_opens_the_run_of_a_cell(runs: Path, candies: Path):
+    page, session = build(runs, candies), PageSession()
+    shown = shown_by(page, session, None, "a section that is gone", None)
+    assert shown["sweeps-sweep"].value == "sweep" and shown["sweeps-metric"].value == "image_auroc"
+    assert "1 done" in shown["sweeps-status"] and len(shown["sweeps-table"]) == 3
+    section, method = shown["sweeps-section"].value, shown["sweeps-table"].Method[1]
+    cell = SimpleNamespace(index=[1, 1], row_value=[method])
+    handler(page, "sweeps_open_run")(session, "sweep", section, "image_auroc", cell)
+    assert session.selection.run == Sweep.read(runs / "sweep").run_of(section, method, "Praline")
+    with pytest.raises(gr.Error, match="no sweep"):  # as a script in a browser may ask for
+        handler(page, "sweeps_open_run")(session, "../../etc", section, "image_auroc", cell)
+    report = handler(page, "sweeps_report")(session, "sweep", section, "image_auroc")
+    assert "patch memory" in Path(report).read_text()
+
+
+def test_without_a_sweep_the_tab_says_how_to_make_one(candies: Path, tmp_path: Path):
+    shown = shown_by(build(tmp_path, candies), PageSession(), None, None, None)
+    assert "There is no sweep yet" in shown["sweeps-status"] and "afrd sweep PLAN.toml" in shown["sweeps-status"]
+
+
+def test_a_sweep_whose_data_are_gone_is_explained(runs: Path, candies: Path, tmp_path: Path):
+    plan = make_sweep("test", data=str(tmp_path / "gone"), out=str(tmp_path / "sweep"))
+    save_json(tmp_path / "sweep" / PLAN_FILE, plan.model_dump())
+    shown = shown_by(build(tmp_path, candies), PageSession(), None, None, None)
+    assert "gone does not exist" in shown["sweeps-status"] and shown["sweeps-table"] is None
+
+
 @pytest.mark.browser
 def test_a_cell_opens_its_run_in_explore(runs: Path, candies: Path, chromium: str | None):
-    from playwright.sync_api import expect
-
     with serving(app_command(runs, candies)) as address, browsing(chromium, address, "?tab=sweeps") as page:
-        cell = page.locator("#sweeps-table td").filter(has_text="patch memory").first
-        expect(cell).to_be_visible()
-        expect(page.locator("#sweeps-status")).to_contain_text("1 done")
-        cell.click()
-        expect(page.get_by_role("tab", name="Explore")).to_have_attribute("aria-selected", "true")
-        expect(page.locator(".light-table")).to_be_visible()
-        assert "sweep" in page.url or "memory" in page.url
+        page.locator("#sweeps-table td").filter(has_text="patch memory").first.click()
+        page.locator("[role=tab][aria-selected=true]").filter(has_text="Explore").wait_for()
+        page.locator(".light-table").first.wait_for()
