@@ -19,7 +19,7 @@ from afrd.page.upload.sample import SampleEvaluator, UploadedSample
 
 @dataclass(frozen=True)
 class UploadComponents:
-    """The tab's components, in the order in which `Desk.everything` fills them."""
+    """The tab's components, in the order in which `SampleEvaluator.everything` fills them."""
 
     run: gr.Dropdown
     files: gr.File
