@@ -10,7 +10,7 @@ from afrd.cli.common import as_path
 
 
 def add_command(commands: Any) -> None:
-    """Puts `share` among the commands."""
+    """Adds the command `share`."""
     p = commands.add_parser("share", help="the light table of some samples as one HTML file, to send or to host")
     p.add_argument("run_folder", type=as_path, metavar="RUN", help="a run of several lights that fuses their evidence")
     p.add_argument("--samples", type=int, default=12, metavar="N", help="how many, of each type of defect in turn (12)")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_LISTED = 20  # failed or running cells that are printed
 
 
-def add_commands(commands: Any) -> None:
+def add_command(commands: Any) -> None:
     """Adds the commands `sweep` and `report`."""
     p = commands.add_parser("sweep", help="train every combination of categories, methods, lights, seeds, teachers")
     p.add_argument("plan", type=as_path, metavar="PLAN", help="a .toml file, or with --status the sweep's folder")
