@@ -87,6 +87,8 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
     if layout.kind == "m2ad":
         yield from m2ad.findings(layout)
         return
+    if "train" not in layout.splits and not (layout.folder / "train").exists():
+        yield layout.folder, "has no train split, so nothing can be trained on it"
     expected = SPLITS_OF_LAYOUTS[layout.kind] + (() if layout.kind == "eyecandies" else ("ground_truth",))
     for folder in subfolders(layout.folder):
         if folder.name not in expected:

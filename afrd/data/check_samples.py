@@ -84,8 +84,9 @@ def _light_problems(
             yield path, f"{rare}; rename it to {record.prefix}{usual[near]}{path.suffix} if light {near!r} is meant"
     for light, item in usual.items():
         if item not in record.pictures and light not in meant:
-            share = f"{owners[item]} of {samples} samples have it"
-            yield record.picture(item), f"is missing: no picture under light {light!r} ({share})"
+            path, share = record.picture(item), f"{owners[item]} of {samples} samples have it"
+            what = "is a folder and no picture" if path.is_dir() else "is missing: no picture"
+            yield path, f"{what} under light {light!r} ({share})"
 
 
 def _empty(folder: Path) -> str:
@@ -243,11 +244,11 @@ def _label_problems(split: str, record: Record, results: Mapping[Path, FileResul
             named_types = ", ".join(kind for kind, on in types.items() if on) or "no defect type"
             yield record.metadata, f"says anomalous: {int(stated)}, but names {named_types}"
         if filled.get("", stated) != stated:
-            state = "has defective pixels" if filled[""] else "has none"
+            state = "has defective pixels" if filled[""] else "has no defective pixels"
             yield record.metadata, f"says anomalous: {int(stated)}, but the mask {state}"
     for kind, on in types.items():
         if record.metadata is not None and filled.get(kind, on) != on:
-            state = "has defective pixels" if filled[kind] else "has none"
+            state = "has defective pixels" if filled[kind] else "has no defective pixels"
             yield record.metadata, f"says {kind}: {int(on)}, but {kind}_mask {state}"
     if split == "train" and (stated if stated is not None else any(filled.values()) or any(types.values())):
         yield record.metadata or next(iter(masks_of(record).values())), "marks a defective sample in train"

@@ -177,7 +177,7 @@ class MultiLightDataset(Dataset[Sample]):
     def _missing(self, record: Record, light: str, path: Path) -> str:
         everything = [record for records in self._layout.splits.values() for record in records]
         owners = sum(self._layout.lights[light] in record.pictures for record in everything)
-        state = leads_nowhere(path) if path.is_symlink() else "does not exist"
+        state = leads_nowhere(path) if path.is_symlink() else "is a folder" if path.is_dir() else "does not exist"
         rarity = f"which only {owners} of {len(everything)} samples have; leave it out with --lights, or "
         advice = rarity if 2 * owners < len(everything) else ""
         return (

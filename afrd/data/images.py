@@ -24,8 +24,8 @@ LOSSY_FORMATS = frozenset(
 )  # formats in which a mask has no exact values: half of the full range decides
 _ORIENTATION = 0x0112  # EXIF and TIFF tag; 5 to 8 swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags: as stored
-# Pillow warns at its own limit, which is below ours
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning, message="Image size")
+# Pillow warns at its own limit, which is below ours, and of broken tags; what matters here is raised
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class PictureError(ValueError):

@@ -70,13 +70,16 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
     if matched is None and len(unnamed) == len(uploads) == len(lights):
         matched = list(lights)
     if matched is None and len(unnamed) == len(uploads):
+        count = "1 picture does" if len(uploads) == 1 else f"{len(uploads)} pictures do"
         raise ValueError(
-            f"{len(uploads)} pictures do not fit the run's {len(lights)} lights ({', '.join(lights)}); "
+            f"{count} not fit the run's {len(lights)} lights ({', '.join(lights)}); "
             "give one each in this order, or LIGHT=PICTURE for those you have"
         )
     for i, matched_light in zip(unnamed, matched or [None] * len(unnamed), strict=True):
         if matched_light is None:
             path = uploads[i].path
+            if not path.exists():
+                raise ValueError(f"{path} does not exist")
             raise ValueError(f"{path} does not say which of {', '.join(lights)} it is; give it as LIGHT={path}")
         uploads[i] = replace(uploads[i], light=matched_light)
     owner: dict[str | None, Upload] = {}

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,10 @@ class Features:
     def __len__(self) -> int:
         return len(self.scales[0])
 
+    def positions(self, lights: Sequence[str]) -> list[int]:
+        """Where these lights stand among the features."""
+        return [self.lights.index(light) for light in lights]
+
     def batch(self, index: Index, lights: list[int] | None = None) -> list[Tensor]:
         """Features of chosen samples (and lights, by position): (B, L, C, h, w) per scale."""
         return [self._picked(scale, index, lights) for scale in self.scales]
@@ -61,7 +65,11 @@ class Features:
 
 
 def load_features(
-    dataset: MultiLightDataset, teacher: Teacher, size: int, progress: Progress | None = None
+    dataset: MultiLightDataset,
+    teacher: Teacher,
+    size: int,
+    progress: Progress | None = None,
+    lights: Sequence[str] | None = None,
 ) -> Features:
     """The features of a split from the store; computed and stored first if they are missing.
 
@@ -73,11 +81,14 @@ def load_features(
         teacher: on the device that is to compute.
         size: longer side of the teacher's input, in pixels.
         progress: called with (samples done, samples in all).
+        lights: those that are needed, all by default. Where the store has the features of all lights, these are given;
+            else the pictures of the other lights are not even opened.
 
     Raises:
-        ValueError: a picture cannot be read, or is changed while the teacher reads.
+        ValueError: a light is not in the data set, or a picture cannot be read, or is changed while the teacher reads.
         OSError: a picture is missing, or the features do not fit on the disk or into the store's limit.
     """
+    dataset = _needed(dataset, teacher, size, lights)
     folder = stored_under(dataset, teacher, size)
 
     def load() -> Features:
@@ -90,9 +101,20 @@ def load_features(
     return once_per_snapshot(("features", folder), load)
 
 
-def features_stored(dataset: MultiLightDataset, teacher: Teacher, size: int) -> bool:
+def features_stored(
+    dataset: MultiLightDataset, teacher: Teacher, size: int, lights: Sequence[str] | None = None
+) -> bool:
     """Whether the store has these features, so that `load_features` need not compute them."""
-    return _is_whole(stored_under(dataset, teacher, size), teacher)
+    return _is_whole(stored_under(_needed(dataset, teacher, size, lights), teacher, size), teacher)
+
+
+def _needed(dataset: MultiLightDataset, teacher: Teacher, size: int, lights: Sequence[str] | None) -> MultiLightDataset:
+    if lights is None or set(lights) == set(dataset.lights):
+        return dataset
+    if features_stored(dataset, teacher, size):
+        return dataset
+    chosen = dataset.select(lights).lights
+    return dataset.select([light for light in dataset.lights if light in chosen])  # in whatever order they were asked
 
 
 def _files(teacher: Teacher) -> list[str]:

@@ -121,7 +121,7 @@ def plan(
         teacher_digest=teacher.digest,
         weights=str(Path(options.weights).resolve()) if options.weights else None,
         size=options.size,
-        picture_size=data["train"].image_size,
+        picture_size=data["train"].select(model.lights).image_size,
         epochs=0 if options.method == "memory" else epochs,
         batch=options.batch,
         seed=options.seed,

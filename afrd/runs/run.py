@@ -187,7 +187,8 @@ class Run:
     def stored_inputs(self, dataset: MultiLightDataset, index: int, lights: Sequence[str] | None = None) -> Inputs:
         """`inputs` of a data set's sample, from the feature store (computed first if the store has none)."""
         present = self._present(tuple(lights or self.lights))
-        return stored_inputs(self.features(dataset), [index], self._positions(dataset), present)
+        features = self.features(dataset)
+        return stored_inputs(features, [index], features.positions(self.lights), present)
 
     def _among_all(self, values: Tensor, lights: Sequence[str]) -> Tensor:
         all_lights = values.new_zeros(1, len(self.lights), *values.shape[1:])
@@ -255,7 +256,8 @@ class Run:
 
     def features(self, dataset: MultiLightDataset, progress: Progress | None = None) -> Features:
         """The dataset's teacher features, from the store."""
-        return load_features(dataset, self.teacher, self.config.size, progress)
+        self._check_lights(dataset)
+        return load_features(dataset, self.teacher, self.config.size, progress, self.lights)
 
     def evidence(
         self,
@@ -276,7 +278,7 @@ class Run:
         def make() -> Evidence:
             features, batches = self.features(dataset), []
             for batch in evidence_of(
-                self.model, features, range(len(features)), self._positions(dataset), self._present(used)
+                self.model, features, range(len(features)), features.positions(self.lights), self._present(used)
             ):
                 batches.append(batch)
                 if progress:
@@ -359,20 +361,20 @@ class Run:
                 f"({then}; now {now}), so there is no threshold for lights {', '.join(lights)} alone; use all its "
                 "lights, or train it anew"
             )
-        index, positions = calibration_index(dataset, held_out), self._positions(dataset)
-        return calibrate(self.model, self.features(dataset), index, positions, self._present(lights))
+        features = self.features(dataset)
+        index, positions = calibration_index(dataset, held_out), features.positions(self.lights)
+        return calibrate(self.model, features, index, positions, self._present(lights))
 
     def _present(self, lights: Sequence[str]) -> Tensor:
         return torch.tensor([[light in lights for light in self.lights]], device=self.device)
 
-    def _positions(self, dataset: MultiLightDataset) -> list[int]:
+    def _check_lights(self, dataset: MultiLightDataset) -> None:
         missing = [light for light in self.lights if light not in dataset.lights]
         if missing:
             raise ValueError(
                 f"{dataset.category} has no light {missing[0]!r}, which run {self.folder} was trained on; "
                 f"its lights are {', '.join(dataset.lights)}"
             )
-        return [dataset.lights.index(light) for light in self.lights]
 
 
 def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None = None) -> Run:

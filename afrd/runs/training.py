@@ -131,9 +131,10 @@ def _train_into_folder(
     on_step: Callable[[StepReport], bool | None] | None,
     on_features: Callable[[int, int], None] | None,
 ) -> None:
-    positions = [plan.data.lights.index(light) for light in plan.model.lights]
+    lights = plan.model.lights
     with _features_progress("train", show_progress, on_features) as progress:
-        features = load_features(plan.data["train"], plan.teacher, plan.config.size, progress)
+        features = load_features(plan.data["train"], plan.teacher, plan.config.size, progress, lights)
+    positions = features.positions(lights)
     start_run(
         plan.folder, plan.model, plan.config
     )  # after the features, so that a broken picture leaves no folder behind
@@ -150,12 +151,13 @@ def _train_into_folder(
 
     if plan.calibration is not None:
         with _features_progress("val", show_progress, on_features) as progress:
-            features = load_features(plan.calibration, plan.teacher, plan.config.size, progress)
+            features = load_features(plan.calibration, plan.teacher, plan.config.size, progress, lights)
+        positions = features.positions(lights)
     evidence = calibrate(model, features, plan.calibration_index, positions)
     if model.learned is not None:
         if not len(evidence.errors):  # without calibration samples the training samples define what is normal
-            features = load_features(plan.data["train"], plan.teacher, plan.config.size)
-            normal = calibrate(model, features, plan.train_index, positions).terms
+            features = load_features(plan.data["train"], plan.teacher, plan.config.size, lights=lights)
+            normal = calibrate(model, features, plan.train_index, features.positions(lights)).terms
         else:
             normal = evidence.terms
         assert normal is not None

@@ -106,7 +106,7 @@ def test_a_second_file_for_one_light_is_listed(candies):
     [
         (GOOD, ["anomalous: 0, but the mask has defective pixels", "dents: 0, but dents_mask has defective pixels"]),
         (DENT | {"dents": 0}, ["names no defect type", "dents: 0, but dents_mask"]),
-        (DENT | {"bumps": 1}, ["bumps: 1, but bumps_mask has none"]),
+        (DENT | {"bumps": 1}, ["bumps: 1, but bumps_mask has no defective pixels"]),
         (DENT | {"anomalous": 0}, ["anomalous: 0, but names dents", "anomalous: 0, but the mask has"]),
     ],
 )
@@ -121,7 +121,7 @@ def test_metadata_that_disagrees_with_itself_or_the_masks_is_listed(candies, fla
 
 def test_an_empty_mask_of_a_sample_called_anomalous_is_listed(candies):
     paint(candies / "Praline/test_public/data/1_mask.png")
-    assert "says anomalous: 1, but the mask has none" in only(candies).what
+    assert "says anomalous: 1, but the mask has no defective pixels" in only(candies).what
 
 
 def test_metadata_that_cannot_be_read_is_listed_without_repeating_its_path(candies):

@@ -46,7 +46,7 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
         raise ValueError(f"run {run.folder} is {run.method()}; only attention over features can drift")
     shares = run.evidence(good).weights
     features = run.features(good)
-    positions = [good.lights.index(light) for light in run.lights]
+    positions = features.positions(run.lights)
     means: list[Tensor] = []
     for i in range(len(features)):
         sample_means = [

@@ -224,7 +224,7 @@ class Library:
         """Whether `scores` answers at once, rather than after the teacher has read a large split."""
 
         run = self.run(folder)
-        return len(dataset) <= AT_ONCE or afrd.runs.features_stored(dataset, run.teacher, run.config.size)
+        return len(dataset) <= AT_ONCE or afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights)
 
     def read(self, folder: Path, dataset: MultiLightDataset, progress: Callable[[int, int], None]) -> None:
         """Lets the run's teacher read a split, so that `scores` answers at once; minutes for a thousand samples."""
@@ -270,7 +270,7 @@ class Library:
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
 
     # Nobody is to wait for a whole split for one sample's sake; the store is used once it is there.
-    if afrd.runs.features_stored(dataset, run.teacher, run.config.size):
+    if afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights):
         run.features(dataset)
         with library.turn(run):
             return run.predict_stored(dataset, index, lights)
