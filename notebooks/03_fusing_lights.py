@@ -152,7 +152,7 @@ What the table says, in pixel AP:
 # ## All with a memory
 # Now every method gets the same memory: patches of good parts, each with the features that its student reads. The
 # student's error is then weighted by the distance to the nearest remembered patch, and half of what such patches
-# raise themselves is subtracted (notebook "From reverse distillation to AFRD" adds these terms one by one). The
+# raise themselves is subtracted ([notebook 9](09_from_rd_to_afrd.ipynb) adds these terms one by one). The
 # students stay as they are.
 
 
