@@ -119,7 +119,7 @@ Markdown(f"""
 The run rejects {counted.false_alarms} of {good_samples} good samples. If the true rate were 5 %, so many or more
 would occur with a probability of {chance:.2f}:
 {"no reason to doubt the promise" if chance > 0.05 else "the promise looks broken"}. It misses {counted.missed} of
-{counted.found + counted.missed} bad samples. A false alarm is looked at once more, and a missed defect leaves the
+{counted.detected + counted.missed} bad samples. A false alarm is looked at once more, and a missed defect leaves the
 factory, so misses come first.
 """)
 
@@ -411,7 +411,7 @@ assert page.count("<img") + page.count("<image") >= len(rows)
 seen_below = ", ".join(row for row in missed["sample"] if by_name.kind[row] == "seen") or "none"
 not_seen = {who: ", ".join(rows.index[rows.kind == "not seen"]) or "none" for who, rows in both.items()}
 conclusion = f"""Error analysis of {data.name}, {len(found)} test samples, {found.run}, seed {SEED}
-1. At the promised rate of false alarms it finds {counted.found} of {counted.found + counted.missed} defects and rejects
+1. At the promised rate of false alarms it finds {counted.detected} of {counted.detected + counted.missed} defects and rejects
    {counted.false_alarms} of {good_samples} good parts. The type that suffers most is …, because …
 2. Seen but not called: {seen_below}. I would … (threshold, more good samples), which would cost …
 3. Not seen: {not_seen["six lights"]}; by {found.other}: {not_seen["light box"]}. In the

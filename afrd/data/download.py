@@ -1,4 +1,4 @@
-"""The archives of Eyecandies by their published ids: downloaded, checked, unpacked.
+"""Download of the archives of Eyecandies: fetched by their published ids, checked, unpacked.
 
 The data set is Bonfiglioli et al., ACCV 2022 (https://eyecan-ai.github.io/eyecandies/); its terms are the authors'.
 `eyecandies.csv` has the ids, sizes and SHA-256 of the ten archives.
@@ -21,12 +21,12 @@ from typing import Any
 from afrd.data.layouts import layout_of
 from afrd.data.records import subfolders
 
-FACTS = Path(__file__).with_name("eyecandies.csv")
+ARCHIVES_FILE = Path(__file__).with_name("eyecandies.csv")
 GOOGLE_DRIVE = "https://drive.google.com/uc?id={id}"
-RETRIES = 5
+DOWNLOAD_RETRIES = 5
 MAX_DEPTH = 2  # folders around the category in its archive
 
-Report = Callable[[str, int, int], None]  # what is done, bytes so far, bytes in all
+Report = Callable[[str, int, int], None]  # (current activity, bytes so far, bytes in all)
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,19 @@ def eyecandies_archives(categories: Sequence[str] = ()) -> list[Archive]:
     Raises:
         ValueError: a category that Eyecandies does not have.
     """
-    with FACTS.open(newline="") as file:
-        known = {
+    with ARCHIVES_FILE.open(newline="") as file:
+        archives = {
             row["category"]: Archive(row["category"], row["google_drive_id"], int(row["bytes"]), row["sha256"])
             for row in csv.DictReader(file)
         }
     for name in categories:
-        if name not in known:
-            raise ValueError(f"Eyecandies has no category {name!r}; choose from {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(categories or known)]
+        if name not in archives:
+            raise ValueError(f"Eyecandies has no category {name!r}; choose from {', '.join(archives)}")
+    return [archives[name] for name in dict.fromkeys(categories or archives)]
 
 
 def is_fetched(archive: Archive, root: Path) -> bool:
-    """Whether the category is there; it is put there whole."""
+    """Whether the category exists; it is moved there only when it is complete."""
     return layout_of(root / archive.category) is not None
 
 
@@ -92,14 +92,14 @@ def fetch(
     keep: bool = False,
     report: Report | None = None,
 ) -> Path:
-    """Downloads an archive, checks it and unpacks it to `root`/`category`; goes on where it was stopped.
+    """Downloads an archive, checks it and unpacks it to `root`/`category`; continues an interrupted download.
 
     Args:
-        archive: which.
-        root: of the data set; made where it is missing.
+        archive: to fetch.
+        root: of the data set; created if missing.
         address: of the archive, with `{id}` or `{category}` in it.
         keep: whether the archive stays after it is unpacked.
-        report: called with what is done, bytes so far, bytes in all.
+        report: called with (current activity, bytes so far, bytes in all).
 
     Returns:
         The category's folder.
@@ -145,7 +145,7 @@ def _download(archive: Archive, file: Path, address: str, report: Report | None)
 
     try:
         gdown.download(
-            address, str(file), quiet=True, resume=True, progress=progress, retries=RETRIES, use_cookies=False
+            address, str(file), quiet=True, resume=True, progress=progress, retries=DOWNLOAD_RETRIES, use_cookies=False
         )
     except (gdown.exceptions.DownloadError, requests.exceptions.RequestException) as error:
         reason = " ".join(str(error).split())
@@ -156,16 +156,16 @@ def _download(archive: Archive, file: Path, address: str, report: Report | None)
 
 
 def _verify(archive: Archive, file: Path, report: Report | None) -> None:
-    """Raises ValueError where the file is not the published one, and deletes it."""
+    """Checks the SHA-256; deletes a file that is not the published one and raises ValueError."""
     if report:
         report(f"check {archive.category}", 0, archive.size)
     with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != archive.sha256:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    if digest != archive.sha256:
         size = _size(file)
         file.unlink()
         raise ValueError(
-            f"{file} is not the published archive: it has {size} bytes and SHA-256 {found[:16]}..., expected "
+            f"{file} is not the published archive: it has {size} bytes and SHA-256 {digest[:16]}..., expected "
             f"{archive.size} and {archive.sha256[:16]}...; it was deleted, so that the same command starts anew"
         )
     if report:
@@ -173,18 +173,18 @@ def _verify(archive: Archive, file: Path, report: Report | None) -> None:
 
 
 def _unpack(archive: Archive, file: Path, root: Path) -> Path:
-    """Unpacks beside the place of the category and moves it there when it is whole."""
+    """Unpacks into a temporary folder and moves the category to its place when it is complete."""
     if not hasattr(tarfile, "data_filter"):
         raise RuntimeError("this Python cannot unpack archives safely; use 3.11.4 or newer")
-    beside = root / f".{archive.category}-unfinished"
-    shutil.rmtree(beside, ignore_errors=True)
+    unfinished = root / f".{archive.category}-unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
     try:
         with tarfile.open(file) as content:
             needed, free = sum(member.size for member in content), shutil.disk_usage(root).free
             if needed > free:
                 raise OSError(f"{root} has {free / 1e9:.1f} GB free; {archive.category} needs {needed / 1e9:.1f} GB")
-            content.extractall(beside, filter="data")  # no path leaves the folder, no devices, no owners
-        category = _category_in(beside, MAX_DEPTH)
+            content.extractall(unfinished, filter="data")  # no path leaves the folder, no devices, no owners
+        category = _category_in(unfinished, MAX_DEPTH)
         if category is None:
             raise ValueError(f"{file} holds no category in the layout of Eyecandies; nothing of it was kept")
         if (root / archive.category).exists():
@@ -193,7 +193,7 @@ def _unpack(archive: Archive, file: Path, root: Path) -> Path:
     except tarfile.TarError as error:
         raise ValueError(f"{file} cannot be unpacked ({error}); nothing of it was kept") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return root / archive.category
 
 

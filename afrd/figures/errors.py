@@ -32,9 +32,9 @@ def score_histogram(table: ErrorTable, at: float | None = 1.0) -> go.Figure:
     scores = table.scores[table.run].to_numpy()
     groups = [
         ("calibration", table.calibration, NEUTRAL_COLOUR, 0.35),
-        ("good", scores[table.known & ~table.bad], GOOD_COLOUR, 0.75),
+        ("good", scores[table.labelled & ~table.bad], GOOD_COLOUR, 0.75),
         ("bad", scores[table.bad], ANOMALOUS_COLOUR, 0.7),
-        ("truth not known", scores[~table.known], NEUTRAL_COLOUR, 0.75),
+        ("truth not known", scores[~table.labelled], NEUTRAL_COLOUR, 0.75),
     ]
     all_scores = np.concatenate([values for _, values, _, _ in groups])
     low, high, step = _bins(all_scores)

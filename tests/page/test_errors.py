@@ -141,7 +141,7 @@ def test_counts_are_those_of_both_methods(library: Library):
     for label in (state.table.run, state.table.other):
         count = state.table.confusion(1.0, label)
         assert count is not None
-        numbers = [count.found, count.missed, count.false_alarms, count.passed]
+        numbers = [count.detected, count.missed, count.false_alarms, count.passed]
         cells = re.search(rf"<th>{state.table.column_names()[label]}</th>(.*?)</tr>", html)
         assert cells and [int(n) for n in re.findall(r">(\d+)<", cells[1])] == numbers
     assert "of the 3 good samples that set the threshold" in html

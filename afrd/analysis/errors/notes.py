@@ -63,13 +63,13 @@ class Notes:
         count = Counter(tag for split in self._read().values() for note in split.values() for tag in note.tags)
         return [tag for tag, _ in sorted(count.items(), key=lambda item: (-item[1], item[0].casefold()))]
 
-    def save(self, split: str, sample: str, note: Note, seen: Note | None = None) -> Note:
+    def save(self, split: str, sample: str, note: Note, base: Note | None = None) -> Note:
         """Stores a note; an empty one is removed.
 
         Args:
             split, sample: the sample's split and name.
             note: the new note.
-            seen: the note as its writer last saw it. Where a different one is stored by now, the two are merged: tags
+            base: the note as its writer last saw it. Where a different one is stored by now, the two are merged: tags
                 that either added stay, and where both changed the text, both texts stay, the stored one first. None:
                 the stored note is replaced.
 
@@ -86,8 +86,8 @@ class Notes:
             with FileLock(self.folder / ".notes.lock", timeout=LOCK_TIMEOUT):
                 stored = self._read()
                 of_split = stored.setdefault(split, {})
-                if seen is not None:
-                    result = merged(of_split.get(sample, Note()), result, seen)
+                if base is not None:
+                    result = merged(of_split.get(sample, Note()), result, base)
                 if result:
                     of_split[sample] = result
                 else:
@@ -136,22 +136,22 @@ def cleaned(note: Note) -> Note:
     return Note(text, tuple(tags.values()))
 
 
-def merged(stored: Note, new: Note, seen: Note) -> Note:
-    """Three-way merge of the stored note and a new one that both started from `seen`.
+def merged(stored: Note, edited: Note, base: Note) -> Note:
+    """Three-way merge of the stored note and a new one that both started from `base`.
 
     Over the limits the oldest text is cut at its end, and the last tags are dropped.
     """
-    if stored in (seen, new):
-        return new
-    if new.text in (seen.text, stored.text):
+    if stored in (base, edited):
+        return edited
+    if edited.text in (base.text, stored.text):
         text = stored.text
-    elif stored.text == seen.text:
-        text = new.text
+    elif stored.text == base.text:
+        text = edited.text
     else:
-        text = f"{stored.text[: max(0, MAX_NOTE_LENGTH - len(new.text) - 1)]}\n{new.text}".strip()
-    removed = {tag.casefold() for tag in seen.tags} - {tag.casefold() for tag in new.tags}
+        text = f"{stored.text[: max(0, MAX_NOTE_LENGTH - len(edited.text) - 1)]}\n{edited.text}".strip()
+    removed = {tag.casefold() for tag in base.tags} - {tag.casefold() for tag in edited.tags}
     remaining = [tag for tag in stored.tags if tag.casefold() not in removed]
-    added = [tag for tag in new.tags if tag not in seen.tags]
+    added = [tag for tag in edited.tags if tag not in base.tags]
     return Note(text, _once([*added, *remaining])[:MAX_TAGS])
 
 

@@ -43,7 +43,7 @@ QUESTIONS = (
 class Confusion:
     """Counts of samples with known truth at one threshold, and of the good calibration samples above it."""
 
-    found: int  # bad, called anomalous
+    detected: int  # bad, called anomalous
     missed: int  # bad, called good
     false_alarms: int  # good, called anomalous
     passed: int  # good, called good
@@ -99,7 +99,7 @@ class ErrorTable:
         """The initial threshold: 1 where the run has one, else the raw score with the best F1 on these samples."""
         if self.thresholds[self.run] is not None:
             return 1.0
-        labelled = self.known
+        labelled = self.labelled
         if not (self.bad & labelled).any():
             return None
         scores = self.scores[self.run].to_numpy()[labelled]
@@ -117,7 +117,7 @@ class ErrorTable:
         return np.array([label is True for label in self.samples.anomalous], dtype=bool)
 
     @property
-    def known(self) -> np.ndarray:
+    def labelled(self) -> np.ndarray:
         """(N,) bool, whose truth is known."""
         return np.array([label is not None for label in self.samples.anomalous], dtype=bool)
 
@@ -172,14 +172,14 @@ class ErrorTable:
         called = self.called(at, label)
         if called is None:
             return None
-        bad, good = self.bad, self.known & ~self.bad
+        bad, good = self.bad, self.labelled & ~self.bad
         is_run = label in (None, self.run)
         return Confusion(
             int((called & bad).sum()),
             int((~called & bad).sum()),
             int((called & good).sum()),
             int((~called & good).sum()),
-            int((~self.known).sum()),
+            int((~self.labelled).sum()),
             int((self.calibration > at).sum()) if is_run else 0,
             len(self.calibration) if is_run else 0,
         )
@@ -239,7 +239,7 @@ class ErrorTable:
             return (count > 0) & (count < self.light_scores.shape[1]), np.nan_to_num(self.disagreement)
         if called is None:
             return no_rows, score
-        bad, labelled = self.bad, self.known
+        bad, labelled = self.bad, self.labelled
         if question == "missed":
             return bad & ~called, -score
         if question == "false_alarms":

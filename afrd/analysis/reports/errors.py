@@ -129,7 +129,7 @@ def report(
             chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(table)} samples. {'; '.join(methods)}.",
             threshold=threshold_sentence(table, at),
             made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {version('afrd')}.",
-            counts=[(name, count) for name, count in counts if count is not None and table.known.any()],
+            counts=[(name, count) for name, count in counts if count is not None and table.labelled.any()],
             head=head,
             numbers=numbers,
             lines=[

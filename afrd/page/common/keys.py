@@ -71,10 +71,10 @@ def in_snapshot(handler: Callable) -> Callable:
         @wraps(handler)
         def steps(*inputs: Any) -> Iterator[Any]:
             # Gradio takes each step in a context of its own, so that the snapshot is entered anew for each.
-            seen: SnapshotValues = {}
+            snapshot_values: SnapshotValues = {}
             values = handler(*inputs)
             while True:
-                with snapshot(seen):
+                with snapshot(snapshot_values):
                     try:
                         value = next(values)
                     except StopIteration:

@@ -40,7 +40,7 @@ def selection_menu_values(library: Library, selection: Selection) -> list[gr.Dro
 
 def with_category(library: Library, selection: Selection, key: str) -> Selection:
     """What to show of another category at first, under the same light where it has that."""
-    return first_selection(library, key, kept=selection)
+    return first_selection(library, key, previous=selection)
 
 
 def with_known_run(library: Library, selection: Selection, folder: str) -> Selection:

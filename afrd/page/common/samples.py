@@ -117,7 +117,7 @@ def splits_of(library: Library, entry: CategoryEntry) -> list[str]:
     return sorted(library.data_of(entry).splits, key=lambda split: not split.startswith("test"))
 
 
-def first_selection(library: Library, key: str | None, kept: Selection | None = None) -> Selection:
+def first_selection(library: Library, key: str | None, previous: Selection | None = None) -> Selection:
     """The initial selection of a category: its first runs, the test split, the first defective sample."""
     entries = library.categories()
     entry = next((e for e in entries if e.key == key), entries[0] if entries else None)
@@ -127,7 +127,7 @@ def first_selection(library: Library, key: str | None, kept: Selection | None = 
         category=entry.key,
         run=entry.fused[0].folder if entry.fused else None,
         beside=first_beside(entry),
-        shown=kept.shown if kept else None,
+        shown=previous.shown if previous else None,
     )
     try:
         data = library.data_of(entry)

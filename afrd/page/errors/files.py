@@ -14,12 +14,12 @@ from afrd.page.common.session import PageSession
 from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.layout import ErrorsComponents
-from afrd.page.errors.state import ASKED, ErrorsState, Filters, View, view_of
+from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, View, view_of
 
 
 def connect_files(components: ErrorsComponents, on: Callable) -> None:
     """Connects the buttons; `on` is the tab's function for events."""
-    filter_values = components.named(*ASKED)
+    filter_values = components.named(*FILTER_INPUTS)
 
     def make_csv(session: PageSession, *filter_values: Any) -> str:
         analysis, view = current_view(session, filter_values)

@@ -15,7 +15,7 @@ from afrd.page.common.session import PageSession
 from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.layout import ErrorsComponents
-from afrd.page.errors.state import ASKED, Card, ErrorsState, Filters, view_of
+from afrd.page.errors.state import FILTER_INPUTS, Card, ErrorsState, Filters, view_of
 
 SELECTED = ("card", "note_box", "number", "note", "tags", "saved")  # what `selected_row` fills
 MERGED = "saved, beside what somebody else has written meanwhile"
@@ -36,20 +36,20 @@ class Rows:
         self, open_in_explore: OpenInExplore, components: ErrorsComponents, on: Callable, merged: gr.State
     ) -> None:
         self.open_in_explore, self.components, self.merged = open_in_explore, components, merged
-        asked, selected = components.named(*ASKED), components.named(*SELECTED)
+        filter_values, selected = components.named(*FILTER_INPUTS), components.named(*SELECTED)
         usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
         outputs = [*selected, components.scatter, *open_in_explore.outputs]
-        on(components.sheet.select, self.select_row, asked, outputs, "errors_select", **usual)
+        on(components.sheet.select, self.select_row, filter_values, outputs, "errors_select", **usual)
         on(components.open.click, self.open_row, [], open_in_explore.outputs, "errors_open_row", **usual)
-        saving = [components.number, components.note, components.tags, *asked]
+        saving = [components.number, components.note, components.tags, *filter_values]
         kept = [components.sheet, components.saved, components.tags, merged]
         on(components.note.blur, self.save, saving, kept, "errors_save_note", trigger_mode="multiple")
         # not `input`, which a tag of the user's own does not fire; a card being filled changes nothing
         on(components.tags.change, self.save, saving, kept, "errors_save_tags", trigger_mode="multiple")
         on(merged.change, self.read_again, [components.threshold], selected, "errors_read_note_again")
 
-    def select_row(self, session: PageSession, event: gr.SelectData, *asked: Any) -> dict:
-        state, filters = session.state(ErrorsState), Filters(*asked)
+    def select_row(self, session: PageSession, event: gr.SelectData, *filter_values: Any) -> dict:
+        state, filters = session.state(ErrorsState), Filters(*filter_values)
         name = (event.row_value or ["", ""])[1]
         if state.analysis is None or name not in state.analysis.dataset.names:
             return {self.components.saved: gr.skip()}
@@ -71,7 +71,7 @@ class Rows:
         selection = analysis.opened(sample)
         return self.open_in_explore.opened(session, lambda _: selection)
 
-    def save(self, session: PageSession, number: str, text: str, tags: list[str], *asked: Any) -> dict:
+    def save(self, session: PageSession, number: str, text: str, tags: list[str], *filter_values: Any) -> dict:
         """Saves the note of the card of this number."""
         state, components = session.state(ErrorsState), self.components
         card = state.cards.get(number)
@@ -83,7 +83,7 @@ class Rows:
         # the menu is filled only where tags changed: a new one may be half typed while a note is saved
         retagged = list(note.tags) != list(tags or ()) or note.tags != card.note.tags
         card.note = note
-        view = view_of(state, Filters(*asked))
+        view = view_of(state, Filters(*filter_values))
         values: dict[Any, Any] = {components.sheet: views.sheet(view)} if view is not None else {}
         if stored == note:
             if retagged:

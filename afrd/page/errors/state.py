@@ -1,4 +1,4 @@
-"""What the server remembers of the Errors tab for one browser session, and the table that follows from it."""
+"""State of the Errors tab for one browser session, and the table that results from it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from afrd.analysis.errors.notes import Note
     from afrd.analysis.errors.table import ErrorTable
 
-MAX_CARDS = 20  # that a session remembers
-ASKED = ("threshold", "question", "kind", "text", "across", "up")  # components whose values are `Filters`
+MAX_CARDS = 20  # cards that a session keeps
+FILTER_INPUTS = ("threshold", "question", "kind", "text", "across", "up")  # components whose values are `Filters`
 _numbers = count(1)
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What one user asks of the table: values of the components of these names.
+    """Filters of the table: values of the components of these names.
 
     Attributes:
         threshold: in units of the run's own, or raw where the run has none.
@@ -56,7 +56,7 @@ class Card:
 
 @dataclass
 class ErrorsState:
-    """Events change it in place.
+    """State of the tab; events change it in place.
 
     Attributes:
         selection: what the tab shows.
@@ -87,14 +87,14 @@ class ErrorsState:
             NothingToShowError: the run cannot judge these samples.
         """
         before, table = self.analysis, self.table
-        kept = before is not None and table is not None and before.is_same(analysis)
-        if before is None or table is None or not kept:
+        is_same = before is not None and table is not None and before.is_same(analysis)
+        if before is None or table is None or not is_same:
             self.table, self.region = analysis.against(analysis.first_table(), None), None
         else:
             same_beside = before.selection.beside == analysis.selection.beside
             self.table = analysis.against(table, table.other if same_beside else None)
-        self.analysis, self.sample = analysis, analysis.sample or (self.sample if kept else None)
-        return kept
+        self.analysis, self.sample = analysis, analysis.sample or (self.sample if is_same else None)
+        return is_same
 
     def threshold(self, chosen: float | None) -> float | None:
         """The chosen one; None where verdicts need none that a user could choose.

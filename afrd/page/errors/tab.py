@@ -21,7 +21,7 @@ from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.files import connect_files
 from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.rows import SELECTED, Rows, selected_row
-from afrd.page.errors.state import ASKED, ErrorsState, Filters, shown_first, view_of
+from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, shown_first, view_of
 
 MOVE_LINE = """at => {  // in the browser: the line follows the slider at once; Gradio's bundle leaves Plotly there
   const plot = document.querySelector('#errors-histogram .js-plotly-plot');
@@ -67,9 +67,9 @@ class ErrorsTab:
         on(self.request.change, self.judge, [], [*filled, self.judged], "errors_judge", **judging)
 
     def _connect_filters(self, on: Callable) -> None:
-        components, asked = self.components, self.components.named(*ASKED)
+        components, filter_values = self.components, self.components.named(*FILTER_INPUTS)
         drawn, scatter = components.named(*DRAWN), components.scatter
-        shown = on(self.judged.change, self.show_judged, asked, [*drawn, components.histogram], "errors_show")
+        shown = on(self.judged.change, self.show_judged, filter_values, [*drawn, components.histogram], "errors_show")
         selected = components.named(*SELECTED)
         on(shown.then, self.show_selected, [components.threshold], selected, "errors_show_selected")
         components.threshold.input(None, components.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
@@ -83,10 +83,16 @@ class ErrorsTab:
             ("region", scatter.select, self.select_region),
             ("whole_plot", scatter.double_click, self.show_without_region),
         ):
-            on(event, handler, asked, drawn, f"errors_{name}")
+            on(event, handler, filter_values, drawn, f"errors_{name}")
         changed = self.open_in_explore.changed
-        on(components.other.input, self.compare, [components.other, *asked], [*drawn, changed], "errors_compare")
-        on(components.clear.click, self.show_all, asked, [*drawn, components.text], "errors_show_all")
+        on(
+            components.other.input,
+            self.compare,
+            [components.other, *filter_values],
+            [*drawn, changed],
+            "errors_compare",
+        )
+        on(components.clear.click, self.show_all, filter_values, [*drawn, components.text], "errors_show_all")
 
     def look_at(self, session: PageSession) -> list:
         """Shows the session's selection: it, the menus, and the number of a new request."""
@@ -134,31 +140,31 @@ class ErrorsTab:
 
     # The handlers below show the table that was made, and judge nothing.
 
-    def show(self, session: PageSession, *asked: Any) -> dict:
-        return self.components.filled(drawn_values(session.state(ErrorsState), Filters(*asked)))
+    def show(self, session: PageSession, *filter_values: Any) -> dict:
+        return self.components.filled(drawn_values(session.state(ErrorsState), Filters(*filter_values)))
 
-    def show_judged(self, session: PageSession, *asked: Any) -> dict:
-        return self.components.filled(drawn_values(session.state(ErrorsState), Filters(*asked), histogram=True))
+    def show_judged(self, session: PageSession, *filter_values: Any) -> dict:
+        return self.components.filled(drawn_values(session.state(ErrorsState), Filters(*filter_values), histogram=True))
 
     def show_selected(self, session: PageSession, threshold: float) -> dict:
         return self.components.filled(selected_row(session.state(ErrorsState), threshold))
 
-    def show_without_region(self, session: PageSession, *asked: Any) -> dict:
+    def show_without_region(self, session: PageSession, *filter_values: Any) -> dict:
         session.state(ErrorsState).region = None
-        return self.show(session, *asked)
+        return self.show(session, *filter_values)
 
-    def show_all(self, session: PageSession, threshold: float, *asked: Any) -> dict:
-        state, (across, up) = session.state(ErrorsState), asked[3:]
+    def show_all(self, session: PageSession, threshold: float, *filter_values: Any) -> dict:
+        state, (across, up) = session.state(ErrorsState), filter_values[3:]
         state.region = None
         values = drawn_values(state, Filters(threshold, across=across, up=up))
         return self.components.filled(values | {"text": ""})
 
-    def select_region(self, session: PageSession, event: gr.SelectData, *asked: Any) -> dict:
+    def select_region(self, session: PageSession, event: gr.SelectData, *filter_values: Any) -> dict:
         low, high = sorted(float(value) for value in event.index)
-        session.state(ErrorsState).region = (Filters(*asked).across or "", low, high)
-        return self.show(session, *asked)
+        session.state(ErrorsState).region = (Filters(*filter_values).across or "", low, high)
+        return self.show(session, *filter_values)
 
-    def compare(self, session: PageSession, label: str, *asked: Any) -> dict:
+    def compare(self, session: PageSession, label: str, *filter_values: Any) -> dict:
         state = session.state(ErrorsState)
         analysis = state.analysis
         if analysis is None or state.table is None:
@@ -169,7 +175,7 @@ class ErrorsTab:
             folder = method.runs[0].folder
             analysis.selection = replace(analysis.selection, beside=folder)
             session.apply(lambda selection: replace(selection, beside=folder))
-        return self.show(session, *asked) | {self.open_in_explore.changed: session.selection}
+        return self.show(session, *filter_values) | {self.open_in_explore.changed: session.selection}
 
 
 def drawn_values(state: ErrorsState, filters: Filters, histogram: bool = False) -> dict[str, Any]:

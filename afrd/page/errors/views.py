@@ -63,7 +63,7 @@ def brief(label: str) -> str:
 
 def summary(analysis: Analysis, table: ErrorTable) -> str:
     """Which samples, which methods under which lights, and the unit of their scores."""
-    dataset, good, bad = analysis.dataset, int((table.known & ~table.bad).sum()), int(table.bad.sum())
+    dataset, good, bad = analysis.dataset, int((table.labelled & ~table.bad).sum()), int(table.bad.sum())
     unknown = len(table) - good - bad
     counts = [f"{good} good", f"{bad} bad"] if good or bad else []
     counts += [f"{unknown} whose truth is not known"] if unknown else []
@@ -95,7 +95,7 @@ def slider(analysis: Analysis, table: ErrorTable, threshold: float | None) -> gr
 
 def counts(table: ErrorTable, threshold: float | None) -> str:
     """The confusion counts at this threshold, of the run and of the method beside it."""
-    if not table.known.any():
+    if not table.labelled.any():
         text = "The truth of this split is not known, so there is nothing to count."
         predicted_anomalous = table.called(threshold)
         if predicted_anomalous is not None:
@@ -111,7 +111,7 @@ def counts(table: ErrorTable, threshold: float | None) -> str:
         if main.calibration
         else "Set by hand, it promises nothing; it began where F1 is best on these samples."
     )
-    total = f"Of {main.found + main.missed} bad and {main.false_alarms + main.passed} good samples. {behind}"
+    total = f"Of {main.detected + main.missed} bad and {main.false_alarms + main.passed} good samples. {behind}"
     return macros(TEMPLATE).counts(rows, total)
 
 
@@ -148,7 +148,7 @@ def axes(view: View) -> tuple[list[str], str, str]:
 
 def colour_map(table: ErrorTable) -> dict[str, str]:
 
-    unknown = {TRUTHS["unknown"]: afrd.figures.NEUTRAL_COLOUR} if not table.known.all() else {}
+    unknown = {TRUTHS["unknown"]: afrd.figures.NEUTRAL_COLOUR} if not table.labelled.all() else {}
     return {
         FILTERED_OUT: "#80889066",
         "good": afrd.figures.GOOD_COLOUR,

@@ -48,10 +48,10 @@ class SamplePart:
         on(components.sample.input, self.choose_sample, [components.sample], changing, "lights_choose_sample")
         on(components.picture.select, self.click, [], changing, "lights_click")
         on(components.clear.click, self.clear_place, [], changing, "lights_whole")
-        asked, outputs = components.named("method", "baseline", "light"), components.named("progress", "pixels")
+        choices, outputs = components.named("method", "baseline", "light"), components.named("progress", "pixels")
         waiting = {"concurrency_id": "lights", "concurrency_limit": 8}
-        on(components.explain.click, self.which_pixels, asked, outputs, "lights_pixels", **waiting)
-        on(components.stop.click, self.cancel, asked, [], "lights_pixels_cancel", concurrency_id="lights-cancel")
+        on(components.explain.click, self.which_pixels, choices, outputs, "lights_pixels", **waiting)
+        on(components.stop.click, self.cancel, choices, [], "lights_pixels_cancel", concurrency_id="lights-cancel")
 
     def show(self, session: PageSession) -> dict:
         return session.drawn(lambda selection: self.components.filled(self.sample_values(selection)))

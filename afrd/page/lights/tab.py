@@ -64,10 +64,10 @@ class LightsTab:
     def _connect(self, tab: gr.Tab) -> None:
         components, request = self.components, self.request
         on = partial(events.on, self.open_in_explore.session)
-        asked = components.named("metric", "delta", "unit", "costs", "which")
+        question = components.named("metric", "delta", "unit", "costs", "which")
         waiting = {"trigger_mode": "multiple", "concurrency_limit": 8, "concurrency_id": "lights"}  # it mostly waits
         show = partial(gr.on, [request.change, self.redrawing.change])
-        on(show, self.show, [request, self.redrawing, *asked], components.named(*DRAWN), "lights_show", **waiting)
+        on(show, self.show, [request, self.redrawing, *question], components.named(*DRAWN), "lights_show", **waiting)
 
         menus = components.named("category", "run", "split")
         whole_tab = [self.open_in_explore.changed, *menus, request]
@@ -92,8 +92,8 @@ class LightsTab:
         to_explore = self.open_in_explore.outputs
         opened = on(components.sets.select, self.open_set, [components.metric], to_explore, "lights_open_set")
         opened.success(fn=None, js="() => window.scrollTo(0, 0)", api_name="lights_to_top")
-        made = on(components.report.click, self.report, asked, [components.report_file], "lights_report")
-        made.success(**fetch("lights-report-file"), api_name="lights_fetch_report")
+        report_made = on(components.report.click, self.report, question, [components.report_file], "lights_report")
+        report_made.success(**fetch("lights-report-file"), api_name="lights_fetch_report")
 
     def open_tab(self, session: PageSession) -> list:
         return self.changed(session, partial(opened_selection, self.library))
@@ -108,13 +108,13 @@ class LightsTab:
             lambda selection: [selection, *selection_menu_values(self.library, selection), next(_numbers)]
         )
 
-    def show(self, session: PageSession, request: int, redrawing: int, *asked: Any) -> Iterator[dict]:
+    def show(self, session: PageSession, request: int, redrawing: int, *question: Any) -> Iterator[dict]:
         """Waits for the job that is under way, and shows the survey, until there is a later request in this session."""
         latest, number = session.state(LightsState).latest, max(request, redrawing)
         yield {self.components.status: gr.skip()}  # of a generator that yields nothing Gradio would empty the outputs
         if latest.apply(lambda latest: max(latest, number)) != number:
             return
-        for values in self.survey_values(session.selection, *asked):
+        for values in self.survey_values(session.selection, *question):
             if latest.value != number:
                 return
             yield self.components.filled(values)
@@ -184,9 +184,9 @@ class LightsTab:
 
         return self.open_in_explore.opened(session, change)
 
-    def report(self, session: PageSession, *asked: Any) -> str:
-        survey = self.finished(session.selection, asked[0])[1]
-        content = afrd.analysis.reports.lights.report(survey, _advice(survey, *asked[:4]))
+    def report(self, session: PageSession, *question: Any) -> str:
+        survey = self.finished(session.selection, question[0])[1]
+        content = afrd.analysis.reports.lights.report(survey, _advice(survey, *question[:4]))
         return made_file(f"lights-{survey.category}-{survey.split}.html", content)
 
 

@@ -97,7 +97,7 @@ def test_another_method_is_held_to_the_same_multiple_of_its_own_threshold():
     assert found.outcome(1.2) == ["missed", "missed"]
     assert found.outcome(1.2, OTHER) == ["right", "missed"]
     confusion = found.confusion(1.2, OTHER)
-    assert confusion is not None and (confusion.found, confusion.missed, confusion.calibration) == (1, 1, 0)
+    assert confusion is not None and (confusion.detected, confusion.missed, confusion.calibration) == (1, 1, 0)
 
 
 @given(

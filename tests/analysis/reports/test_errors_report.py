@@ -69,7 +69,7 @@ def test_a_report_shows_every_sample_with_its_pictures_scores_and_notes(scene):
     lines = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", text))
     for label in (found.run, found.other):
         count = found.confusion(label=label)
-        assert f"{label} {count.found} {count.missed} {count.false_alarms} {count.passed} " in lines
+        assert f"{label} {count.detected} {count.missed} {count.false_alarms} {count.passed} " in lines
 
 
 def test_a_report_needs_nothing_from_elsewhere(scene):
