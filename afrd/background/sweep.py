@@ -295,7 +295,7 @@ def _compute_features(plan: SweepPlan, cells: Sequence[Cell], progress: Progress
 def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progress: Progress) -> dict[str, str]:
     """Evaluates groups whose stored results are missing or outdated; returns the errors by group."""
     out = Path(plan.out)
-    outdated = [g for g in groups if any(_is_trained(out, c) for c in g.cells) and not is_judged(g, out)]
+    outdated = [g for g in groups if any(_is_trained(out, c) for c in g.cells) and not is_judged(g, out, plan.data)]
     categories = list(dict.fromkeys(group.category for group in groups))
     failed = {}
     tasks = [joblib.delayed(_judge_task)(g, plan.data, out, categories.index(g.category)) for g in outdated]

@@ -39,13 +39,17 @@ def _folders(folder: str, depth: int) -> list[str]:
 
 
 def labels_state(data: Category) -> Hashable:
-    """Changes when the truth of a sample changes: a mask or metadata in any split."""
+    """Changes when what a category remembers of its files changes.
+
+    That is the truth of its samples (a mask or metadata in any split), and the size of the first picture.
+    """
 
     def state() -> str:
         sha = hashlib.sha256()
         for dataset in data.values():
             for i in range(len(dataset)):
-                for path in dataset.files(i)[1]:
+                pictures, truth_files = dataset.files(i)
+                for path in (*truth_files, *(pictures if i == 0 else ())):
                     sha.update(repr(file_state(path)).encode())
         return sha.hexdigest()
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import afrd
-from afrd.analysis.comparison.sweep_results import load_results
+from afrd.analysis.comparison.sweep_results import is_judged, load_results
 from afrd.background.sweep import MAX_ATTEMPTS, run_sweep, sweep_status, train_cell
 from afrd.background.sweep_estimate import estimate_sweep
 from afrd.cli.commands import main
@@ -127,6 +127,21 @@ def test_a_run_of_other_options_is_not_taken_for_this_one(swept: SweepPlan, tmp_
     plan = swept.model_copy(update={"out": str(folder), "options": swept.options | {"epochs": 2}})
     summary = run_sweep(plan, workers=1)
     assert any("epochs 1, not 2" in error for error in summary.failed.values())
+
+
+def test_results_are_outdated_when_a_test_picture_or_a_label_is_another_one(
+    swept: SweepPlan, candies: Path, tmp_path: Path
+):
+    group, out = swept.groups()[0], Path(swept.out)
+    for name in ("copied", "pictures", "labels"):
+        shutil.copytree(candies, tmp_path / name)
+    dataset = afrd.open_dataset(tmp_path / "pictures", group.category)["test_public"]
+    shutil.copy(dataset.picture(1, "top"), dataset.picture(0, "top"))
+    folder = tmp_path / "labels" / group.category / "test_public" / "data"
+    text = (folder / f"{dataset.names[dataset.anomalous.index(True)]}_metadata.yaml").read_text()
+    (folder / f"{dataset.names[dataset.anomalous.index(False)]}_metadata.yaml").write_text(text)
+    judged = {name: is_judged(group, out, tmp_path / name) for name in ("copied", "gone", "pictures", "labels")}
+    assert judged == {"copied": True, "gone": True, "pictures": False, "labels": False}
 
 
 def test_another_data_set_needs_another_folder(swept: SweepPlan, candies: Path, tmp_path: Path):

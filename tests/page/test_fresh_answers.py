@@ -95,6 +95,21 @@ def test_a_label_that_is_corrected_is_seen(candies_of_my_own: Path, tmp_path: Pa
     assert before[position] is True and labels()[position] is False
 
 
+def test_pictures_that_are_overwritten_by_larger_ones_are_shown(candies_of_my_own: Path, tmp_path: Path):
+    library = Library(tmp_path / "none", candies_of_my_own)
+
+    def side() -> int:
+        dataset = library.data_of(library.category("Praline"))["test_public"]
+        return library.sample(dataset, 0).images.shape[-1]
+
+    assert side() == 64
+    for file in (candies_of_my_own / "Praline").rglob("*.png"):
+        with Image.open(file) as picture:
+            larger = picture.resize((96, 96), Image.Resampling.NEAREST)
+        larger.save(file)  # in place, so that no folder changes
+    assert side() == 96
+
+
 def test_your_own_sample_is_judged_by_the_run_as_it_is_now(runs: Path, other_run: Path, candies: Path):
     desk = SampleEvaluator(Library(runs, None))
     folder = runs / "Praline" / "afrd"

@@ -7,6 +7,7 @@ table = summary_table(results, "image_auroc")    # a row a method
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS, pixel_metrics
 from afrd.metrics.views import object_metrics
 from afrd.model.teacher import Teacher
+from afrd.runs.plan import fingerprint
 from afrd.runs.run import load_run
 from afrd.runs.sweep_plan import Group
 
@@ -105,6 +107,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
         "runs": ["|".join(_relative(method, folder)) for method in methods],
         "examples": examples or [],
         "objects": objects,
+        "pictures": _pictures(dataset),
     }
     tensors = {"metrics": np.array(metrics), "draws": np.array(draws, np.float32), "maps": np.array(maps, np.float16)}
     with replacing(_file(folder, group)) as path:
@@ -112,11 +115,31 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
         save_file(contiguous, path, metadata={"about": json.dumps(about)})
 
 
-def is_judged(group: Group, folder: Path) -> bool:
-    """Whether the group's stored metrics are newer than its runs."""
+def is_judged(group: Group, folder: Path, root: str | Path) -> bool:
+    """Whether the group's stored metrics are newer than its runs, and of the test pictures and labels in `root`.
+
+    Without data in `root`, stored metrics cannot be outdated by them.
+    """
     file = _file(folder, group)
     weights = [folder / cell.folder / "model.safetensors" for cell in group.cells]
-    return file.exists() and all(w.stat().st_mtime <= file.stat().st_mtime for w in weights if w.exists())
+    if not file.exists() or any(w.stat().st_mtime > file.stat().st_mtime for w in weights if w.exists()):
+        return False
+    try:
+        category = open_dataset(root, group.category, group.views)
+        pictures = _pictures(category[category.test_split])
+    except (ValueError, OSError):
+        return True
+    try:
+        with safe_open(file, "np") as content:
+            return json.loads(content.metadata()["about"]).get("pictures") == pictures
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _pictures(dataset: MultiLightDataset) -> str:
+    """Identifies the test pictures and their labels, wherever the data set lies."""
+    labels = repr(list(zip(dataset.anomalous, dataset.defects, strict=True)))
+    return f"{fingerprint(dataset.lights, dataset)} {hashlib.sha256(labels.encode()).hexdigest()[:16]}"
 
 
 def load_results(folder: Path, groups: Sequence[Group]) -> list[GroupResult]:
