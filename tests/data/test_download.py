@@ -109,7 +109,7 @@ def test_a_download_that_broke_goes_on_where_it_stopped(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     archive = archive_of(server, pictures())
-    monkeypatch.setattr(download, "RETRIES", 0)
+    monkeypatch.setattr(download, "DOWNLOAD_RETRIES", 0)
     server.cut = 700_000
     with pytest.raises(RuntimeError, match=r"CandyCane could not be downloaded .*the same command goes on"):
         download.fetch(archive, tmp_path, address(server))
@@ -183,7 +183,7 @@ def test_the_command_fetches_chosen_categories_and_names_unknown_ones(
 def test_a_server_that_has_no_such_file_is_named(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     archive = archive_of(server, pictures())
     server.files.clear()
-    monkeypatch.setattr(download, "RETRIES", 0)
+    monkeypatch.setattr(download, "DOWNLOAD_RETRIES", 0)
     with pytest.raises((RuntimeError, ValueError), match=r"CandyCane"):
         download.fetch(archive, tmp_path, address(server))
     assert not (tmp_path / "CandyCane").exists()

@@ -91,7 +91,7 @@ def test_the_chosen_lights_are_those_of_every_method(library: Library, selection
 def test_the_table_grows_while_methods_are_judged(runs: Path, candies: Path, monkeypatch: pytest.MonkeyPatch):
     fresh = Library(runs, candies)
     monkeypatch.setattr(comparison, "_results", Cache(10**6))
-    monkeypatch.setattr(views, "INTERVAL", 0.0)
+    monkeypatch.setattr(views, "UPDATE_SECONDS", 0.0)
     found = sheets(fresh, first_selection(fresh, "Praline"))
     assert len(found) > 2 and f"Judging with {REFERENCE}" in found[0]["status"] and "0 of 10" in found[0]["status"]
     grown = [len(values["table"]["data"]) for values in found if "table" in values]
