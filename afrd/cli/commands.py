@@ -7,11 +7,25 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from afrd import cli
-from afrd.cli import cache, check, download, evaluate, export, lights, points, predict, render, share, sweep, train
+from afrd.cli import (
+    cache,
+    check,
+    doctor,
+    download,
+    evaluate,
+    export,
+    lights,
+    points,
+    predict,
+    render,
+    share,
+    sweep,
+    train,
+)
 from afrd.cli.common import Parser, any_text_prints, end_well, heed_termination
 
 # in the order of a user's work
-COMMANDS = (render, check, train, evaluate, predict, lights, points, cache, sweep, export, share, download)
+COMMANDS = (render, check, train, evaluate, predict, lights, points, cache, sweep, export, share, download, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

