@@ -3,14 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import gradio as gr
+
+from afrd.page.common.components import Components
 from afrd.page.common.html import macros
 
 if TYPE_CHECKING:
-    from afrd.demo.prepare import Step
+    from afrd.demo.prepare import Preparation, Step
 
 MARKS = {"waiting": "·", "running": "▸", "done": "✓", "failed": "✗"}
+
+
+class DemoPanel(Components):
+    """What has been prepared of the demo; nothing is seen of it where there is no preparation."""
+
+    def __init__(self, preparation: Preparation | None) -> None:
+        steps = preparation.steps() if preparation is not None else []
+        with gr.Column(visible=preparation is not None, elem_id="preparation") as self.column:
+            self.summary = gr.HTML(summary(steps))
+            with gr.Accordion("All steps", open=False):
+                self.listing = gr.HTML(listing(steps))
+
+    def values(self, preparation: Preparation) -> dict[Any, Any]:
+        """Values of the components, as far as the preparation is now."""
+        steps = preparation.steps()
+        values = self.filled({"summary": summary(steps), "listing": listing(steps)})
+        if preparation.finished:
+            values[self.column] = gr.Column(visible=any(step.state == "failed" for step in steps))
+        return values
 
 
 def summary(steps: Sequence[Step]) -> str:

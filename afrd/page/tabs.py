@@ -1,37 +1,52 @@
-"""The page as a whole: its tabs, how it opens, and how it learns of news."""
+"""The page as a whole: its tabs, how it opens, and how it learns of new runs."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from afrd.page import demo_panel
 from afrd.page.about import about_tab
 from afrd.page.access import TRAINING_OFF, Access
-from afrd.page.common import link as links
+from afrd.page.common import events, link
 from afrd.page.common.keys import once_an_event
 from afrd.page.common.library import Library
-from afrd.page.common.link import from_query
 from afrd.page.common.open_in_explore import OpenInExplore
+from afrd.page.common.page_components import PageComponents
 from afrd.page.common.selection import FIRST_TAB, Selection
 from afrd.page.common.session import PageSession
-from afrd.page.compare import tab as compare
-from afrd.page.errors import tab as errors
+from afrd.page.compare.tab import compare_tab
+from afrd.page.demo_panel import DemoPanel
+from afrd.page.errors.tab import errors_tab
 from afrd.page.explore import tab as explore
-from afrd.page.lights import tab as lights
+from afrd.page.lights.tab import lights_tab
 from afrd.page.sweeps.tab import sweeps_tab
-from afrd.page.train import tab as train
-from afrd.page.upload import tab as own
+from afrd.page.train.tab import train_tab, training_off
+from afrd.page.upload.tab import upload_tab
 
 if TYPE_CHECKING:
     from afrd.demo.prepare import Preparation
 
 THIS_MACHINE = Access()
 QUICK, SLOW = 1.0, 10.0  # seconds between looks for progress and for new runs
+
+
+def tabs_after_explore(access: Access) -> list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]]:
+    """Id, title and function of each tab; the function lays it out and connects it."""
+    tabs: list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]] = [
+        ("compare", "Compare", compare_tab),
+        ("errors", "Errors", errors_tab),
+        ("lights", "Lights", lights_tab),
+        ("sweeps", "Sweeps", sweeps_tab),
+        ("train", "Train", train_tab if access.training else lambda *_: training_off(TRAINING_OFF)),
+        ("own", "Your own sample", upload_tab),
+        ("about", "About", lambda *_: about_tab()),
+    ]
+    return [tab for tab in tabs if access.train_tab or tab[0] != "train"]
 
 
 def build(
@@ -51,112 +66,85 @@ def build(
             '<div class="title-line"><h1>AFRD explorer</h1>'
             "<span>what each light sees, and what the lights together find</span></div>"
         )
-        steps = preparation.steps() if preparation is not None else []
-        with gr.Column(visible=preparation is not None, elem_id="preparation") as panel:
-            summary = gr.HTML(demo_panel.summary(steps))
-            with gr.Accordion("All steps", open=False):
-                listing = gr.HTML(demo_panel.listing(steps))
-        components = explore.PageComponents(
-            session=gr.State(PageSession()),
-            address=links.address(),
-            notice=links.notice(),
-            arrived=gr.State(Selection()),
-            known=gr.State([]),
-            news=gr.State(0.0),
-        )
+        panel, outside = DemoPanel(preparation), PageComponents()
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Explore", id=FIRST_TAB) as first:
-                explore_components = explore.explore_tab(first, library, components)
-            open_in_explore = OpenInExplore(
-                library,
-                tabs,
-                components.session,
-                explore_components.changed,
-                explore_components.all(),
-                explore.everything,
-            )
-            with gr.Tab("Compare", id="compare") as tab:
-                compare.compare_tab(tab, open_in_explore)
-            with gr.Tab("Errors", id="errors") as tab:
-                errors.errors_tab(tab, open_in_explore)
-            with gr.Tab("Lights", id="lights") as tab:
-                lights.lights_tab(tab, open_in_explore)
-            with gr.Tab("Sweeps", id="sweeps") as tab:
-                sweeps_tab(tab, open_in_explore)
-            if access.train_tab:
-                with gr.Tab("Train", id="train") as tab:
-                    if access.training:
-                        train.train_tab(tab, open_in_explore)
-                    else:
-                        train.training_off(TRAINING_OFF)
-            with gr.Tab("Your own sample", id="own") as tab:
-                own.own_tab(tab, open_in_explore)
-            with gr.Tab("About", id="about"):
-                about_tab()
-        ids = [links.note_tab(tab) for tab in tabs.children if isinstance(tab, gr.Tab)]
-
-        def opened(query: str | Mapping[str, str], session: PageSession) -> list:
-            """The page as a link wants it; `query` comes from anywhere."""
-            started, link = time.monotonic(), from_query(query)
-            first_made = preparation.categories[0] if preparation is not None else None
-            linked, lost = links.selection_of(library, link, first_made)
-            tab = link.tab if link.tab in ids else FIRST_TAB
-            if link.tab and link.tab != tab:
-                lost = lost or f"This page has no tab “{link.tab[:40]}”; it has {', '.join(ids)}."
-            session.apply(lambda _: linked)
-            shown = gr.Tabs(selected=tab) if link.tab else gr.skip()  # who has chosen a tab meanwhile stays there
-
-            def draw(selection: Selection) -> list:
-                query = links.query_of(library, selection, tab if link.tab else "")
-                return [links.stamped(query, started), *explore.everything(library, selection)]
-
-            return [shown, lost, linked, category_descriptions(), *session.drawn(draw)]
-
-        def open_page(session: PageSession, request: gr.Request) -> list:
-            return opened(dict(request.query_params), session)
-
-        def category_descriptions() -> list[str]:
-            return [str(entry) for entry in library.categories()]
-
-        link_query = gr.Textbox(visible=False, label="link")
-        whole_page = [
-            tabs,
-            components.notice,
-            components.arrived,
-            components.known,
-            components.address,
-            *explore_components.all(),
-        ]
-        usual: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 2, "concurrency_id": "torch"}
-        page.load(open_page, components.session, whole_page, api_name="open_page", **usual)
-        link_query.submit(opened, [link_query, components.session], whole_page, api_name="open_link", **usual)
-
-        def look_for_news(session: PageSession, known: list[str]) -> list:
-            now = category_descriptions()
-            if now == known:
-                news = [gr.skip(), gr.skip(), *explore.nothing_new()]
-            else:
-                news = [now, time.monotonic(), *explore.refreshed(library, session)]
-            if preparation is None:
-                return [gr.skip() for _ in range(4)] + news
-            steps, finished = preparation.steps(), preparation.finished
-            if finished:
-                failed = any(step.state == "failed" for step in steps)
-                panel_values = [gr.Timer(SLOW), gr.Column(visible=failed)]
-            else:
-                panel_values = [gr.skip(), gr.skip()]
-            return [*panel_values, demo_panel.summary(steps), demo_panel.listing(steps), *news]
-
-        timer = gr.Timer(QUICK if preparation is not None else SLOW)
-        timer.tick(
-            look_for_news,
-            [components.session, components.known],
-            [timer, panel, summary, listing, components.known, components.news, *explore_components.all()],
-            api_name="look_for_news",
-            trigger_mode="once",
-            show_progress="hidden",
-            concurrency_limit=2,
-            concurrency_id="news",
-        )
+            with gr.Tab("Explore", id=FIRST_TAB) as tab:
+                shown = explore.explore_tab(tab, library, outside)
+            open_in_explore = OpenInExplore(library, tabs, outside.session, shown.changed, shown, explore.everything)
+            for tab_id, title, lay_out in tabs_after_explore(access):
+                with gr.Tab(title, id=tab_id) as tab:
+                    lay_out(tab, open_in_explore)
+        Opening(page, open_in_explore, outside, preparation)
+        News(open_in_explore, outside, panel, preparation)
     once_an_event(page)
     return page
+
+
+class Opening:
+    """Shows what a link names, when the page opens and when a script asks for it."""
+
+    def __init__(
+        self, page: gr.Blocks, open_in_explore: OpenInExplore, outside: PageComponents, preparation: Preparation | None
+    ) -> None:
+        self.open_in_explore, self.library, self.outside = open_in_explore, open_in_explore.library, outside
+        self.first_category = preparation.categories[0] if preparation is not None else None
+        self.tabs = [link.note_tab(tab) for tab in open_in_explore.tabs.children if isinstance(tab, gr.Tab)]
+        on = partial(events.on, outside.session, trigger_mode="once")
+        above = outside.named("notice", "arrived", "entries", "address")
+        whole_page = [*open_in_explore.outputs, *above]
+        on(page.load, self.open_page, [], whole_page, "open_page")
+        query = gr.Textbox(visible=False, label="link")
+        on(query.submit, self.open_link, [query], whole_page, "open_link")
+
+    def open_page(self, session: PageSession, request: gr.Request) -> dict:
+        return self.open_link(session, dict(request.query_params))
+
+    def open_link(self, session: PageSession, query: str | Mapping[str, str]) -> dict:
+        """The page as a link names it; `query` comes from anywhere."""
+        started, asked = time.monotonic(), link.from_query(query)
+        linked, lost = link.selection_of(self.library, asked, self.first_category)
+        tab = asked.tab if asked.tab in self.tabs else FIRST_TAB
+        if asked.tab and asked.tab != tab:
+            lost = lost or f"This page has no tab “{asked.tab[:40]}”; it has {', '.join(self.tabs)}."
+        session.apply(lambda _: linked)
+
+        def draw(selection: Selection) -> dict:
+            query = link.query_of(self.library, selection, tab if asked.tab else "")
+            values = self.open_in_explore.components.filled(explore.everything(self.library, selection))
+            return {self.outside.address: link.stamped(query, started), **values}
+
+        above = self.outside.filled({"notice": lost, "arrived": linked, "entries": described(self.library)})
+        chosen = {self.open_in_explore.tabs: gr.Tabs(selected=tab)}  # without one, who has chosen a tab stays there
+        return above | session.drawn(draw) | (chosen if asked.tab else {})
+
+
+class News:
+    """Looks for the demo's progress, and for runs and categories that were added."""
+
+    def __init__(
+        self, open_in_explore: OpenInExplore, outside: PageComponents, panel: DemoPanel, preparation: Preparation | None
+    ) -> None:
+        self.open_in_explore, self.library, self.outside = open_in_explore, open_in_explore.library, outside
+        self.panel, self.preparation = panel, preparation
+        self.timer = gr.Timer(QUICK if preparation is not None else SLOW)
+        filled = [*panel.all(), *outside.named("entries", "news"), *open_in_explore.components.all()]
+        usual = {"trigger_mode": "once", "concurrency_id": "news"}
+        event, inputs, outputs = self.timer.tick, [outside.entries], [self.timer, *filled]
+        events.on(outside.session, event, self.look, inputs, outputs, "look_for_news", **usual)
+
+    def look(self, session: PageSession, entries: list[str]) -> dict:
+        values: dict[Any, Any] = {self.outside.news: gr.skip()}
+        if self.preparation is not None:
+            values |= self.panel.values(self.preparation)
+            if self.preparation.finished:
+                values[self.timer] = gr.Timer(SLOW)
+        now = described(self.library)
+        if now == entries:
+            return values
+        values |= self.outside.filled({"entries": now, "news": time.monotonic()})
+        return values | self.open_in_explore.components.filled(explore.refreshed(self.library, session))
+
+
+def described(library: Library) -> list[str]:
+    """The categories with their runs, to be compared."""
+    return [str(entry) for entry in library.categories()]

@@ -18,8 +18,8 @@ from afrd.cli.app import main
 from afrd.page import demo_panel as progress
 from afrd.page.access import Access, read_auth
 from afrd.page.common.library import Library
-from afrd.page.common.selection import Selection
-from afrd.page.explore import tab as explore
+from afrd.page.common.samples import first_selection
+from afrd.page.common.selection import Selection, known_run
 from afrd.page.light_table.scene import presets, scene
 from afrd.page.testing import apart
 from tests.page.helpers import app_command, browsing, serving
@@ -32,7 +32,7 @@ def library(tiny_runs: Path) -> Library:
 
 @pytest.fixture
 def selection(library: Library) -> Selection:
-    return explore.first_selection(library, "Praline")
+    return first_selection(library, "Praline")
 
 
 def shown(library: Library, selection: Selection) -> dict:
@@ -90,7 +90,7 @@ def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, selec
 
 def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
-    selection = explore.first_selection(library, None)
+    selection = first_selection(library, None)
     content = shown(library, selection)
     assert content["missing"] == f"afrd train {candies} Praline --out RUN"
     assert content["lights"][0]["picture"].startswith("data:image/webp") and not content["panels"][0].get("map")
@@ -102,17 +102,17 @@ def test_a_data_set_that_moved_is_one_sentence(tiny_runs: Path, candies: Path, t
     for config in runs.glob("*/*/config.json"):
         config.write_text(config.read_text().replace(str(candies), str(tmp_path / "gone")))
     library = Library(runs, None)
-    content = shown(library, explore.first_selection(library, None))
+    content = shown(library, first_selection(library, None))
     assert str(tmp_path / "gone" / "Praline") in content["message"]["text"]
     assert "--data" in content["message"]["text"]
     found_again = Library(runs, candies)
-    assert shown(found_again, explore.first_selection(found_again, None))["panels"][0]["map"]
+    assert shown(found_again, first_selection(found_again, None))["panels"][0]["map"]
 
 
 def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path):
     library = Library(tmp_path, None)
     assert library.categories() == []
-    content = shown(library, explore.first_selection(library, None))
+    content = shown(library, first_selection(library, None))
     assert "afrd train" in content["message"]["command"]
 
 
@@ -124,8 +124,8 @@ def test_a_broken_run_is_left_out(tiny_runs: Path, tmp_path: Path):
 
 
 def test_a_browser_can_only_name_runs_of_the_category(library: Library, selection: Selection, tmp_path: Path):
-    assert explore.known_run(library, selection, str(selection.run)) == selection.run
-    assert explore.known_run(library, selection, str(tmp_path)) is None
+    assert known_run(library, selection, str(selection.run)) == selection.run
+    assert known_run(library, selection, str(tmp_path)) is None
 
 
 def test_a_run_that_is_trained_again_is_read_again(tiny_runs: Path, tmp_path: Path):
@@ -413,5 +413,5 @@ def test_a_patch_memory_is_headed_as_what_it_is(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
     (entry,) = library.categories()
     assert [(run.method, run.label) for run in entry.fused] == [("Patch memory", "memory: patch memory, 6 lights")]
-    panels = shown(library, explore.first_selection(library, "Praline"))["panels"]
+    panels = shown(library, first_selection(library, "Praline"))["panels"]
     assert panels[0]["method"] == "Patch memory" and panels[0]["map"].startswith("data:image/png")

@@ -187,16 +187,17 @@ def test_a_slow_drawing_shows_what_a_quicker_event_changed_meanwhile(
 
     monkeypatch.setattr(explore, "scene", slow_scene)
 
-    def slow() -> list:
+    def slow() -> dict:
         return handler(page, "choose_lights")(session, told(lights=["top", "left"]))
 
-    def quick() -> list:
+    def quick() -> dict:
         assert begun.wait(PATIENCE)
         values = handler(page, "order_samples")(session, "score")
         quick_is_done.set()
         return values
 
-    for changed, drawn, table in at_once(slow, quick):
+    for values in at_once(slow, quick):
+        changed, drawn, table = values.values()
         assert changed == drawn == session.selection
         assert changed.order == "score" and changed.lights == ("top", "left")
         assert json.loads(table)["panels"][0]["made_by"] == "lights: top, left"
@@ -208,11 +209,11 @@ def test_events_of_the_users_own_sample_keep_each_others_changes(page: gr.Blocks
         session.apply(lambda _: start)
         handler(page, "load_example")(session)
         at_once(
-            lambda session=session: handler(page, "assign_light")(session, told(picture=0, light="")),
+            lambda session=session: handler(page, "assign_light")(session, told(number=0, value="")),
             lambda session=session: handler(page, "pin_own_place")(session, told(place=[5, 6])),
             lambda session=session: handler(page, "show_own_light")(session, told(light="top")),
         )
-        own = session.state(UploadState).own.value
+        own = session.state(UploadState).uploaded.value
         assert own.uploads[0].light is None and own.pinned == (5, 6) and own.shown == "top"
 
 

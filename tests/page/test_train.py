@@ -17,18 +17,9 @@ import afrd
 from afrd.background.jobs import Worker
 from afrd.background.training_queue import Order, TrainingJob, TrainingQueue
 from afrd.page.common.library import Library
-from afrd.page.train import queue_view as trainings
-from afrd.page.train.tab import (
-    Form,
-    adjusted,
-    board_values,
-    checked_values,
-    data_values,
-    first_root,
-    loss_curve,
-    order_of,
-    selection_of,
-)
+from afrd.page.train import queue_view
+from afrd.page.train.board import board_values, loss_curve, selection_of
+from afrd.page.train.form import Form, adjusted, checked_values, data_values, first_root, order_of
 from tests.background.helpers import occupied
 from tests.page.helpers import app_command, browsing, serving
 
@@ -128,9 +119,9 @@ def test_the_board_shows_a_training_its_place_in_the_queue_and_its_loss(queue: T
         deadline = time.monotonic() + 10
         while not queue.job(first.number).note:
             assert time.monotonic() < deadline
-        text = plain(trainings.listing(queue, None))
+        text = plain(queue_view.listing(queue, None))
         assert "next in the queue, waits for the demo (Praline: train AFRD)" in text and "number 2 in the queue" in text
-        assert "x &amp; y" in trainings.listing(queue, None)
+        assert "x &amp; y" in queue_view.listing(queue, None)
         queue.cancel(second.number)
     wait(queue)
     version, listing, curve, command, _ = board_values(queue, None)
@@ -147,13 +138,13 @@ def replace_name(form: Form, name: str) -> Order:
 
 def test_every_state_of_a_training_has_its_words_and_buttons(queue: TrainingQueue, form: Form):
     job = TrainingJob(1, order_of(form), queue.runs / "Praline" / "afrd", "running", "", 5, 100, 3725.0)
-    assert trainings.state_text(queue, job) == "step 5 of 100, 1 h 2 min left"
+    assert queue_view.state_text(queue, job) == "step 5 of 100, 1 h 2 min left"
     failed = replace(job, state="failed", note="<i>")
     queue._jobs = {1: failed, 2: replace(job, number=2, stopping=True), 3: replace(job, number=3, state="cancelled")}
-    html = trainings.listing(queue, 2)
+    html = queue_view.listing(queue, 2)
     assert "&lt;i&gt;" in html and "<i>" not in html
     assert "Stopping …" in html and "Go on" in html and "Try again" in html and html.count("shown") == 1
-    assert [trainings.duration(s) for s in (0.4, 61, 7300)] == ["0 s", "1 min 1 s", "2 h 1 min"]
+    assert [queue_view.duration(s) for s in (0.4, 61, 7300)] == ["0 s", "1 min 1 s", "2 h 1 min"]
 
 
 def test_a_finished_run_opens_in_explore_even_when_its_data_is_not_the_page_s(

@@ -18,7 +18,8 @@ def on(
     Args:
         session: holds the `PageSession`, which is the first argument of each handler.
         event: such as `button.click`, or `partial(gr.on, [button.click, text.submit])`.
-        handler: what it raises of `PROBLEMS` is shown in the page as one sentence.
+        handler: what it raises of `PROBLEMS` is shown in the page as one sentence. One that takes a `gr.EventData` is
+            a function or a method: Gradio does not see the types of a `partial`.
         inputs, outputs: components.
         name: of the event for scripts (`api_name`).
         options: of Gradio's event, in the place of those below.

@@ -64,6 +64,12 @@ def told(event: gr.EventData, name: str, kind: type) -> Any:
     return value
 
 
+def told_place(event: gr.EventData) -> tuple[int, int] | None:
+    """The place (x, y) of an event `pinned`, in pixels of the sample's pictures; None where the pin was taken out."""
+    place = [at for at in told(event, "place", list) if isinstance(at, int)]
+    return (place[0], place[1]) if len(place) == 2 else None
+
+
 def message(title: str, explanation: str = "", command: str = "") -> str:
     """Shown in the place of a result: why there is none, and the command that makes one."""
     return macros("common/macros.html").message(title, explanation, command)

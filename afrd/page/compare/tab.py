@@ -121,7 +121,7 @@ class CompareTab:
     def draw(self, session: PageSession, drawn: list[str]) -> dict:
         return self.components.filled(views.figures(Comparison(self.library, session.selection), drawn))
 
-    def open_sample(self, session: PageSession, event: gr.SelectData) -> list:
+    def open_sample(self, session: PageSession, event: gr.SelectData) -> dict:
         sample, picked = label_in(event.row_value), session.state(CompareState).picked.value
 
         def change(selection: Selection) -> Selection:

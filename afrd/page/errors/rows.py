@@ -55,19 +55,19 @@ class Rows:
             return {self.components.saved: gr.skip()}
         state.sample = name
         if event.index[1] == 0:
-            return dict(zip(self.open_in_explore.outputs, self.opened(session, state.analysis, name), strict=True))
+            return self.opened(session, state.analysis, name)
         view = view_of(state, filters)
         assert view is not None
         values = selected_row(state, filters.threshold)
         return self.components.filled(values | {"scatter": views.points(view, state.sample)})
 
-    def open_row(self, session: PageSession) -> list:
+    def open_row(self, session: PageSession) -> dict:
         state = session.state(ErrorsState)
         if state.analysis is None or state.sample is None:
             raise ValueError("Select a row first.")
         return self.opened(session, state.analysis, state.sample)
 
-    def opened(self, session: PageSession, analysis: Analysis, sample: str) -> list:
+    def opened(self, session: PageSession, analysis: Analysis, sample: str) -> dict:
         selection = analysis.opened(sample)
         return self.open_in_explore.opened(session, lambda _: selection)
 

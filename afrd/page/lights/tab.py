@@ -169,7 +169,7 @@ class LightsTab:
             raise ValueError("The lights of this run have not been judged yet.")
         return subject, survey
 
-    def open_set(self, session: PageSession, metric: str, event: gr.SelectData) -> list:
+    def open_set(self, session: PageSession, metric: str, event: gr.SelectData) -> dict:
         row = event.row_value
 
         def change(selection: Selection) -> Selection:

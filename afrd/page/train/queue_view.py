@@ -13,7 +13,7 @@ from afrd.page.common.html import macros
 if TYPE_CHECKING:
     from afrd.data.dataset import Category, Problem
 
-PROBLEMS = 8  # listed at once
+MAX_PROBLEMS = 8  # listed at once
 MARKS = {"waiting": "·", RUNNING: "▸", DONE: "✓", CANCELLED: "■", FAILED: "✗"}
 
 
@@ -27,7 +27,7 @@ def refused(text: str) -> str:
 
 def data_text(data: Category, problems: Sequence[Problem] | None, note: str = "") -> str:
     """Splits, lights, size; then what is wrong, by file; `problems` is None while nobody has looked."""
-    listed = [(_short(problem.file), problem.what) for problem in (problems or [])[:PROBLEMS]]
+    listed = [(_short(problem.file), problem.what) for problem in (problems or [])[:MAX_PROBLEMS]]
     return _macros().data_state(data, _lights_text(data), problems, listed, note)
 
 
