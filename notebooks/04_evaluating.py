@@ -257,7 +257,7 @@ for (x, y), column in zip((("false", "found"), ("found", "precision"), ("pixels"
 figure.frames = [go.Frame(data=at_threshold(float(at)), name=f"{at:.3f}", traces=[0, 1, 2, 3, 4]) for at in steps]
 figure.update_layout(width=980, height=720, barmode="overlay",
                      title="Patch memory, six lights: one threshold in five views",
-                     sliders=[slider([f"{at:.3f}" for at in steps], "threshold ", len(steps) // 2, top=-0.1)])  # fmt: skip
+                     sliders=[slider([f"{at:.3f}" for at in steps], "threshold ", len(steps) // 2, -0.1)])  # fmt: skip
 for column, (x, y) in enumerate(
     (("false alarms", "found"), ("recall", "precision"), ("false alarms of pixels", "overlap")), 1
 ):
