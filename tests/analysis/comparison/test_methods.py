@@ -54,9 +54,8 @@ def predictions(shift: float = 1.0, noise_seed: int = 0, samples: int = 20, ligh
 def a_run(folder: str, lights: str, method: str = "afrd", fusion: str = "attention", target: str = "lights"):
     """What `methods_of` asks a run for."""
     config = SimpleNamespace(method=method, fusion=fusion, target=target)
-    return SimpleNamespace(
-        lights=tuple(lights.split()), model=SimpleNamespace(config=config), folder=Path(folder), name=Path(folder).name
-    )
+    model = SimpleNamespace(config=config, learned=None)
+    return SimpleNamespace(lights=tuple(lights.split()), model=model, folder=Path(folder), name=Path(folder).name)
 
 
 def a_method(label: str, **known) -> Method:
