@@ -98,5 +98,5 @@ def test_attention_over_features_begins_as_their_mean():
 def test_an_unknown_way_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="'sum'; choose attention, mean or max"):
         fuse_evidence(torch.rand(1, 1, 1, 1), torch.rand(1, 1, 1, 1), present((1,)), "sum")
-    with pytest.raises(ValueError, match="fusion 'sum' is not known"):
+    with pytest.raises(ValueError, match="features cannot be fused by 'sum'"):
         FeatureFusion((4,), 1, "sum")

@@ -48,7 +48,7 @@ class GroupResult:
         methods: K labels, see `methods_of`; the first is the reference.
         runs: K paths of run folders, relative to the sweep's, joined by `|` where several are fused late.
         metrics: (K, M), those of `METRICS`.
-        draws: (K, REPEATS, M) of the bootstrap; the same samples are drawn for all methods.
+        draws: (K, BOOTSTRAP_DRAWS, M) of the bootstrap; the same samples are drawn for all methods.
         maps: (K, 3, H, W) anomaly maps of the `EXAMPLES` in units of each method's threshold.
         objects: (K,) AUROC of whole objects where a sample is one view of an object, else NaN.
         examples: positions in the split of the anomalous samples on which the reference has its best, median and worst
