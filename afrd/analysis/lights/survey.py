@@ -294,8 +294,8 @@ def _key(run: Run, dataset: MultiLightDataset) -> str:
         for light in run.lights:
             _, changed, size = file_state(dataset.picture(i, light))
             sha.update(f"{light} {(size, changed) if changed else None}".encode())
-        mask = dataset.mask(i) if dataset.anomalous[i] else None
-        sha.update(b"" if mask is None else np.packbits(mask.numpy()).tobytes())
+        for path in dataset.files(i)[1]:  # masks and metadata; not read, which would take seconds for a large split
+            sha.update(repr(file_state(path)[1:]).encode())
     return sha.hexdigest()
 
 
