@@ -60,9 +60,9 @@ def evaluate(work: Path) -> None:
 
 
 def notes(work: Path) -> None:
-    kept = Notes(work / "runs" / "afrd")
+    notes_file = Notes(work / "runs" / "afrd")
     for number in range(60):
-        kept.save("test_public", f"{number:02d}", Note(text=f"note {number}", tags=("scratch",)))
+        notes_file.save("test_public", f"{number:02d}", Note(text=f"note {number}", tags=("scratch",)))
 
 
 STEPS: dict[str, Callable[[Path], None]] = {
@@ -119,13 +119,13 @@ def files_of(work: Path) -> dict[str, Path]:
 
 def digests(work: Path) -> dict[str, str]:
     """Of every file; those of the cache are named by their pictures' times, so only their content counts."""
-    found = {}
+    file_states = {}
     for name, path in files_of(work).items():
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         cached = name.startswith("cache/")
         if not cached or path.suffix == ".npy":
-            found[digest if cached else name] = digest
-    return found
+            file_states[digest if cached else name] = digest
+    return file_states
 
 
 def is_whole(path: Path) -> bool:

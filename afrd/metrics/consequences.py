@@ -54,20 +54,20 @@ def consequences(
     for cost in (missed_cost, alarm_cost):
         if not cost >= 0:
             raise ValueError(f"a cost is {cost}, but must be 0 or more")
-    for asked in per_thousand:
-        if not 0 < asked < 1000:
-            raise ValueError(f"{asked:g} false alarms per thousand cannot be promised; choose between 0 and 1000")
+    for rate in per_thousand:
+        if not 0 < rate < 1000:
+            raise ValueError(f"{rate:g} false alarms per thousand cannot be promised; choose between 0 and 1000")
     scores = predictions.table.score.to_numpy(float)
     truth = predictions.table.anomalous
     good, bad = scores[[t is False for t in truth]], scores[[t is True for t in truth]]
     rows = []
-    for asked in per_thousand:
-        threshold = conformal_threshold(calibration, asked / 1000)
+    for rate in per_thousand:
+        threshold = conformal_threshold(calibration, rate / 1000)
         alarms = int(threshold.exceeded_by(good).sum())
         missed = len(bad) - int(threshold.exceeded_by(bad).sum())
         rows.append(
             {
-                "asked": asked,
+                "asked": rate,
                 "promised": 1000 * threshold.alpha,
                 "threshold": threshold.value,
                 "false_alarms": alarms,

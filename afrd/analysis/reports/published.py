@@ -53,9 +53,9 @@ ORIGINALS = {
 
 def data_set_of(plan: SweepPlan, results: Sequence[GroupResult]) -> str | None:
     """Name of the public data set that these results are of, in all its categories; None for any other data."""
-    judged = {result.group.category for result in results}
+    evaluated = {result.group.category for result in results}
     for name, original in ORIGINALS.items():
-        if judged == set(original.categories) and all(
+        if evaluated == set(original.categories) and all(
             _is_original(open_dataset(plan.data, category, plan.views), original) for category in original.categories
         ):
             return name
@@ -81,8 +81,8 @@ def published_table(plan: SweepPlan, results: Sequence[GroupResult]) -> pd.DataF
     name = data_set_of(plan, results)
     if name is None:
         return None
-    known = pd.read_csv(FILE)
-    rows = known[known.data_set == name].drop(columns="data_set")
+    published = pd.read_csv(FILE)
+    rows = published[published.data_set == name].drop(columns="data_set")
     scores = scores_table(results)
     means = scores[scores.method.isin(common_methods(results))].groupby("method", sort=False).mean(numeric_only=True)
     group = results[0].group

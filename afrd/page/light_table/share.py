@@ -49,7 +49,7 @@ def shared_page(run: Path, samples: int | Sequence[str], split: str | None = Non
     library = Library(folder.parent, data)
     loaded = library.run(folder)
     _check(loaded)
-    entry = next((e for e in library.categories() if any(one.folder == folder for one in e.fused)), None)
+    entry = next((e for e in library.categories() if any(run_entry.folder == folder for run_entry in e.fused)), None)
     if entry is None:
         raise ValueError(f"the data of run {run} is not at {loaded.config.data_root}; give its root with --data")
     dataset = _split(library.data_of(entry), split)
@@ -121,7 +121,7 @@ def fusion_of(run: Run) -> dict[str, Any]:
     return {
         "how": own,
         "lights": list(run.lights),
-        "thresholds": {way: [t and t.value for t in found] for way, found in thresholds.items()},
+        "thresholds": {way: [t and t.value for t in of_subsets] for way, of_subsets in thresholds.items()},
         "promise": str(first).partition("(")[2].rstrip(")") if first else "",
     }
 

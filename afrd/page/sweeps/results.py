@@ -27,8 +27,8 @@ PLAN_FILE = "sweep.json"
 
 def sweep_folders(runs: Path) -> dict[str, Path]:
     """Folders of the sweeps anywhere below `runs`, by a name to be shown and chosen."""
-    found = sorted(path.parent for path in runs.glob(f"**/{PLAN_FILE}"))
-    return {folder.relative_to(runs).as_posix() if folder != runs else runs.name: folder for folder in found}
+    folders = sorted(path.parent for path in runs.glob(f"**/{PLAN_FILE}"))
+    return {folder.relative_to(runs).as_posix() if folder != runs else runs.name: folder for folder in folders}
 
 
 @dataclass(frozen=True)

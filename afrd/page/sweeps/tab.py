@@ -50,8 +50,8 @@ class SweepsTab:
         for name in ("sweep", "section", "metric"):
             on(getattr(components, name).input, self.show, menus, shown, f"sweeps_{name}")
         on(components.table.select, self.open_cell, menus, open_in_explore.outputs, "sweeps_open_run")
-        made = on(components.report.click, self.make_report, menus, [components.report_file], "sweeps_report")
-        made.success(**fetch("sweeps-report-file"), api_name="sweeps_fetch_report")
+        report_made = on(components.report.click, self.make_report, menus, [components.report_file], "sweeps_report")
+        report_made.success(**fetch("sweeps-report-file"), api_name="sweeps_fetch_report")
 
     def show(self, _: PageSession, name: str | None, section: str | None, metric: str | None) -> dict:
         """Fills the tab; a sweep or a section that is not there gives way to the first one."""
@@ -59,7 +59,7 @@ class SweepsTab:
         name = name if name in folders else next(iter(folders), None)
         nothing: dict[str, Any] = {"section": gr.Dropdown([], value=None), "table": None}
         metric = metric if metric in METRICS else METRICS[0]
-        metrics = [(afrd.metrics.METRIC_NAMES[one], one) for one in METRICS]
+        metrics = [(afrd.metrics.METRIC_NAMES[metric_key], metric_key) for metric_key in METRICS]
         values: dict[str, Any] = {"sweep": gr.Dropdown(list(folders), value=name)}
         values["metric"] = gr.Dropdown(metrics, value=metric)
         if name is None:
