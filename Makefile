@@ -20,7 +20,7 @@ demo: install
 	$(BIN)/python app.py
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

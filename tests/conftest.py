@@ -12,7 +12,10 @@ from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)  # how fast this machine is now is no property of the code
 settings.load_profile("unhurried")
-torch.set_num_threads(max(1, (os.cpu_count() or 2)))
+# tests run in one process for each processor, so that each, with what it starts, computes with its share of threads
+threads = max(1, (os.cpu_count() or 2) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+os.environ["OMP_NUM_THREADS"] = str(threads)
+torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session", autouse=True)
