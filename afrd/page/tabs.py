@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from afrd.demo.prepare import Preparation
 
 THIS_MACHINE = Access()
-QUICK, SLOW = 1.0, 10.0  # seconds between looks for progress and for new runs
+QUICK, SLOW = 1.0, 10.0  # seconds between checks for progress and for new runs
 
 
 def tabs_after_explore(access: Access) -> list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]]:

@@ -1,4 +1,4 @@
-"""Keys of what the page keeps: everything that an answer depends on, and made here alone.
+"""Keys of the page's caches: everything that a cached result depends on. All keys are made here.
 
 A key holds the states of the files that were read for the answer, so that it is another key as soon as one of them is
 changed, replaced or trained anew. Every event runs within an `afrd.files.snapshot` (`once_an_event`): it looks at each
@@ -27,33 +27,33 @@ RUN_FILES = ("config.json", "calibration.safetensors", "model.safetensors")
 
 
 def of_file(path: Path) -> Hashable:
-    """Of what is read from one file."""
+    """Key of content read from one file."""
     return file_state(path)
 
 
 def of_run(folder: Path) -> Hashable:
-    """Of what a run says: another one when it is trained again."""
+    """Key of results of a run; it changes when the run is trained again."""
     return tuple(file_state(folder / name) for name in RUN_FILES)
 
 
 def of_sample(dataset: MultiLightDataset, index: int) -> Hashable:
-    """Of one sample: its pictures and what is known of it."""
+    """Key of one sample: its pictures, masks and metadata."""
     where = (dataset.category, dataset.split, dataset.names[index], dataset.lights)
     return (*where, afrd.data.state.sample_state(dataset, index))
 
 
 def of_split(dataset: MultiLightDataset) -> Hashable:
-    """Of a whole split: all its samples."""
+    """Key of a whole split: all its samples."""
     return str(dataset.root), dataset.category, dataset.split, afrd.data.state.split_state(dataset)
 
 
 def of_method(method: Method) -> Hashable:
-    """Of what a method says: its runs, lights and fusion."""
+    """Key of results of a method: its runs, lights and fusion."""
     return method.label, tuple(of_run(run.folder) for run in method.runs), method.lights, method.fusion
 
 
 def of_uploads(uploads: Iterable[Upload]) -> Hashable:
-    """Of pictures that somebody brought, with the lights that they are of."""
+    """Key of uploaded pictures with their lights."""
     return tuple((file_state(upload.path), upload.name, upload.light) for upload in uploads)
 
 
@@ -65,12 +65,12 @@ def once_an_event(page: gr.Blocks) -> None:
 
 
 def in_snapshot(handler: Callable) -> Callable:
-    """The handler, which looks at every file once in each call."""
+    """The handler, run within a snapshot: every file is inspected once in each call."""
     if inspect.isgeneratorfunction(handler):
 
         @wraps(handler)
         def steps(*inputs: Any) -> Iterator[Any]:
-            # Gradio takes each step in a context of its own, so that the snapshot is entered anew for each.
+            # Gradio runs each step in its own context, so the snapshot is entered for each step.
             snapshot_values: SnapshotValues = {}
             values = handler(*inputs)
             while True:

@@ -1,4 +1,4 @@
-"""What the page can show: categories, their runs and their samples; read when first asked for, and kept."""
+"""Library of the page: categories, their runs and samples, loaded on demand and cached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from afrd.files import file_state, once_per_snapshot
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 
-if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
+if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from PIL import Image
 
     from afrd.analysis.comparison.methods import Method
@@ -33,12 +33,12 @@ if TYPE_CHECKING:  # torch takes seconds to import, and the page is up before
 
 THUMBNAIL = 112  # pixels
 PAINTED = 20 * MB  # of picture files, about 20 kB each
-AT_ONCE = 60  # samples of a split that the teacher may read while somebody waits
+AT_ONCE = 60  # samples of a split whose features are computed while the user waits
 
 
 @dataclass(frozen=True)
 class RunEntry:
-    """A finished run, known from its config only; `method` heads its map, `label` tells it from the others."""
+    """A finished run, read from its config only; `method` is the heading of its map, `label` its unique name."""
 
     folder: Path
     lights: tuple[str, ...]
@@ -48,7 +48,7 @@ class RunEntry:
 
 @dataclass(frozen=True)
 class CategoryEntry:
-    """A category that can be looked at, and the runs trained on it.
+    """A category that can be shown, and the runs trained on it.
 
     Attributes:
         key: unique, short, to be passed around.
@@ -69,7 +69,7 @@ class Library:
 
     Args:
         runs: folder with runs anywhere below.
-        data: root of the data set whose categories are looked at there, not where their runs were trained.
+        data: root of a data set whose categories replace those that the runs were trained on.
         prepared: whether a demo is being made here, which is why there may be nothing yet.
     """
 
@@ -85,7 +85,7 @@ class Library:
         self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
     def categories(self) -> list[CategoryEntry]:
-        """The categories that exist now, those with runs first; broken runs are left out."""
+        """The categories that exist now, those with runs first; broken runs are ignored."""
         return once_per_snapshot(("categories", id(self)), self._read_categories)
 
     def _read_categories(self) -> list[CategoryEntry]:
@@ -106,7 +106,7 @@ class Library:
     def _name(self, places: list[tuple[Path, str]]) -> None:
         """Gives every place a key that it keeps: its name, with the root behind it where another place has that name.
 
-        Who looks at a category goes on looking at it when another one of the same name appears.
+        The key of a category stays the same when another one of the same name appears.
         """
         new = [place for place in places if place not in self._keys]
         names = [name for _, name in (*self._keys, *new)]
@@ -154,7 +154,7 @@ class Library:
         return self._categories.get((folder, folders, afrd.data.state.labels_state(listed)), read)
 
     def run(self, folder: Path) -> Run:
-        """A loaded run; raises ValueError where it is broken."""
+        """A loaded run; raises ValueError if it is broken."""
         return self._runs.get(keys.of_run(folder), lambda: self._share_teacher(afrd.runs.load_run(folder)))
 
     def _share_teacher(self, run: Run) -> Run:
@@ -169,7 +169,7 @@ class Library:
         return self._samples.get(keys.of_sample(dataset, index), lambda: dataset[index])
 
     def prediction(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
-        """What a run says of a sample under these lights; from stored features where the split has them.
+        """Prediction of a run for a sample under these lights, from stored features if the split has them.
 
         Raises:
             ValueError: the run does not fit the data.
@@ -180,7 +180,7 @@ class Library:
         )
 
     def prediction_key(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Hashable:
-        """Another one when the run or the sample changes on disk."""
+        """Key of a prediction; it changes when the run or the sample changes on disk."""
         return keys.of_run(folder), keys.of_sample(dataset, index), lights
 
     def methods(self, entry: CategoryEntry, lights: tuple[str, ...] | None = None) -> list[Method]:
@@ -197,7 +197,7 @@ class Library:
         return afrd.analysis.comparison.methods_of(runs, known_lights) if known_lights else []
 
     def judged(self, method: Method, dataset: MultiLightDataset) -> Predictions:
-        """What a method says of a whole split.
+        """Predictions of a method on a whole split.
 
         Raises:
             ValueError: a run does not fit the data.
@@ -205,29 +205,29 @@ class Library:
         return self._judged.get(self.judged_key(method, dataset), lambda: self._judge(method, dataset))
 
     def judged_key(self, method: Method, dataset: MultiLightDataset) -> Hashable:
-        """Another one as soon as a run of the method is trained again, or a picture of the split is another one."""
+        """Key of predictions; it changes when a run of the method is trained again, or a picture changes."""
         return keys.of_method(method), keys.of_split(dataset)
 
     def _judge(self, method: Method, dataset: MultiLightDataset) -> Predictions:
         with ExitStack() as turns:
             for run in method.runs:
-                run.features(dataset)  # minutes where the teacher has not read the split; nobody need wait for it
+                run.features(dataset)  # outside the lock, as it may take minutes
             for run in sorted(method.runs, key=lambda run: run.folder):
                 turns.enter_context(self.turn(run))
             return method.judge(dataset)
 
     def turn(self, run: Run) -> threading.RLock:
-        """To be held while a run works: what it remembers is not made for several threads at once."""
+        """Lock to be held while a run computes, as its caches are not thread-safe."""
         return self._turns.setdefault(run.folder, threading.RLock())
 
     def scored(self, folder: Path, dataset: MultiLightDataset) -> bool:
-        """Whether `scores` answers at once, rather than after the teacher has read a large split."""
+        """Whether `scores` is quick, rather than computing the features of a large split first."""
 
         run = self.run(folder)
         return len(dataset) <= AT_ONCE or afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights)
 
     def read(self, folder: Path, dataset: MultiLightDataset, progress: Callable[[int, int], None]) -> None:
-        """Lets the run's teacher read a split, so that `scores` answers at once; minutes for a thousand samples."""
+        """Computes the teacher features of a split, so that `scores` is quick; minutes for a thousand samples."""
         self.run(folder).features(dataset, progress)
 
     def scores(self, folder: Path, dataset: MultiLightDataset, lights: tuple[str, ...]) -> Scores:
@@ -258,18 +258,18 @@ class Library:
         return path
 
     def thumbnail(self, dataset: MultiLightDataset, index: int, light: str) -> Image.Image:
-        """A small picture; a grey tile where it cannot be read."""
+        """A small picture; a grey tile if it cannot be read."""
         return _thumbnail(dataset.picture(index, light))
 
     def thumbnail_uri(self, dataset: MultiLightDataset, index: int, light: str) -> str:
-        """`thumbnail` as a data URI, kept."""
+        """`thumbnail` as a data URI, cached."""
         key = keys.of_file(dataset.picture(index, light))
         return self._thumbnails.get(key, lambda: _webp_uri(self.thumbnail(dataset, index, light)))
 
 
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
 
-    # Nobody is to wait for a whole split for one sample's sake; the store is used once it is there.
+    # One sample does not wait for the features of its whole split; stored features are used if they exist.
     if afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights):
         run.features(dataset)
         with library.turn(run):

@@ -1,4 +1,4 @@
-"""What every tab says in one sentence: messages, errors, progress."""
+"""Messages, errors and progress, shared by all tabs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROBLEMS = (ValueError, OSError, RuntimeError)  # of a run or its data; RuntimeE
 
 
 class NothingToShowError(Exception):
-    """Why there is nothing to show: a title, a text, and a command that helps."""
+    """Nothing can be shown: a title, a reason, and a command that helps."""
 
     def __init__(self, title: str, explanation: str = "", command: str = "") -> None:
         super().__init__(" ".join(part for part in (title, explanation, command) if part))
@@ -53,7 +53,7 @@ def in_one_sentence(handler: Callable) -> Callable:
 
 
 def told(event: gr.EventData, name: str, kind: type) -> Any:
-    """What a script in the browser says with an event, if it is of the kind that ours say."""
+    """A value that a script in the browser sent with an event, if it has the expected type."""
     try:
         value = getattr(event, name)
     except (AttributeError, TypeError):
@@ -71,12 +71,12 @@ def told_place(event: gr.EventData) -> tuple[int, int] | None:
 
 
 def message(title: str, explanation: str = "", command: str = "") -> str:
-    """Shown in the place of a result: why there is none, and the command that makes one."""
+    """Shown instead of a result: why there is none, and the command that makes one."""
     return macros("common/macros.html").message(title, explanation, command)
 
 
 def working(title: str, done: int = 0, total: int = 0) -> str:
-    """What is being done, and a bar."""
+    """The current activity with a progress bar."""
     return macros("common/macros.html").working(title, done, total)
 
 

@@ -61,7 +61,7 @@ class Versioned(Generic[V]):
 
 
 class PageSession:
-    """What the server remembers of one browser session.
+    """State of one browser session on the server.
 
     A `gr.State` holds it, as an input of events and never as an output: an event that returned its own copy would undo
     what another event changed meanwhile. Gradio copies the initial value of a `gr.State` once for each browser session,
@@ -97,7 +97,7 @@ class PageSession:
         return self._selection.drawn(draw)
 
     def state(self, make: Callable[[], T]) -> T:
-        """This session's own instance of what one tab remembers, made by `make` (a class) when first asked for."""
+        """This session's state of one tab, made by `make` (a class) at first use."""
         with self._lock:
             if make not in self._states:
                 self._states[make] = make()

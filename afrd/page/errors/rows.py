@@ -1,4 +1,4 @@
-"""Rows of the Errors tab: the selected one's card and note, and the way into Explore."""
+"""Rows of the Errors tab: the selected row's card and note, and opening it in Explore."""
 
 from __future__ import annotations
 

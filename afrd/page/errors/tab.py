@@ -1,4 +1,4 @@
-"""The Errors tab: every sample of a split with what all methods say of it, questions to ask, and notes to take."""
+"""The Errors tab: table of a split's samples with the scores of all methods, filters, and notes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _numbers = count(1)
 
 
 def errors_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
-    """Lays the tab out and connects it."""
+    """Builds the tab and connects its events."""
     ErrorsTab(tab, open_in_explore)
 
 
@@ -107,14 +107,14 @@ class ErrorsTab:
         return self.look_at(session)
 
     def choose_split(self, session: PageSession, split: str) -> list:
-        """For this tab alone: the sample in Explore stays."""
+        """Changes the split of this tab alone; the sample in Explore stays."""
         state = session.state(ErrorsState)
         with state.lock:
             state.split = (session.selection.category, split)
             return self.look_at(session)
 
     def judge(self, session: PageSession) -> Iterator[dict]:
-        """Fills the tab as the methods judge the split; stops when there is a later request."""
+        """Fills the tab while methods are evaluated; stops when there is a later request."""
         state, filled = session.state(ErrorsState), self.components.filled
         turn = state.turn
         try:
@@ -188,7 +188,7 @@ def drawn_values(state: ErrorsState, filters: Filters, histogram: bool = False) 
 
 
 def begin_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
-    """Values of components by name, when another run or other samples are looked at."""
+    """Values of components by name, for another run or other samples."""
     table = state.table
     assert table is not None
     return {
@@ -201,7 +201,7 @@ def begin_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
 
 
 def complete_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
-    """Values of components by name, when all methods have judged."""
+    """Values of components by name, after all methods are evaluated."""
     assert state.table is not None
     table = state.table = analysis.against(analysis.table(), state.table.other)
     labels = [method.label for method in analysis.others if method.label in table.scores]

@@ -1,4 +1,4 @@
-"""One sample in the Lights tab: which light made its score, or that of a clicked place, and which pixels."""
+"""One sample in the Lights tab: attribution of its score, or of a clicked place, to lights and pixels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from afrd.analysis.lights.subsets import Report
 
 SIDE = 512  # pixels of the picture that is clicked on, longer side
-INTERVAL = 0.3  # seconds between looks at a job
+INTERVAL = 0.3  # seconds between checks of a job
 TEMPLATE = "lights/macros.html"
 
 
@@ -67,7 +67,7 @@ class SamplePart:
                 "light": gr.Dropdown([ALL, *subject.run.lights], value=ALL),
                 **self.place_values(subject),
             }
-        except (NothingToShowError, *PROBLEMS):  # the status says what is wrong
+        except (NothingToShowError, *PROBLEMS):  # shown in the status
             return {"caption": ""}
 
     def place_values(self, subject: Subject) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def look(library: Library, subject: Subject) -> tuple[Image.Image, Any, str]:
 
 
 def explained(subject: Subject, method: str, baseline: str, light: str, report: Report) -> Any:
-    """Which pixels made the score of the sample, or of the place that is pinned."""
+    """Attribution of the score of the sample, or of the pinned place, to pixels."""
     run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
     sample = subject.dataset[subject.sample]
     instead: Any = baseline

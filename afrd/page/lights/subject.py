@@ -31,12 +31,12 @@ class Subject:
 
     @property
     def key(self) -> Hashable:
-        """Of the run and the split as they are on disk."""
+        """Key of the run and the split as they are on disk."""
         return keys.of_run(self.run.folder), keys.of_split(self.dataset)
 
     @property
     def sample(self) -> int:
-        """The chosen sample; the first one where none is chosen."""
+        """The chosen sample, or the first one."""
         index = self.selection.index
         return index if index is not None and index < len(self.dataset) else 0
 
@@ -77,7 +77,7 @@ class Surveys:
         return Subject(selection, run, data, dataset)
 
     def survey(self, subject: Subject, metric: str) -> Survey | None:
-        """As it is kept with the run; None where it has not been made yet.
+        """The stored survey of the run; None if there is none yet.
 
         Raises:
             NothingToShowError: the split has no good or no anomalous samples.
@@ -93,7 +93,7 @@ class Surveys:
         """Evaluates the subsets of the lights in the background, after other heavy work."""
 
         def work(report: Report) -> Survey:
-            # A run of its own: what it remembers is not made by several threads at once.
+            # A separate instance of the run, as its caches are not thread-safe.
             run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
             return afrd.analysis.lights.survey.survey(run, subject.dataset, metric, report)
 

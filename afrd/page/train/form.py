@@ -1,4 +1,4 @@
-"""The form of the Train tab: the data chosen, what follows from the options, and the order of a training."""
+"""Form of the Train tab: the chosen data, values that depend on the options, and the order of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the Train tab shows as HTML: a data set and what is wrong with it, and the trainings in the queue."""
+"""HTML of the Train tab: a data set with its problems, and the trainings in the queue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _lights_text(data: Category) -> str:
     lights = f"{len(data.lights)} lights" if len(data.lights) > 1 else "1 light"
     try:
         height, width = next(iter(data.values())).image_size
-    except (ValueError, OSError):  # what is wrong with it is listed
+    except (ValueError, OSError):  # listed among the problems
         return lights
     return f"{lights}, {width} × {height} pixels"
 
@@ -99,7 +99,7 @@ def what(job: TrainingJob) -> str:
 
 
 def state_text(queue: TrainingQueue, job: TrainingJob) -> str:
-    """What it is doing, how far it is, how long it takes, or how it ended."""
+    """Activity, progress and time left of a training, or its outcome."""
     if job.state == "waiting":
         number = queue.place(job.number)
         place = "next in the queue" if number == 1 else f"number {number} in the queue"
