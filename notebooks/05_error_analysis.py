@@ -246,9 +246,9 @@ Markdown(f"""
 Of the {len(faintest)} faintest defects, with at most {faintest.grey_levels.max():.0f} grey levels under their best
 light, {low_missed} are missed; of the other {len(bad) - len(faintest)},
 {(bad.outcome == "missed").sum() - low_missed}. Over all bad samples the rank correlation of score and visibility is
-{ranks["grey_levels"]:+.2f}: {said} relation. That of score and area is {ranks["area"]:+.2f}. The network judges how
-unusual a texture is, and the sugar of these candies hides much that the grey levels show. "It misses the faint ones"
-has to be tested like this before it is believed.
+{ranks["grey_levels"]:+.2f}: {said} relation. That of score and area is {ranks["area"]:+.2f}. Whoever
+believes that it misses the faint ones has to say how much of the scores that explains: the network judges how unusual a
+texture is, not how many grey levels it changes.
 """)
 
 # %% [markdown]
@@ -285,12 +285,12 @@ show(picture, "A good sample with the maps of both methods.")
 where = accused["maximum lies on"].value_counts()
 other_too = (found.scores[found.other][accused.index] > 1).sum()
 Markdown(f"""
-The maxima of the {len(accused)} false alarms lie on:
+Where the maximum of each false alarm lies:
 {", ".join(f"{place} {count}" for place, count in where.items()) or "none"}. An alarm on the mat has nothing to do
-with the candy; a mask of the object, or a tidier mat, would prevent it. One on the candy or at its rim is a
-highlight, an edge, or sugar that lies as on no training sample. The light box alone raises an alarm on {other_too} of
-them. The highest score of a good sample is {found.scores[found.run][worst]:.2f} thresholds, the median of the bad
-ones {bad.score.median():.2f}.
+with the candy; a mask of the object, or a tidier mat, would prevent it. One on the candy or at its rim may be a
+highlight, an edge, or sugar that lies as on no training sample: look at the picture. The light box alone raises an
+alarm on {other_too} of the {len(accused)}. The highest score of a good sample is {found.scores[found.run][worst]:.2f}
+thresholds, the median of the bad ones {bad.score.median():.2f}.
 """)
 
 # %% [markdown]
@@ -411,8 +411,8 @@ assert page.count("<img") + page.count("<image") >= len(rows)
 seen_below = ", ".join(row for row in missed["sample"] if by_name.kind[row] == "seen") or "none"
 not_seen = {who: ", ".join(rows.index[rows.kind == "not seen"]) or "none" for who, rows in both.items()}
 conclusion = f"""Error analysis of {data.name}, {len(found)} test samples, {found.run}, seed {SEED}
-1. At the promised rate of false alarms it finds {counted.detected} of {counted.detected + counted.missed} defects and rejects
-   {counted.false_alarms} of {good_samples} good parts. The type that suffers most is …, because …
+1. At the promised rate of false alarms it finds {counted.detected} of {counted.detected + counted.missed} defects
+   and rejects {counted.false_alarms} of {good_samples} good parts. The type that suffers most is …, because …
 2. Seen but not called: {seen_below}. I would … (threshold, more good samples), which would cost …
 3. Not seen: {not_seen["six lights"]}; by {found.other}: {not_seen["light box"]}. In the
    pictures these …, which shows that …
