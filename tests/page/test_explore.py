@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 import afrd
+from afrd.metrics.threshold import outcome
 from afrd.page.common import link as links
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.link import NAMES, Link, from_query, to_query
@@ -22,7 +24,6 @@ from afrd.page.common.samples import (
     first_selection,
     kinds,
     listed,
-    mark_of,
     on_its_page,
     pages,
     sample_label,
@@ -31,7 +32,7 @@ from afrd.page.common.samples import (
 )
 from afrd.page.common.selection import Selection
 from afrd.page.explore import other_methods
-from afrd.page.explore.strip import strip_of
+from afrd.page.explore.strip import _tile, strip_of
 from afrd.runs.run import load_run
 from tests.page.helpers import app_command, browsing, serving
 
@@ -129,7 +130,7 @@ def test_order_and_verdicts_are_those_of_the_evaluation(
     few = replace(selection, lights=lights, order="score")
     assert listed(library, few) == list(table.score.sort_values(ascending=False, kind="stable").index)
     called = (table.verdict == "anomalous").tolist()
-    marks = [mark_of(truth, said) for truth, said in zip(table.anomalous, called, strict=True)]
+    marks = [outcome(truth, said) for truth, said in zip(table.anomalous, called, strict=True)]
     for verdict in ("right", "missed", "false alarm"):
         expected = [i for i, mark in enumerate(marks) if mark == verdict]
         assert listed(library, replace(few, order="number", verdict=verdict)) == expected
@@ -141,12 +142,13 @@ def test_order_and_verdicts_are_those_of_the_evaluation(
 
 
 def test_marks_say_nothing_where_the_truth_is_not_known():
-    assert [mark_of(*case) for case in ((None, True), (True, True), (True, False), (False, True))] == [
-        "",
-        "right",
-        "missed",
-        "false alarm",
-    ]
+    cases = ((None, True), (True, True), (True, False), (False, True))
+    truths, called = zip(*cases, strict=True)
+    dataset = SimpleNamespace(names=list("abcd"), anomalous=truths, defects=[()] * 4)
+    scores = SimpleNamespace(values=[1.0] * 4, relative=[1.0] * 4, anomalous=called)
+    library = SimpleNamespace(thumbnail_uri=lambda *_: "")
+    tiles = [_tile(library, dataset, i, "top", scores) for i in range(4)]  # type: ignore[arg-type]
+    assert [tile["mark"] for tile in tiles] == ["", "right", "missed", "false alarm"]
 
 
 def test_a_long_list_comes_in_pages():

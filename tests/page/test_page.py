@@ -84,7 +84,7 @@ def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, selec
     for index in range(4):
         content = shown(library, replace(selection, index=index))
         bad, called = content["header"]["kind"] == "anomalous", content["panels"][0]["verdict"] == "anomalous"
-        expected = "correct" if bad == called else "missed" if bad else "false alarm"
+        expected = "right" if bad == called else "missed" if bad else "false alarm"
         assert content["panels"][0]["right"] == expected
 
 

@@ -9,11 +9,12 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import gradio as gr
 
+from afrd.metrics.threshold import OUTCOMES
 from afrd.page.common import samples
 from afrd.page.common.library import CategoryEntry, Library, RunEntry
 from afrd.page.common.samples import first_selection, on_its_page, with_samples
 from afrd.page.common.scripts import joined
-from afrd.page.common.selection import FIRST_TAB, ORDERS, VERDICTS, Selection, usable_lights, with_run
+from afrd.page.common.selection import FIRST_TAB, ORDERS, Selection, usable_lights, with_run
 
 FOLDER = Path(__file__).parent
 TAB_EVENT = "afrd-tab"
@@ -113,7 +114,7 @@ def selection_of(library: Library, link: Link, default: str | None = None) -> tu
         selection = replace(selection, shown=link.light)
     if link.kind and _is_here(link.kind, samples.kinds(dataset), "filter", lost):
         selection = replace(selection, kind=link.kind)
-    if link.verdict and _is_here(link.verdict, VERDICTS, "verdict", lost):
+    if link.verdict and _is_here(link.verdict, OUTCOMES, "verdict", lost):
         selection = replace(selection, verdict=link.verdict)
     if link.order and _is_here(link.order, ORDERS, "order", lost):
         selection = replace(selection, order=link.order)

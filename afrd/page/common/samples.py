@@ -7,21 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from afrd.figures import main_light
+from afrd.metrics.threshold import OUTCOMES, outcome
 from afrd.page.common.library import CategoryEntry, Library
-from afrd.page.common.selection import ORDERS, VERDICTS, Selection, first_beside
+from afrd.page.common.selection import ORDERS, Selection, first_beside
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.scores import Scores
     from afrd.data.dataset import MultiLightDataset
 
 SAMPLES_PER_PAGE = 60  # in the strip
-
-
-def mark_of(truth: bool | None, called: bool) -> str:
-    """One of `VERDICTS`, or nothing where the truth is not known."""
-    if truth is None:
-        return ""
-    return "right" if truth == called else "missed" if truth else "false alarm"
 
 
 def listed(library: Library, selection: Selection) -> list[int]:
@@ -35,13 +29,13 @@ def listed(library: Library, selection: Selection) -> list[int]:
         indices = [i for i in indices if dataset.anomalous[i] is (selection.kind == "bad")]
     elif selection.kind != "all":
         indices = [i for i in indices if selection.kind in dataset.defects[i]]
-    if selection.verdict not in VERDICTS and selection.order == ORDERS[0]:
+    if selection.verdict not in OUTCOMES and selection.order == ORDERS[0]:
         return indices
     scores = scores_of(library, selection)
     if scores is None:
         return indices
-    if selection.verdict in VERDICTS and scores.anomalous is not None:
-        indices = [i for i in indices if mark_of(dataset.anomalous[i], bool(scores.anomalous[i])) == selection.verdict]
+    if selection.verdict in OUTCOMES and scores.anomalous is not None:
+        indices = [i for i in indices if outcome(dataset.anomalous[i], bool(scores.anomalous[i])) == selection.verdict]
     return sorted(indices, key=lambda i: -scores.values[i]) if selection.order == "score" else indices
 
 

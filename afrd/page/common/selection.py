@@ -9,7 +9,6 @@ from pathlib import Path
 from afrd.page.common.library import CategoryEntry, Library
 
 FIRST_TAB = "explore"
-VERDICTS = ("right", "missed", "false alarm")  # of the shown run, against the truth
 ORDERS = ("number", "score")
 
 
@@ -25,7 +24,7 @@ class Selection:
         lights: those switched on; the others are hidden from the run.
         shown: the light whose picture lies under the maps.
         kind: filter of the samples: `all`, `good`, `bad` or a defect type.
-        verdict: filter of the samples by what the run says of them: `all` or one of `VERDICTS`.
+        verdict: filter of the samples by what the run says of them: `all` or one of `afrd.metrics.threshold.OUTCOMES`.
         page: which part of a long list of samples.
         order: of the samples, one of `ORDERS`; by score the highest comes first.
         pinned: a place (x, y) in the sample's pictures, in pixels.

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from afrd.figures import main_light
+from afrd.metrics.threshold import outcome, verdict_word
 from afrd.page.common.library import Library
 from afrd.page.common.samples import (
     SAMPLES_PER_PAGE,
     dataset_of,
     listed,
-    mark_of,
     sample_label,
     scores_of,
     scores_ready,
@@ -76,13 +76,12 @@ def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, scor
     tile = {"id": dataset.names[i], "name": name, "what": truth, "picture": library.thumbnail_uri(dataset, i, light)}
     if scores is None:
         return tile
-    is_called = None if scores.anomalous is None else bool(scores.anomalous[i])
-    if is_called is None:
+    if scores.anomalous is None:
         return tile | {"score": f"{scores.values[i]:.2f}"}
-    verdict = "anomalous" if is_called else "good"
+    label, is_called = dataset.anomalous[i], bool(scores.anomalous[i])
     return tile | {
         "score": f"{scores.relative[i]:.1f}×",
         "exact": f"score {scores.relative[i]:.2f} × threshold",
-        "verdict": verdict,
-        "mark": mark_of(dataset.anomalous[i], is_called),
+        "verdict": verdict_word(is_called),
+        "mark": outcome(label, is_called) if label is not None else "",
     }

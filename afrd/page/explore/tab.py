@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from afrd.metrics.threshold import OUTCOMES
 from afrd.page.common import events
 from afrd.page.common import link as links
 from afrd.page.common.library import Library
@@ -28,7 +29,7 @@ from afrd.page.common.samples import (
     stepped,
     with_samples,
 )
-from afrd.page.common.selection import ORDERS, VERDICTS, Selection, first_beside, known_run, with_run
+from afrd.page.common.selection import ORDERS, Selection, first_beside, known_run, with_run
 from afrd.page.common.session import PageSession
 from afrd.page.explore import other_methods
 from afrd.page.explore.layout import ExploreComponents, FollowingComponents
@@ -188,7 +189,7 @@ def everything(library: Library, selection: Selection) -> dict[str, Any]:
         "beside": gr.Dropdown(run_choices(entry.single), value=str(selection.beside or "")),
         "split": gr.Dropdown(splits, value=selection.split),
         "kind": _filter(truths, selection.kind),
-        "verdict": _filter(["all", *VERDICTS] if judged else ["all"], selection.verdict),
+        "verdict": _filter(["all", *OUTCOMES] if judged else ["all"], selection.verdict),
         "order": _filter(list(ORDERS) if scored else [ORDERS[0]], selection.order),
         "table": scene(library, selection),
     }

@@ -111,5 +111,5 @@ export function judge(scene, style, how) {
 
 function rightness(verdict, truth) {
   if (!verdict || truth === 'unknown') return null;
-  return verdict === truth ? 'correct' : truth === 'anomalous' ? 'missed' : 'false alarm';
+  return verdict === truth ? 'right' : truth === 'anomalous' ? 'missed' : 'false alarm';
 }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afrd.figures
+from afrd.metrics.threshold import outcome
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.library import Library, RunEntry
@@ -214,7 +215,7 @@ def _panel(method: str, title: str, prediction: Prediction | str | None, sample:
         "score_units": prediction.score / afrd.figures.unit_of(prediction),
         "exact": f"score {prediction.score:.6g}",
         "verdict": prediction.verdict,
-        "right": _rightness(prediction, sample),
+        "right": _outcome(prediction, sample),
         "threshold": f"threshold {prediction.threshold}"
         if prediction.threshold
         else "no threshold: no good samples were kept",
@@ -222,12 +223,10 @@ def _panel(method: str, title: str, prediction: Prediction | str | None, sample:
     }
 
 
-def _rightness(prediction: Prediction, sample: Sample) -> str | None:
+def _outcome(prediction: Prediction, sample: Sample) -> str | None:
     if sample.anomalous is None or prediction.verdict is None:
         return None
-    if (prediction.verdict == "anomalous") == sample.anomalous:
-        return "correct"
-    return "missed" if sample.anomalous else "false alarm"
+    return outcome(sample.anomalous, prediction.verdict == "anomalous")
 
 
 def _tiles(
