@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -51,16 +50,18 @@ def main() -> None:
         np.save(pictures, np.stack([s.images.numpy() for s in data[data.test_split].select(run.lights)]))
         command = [sys.executable, __file__, str(options.run), "--graph", str(graph), "--pictures", str(pictures)]
         command += ["--parts", str(options.parts), "--threads", str(options.threads)]
-        found = {
+        results = {
             backend: json.loads(subprocess.run([*command, "--backend", backend], stdout=-1, check=True).stdout)
             for backend in BACKENDS
         }
-        print(f"{run}: {graph.stat().st_size / 1e6:.1f} MB; {options.threads} threads of {platform.processor()}")
-    ours, theirs = (np.array(found[backend]["scores"]) for backend in BACKENDS)
+        print(
+            f"{run}: {graph.stat().st_size / 1e6:.1f} MB; {options.threads} threads of {platform.processor() or platform.machine()}"
+        )
+    ours, theirs = (np.array(results[backend]["scores"]) for backend in BACKENDS)
     worst = np.abs(ours - theirs).max()
     print(f"scores of {len(ours)} parts: {ours.min():.3f} to {ours.max():.3f}, differ by {worst:.1e} at most")
     print("| | one part (ms) | of the processor (ms) | starting (s) | peak memory (MB) |\n|---|---|---|---|---|")
-    for backend, figures in found.items():
+    for backend, figures in results.items():
         print("| " + " | ".join([backend, *(f"{figures[name]:.{digits}f}" for name, digits in SHOWN.items())]) + " |")
 
 
@@ -79,9 +80,15 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         began, processor = time.perf_counter(), time.process_time()
         scores.append(score(images))
         times.append((time.perf_counter() - began, time.process_time() - processor))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
+    memory = peak_memory()
     ms, processor_ms = (1000 * statistics.median(row) for row in zip(*times[: options.parts], strict=True))
     return {"scores": scores, "ms": ms, "processor_ms": processor_ms, "start": start, "memory": memory}
+
+
+def peak_memory() -> float:
+    """Of this process alone in MB, as Linux counts it; `ru_maxrss` would count the process that started it too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def of_pytorch(options: argparse.Namespace) -> Callable[[np.ndarray], float]:
