@@ -54,9 +54,8 @@ def main() -> None:
             backend: json.loads(subprocess.run([*command, "--backend", backend], stdout=-1, check=True).stdout)
             for backend in BACKENDS
         }
-        print(
-            f"{run}: {graph.stat().st_size / 1e6:.1f} MB; {options.threads} threads of {platform.processor() or platform.machine()}"
-        )
+        size, processor = graph.stat().st_size / 1e6, platform.processor() or platform.machine()
+        print(f"{run}: {size:.1f} MB; {options.threads} threads, {processor}")
     ours, theirs = (np.array(results[backend]["scores"]) for backend in BACKENDS)
     worst = np.abs(ours - theirs).max()
     print(f"scores of {len(ours)} parts: {ours.min():.3f} to {ours.max():.3f}, differ by {worst:.1e} at most")
