@@ -79,11 +79,11 @@ def bring(picture, target):
 
 
 # %%
-def places(split):
+def places(split, root=RIG):
     """(rendered picture, place in the rig's folder) of a split, in the layout for folders of one's own."""
     for i, name in enumerate(rendered[split].names):
         kind = "+".join(rendered[split].defects[i]) or "good"
-        folder = RIG / "gumdrops" / split.removesuffix("_public") / kind / f"part {int(name) + 1:03d}"
+        folder = root / "gumdrops" / split.removesuffix("_public") / kind / f"part {int(name) + 1:03d}"
         yield from ((rendered[split].picture(i, light), folder / NAMES[j]) for j, light in enumerate(rendered.lights))
 
 
@@ -105,21 +105,24 @@ pd.DataFrame({str(part.relative_to(RIG)): sorted(file.name for file in part.iter
 
 # %% [markdown]
 # ## 1. Check
-# Real folders are rarely clean. Here are four accidents that happen in practice. What would a training make of each of
-# them?
+# Real folders are rarely clean. Here are four accidents that happen in practice, made in a copy of the folder. What
+# would a training make of each of them?
 
 # %%
-parts = RIG / "gumdrops" / "train" / "good"
+COPY = RIG.with_name(f"{RIG.name}-accidents")
+shutil.rmtree(COPY, ignore_errors=True)
+shutil.copytree(RIG, COPY)
+parts = COPY / "gumdrops" / "train" / "good"
 (parts / "part 001" / "NIR 850nm.png").unlink(missing_ok=True)  # the camera timed out
 Image.open(parts / "part 003" / "6.bmp").resize((SIZE // 2, SIZE)).save(parts / "part 003" / "6.bmp")  # other binning
 cut = (parts / "part 004" / "dome (new).png").read_bytes()[:200]
 (parts / "part 004" / "dome (new).png").write_bytes(cut)  # the disk was full
-stray = RIG / "gumdrops" / "ground_truth" / "dents" / "part 099.png"
+stray = COPY / "gumdrops" / "ground_truth" / "dents" / "part 099.png"
 stray.parent.mkdir(parents=True, exist_ok=True)
 Image.new("L", (SIZE, SIZE)).save(stray)  # the mask of a part that was never photographed
 
 # %%
-problems = afrd.check(RIG)
+problems = afrd.check(COPY)
 pd.DataFrame([{"file": str(problem.file), "what is wrong": problem.what} for problem in problems]).style.hide()
 
 # %% tags=["check"]
@@ -129,8 +132,8 @@ assert {Path(problem.file).parent.name for problem in problems} == {"part 001", 
 # %% tags=["text"]
 missing = next(problem for problem in problems if "missing" in problem.what)
 Markdown(f"""
-Each finding names its file, so one can go and mend it. The missing picture is called `{Path(missing.file).name}`:
-nobody knows which ending it would have had, so the check takes the most common one of the folder.
+Each finding names its file, so one can go and mend it. The missing picture is called `{Path(missing.file).name}`, with
+the ending that this light's other pictures have.
 """)
 
 # %% [markdown]
@@ -139,10 +142,10 @@ nobody knows which ending it would have had, so the check takes the most common 
 
 # %%
 stray.unlink()
-for picture, target in places("train"):
+for picture, target in places("train", COPY):
     if target.parent.name in ("part 001", "part 003", "part 004"):
         bring(picture, target)
-assert afrd.check(RIG) == []
+assert afrd.check(COPY) == [] == afrd.check(RIG)
 
 # %%
 data = afrd.open_dataset(RIG, "gumdrops")
@@ -172,9 +175,9 @@ assert np.isclose(promise.alpha, 1 / (promise.samples + 1)) and promise.alpha > 
 
 # %% tags=["text"]
 Markdown(f"""
-It is trained on {len(trained_on)} of {len(data["train"])} parts; {promise.samples} are kept back. The threshold
-({promise}). With $n$ good parts that the network has not seen, a new good part lies above all of them with
-probability at most $1/(n+1)$: that much can be promised and no more. For {promise.wanted:.0%} you need
+It is trained on {len(trained_on)} of {len(data["train"])} parts; {promise.samples} are kept back for the threshold.
+With $n$ good parts that the network has not seen, a new good part lies above all of them with probability at most
+$1/(n+1)$, here {promise.alpha:.1%}: that much can be promised and no more. For {promise.wanted:.0%} you need
 {round(1 / promise.wanted) - 1} good parts in `val`. Photograph them; they cost less than false alarms.
 """)
 
