@@ -24,6 +24,7 @@ from afrd.page.common.selection import Selection
 from afrd.page.common.session import PageSession, Versioned
 from afrd.page.explore import tab as explore
 from afrd.page.tabs import build
+from afrd.page.upload.sample import number_of
 from afrd.page.upload.tab import UploadState
 from tests.page.helpers import app_command, serving
 
@@ -208,8 +209,11 @@ def test_events_of_the_users_own_sample_keep_each_others_changes(page: gr.Blocks
         session = PageSession()
         session.apply(lambda _: start)
         handler(page, "load_example")(session)
+        number = number_of(session.state(UploadState).uploaded.value.uploads[0])
         at_once(
-            lambda session=session: handler(page, "assign_light")(session, told(number=0, value="")),
+            lambda session=session, number=number: handler(page, "assign_light")(
+                session, told(number=number, value="")
+            ),
             lambda session=session: handler(page, "pin_own_place")(session, told(place=[5, 6])),
             lambda session=session: handler(page, "show_own_light")(session, told(light="top")),
         )

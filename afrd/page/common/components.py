@@ -27,9 +27,6 @@ class Components:
         return {getattr(self, name): value for name, value in values.items()}
 
 
-ByName = Components
-
-
 def menu(label: str, elem_id: str, width: int, choices: list | None = None, **options: Any) -> gr.Dropdown:
     return gr.Dropdown(choices or [], label=label, filterable=False, min_width=width, elem_id=elem_id, **options)
 

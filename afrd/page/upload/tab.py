@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from afrd.page.common.messages import told
+from afrd.page.common import events
+from afrd.page.common.components import Components, menu
+from afrd.page.common.messages import told, told_place
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.scripts import CLICKS, joined
 from afrd.page.common.session import PageSession, Versioned
@@ -17,37 +19,29 @@ from afrd.page.light_table.component import light_table
 from afrd.page.upload.sample import SampleEvaluator, UploadedSample
 
 
-@dataclass(frozen=True)
-class UploadComponents:
-    """The tab's components, in the order in which `SampleEvaluator.everything` fills them."""
+class UploadComponents(Components):
+    """The tab's components; `SampleEvaluator.everything` fills all but the button of the example."""
 
-    run: gr.Dropdown
-    files: gr.File
-    clear: gr.Button
-    pictures: gr.HTML
-    table: gr.HTML
-
-    def all(self) -> list[Any]:
-        return list(vars(self).values())
+    def __init__(self) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=0, min_width=310, elem_classes="own-form"):
+                self.run = menu("Run", "own-run", 160)
+                label = "Pictures of one part"
+                self.files = gr.File(
+                    label=label, file_count="multiple", height=96, elem_id="own-files", show_label=False
+                )
+                with gr.Row():
+                    self.example = gr.Button("Load an example", size="sm", min_width=90, elem_id="own-example")
+                    self.clear = gr.Button("Clear", size="sm", min_width=60, interactive=False, elem_id="own-clear")
+                script = joined(CLICKS, EVENTS=["assign", "drop"])
+                self.pictures = gr.HTML("", js_on_load=script, apply_default_css=False, elem_id="own-pictures")
+            with gr.Column(scale=1, min_width=520):
+                self.table = light_table("own-table")
 
 
 def upload_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
     """Builds the tab and connects its events."""
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=0, min_width=310, elem_classes="own-form"):
-            run = gr.Dropdown([], label="Run", filterable=False, elem_id="own-run")
-            files = gr.File(
-                label="Pictures of one part", file_count="multiple", height=96, elem_id="own-files", show_label=False
-            )
-            with gr.Row():
-                example = gr.Button("Load an example", size="sm", min_width=90, elem_id="own-example")
-                clear = gr.Button("Clear", size="sm", min_width=60, interactive=False, elem_id="own-clear")
-            script = joined(CLICKS, EVENTS=["assign", "drop"])
-            pictures = gr.HTML("", js_on_load=script, apply_default_css=False, elem_id="own-pictures")
-        with gr.Column(scale=1, min_width=520):
-            table = light_table("own-table")
-    components = UploadComponents(run, files, clear, pictures, table)
-    _connect(tab, open_in_explore, components, example)
+    _connect(tab, open_in_explore, UploadComponents())
 
 
 class UploadState:
@@ -57,13 +51,12 @@ class UploadState:
         self.uploaded = Versioned(UploadedSample())
 
 
-def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComponents, example: gr.Button) -> None:
+def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComponents) -> None:
     evaluator = SampleEvaluator(open_in_explore.library)
+    outputs = components.named("run", "files", "clear", "pictures", "table")
 
     def on(event: Callable, handler: Callable, inputs: list, name: str, **options: Any) -> None:
-        usual: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": 2, "concurrency_id": "torch"}
-        usual |= {"trigger_mode": "always_last"} | options
-        event(handler, [open_in_explore.session, *inputs], components.all(), api_name=name, **usual)
+        events.on(open_in_explore.session, event, handler, inputs, outputs, name, **options)
 
     def change_all(session: PageSession, change: Callable[[UploadedSample], UploadedSample]) -> list:
         """Changes the uploaded sample; returns values of all components."""
@@ -115,9 +108,8 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComp
         return change_table(session, lambda uploaded: replace(uploaded, shown=light))
 
     def pin_place(session: PageSession, event: gr.EventData) -> list:
-        place = [at for at in told(event, "place", list) if isinstance(at, int)]
-        pinned = (place[0], place[1]) if len(place) == 2 else None
-        return change_table(session, lambda uploaded: replace(uploaded, pinned=pinned))
+        place = told_place(event)
+        return change_table(session, lambda uploaded: replace(uploaded, pinned=place))
 
     # reads a run and a teacher
     slow_options: dict[str, Any] = {"show_progress": "minimal", "show_progress_on": components.table}
@@ -125,7 +117,7 @@ def _connect(tab: gr.Tab, open_in_explore: OpenInExplore, components: UploadComp
     on(tab.select, open_own, [], "open_own_sample")
     on(components.run.input, choose_run, [components.run], "choose_own_run", **slow_options)
     on(components.files.upload, bring, [components.files], "bring_pictures", **slow_options, **both_count)
-    on(example.click, load_example, [], "load_example", **slow_options)
+    on(components.example.click, load_example, [], "load_example", **slow_options)
     on(components.clear.click, clear, [], "clear_pictures")
     on(components.pictures.assign, assign_light, [], "assign_light", **both_count)
     on(components.pictures.drop, drop_picture, [], "drop_picture", **both_count)
