@@ -46,6 +46,8 @@ def evaluate(options: argparse.Namespace) -> None:
         predictions = run.evaluate(dataset, lights, progress=bar)
     predictions.save(run.predictions_folder(dataset.split, lights))
     metrics = predictions.metrics()
+    evaluated = {"split": dataset.split, "lights": "+".join(lights), "samples": len(dataset)}
+    afrd.runs.log_event(run.folder, "evaluated", **evaluated, **metrics)
     table = pd.DataFrame([metrics], index=[run.config.category])
     print(
         f"{predictions.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous"

@@ -305,7 +305,7 @@ def read_metadata(path: Path) -> dict[str, bool]:
     """
     try:
         values = yaml.load(path.read_bytes(), Loader=_YamlLoader)
-    except (yaml.YAMLError, UnicodeError, OSError) as error:
+    except Exception as error:  # dates, numbers and keys of YAML each fail in their own way
         raise ValueError(f"{path} cannot be read as YAML ({' '.join(str(error).split())})") from error
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds no 'name: value' lines; expected anomalous: 0 or 1")

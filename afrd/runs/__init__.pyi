@@ -5,6 +5,7 @@ from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
+from .run_log import log_event
 from .sizes import same_grid, size_notes
 from .sweep_plan import load_sweep, read_sweep
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
@@ -30,6 +31,7 @@ __all__ = [
     "learning_rate",
     "load_run",
     "load_sweep",
+    "log_event",
     "operating_point",
     "operating_points",
     "plan",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from afrd.runs.options import TrainingOptions
 from afrd.runs.plan import TrainingPlan, plan
 from afrd.runs.run import Run, load_run
 from afrd.runs.run_folder import finish_run, is_finished, start_run
+from afrd.runs.run_log import log_event
 
 # pixels of each side of the teacher's input that a training step reads, so that its cost does not depend on the size
 STUDENT_WINDOW = 304
@@ -138,6 +140,8 @@ def _train_into_folder(
     start_run(
         plan.folder, plan.model, plan.config
     )  # after the features, so that a broken picture leaves no folder behind
+    versions = {"afrd": version("afrd"), "torch": torch.__version__}
+    log_event(plan.folder, "training", **versions, device=plan.device, samples=len(plan.train_index))
     with torch.random.fork_rng(devices=[]):  # keeps the caller's random state
         torch.default_generator.manual_seed(plan.config.seed)
         model = make_model(plan.model)
@@ -163,6 +167,8 @@ def _train_into_folder(
         assert normal is not None
         model.learned.set_normal(normal)
     finish_run(plan.folder, model, evidence, history)
+    loss = {"loss": history[-1]["loss"]} if history else {}
+    log_event(plan.folder, "finished", steps=len(history), **loss, calibration_samples=len(evidence.errors))
 
 
 def _load(plan: TrainingPlan) -> Run:
@@ -218,6 +224,8 @@ def _train(
     steps_an_epoch = math.ceil(len(train_index) / config.batch)
     steps = plan.steps
     first_epoch, history = load_checkpoint(folder, model, optimiser)
+    if first_epoch:
+        log_event(folder, "continued", epoch=first_epoch, epochs=config.epochs)
     loss_of = torch.compile(model.loss) if compiled else model.loss
     on_gpu = _features_on_gpu(features, train_index, positions, device)
     saved = began = time.monotonic()
@@ -259,6 +267,7 @@ def _train(
                 steps_done = step + 1 - first_step
                 seconds_left = (time.monotonic() - began) / steps_done * (steps - step - 1)
                 if on_step and on_step(StepReport(step + 1, steps, history[-1]["loss"], seconds_left)):
+                    log_event(folder, "stopped", step=step + 1, steps=steps)
                     raise Cancelled(f"training of {folder} was stopped at step {step + 1} of {steps}")
             if time.monotonic() - saved > CHECKPOINT_SECONDS or epoch + 1 == config.epochs:
                 save_checkpoint(folder, model, optimiser, epoch + 1, history)

@@ -109,7 +109,11 @@ def test_a_stopped_training_keeps_the_checkpoint_and_the_same_command_goes_on(ca
     process.send_signal(by)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and err == "afrd: stopped; the same command goes on from what is done\n"
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.safetensors", "config.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoint.safetensors",
+        "config.json",
+        "log.txt",
+    ]
 
 
 def test_a_split_without_truth_has_verdicts_and_no_metrics(capsys, candies, tiny_runs, tmp_path: Path):

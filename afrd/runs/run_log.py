@@ -1,0 +1,22 @@
+"""The log of a run folder: one line an event, with its time. It holds no path and nothing of the environment."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+LOG = "log.txt"
+
+
+def log_event(folder: Path, event: str, **details: Any) -> None:
+    """Appends one line, such as `2026-03-01T12:00:00+01:00 trained steps=500 loss=0.0123`.
+
+    A run folder that may not be written, such as that of an installed package, is left as it is.
+    """
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    told = [f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in details.items()]
+    line = " ".join(" ".join([now, event, *told]).split())
+    with suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
