@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,31 +81,11 @@ def scene(library: Library, selection: Selection) -> str:
     )
 
 
-def sample_scene(
-    sample: Sample,
-    main: Prediction | str | None,
-    beside: Prediction | str | None = None,
-    *,
-    place: str = "",
-    shown: str | None = None,
-    lights: Sequence[str] | None = None,
-    usable: Sequence[str] | None = None,
-    methods: tuple[str, str] = ("AFRD", "Single-light RD"),
-    titles: tuple[str, str] = ("", ""),
-    missing: str | None = None,
-    pictures: Mapping[str, str] | None = None,
-    singles: Mapping[str, Prediction] | None = None,
-    sets: Sequence[Mapping[str, Any]] | None = None,
-    steps: bool = True,
-    pinned: tuple[int, int] | None = None,
-    why: Mapping[str, Any] | None = None,
-) -> str:
-    """The light table of any sample, from a data set or not.
+@dataclass(frozen=True, kw_only=True)
+class SceneOptions:
+    """What a light table shows of a sample beside its predictions.
 
-    Args:
-        sample: the sample to show.
-        main: prediction of the run of several lights; a sentence why there is none, or None.
-        beside: the same for a single-light run.
+    Attributes:
         place: origin of the sample, as text.
         shown: light whose picture is shown first; the light box or the last light by default.
         lights: those switched on; all by default.
@@ -119,28 +100,55 @@ def sample_scene(
         why: its explanation by `afrd.page.light_table.place.answer`.
     """
 
+    place: str = ""
+    shown: str | None = None
+    lights: Sequence[str] | None = None
+    usable: Sequence[str] | None = None
+    methods: tuple[str, str] = ("AFRD", "Single-light RD")
+    titles: tuple[str, str] = ("", "")
+    missing: str | None = None
+    pictures: Mapping[str, str] | None = None
+    singles: Mapping[str, Prediction] | None = None
+    sets: Sequence[Mapping[str, Any]] | None = None
+    steps: bool = True
+    pinned: tuple[int, int] | None = None
+    why: Mapping[str, Any] | None = None
+
+
+def sample_scene(
+    sample: Sample, main: Prediction | str | None, beside: Prediction | str | None = None, **options: Any
+) -> str:
+    """The light table of any sample, from a data set or not.
+
+    Args:
+        sample: the sample to show.
+        main: prediction of the run of several lights; a sentence why there is none, or None.
+        beside: the same for a single-light run.
+        options: fields of `SceneOptions`.
+    """
+    chosen = SceneOptions(**options)
     prediction = main if main is not None and not isinstance(main, str) else None
-    shown = shown if shown in sample.lights else afrd.figures.main_light(sample.lights)
-    pictures = pictures or {light: picture_of(sample, light) for light in sample.lights}
-    usable_lights = sample.lights if usable is None else usable
+    pictures = chosen.pictures or {light: picture_of(sample, light) for light in sample.lights}
+    lights = sample.lights if chosen.lights is None else chosen.lights
+    usable_lights = sample.lights if chosen.usable is None else chosen.usable
     height, width = sample.images.shape[-2:]
+    pinned = chosen.pinned
     in_picture = pinned is not None and 0 <= pinned[0] < width and 0 <= pinned[1] < height
+    panels = zip(chosen.methods, chosen.titles, (main, beside), strict=True)
     content = {
-        "header": _header(sample, place, prediction),
-        "steps": steps,
+        "header": _header(sample, chosen.place, prediction),
+        "steps": chosen.steps,
         "answers": True,  # a pinned place is answered by the host
         "size": [height, width],
-        "shown": shown,
+        "shown": chosen.shown if chosen.shown in sample.lights else afrd.figures.main_light(sample.lights),
         "truth": afrd.figures.svg_path(afrd.figures.truth_lines(sample)),
-        "panels": [_panel(m, t, p, sample) for m, t, p in zip(methods, titles, (main, beside), strict=True)],
-        "lights": _tiles(
-            sample, sample.lights if lights is None else lights, usable_lights, prediction, pictures, singles or {}
-        ),
-        "presets": list(presets(usable_lights) if sets is None else sets),
+        "panels": [_panel(method, title, value, sample) for method, title, value in panels],
+        "lights": _tiles(sample, lights, usable_lights, prediction, pictures, chosen.singles or {}),
+        "presets": list(presets(usable_lights) if chosen.sets is None else chosen.sets),
         "unit": _unit_sentence(prediction),
-        "missing": missing,
+        "missing": chosen.missing,
         "pinned": list(pinned) if pinned is not None and in_picture else None,
-        "why": why if in_picture else None,
+        "why": chosen.why if in_picture else None,
     }
     return _dated(content)
 
