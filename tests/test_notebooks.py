@@ -24,8 +24,6 @@ def module(name: str) -> ModuleType:
 
 
 build, check_text, course = (module(name) for name in ("build", "check_text", "course"))
-# notebooks whose numbers, figures and exercises are not yet in the form that the tests below ask for
-IN_WORK = {"06"}
 
 each_notebook = pytest.mark.parametrize("source", build.sources(), ids=lambda source: source.stem)
 SOLUTION = re.compile(r"<details>.*?</details>", re.DOTALL)
@@ -129,23 +127,20 @@ def test_the_notebook_and_its_solutions_run(source, tmp_path, tmp_path_factory, 
 
 @each_notebook
 def test_numbers_in_the_text_are_computed(source):
-    if source.stem[:2] not in IN_WORK:
-        assert not check_text.copied_numbers(source)
+    assert not check_text.copied_numbers(source)
 
 
 @each_notebook
 def test_figures_have_alternative_text(source):
-    if source.stem[:2] not in IN_WORK:
-        for out in outputs(executed(source)):
-            assert all(out.metadata.get(kind, {}).get("alt") for kind in pictures(out))
+    for out in outputs(executed(source)):
+        assert all(out.metadata.get(kind, {}).get("alt") for kind in pictures(out))
 
 
 @each_notebook
 def test_every_exercise_can_be_checked(source):
-    if source.stem[:2] not in IN_WORK:
-        tags = [tag for cell in build.read(source).cells for tag in cell.metadata.get("tags", [])]
-        count = len(solutions(build.read(source)))
-        assert tags.count("exercise") == tags.count("answer-check") == count
+    tags = [tag for cell in build.read(source).cells for tag in cell.metadata.get("tags", [])]
+    count = len(solutions(build.read(source)))
+    assert tags.count("exercise") == tags.count("answer-check") == count
 
 
 def test_a_copied_number_is_reported_and_a_setting_is_not():
