@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 import afrd.model.teacher
 from afrd.cli.commands import main
@@ -17,12 +18,15 @@ DOCS = Path(__file__).parents[2] / "docs" / "reliability.md"
 
 @pytest.fixture(scope="module", autouse=True)
 def one_teacher():
-    """The teacher is loaded once: its weights are none of the broken inputs."""
+    """The teacher is loaded once, for its weights are none of the broken inputs; on one thread, for all is tiny."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     loaded = functools.cache(afrd.model.teacher.load_teacher)
     with pytest.MonkeyPatch.context() as patch:
         for module in ("afrd.runs.plan", "afrd.runs.run"):
             patch.setattr(importlib.import_module(module), "load_teacher", loaded)
         yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
