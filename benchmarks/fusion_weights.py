@@ -35,7 +35,8 @@ from afrd.runs.run import Run
 DIFFICULTIES = (0.0, 0.35, 0.7, 1.0)  # alternating over the categories
 PART_COUNTS = {"train": 10, "val": 5, "test_good": 5, "test_bad": 14}
 REGION_AREA = 30.0  # places of a defect whose places have weight 1; those of smaller defects have more
-BORDER_WEIGHT = 0.2  # weight of places that a defect covers by less than half
+REGION_POWER = 0.2  # 1: every defect counts alike, whatever its area; 0: every place does
+BORDER_WEIGHT = 0.4  # weight of places that a defect covers by less than half
 BAD_PER_STEP, GOOD_PER_STEP = 8, 4  # samples of each class in a step
 RANKING_WEIGHT, ATTENTION_WEIGHT = 0.3, 0.1  # weights of two terms of the loss
 CHECKPOINT_STEPS = 100
@@ -149,7 +150,7 @@ def place_weights(share: np.ndarray) -> Tensor:
     weight = np.where((share > 0) & (share < 0.5), BORDER_WEIGHT, 1.0).astype(np.float32)
     for region in range(1, count + 1):
         inside = regions == region
-        weight[inside] = math.sqrt(REGION_AREA / inside.sum())
+        weight[inside] = (REGION_AREA / inside.sum()) ** REGION_POWER
     return torch.from_numpy(weight)
 
 
