@@ -106,6 +106,7 @@ def test_a_sweep_whose_data_are_gone_is_explained(runs: Path, candies: Path, tmp
 @pytest.mark.browser
 def test_a_cell_opens_its_run_in_explore(runs: Path, candies: Path, chromium: str | None):
     with serving(app_command(runs, candies)) as address, browsing(chromium, address, "?tab=sweeps") as page:
-        page.locator("#sweeps-table td").filter(has_text="patch memory").first.click()
+        cells = page.locator("#sweeps-table :is(td, [role=gridcell])").filter(has_text="patch memory")
+        cells.locator("visible=true").first.click()
         page.locator("[role=tab][aria-selected=true]").filter(has_text="Explore").wait_for()
         page.locator(".light-table").first.wait_for()
