@@ -192,8 +192,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write the table")
     options = parser.parse_args(arguments)
-    print(kill_steps(options.kills, options.seed).to_string())
+    results = kill_steps(options.kills, options.seed)
+    print(results.to_string())
+    if options.csv:
+        results.to_csv(options.csv)
 
 
 if __name__ == "__main__":
