@@ -21,6 +21,7 @@ import afrd.data
 import afrd.runs
 from afrd.background.jobs import HEAVY_WORK, Job, Report, Worker, error_sentence
 from afrd.runs.options import TrainingOptions
+from afrd.runs.run_log import LOG
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the queue is up before
     import pandas as pd
@@ -366,8 +367,10 @@ def _remove_unused_folder(folder: Path, new_folders: list[Path]) -> None:
     """Removes a run folder that this training made and that holds no checkpoint, so that its name is free."""
     if folder not in new_folders or not folder.is_dir():
         return
-    if {path.name for path in folder.iterdir()} == {"config.json"}:
+    files = list(folder.iterdir())
+    if {"config.json"} <= {path.name for path in files} <= {"config.json", LOG}:
         with suppress(OSError):  # somebody has put something there
-            (folder / "config.json").unlink()
+            for path in files:
+                path.unlink()
             for path in new_folders:
                 path.rmdir()

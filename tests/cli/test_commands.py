@@ -73,7 +73,7 @@ WRONG = [
     (("evaluate", "{tmp}"), "is not a run folder"),
     (("evaluate", "{run}", "--split", "test_private"), "has no split 'test_private'"),
     (("evaluate", "{run}", "--data", "{tmp}"), "{tmp}"),
-    (("predict", "{run}", "{tmp}/none.png"), "1 pictures do not fit the run's 6 lights"),
+    (("predict", "{run}", "{tmp}/none.png"), "1 picture does not fit the run's 6 lights"),
     (("predict", "{run}", "top={tmp}/none.png"), "none.png"),
     (("render", "{tmp}/out", "--category", "Pretzel"), "'Pretzel'"),
     (("render", "{tmp}/out", "--size", "4"), "4"),

@@ -276,7 +276,7 @@ def test_two_samples_get_a_whole_report_without_a_correlation_of_lights(capsys, 
     assert code == 0, err
     assert "no rank correlation of the lights' own scores: 2 samples are too few; 3 are needed" in out
     advice = json.loads(file.read_text())["advice"]
-    assert advice in out and page.stat().st_size > 0
+    assert advice.split(". ")[0] in out and page.stat().st_size > 0
     code, out, _ = command(capsys, "lights", run.folder, "--metric", "aupro", "--delta", 0.2)
     assert code == 0 and "AUPRO" in out
 
