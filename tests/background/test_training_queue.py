@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from afrd.background import training_queue
 from afrd.background.jobs import HEAVY_WORK, THREAD_NAME, Worker
 from afrd.background.training_queue import Order, TrainingJob, TrainingQueue, free_name, run_folder
 from afrd.cli.commands import parser
+from afrd.runs import feature_store
 from afrd.runs.options import TrainingOptions
 from afrd.runs.run_folder import find_runs
 from tests.background.helpers import occupied, wait_until
@@ -108,8 +110,15 @@ def test_a_training_can_be_stopped_while_the_teacher_reads(
     queue: TrainingQueue, order: Order, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("AFRD_CACHE", str(tmp_path / "cache"))
+    read = feature_store.compute_inputs
+
+    def read_slowly(*arguments: Any) -> Any:
+        time.sleep(0.3)  # so that the first sample is still being read when the job is looked at
+        return read(*arguments)
+
+    monkeypatch.setattr(feature_store, "compute_inputs", read_slowly)
     job = queue.add(order)
-    wait_until(lambda: "the teacher reads sample 1 of 6" in queue.job(job.number).note)
+    wait_until(lambda: "the teacher reads sample" in queue.job(job.number).note)
     queue.cancel(job.number)
     (stopped,) = wait(queue)
     assert (stopped.state, stopped.note) == (
