@@ -20,7 +20,7 @@ import torch
 import afrd
 from afrd.analysis.comparison.methods import methods_of
 from afrd.metrics.predictions import Predictions
-from afrd.model.fusion import FEATURE_FUSIONS
+from afrd.model.config import FEATURE_FUSIONS
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.run import load_run

@@ -27,8 +27,8 @@ from afrd.analysis.explain.visibility import measure
 from afrd.data.dataset import Category
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS
+from afrd.model.config import EVIDENCE_FUSIONS, FEATURE_FUSIONS, FORMULA_FUSIONS
 from afrd.model.evidence import Evidence
-from afrd.model.fusion import EVIDENCE_FUSIONS, FEATURE_FUSIONS
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.run import Run, load_run
@@ -36,7 +36,6 @@ from afrd.runs.run import Run, load_run
 REPORTED_METRICS = ["image_auroc", "pixel_ap", "aupro"]
 REFERENCE = "AFRD, attention"
 BOOTSTRAP_DRAWS = 1000
-FORMULAS = [how for how in EVIDENCE_FUSIONS if how != "learned"]
 
 
 def plans(options: argparse.Namespace, lights: tuple[str, ...]) -> dict[str, dict]:
@@ -73,7 +72,7 @@ def evaluations(folder: Path, data: Category, teacher: Teacher, faithful: bool) 
         yield f"AFRD, {how}", run("afrd").evaluate(test, fusion=how)
     for light in data.lights:
         yield f"AFRD, light {light} alone", run("afrd").evaluate(test, light, "attention")
-    for how in FORMULAS:
+    for how in FORMULA_FUSIONS:
         yield f"patch memory, {how}", run("memory").evaluate(test, fusion=how)
     # ablations of the memory with the same student; thresholds do not matter
     strict = load_run(folder / "afrd", teacher=teacher)
@@ -82,7 +81,7 @@ def evaluations(folder: Path, data: Category, teacher: Teacher, faithful: bool) 
     yield "AFRD, attention by the error alone", by_error_alone(folder, teacher).evaluate(test, fusion="attention")
     alone = load_run(folder / "afrd", teacher=teacher)
     alone.model.bank = alone.model.learned = None
-    for how in FORMULAS:
+    for how in FORMULA_FUSIONS:
         yield f"AFRD without memory, {how}", alone.evaluate(test, fusion=how)
     singles = [run(f"single-{light}").evaluate(test) for light in data.lights]
     for light, predictions in zip(data.lights, singles, strict=True):

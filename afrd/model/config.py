@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from afrd.model.fusion import EVIDENCE_FUSIONS, FEATURE_FUSIONS
-
 TARGETS = ("lights", "fused")
+FORMULA_FUSIONS = ("attention", "mean", "max")  # without weights of their own
+EVIDENCE_FUSIONS = (*FORMULA_FUSIONS, "learned")  # of the lights' evidence
+FEATURE_FUSIONS = (*FORMULA_FUSIONS, "concat")  # of their features
 METHODS = ("afrd", "memory")
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-EVIDENCE_FUSIONS = ("attention", "mean", "max", "learned")  # of the lights' evidence
-FEATURE_FUSIONS = ("attention", "mean", "max", "concat")  # of their features
+from afrd.model.config import FEATURE_FUSIONS
+
 MIN_WEIGHT = 1e-12  # lower bound of a light's weight: where all lights have none, they count equally
 
 

@@ -8,7 +8,6 @@ so neither their order nor absent ones matter.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 
@@ -64,19 +63,18 @@ class LearnedFusion(nn.Module):
         """Sets the units of every light's terms to their means on good parts (N, L, T, h, w), N at least 1."""
         self.normal.copy_(good.float().mean((0, 3, 4)).clamp_min(1e-6))
 
-    def forward(self, evidence: Evidence) -> Evidence:
-        """Evidence whose errors are M and whose weights are a, which `fuse_evidence` fuses by `attention`."""
-        assert evidence.terms is not None
-        terms = evidence.terms.float() / self.normal[:, :, None, None]
-        maps, attention = self.combine(terms, *self.light_features(terms), evidence.present)
-        return replace(evidence, errors=maps, weights=attention, terms=None)
+    def forward(self, evidence: Evidence, members: Tensor | None = None) -> Evidence:
+        """Evidence whose errors are M and whose weights are a, which `fuse_evidence` fuses by `attention`.
 
-    def subsets(self, evidence: Evidence, members: Tensor) -> Evidence:
-        """`forward` of one sample for K sets of its lights at once, (K, L) bool, none empty."""
+        Args:
+            evidence: of B samples, with terms.
+            members: (K, L) bool, sets of lights instead of those present; none empty, and K is B, or B is 1.
+        """
         assert evidence.terms is not None
+        present = evidence.present if members is None else members
         terms = evidence.terms.float() / self.normal[:, :, None, None]
-        maps, attention = self.combine(terms, *self.light_features(terms), members)
-        return Evidence(maps, attention, members, fused=False)
+        maps, attention = self.combine(terms, *self.light_features(terms), present)
+        return Evidence(maps, attention, present, fused=False)
 
     def light_features(self, terms: Tensor) -> tuple[Tensor, Tensor]:
         """Each light by itself: terms (B, L, T, h, w) -> features h (B, L, C, h, w) and log w (B, L, h, w)."""

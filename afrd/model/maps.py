@@ -61,7 +61,7 @@ class EvidenceModel(nn.Module):
         nonempty = members.any(1)
         maps = evidence.errors.new_zeros(len(members), *size)
         if nonempty.any():
-            fused = self._learned(evidence).subsets(evidence, members[nonempty])
+            fused = self._learned(evidence)(evidence, members[nonempty])
             maps[nonempty] = to_maps(fused, size, "attention").anomaly_map
         return maps
 

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afrd.data.dataset import list_categories, open_dataset, parse_lights
 from afrd.files import load_json
+from afrd.model.config import FEATURE_FUSIONS
 from afrd.runs.options import TrainingOptions
 
-FEATURE_FUSIONS = ("attention", "mean", "max", "concat")  # as in afrd.model.fusion, without torch
 METHODS: dict[str, dict[str, str]] = {
     "afrd": {},
     "afrd-learned": {"fusion": "learned"},

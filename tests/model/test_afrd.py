@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT
-from afrd.model.config import ModelConfig
+from afrd.model.config import FEATURE_FUSIONS, ModelConfig
 from afrd.model.evidence import EXCUSED_SHARE, SMOOTHING, cosine_errors, resize, smooth
-from afrd.model.fusion import FEATURE_FUSIONS
 from afrd.model.patch_memory import embed
 from afrd.model.student import NarrowStudent, RD4ADStudent
 

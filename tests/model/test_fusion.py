@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afrd.model.fusion import FEATURE_FUSIONS, FeatureFusion, fuse_evidence
+from afrd.model.config import FEATURE_FUSIONS
+from afrd.model.fusion import FeatureFusion, fuse_evidence
 
 
 def present(*rows: tuple[int, ...]) -> torch.Tensor:

@@ -17,7 +17,7 @@ import numpy as np
 from afrd.data.dataset import MultiLightDataset, parse_lights
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.threshold import Threshold, conformal_threshold
-from afrd.model.fusion import EVIDENCE_FUSIONS
+from afrd.model.config import EVIDENCE_FUSIONS
 from afrd.runs.run import Run
 
 LATE_FUSIONS = ("mean", "max")

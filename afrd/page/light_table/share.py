@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from afrd.analysis.errors.notes import Notes
+from afrd.model.config import FORMULA_FUSIONS
 from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.runs.run import Run
 
-FUSIONS = ("attention", "mean", "max")  # those that the script knows
 MAX_LIGHTS = 8  # 255 sets of lights, each with a threshold
 MAX_SETS = 200  # up to which every fusion has thresholds, not the run's own alone
 LARGEST = 2.0**15  # to which weights are scaled; the unit of weights does not matter, and float16 ends at 65504
@@ -79,10 +79,10 @@ def _check(run: Run) -> None:
     count = len(run.lights)
     if not 1 < count <= MAX_LIGHTS:
         raise ValueError(f"{run.folder} is a run of {count} lights, but a table in a file has 2 to {MAX_LIGHTS}")
-    if run.model.config.target != "lights" or run.model.config.fusion not in FUSIONS:
+    if run.model.config.target != "lights" or run.model.config.fusion not in FORMULA_FUSIONS:
         raise ValueError(
             f"{run.folder} is {run.method()}, whose maps of fewer lights need its network; a file can show runs "
-            f"that fuse evidence by {', '.join(FUSIONS[:-1])} or {FUSIONS[-1]}"
+            f"that fuse evidence by {', '.join(FORMULA_FUSIONS[:-1])} or {FORMULA_FUSIONS[-1]}"
         )
 
 
@@ -114,7 +114,7 @@ def fusion_of(run: Run) -> dict[str, Any]:
     """How the run fuses, and its thresholds by fusion: lists in which set s, the sum of 2^l over its lights l, stands
     at s; None where there is none."""
     own, count = run.model.config.fusion, len(run.lights)
-    ways = FUSIONS if len(FUSIONS) * 2**count <= MAX_SETS else (own,)
+    ways = FORMULA_FUSIONS if len(FORMULA_FUSIONS) * 2**count <= MAX_SETS else (own,)
     sets = [[light for i, light in enumerate(run.lights) if s >> i & 1] for s in range(1, 2**count)]
     thresholds = {way: [None, *(run.threshold(lights, way) for lights in sets)] for way in ways}
     first = thresholds[own][1]

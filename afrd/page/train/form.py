@@ -11,6 +11,7 @@ import gradio as gr
 import afrd.data
 import afrd.runs
 from afrd.background.training_queue import Order, TrainingQueue, free_name
+from afrd.model.config import EVIDENCE_FUSIONS, FEATURE_FUSIONS, FORMULA_FUSIONS
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection
 from afrd.page.train import queue_view
@@ -22,9 +23,9 @@ MAX_CHECKED_AT_ONCE = 2500  # pictures of a category; more are looked through wh
 OWN_TEACHER = "efficientnet_lite0"  # its weights come with the installation
 METHODS = [("AFRD over evidence", "evidence"), ("AFRD over features", "features"), ("Patch memory", "memory")]
 FUSIONS = {  # of each method; the learned one reads distances to the memory that stands beside a student
-    "evidence": ["attention", "mean", "max", "learned"],
-    "features": ["attention", "mean", "max", "concat"],
-    "memory": ["attention", "mean", "max"],
+    "evidence": EVIDENCE_FUSIONS,
+    "features": FEATURE_FUSIONS,
+    "memory": FORMULA_FUSIONS,
 }
 DATA = ("shown_data", "category", "data_state", "check", "lights")
 ADJUSTED = ("plan", "fusion", "weights", "epochs", "name", "suggested")
@@ -104,7 +105,7 @@ def adjusted(queue: TrainingQueue, shown: tuple[str, str], suggestion: tuple[str
     Number of epochs and name follow the other options while they are as they were suggested.
     """
     memory = form.method == "memory"
-    fusions = FUSIONS[form.method]
+    fusions = list(FUSIONS[form.method])
     fusion = gr.Dropdown(fusions, value=form.fusion if form.fusion in fusions else fusions[0])
     weights = gr.Textbox(visible=form.teacher != OWN_TEACHER)
     data = opened_data(*shown)

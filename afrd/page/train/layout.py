@@ -48,7 +48,7 @@ class TrainComponents(Components):
     def _options(self) -> None:
         with gr.Row():
             self.method = menu("Method", "train-method", 150, METHODS)
-            self.fusion = menu("Fusion", "train-fusion", 90, FUSIONS["evidence"])
+            self.fusion = menu("Fusion", "train-fusion", 90, list(FUSIONS["evidence"]))
         self.teacher = gr.Dropdown(
             [OWN_TEACHER], label="Teacher, or timm:NAME", allow_custom_value=True, elem_id="train-teacher"
         )
