@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afrd.cli.common import as_path
 
 if TYPE_CHECKING:
-    from afrd.runs.operating_points import OperatingPoint
+    from afrd.metrics.consequences import OperatingPoint
     from afrd.runs.run import Run
 
 
@@ -29,7 +29,8 @@ def add_command(commands: Any) -> None:
 
 
 def points(options: argparse.Namespace) -> None:
-    from afrd.runs.operating_points import OperatingPoint, operating_point, operating_points, save_operating_point
+    from afrd.metrics.consequences import OperatingPoint
+    from afrd.runs.operating_points import operating_point, operating_points, save_operating_point
     from afrd.runs.run import load_run
 
     folder: Path = options.run_folder
@@ -57,21 +58,14 @@ def show_consequences(run: Run, options: argparse.Namespace) -> None:
     data = open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
     dataset = data[options.split or data.test_split]
     promises = PER_THOUSAND if options.per_thousand is None else [options.per_thousand]
-    table = consequences(
-        run.evaluate(dataset, lights),
-        run.calibration_scores(lights),
-        promises,
-        options.missed_cost,
-        options.alarm_cost,
-    )
+    calibration = run.calibration_scores(lights)
+    table = consequences(run.evaluate(dataset, lights), calibration, promises, options.missed_cost, options.alarm_cost)
     good, bad, few = table.good[0], table.anomalous[0], table[table.promised > table.asked * (1 + 1e-9)]
     print(f"{run.method(lights)}; {dataset.split}: {good} good and {bad} anomalous samples")
     print("false alarms and missed defects, with the most per thousand that they leave possible at 95 % confidence")
     print(table.drop(columns=["good", "anomalous"]).to_string(index=False, float_format="{:.4g}".format))
     if len(few):
-        print(
-            f"{len(run.calibration_scores(lights))} calibration samples promise {few.promised.max():.3g} per thousand"
-        )
+        print(f"{len(calibration)} calibration samples promise {few.promised.max():.3g} per thousand")
 
 
 def describe(run: Run, name: str, point: OperatingPoint) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,34 @@ from afrd.metrics.predictions import Predictions
 from afrd.metrics.threshold import conformal_threshold
 
 PER_THOUSAND = (200.0, 100.0, 50.0, 20.0, 10.0, 5.0)  # false alarms that a table of consequences goes through
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A promised rate of false alarms, which sets the threshold of verdicts.
+
+    Attributes:
+        per_thousand: false alarms per thousand good parts, above 0 and below 1000.
+        missed_cost, alarm_cost: of one missed defect and of one false alarm, in the user's unit.
+    """
+
+    per_thousand: float
+    missed_cost: float = 1.0
+    alarm_cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.per_thousand < 1000:
+            raise ValueError(
+                f"{self.per_thousand:g} false alarms per thousand cannot be promised; choose between 0 and 1000"
+            )
+        for cost in (self.missed_cost, self.alarm_cost):
+            if not 0 <= cost < float("inf"):
+                raise ValueError(f"a cost is {cost}, but must be a number, 0 or more")
+
+    @property
+    def alpha(self) -> float:
+        """The rate of false alarms, 0..1, as `Run.threshold` takes it."""
+        return self.per_thousand / 1000
 
 
 def at_most(count: int, total: int, confidence: float = 0.95) -> float:
@@ -51,23 +80,18 @@ def consequences(
     Raises:
         ValueError: a promise out of range, a negative cost, or no calibration samples.
     """
-    for cost in (missed_cost, alarm_cost):
-        if not cost >= 0:
-            raise ValueError(f"a cost is {cost}, but must be 0 or more")
-    for rate in per_thousand:
-        if not 0 < rate < 1000:
-            raise ValueError(f"{rate:g} false alarms per thousand cannot be promised; choose between 0 and 1000")
+    points = [OperatingPoint(asked, missed_cost, alarm_cost) for asked in per_thousand]
     scores = predictions.table.score.to_numpy(float)
     truth = predictions.table.anomalous
     good, bad = scores[[t is False for t in truth]], scores[[t is True for t in truth]]
     rows = []
-    for rate in per_thousand:
-        threshold = conformal_threshold(calibration, rate / 1000)
+    for point in points:
+        threshold = conformal_threshold(calibration, point.alpha)
         alarms = int(threshold.exceeded_by(good).sum())
         missed = len(bad) - int(threshold.exceeded_by(bad).sum())
         rows.append(
             {
-                "asked": rate,
+                "asked": point.per_thousand,
                 "promised": 1000 * threshold.alpha,
                 "threshold": threshold.value,
                 "false_alarms": alarms,
@@ -76,7 +100,7 @@ def consequences(
                 "missed": missed,
                 "anomalous": len(bad),
                 "missed_at_most": 1000 * at_most(missed, len(bad), confidence),
-                "cost": missed * missed_cost + alarms * alarm_cost,
+                "cost": missed * point.missed_cost + alarms * point.alarm_cost,
             }
         )
     return pd.DataFrame(rows)

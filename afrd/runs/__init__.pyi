@@ -1,6 +1,6 @@
 from .export import Export, export_onnx
 from .feature_store import features_stored
-from .operating_points import OperatingPoint, operating_point, operating_points, save_operating_point
+from .operating_points import operating_point, operating_points, save_operating_point
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
 from .run import Prediction, Run, load_run
@@ -14,7 +14,6 @@ __all__ = [
     "Cancelled",
     "Export",
     "FitConfig",
-    "OperatingPoint",
     "Prediction",
     "Run",
     "StepReport",

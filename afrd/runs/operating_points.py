@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from afrd.files import load_json, save_json
+from afrd.metrics.consequences import OperatingPoint
 
 FILE = "operating_points.json"
 MAX_NAME = 60  # characters
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A promised rate of false alarms, which sets the threshold of verdicts.
-
-    Attributes:
-        per_thousand: false alarms per thousand good parts, above 0 and below 1000.
-        missed_cost, alarm_cost: of one missed defect and of one false alarm, in the user's unit.
-    """
-
-    per_thousand: float
-    missed_cost: float = 1.0
-    alarm_cost: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.per_thousand < 1000:
-            raise ValueError(
-                f"{self.per_thousand:g} false alarms per thousand cannot be promised; choose between 0 and 1000"
-            )
-        for cost in (self.missed_cost, self.alarm_cost):
-            if not 0 <= cost < float("inf"):
-                raise ValueError(f"a cost is {cost}, but must be a number, 0 or more")
-
-    @property
-    def alpha(self) -> float:
-        """The rate of false alarms, 0..1, as `Run.threshold` takes it."""
-        return self.per_thousand / 1000
 
 
 def operating_points(folder: Path) -> dict[str, OperatingPoint]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from afrd.cli.commands import main
+from afrd.metrics.consequences import OperatingPoint
 from afrd.runs.operating_points import (
     FILE,
-    OperatingPoint,
     operating_point,
     operating_points,
     save_operating_point,
