@@ -67,21 +67,18 @@ def collect(number: int, work: Path, out: Path) -> None:
     data = afrd.open_dataset(work / "data", name)
     run = afrd.fit(data, out=work / "runs" / name, epochs=40, batch=5, memory=1024, seed=number, show_progress=False)
     test = data["test_public"]
+    terms = terms_of(run, test)
+    grid = (terms.shape[-2], terms.shape[-1])
     tensors = {
-        "terms": terms_of(run, test).half(),
+        "terms": terms.half(),
         "good": terms_of(run, data["val"]).half(),
-        "masks": torch.stack([F.adaptive_avg_pool2d(mask_of(test, i), run_grid(run, test)) for i in range(len(test))]),
-        "visible": torch.stack([visibility(test, i, run_grid(run, test)) for i in range(len(test))]).half(),
+        "masks": torch.stack([F.adaptive_avg_pool2d(mask_of(test, i), grid) for i in range(len(test))]),
+        "visible": torch.stack([visibility(test, i, grid) for i in range(len(test))]).half(),
     }
     with replacing(out) as temporary:
         save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, temporary)
     shutil.rmtree(work / "data" / name)
     shutil.rmtree(work / "runs" / name)
-
-
-def run_grid(run: Run, split: MultiLightDataset) -> tuple[int, int]:
-    height, width = run.features(split).contrast.shape[-2:]
-    return height, width
 
 
 @torch.no_grad()

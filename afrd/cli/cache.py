@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from afrd.cli.common import as_path, write_json
+
+if TYPE_CHECKING:
+    from afrd.runs.store import Entry
 
 
 def add_command(commands: Any) -> None:
@@ -33,8 +37,9 @@ def cache(options: argparse.Namespace) -> None:
     if size is not None:
         removed += store.set_limit(size)
     entries = store.entries()
-    for entry in entries:
-        print("  ".join(_cells(entry)))
+    reasons = [store.why_unused(entry) for entry in entries]  # each looks at all pictures of a split
+    for entry, why in zip(entries, reasons, strict=True):
+        print("  ".join(_cells(entry, why)))
     if removed:
         print(f"removed {len(removed)}, {store.size_text(sum(entry.size for entry in removed))}")
     total = sum(entry.size for entry in entries)
@@ -48,18 +53,17 @@ def cache(options: argparse.Namespace) -> None:
         "bytes": total,
         "limit": limit,
         "free": free,
-        "entries": [_as_json(entry) for entry in entries],
+        "entries": [_as_json(entry, why) for entry, why in zip(entries, reasons, strict=True)],
         "removed": [str(entry.folder) for entry in removed],
     }
     write_json(options.json, content)
 
 
-def _cells(entry: Any) -> list[str]:
+def _cells(entry: Entry, why: str | None) -> list[str]:
     from afrd.runs import store
 
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
     cells = [f"{store.size_text(entry.size):>8}", used]
-    why = store.why_unused(entry)
     if (about := entry.about) is None:
         cells.append(entry.folder.name)
     else:
@@ -68,11 +72,6 @@ def _cells(entry: Any) -> list[str]:
     return [*cells, f"({why})"] if why else cells
 
 
-def _as_json(entry: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from afrd.runs import store
-
+def _as_json(entry: Entry, why: str | None) -> dict[str, Any]:
     about = asdict(entry.about) if entry.about is not None else None
-    why = store.why_unused(entry)
     return {"folder": str(entry.folder), "bytes": entry.size, "used": entry.used, "about": about, "unused": why}

@@ -119,14 +119,13 @@ class Bar:
 
 
 class Bars:
-    """A bar for each kind of work that a survey reports."""
+    """A bar for each kind of work that a long computation reports, such as a survey or a download."""
 
     def __init__(self, open_bars: ExitStack) -> None:
         self.open_bars = open_bars
         self.bars: dict[str, Any] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
-
         if what not in self.bars:
             self.bars[what] = self.open_bars.enter_context(Bar(what))
         self.bars[what](done, total or None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -102,6 +101,7 @@ def _weights() -> Iterator[Finding]:
 
 def _data(root: Path | None) -> Iterator[Finding]:
     import afrd.data
+    from afrd.data.records import first_of
 
     folder = root or Path("data/candies")
     if not os.path.isdir(folder):
@@ -110,8 +110,7 @@ def _data(root: Path | None) -> Iterator[Finding]:
         return
     names = afrd.data.list_categories(folder)
     if names:
-        shown = f"{', '.join(names[:5])}{f' and {len(names) - 5} more' if len(names) > 5 else ''}"
-        yield Finding("data", f"{folder}: {shown}", advice=f"`afrd check {folder}` looks at every picture")
+        yield Finding("data", f"{folder}: {first_of(names, 5)}", advice=f"`afrd check {folder}` looks at every picture")
     else:
         yield Finding("data", f"{folder} {afrd.data.why_no_categories(folder)}", False)
 
@@ -132,8 +131,7 @@ def _disk() -> Iterator[Finding]:
     from afrd.runs import store
 
     for about, folder in (("disk of the stored features", store.features_dir()), ("disk of this folder", Path.cwd())):
-        there = next(path for path in (folder, *folder.parents) if path.exists())
-        free = shutil.disk_usage(there).free
+        free = store.free_bytes(folder)
         enough = free > LITTLE_SPACE
         advice = "" if enough else "free some space, or see `afrd cache`"
         yield Finding(about, f"{store.size_text(free)} free", enough, advice)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import afrd.data
-from afrd.cli.common import Bar, as_path
+from afrd.cli.common import Bars, as_path
 
 
 def add_command(commands: Any) -> None:
@@ -29,11 +30,7 @@ def download(options: argparse.Namespace) -> None:
         if source.is_fetched(archive, options.out):
             print(f"{options.out / archive.category}: there already")
             continue
-        with Bar(archive.category) as bar:
-
-            def report(what: str, done: int, total: int, bar: Bar = bar) -> None:
-                bar.bar.set_description(what, refresh=False)
-                bar(done, total)
-
-            folder = source.fetch(archive, options.out, options.address or source.GOOGLE_DRIVE, options.keep, report)
+        with ExitStack() as bars:
+            address = options.address or source.GOOGLE_DRIVE
+            folder = source.fetch(archive, options.out, address, options.keep, Bars(bars))
         print(folder)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from afrd.data.images import PictureError, decode, decode_mask, is_picture
+from afrd.data.images import PictureError, decode, decode_mask, is_picture, pixels_text
 from afrd.data.layouts import EYECANDIES_DEFECTS, read_metadata, truth
-from afrd.data.records import Layout, Record, files, leads_nowhere, means_good, subfolders
+from afrd.data.records import Layout, Record, files, first_of, leads_nowhere, means_good, subfolders
 
 MAX_PLAUSIBLE_MASK_SHARE = 0.9  # share of the pixels; a mask that covers more is probably inverted
 MAX_LISTED = 3  # samples that a finding about many of them lists
@@ -132,16 +132,15 @@ def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
         for folder in folders:
             peers = [r for r in bad if folder in (r.folder, r.folder.parent)]
             names = [r.name.rpartition("/")[2] for r in peers if r in unmasked]
-            omitted = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-            listed = f"{', '.join(names[:MAX_LISTED])}{omitted}"
             where = (
                 f"{unmasked[0].prefix}mask.png" if unmasked[0].prefix else f"ground_truth/{folder.name}/{names[0]}.png"
             )
             problems.append(
                 (
                     folder,
-                    f"has {len(names)} of {len(peers)} anomalous samples without a mask ({listed}), while others have "
-                    f"one; add {where}, or localisation is judged without them",
+                    f"has {len(names)} of {len(peers)} anomalous samples without a mask "
+                    f"({first_of(names, MAX_LISTED)}), while others have one; add {where}, or localisation is judged "
+                    "without them",
                 )
             )
     return problems
@@ -196,7 +195,10 @@ def _picture_problems(
         if isinstance(info, str):
             yield path, info
         elif usual is not None and info.size != usual:
-            yield path, f"is {_text(info.size)} pixels, but most pictures of the category are {_text(usual)}"
+            yield (
+                path,
+                f"is {pixels_text(info.size)} pixels, but most pictures of the category are {pixels_text(usual)}",
+            )
     for path in record.doubles:
         yield path, "is left out: another file is the same light of the same sample"
 
@@ -209,7 +211,7 @@ def _mask_problems(record: Record, results: Mapping[Path, FileResult]) -> Iterat
         if isinstance(info, str):
             yield path, info
         elif size is not None and info.size != size:
-            yield path, f"is {_text(info.size)} pixels, but the pictures of its sample are {_text(size)}"
+            yield path, f"is {pixels_text(info.size)} pixels, but the pictures of its sample are {pixels_text(size)}"
         else:
             if info.levels > 2:
                 yield (
@@ -252,7 +254,3 @@ def _label_problems(split: str, record: Record, results: Mapping[Path, FileResul
             yield record.metadata, f"says {kind}: {int(on)}, but {kind}_mask {state}"
     if split == "train" and (stated if stated is not None else any(filled.values()) or any(types.values())):
         yield record.metadata or next(iter(masks_of(record).values())), "marks a defective sample in train"
-
-
-def _text(size: tuple[int, int]) -> str:
-    return f"{size[1]}x{size[0]}"

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from afrd.data import m2ad
 from afrd.data.check import Problem, check
-from afrd.data.images import PictureError, picture_size, read_mask, read_picture
+from afrd.data.images import PictureError, picture_size, pixels_text, read_mask, read_picture
 from afrd.data.layouts import (
     EXPECTED_LAYOUTS,
     EYECANDIES_LIGHTS,
@@ -108,15 +108,10 @@ def read_sample(pictures: Mapping[str, str | Path], name: str = "sample") -> Sam
             first = next(iter(pictures.values()))
             raise PictureError(
                 Path(path),
-                f"is {_size_text(image)} pixels, but {first} is {_size_text(images[0])}; "
+                f"is {pixels_text(image.shape[-2:])} pixels, but {first} is {pixels_text(images[0].shape[-2:])}; "
                 "all pictures of a sample must have one size",
             )
     return Sample(name, torch.stack(images), tuple(pictures))  # (L, 3, H, W)
-
-
-def _size_text(image: Tensor | tuple[int, int]) -> str:
-    height, width = image.shape[-2:] if isinstance(image, Tensor) else image
-    return f"{width}x{height}"
 
 
 class MultiLightDataset(Dataset[Sample]):
@@ -168,8 +163,8 @@ class MultiLightDataset(Dataset[Sample]):
         if size != self.image_size:
             raise PictureError(
                 next(iter(paths.values())),
-                f"is {_size_text(size)} pixels, but the category's first picture is {_size_text(self.image_size)}; all "
-                f"pictures of a category must have one size, and `afrd check {self.root}` finds the odd ones",
+                f"is {pixels_text(size)} pixels, but the category's first picture is {pixels_text(self.image_size)}; "
+                f"all pictures of a category must have one size, and `afrd check {self.root}` finds the odd ones",
             )
         anomalous, defects = self._truth(i)
         return replace(sample, anomalous=anomalous, defects=defects, mask=self._mask(record, anomalous, size))
@@ -213,8 +208,8 @@ class MultiLightDataset(Dataset[Sample]):
             if defect_mask.shape != mask.shape:
                 raise PictureError(
                     path,
-                    f"is {_size_text(defect_mask)} pixels, but the pictures of its sample are {_size_text(size)}; "
-                    "a mask must have the size of the pictures",
+                    f"is {pixels_text(defect_mask.shape)} pixels, but the pictures of its sample are "
+                    f"{pixels_text(size)}; a mask must have the size of the pictures",
                 )
             mask |= defect_mask
         return mask

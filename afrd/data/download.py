@@ -3,8 +3,8 @@
 The data set is Bonfiglioli et al., ACCV 2022 (https://eyecan-ai.github.io/eyecandies/); its terms are the authors'.
 `eyecandies.csv` has the ids, sizes and SHA-256 of the ten archives.
 
-for archive in eyecandies_archives(["CandyCane"]):
-    fetch(archive, "data/Eyecandies")
+    for archive in eyecandies_archives(["CandyCane"]):
+        fetch(archive, "data/Eyecandies")
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 import errno
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,3 +211,9 @@ def picture_size(path: str | Path) -> tuple[int, int]:
         # a PNG may state its orientation behind the pixels; Pillow reads on only where it must
         swapped = picture.getexif().get(_ORIENTATION, 1) >= 5
         return (width, height) if swapped else (height, width)
+
+
+def pixels_text(size: Sequence[int]) -> str:
+    """A size (H, W) as text, such as `640x480`."""
+    height, width = size
+    return f"{width}x{height}"

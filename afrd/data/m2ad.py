@@ -16,14 +16,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from string import ascii_letters
 
 from afrd.data.images import is_picture
-from afrd.data.records import Layout, Record, View, composed, files, natural, subfolders
+from afrd.data.records import Layout, Record, View, composed, files, first_of, natural, subfolders
 
 TRAIN_SHARE = 0.6  # of the good objects
 SHUFFLE_SEED = 42
 FOLDER_KINDS = ("good", "ng", "gt")  # folders, in lower case
-SPARE_NAMES = 3  # views that a finding lists
+MAX_LISTED = 3  # views that a finding lists
 
 _VIEW_PATTERN = re.compile(r"(?<![a-z])v(?:iew)?[ _-]*([0-9]+)", re.IGNORECASE)
 _LIGHT_PATTERN = re.compile(r"(?<![a-z])l(?:ight)?[ _-]*([0-9]+)", re.IGNORECASE)
@@ -135,7 +136,7 @@ def _before_light(name: str) -> str:
     light = _LIGHT_PATTERN.search(name)
     if light is None:
         light = list(_NUMBER_PATTERN.finditer(Path(name).stem))[1]
-        return name[: light.start()].rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        return name[: light.start()].rstrip(ascii_letters)
     return name[: light.start()]
 
 
@@ -168,12 +169,15 @@ def findings(layout: Layout) -> Iterator[tuple[Path, str]]:
             yield folder, "is not known and is left out; expected Good, NG, GT"
     records = [record for split_records in layout.splits.values() for record in split_records]
     views = Counter(record.view.name for record in records if record.view)
+    records_of: dict[Path, list[Record]] = {}
+    for record in records:
+        records_of.setdefault(record.folder, []).append(record)
     for kind in ("good", "ng"):
         if kind not in kinds:
             yield layout.folder / kind.replace("good", "Good").replace("ng", "NG"), "is missing"
             continue
         for folder in subfolders(kinds[kind]):
-            yield from _object_findings(folder, [record for record in records if record.folder == folder], views)
+            yield from _object_findings(folder, records_of.get(folder, []), views)
     used = {record.mask for record in records}
     for folder in subfolders(kinds["gt"]) if "gt" in kinds else []:
         for name in filter(is_picture, files(folder)):
@@ -193,5 +197,4 @@ def _object_findings(folder: Path, object_records: list[Record], views: Counter[
     if not object_records:
         yield folder, "holds no pictures named V<view>_L<light> and is left out"
     elif lacking:
-        omitted = f" and {len(lacking) - SPARE_NAMES} more" if len(lacking) > SPARE_NAMES else ""
-        yield folder, f"lacks views that other objects have: {', '.join(lacking[:SPARE_NAMES])}{omitted}"
+        yield folder, f"lacks views that other objects have: {first_of(lacking, MAX_LISTED)}"

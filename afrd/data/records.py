@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -65,6 +65,11 @@ class Layout:
     lights: Mapping[str, str]
     splits: Mapping[str, tuple[Record, ...]]
     passed_over: Mapping[Path, str] = field(default_factory=dict)
+
+
+def first_of(names: Sequence[str], most: int) -> str:
+    """Names as text, such as `a, b, c and 4 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def natural(text: str) -> tuple:

@@ -1,7 +1,7 @@
 """Export of a run as one ONNX graph of teacher, student, memory and fusion, checked against PyTorch.
 
-export = export_onnx(run, "praline.onnx")
-print(export.largest_difference)
+    export = export_onnx(run, "praline.onnx")
+    print(export.largest_difference)
 
 The graph reads `pictures` (1, L, 3, H, W) float32 in 0..1 in the run's order of lights and at its picture size, and
 `present` (1, L) bool. It gives `score` (1,), `anomaly_map` (1, H, W), `light_maps` and `attention` (1, L, H, W). Its
@@ -87,7 +87,8 @@ def export_onnx(run: Run, file: str | Path, samples: int = CHECKED_SAMPLES, prog
         progress: called with (samples compared, samples in all).
 
     Raises:
-        RuntimeError: the packages are missing, the graph cannot be made, or a score differs by more than `TOLERANCE`.
+        RuntimeError: the packages are missing, the graph cannot be made, or a score differs by more than
+            `MAX_DIFFERENCE`.
     """
     _need_packages()
     pictures, source = _pictures(run, samples)

@@ -184,9 +184,9 @@ def make_room(needed: int, what: str) -> None:
         )
 
 
-def free_bytes() -> int:
-    """Free bytes of the disk that holds, or would hold, the store."""
-    folder = features_dir()
+def free_bytes(folder: Path | None = None) -> int:
+    """Free bytes of the disk that holds, or would hold, a folder; the store's by default."""
+    folder = folder or features_dir()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
