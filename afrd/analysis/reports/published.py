@@ -21,7 +21,7 @@ NAMES = {"object_auroc": "object AUROC"} | {m: METRIC_NAMES[m] for m in METRICS[
 
 @dataclass(frozen=True)
 class Original:
-    """How a public data set is told from a copy, a part or another one under its names.
+    """Properties by which a public data set is recognised, unlike a part of it or other data with its names.
 
     Attributes:
         layout, categories: all of them.

@@ -1,4 +1,4 @@
-// One tile a lamp: its switch, its picture or a map over it, its dimmer and what it has to say.
+// One tile a lamp: its switch, its picture or a map over it, its dimmer and its readings.
 import { make, percent, toggleButton } from '../common/dom.js';
 import { judge } from './fuse.js';
 import { shareBar, showLamps } from './panels.js';

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from afrd.analysis.comparison.sweep_results import GroupResult
     from afrd.runs.sweep_plan import SweepPlan
 
-PLAN_FILE = "sweep.json"
-
 
 def sweep_folders(runs: Path) -> dict[str, Path]:
     """Folders of the sweeps anywhere below `runs`, by a name to be shown and chosen."""
-    folders = sorted(path.parent for path in runs.glob(f"**/{PLAN_FILE}"))
+    folders = sorted(path.parent for path in runs.glob(f"**/{afrd.runs.sweep_plan.PLAN_FILE}"))
     return {folder.relative_to(runs).as_posix() if folder != runs else runs.name: folder for folder in folders}
 
 

@@ -29,7 +29,8 @@ class SweepsComponents(Components):
             self.report = gr.Button("Report", size="sm", min_width=80, scale=0, elem_id="sweeps-report")
             self.report_file = gr.DownloadButton(elem_id="sweeps-report-file", elem_classes="file")
         self.status = gr.HTML(message("Loading …"), elem_id="sweeps-status")
-        self.table = table("Results of the sweep", "sweeps-table", max_height=560, pinned_columns=1)
+        with gr.Column(visible=False) as self.body:  # an empty table would show columns named 1, 2, 3
+            self.table = table("Results of the sweep", "sweeps-table", max_height=560, pinned_columns=1)
 
 
 def sweeps_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
@@ -45,7 +46,7 @@ class SweepsTab:
         self.components = components = SweepsComponents()
         on = partial(events.on, open_in_explore.session)
         menus = components.named("sweep", "section", "metric")
-        shown = components.named("sweep", "section", "metric", "status", "table")
+        shown = components.named("sweep", "section", "metric", "status", "body", "table")
         on(tab.select, self.show, menus, shown, "sweeps_open")
         for name in ("sweep", "section", "metric"):
             on(getattr(components, name).input, self.show, menus, shown, f"sweeps_{name}")
@@ -58,6 +59,7 @@ class SweepsTab:
         folders = sweep_folders(self.library.runs)
         name = name if name in folders else next(iter(folders), None)
         nothing: dict[str, Any] = {"section": gr.Dropdown([], value=None), "table": None}
+        nothing["body"] = gr.Column(visible=False)
         metric = metric if metric in METRICS else METRICS[0]
         metrics = [(afrd.metrics.METRIC_NAMES[metric_key], metric_key) for metric_key in METRICS]
         values: dict[str, Any] = {"sweep": gr.Dropdown(list(folders), value=name)}
@@ -75,7 +77,8 @@ class SweepsTab:
             return self.components.filled(values | nothing)
         section = section if section in sweep.sections else next(iter(sweep.sections))
         values["section"] = gr.Dropdown(list(sweep.sections), value=section)
-        return self.components.filled(values | {"table": sweep.table(section, metric)})
+        values |= {"table": sweep.table(section, metric), "body": gr.Column(visible=True)}
+        return self.components.filled(values)
 
     def open_cell(
         self, session: PageSession, name: str, section: str, metric: str, event: gr.SelectData
