@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 from afrd.page.testing import apart
 
 DOCS = Path(__file__).parent
-TABS = ("explore", "compare", "errors", "lights", "train", "own", "about")
+TABS = ("explore", "compare", "errors", "lights", "sweeps", "train", "own", "about")
 DESKTOP, TABLET = (1280, 900), (820, 1180)
 PRESSED = {"lights": "#lights-start", "own": "#own-example"}  # if it is there
 READY = {  # what a tab shows when it has answered; the first time it may work for minutes
