@@ -1,7 +1,8 @@
 from . import analysis, candies, data, figures, metrics, model, runs
 from .analysis import comparison, errors, explain, lights, reports
 from .data.check import check
-from .data.dataset import Sample, list_categories, open_dataset, read_sample
+from .data.dataset import list_categories, open_dataset
+from .data.sample import Sample, read_sample
 from .metrics.predictions import Predictions
 from .runs.plan import plan
 from .runs.run import Prediction, Run, load_run

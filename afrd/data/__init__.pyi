@@ -2,15 +2,13 @@ from . import dataset, download, state
 from .dataset import (
     EYECANDIES_LIGHTS,
     MultiLightDataset,
-    Sample,
     list_categories,
     open_dataset,
-    parse_lights,
-    parse_views,
-    read_sample,
 )
 from .images import decode, read_picture
 from .layouts import why_no_categories
+from .names import parse_lights, parse_views
+from .sample import Sample, read_sample
 from .uploads import MAX_UPLOAD_SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text, uploads_of
 
 __all__ = [

@@ -8,7 +8,7 @@ The layouts on disk are described in `afrd/data/layouts.py`; `check` lists the p
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import SupportsIndex
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from afrd.data import m2ad
 from afrd.data.check import Problem, check
-from afrd.data.images import PictureError, picture_size, pixels_text, read_mask, read_picture
+from afrd.data.images import PictureError, picture_size, pixels_text, read_mask
 from afrd.data.layouts import (
     EXPECTED_LAYOUTS,
     EYECANDIES_LIGHTS,
@@ -30,7 +30,9 @@ from afrd.data.layouts import (
     truth,
     why_no_categories,
 )
+from afrd.data.names import checked_lights, parse_lights
 from afrd.data.records import Layout, Record, View, composed, leads_nowhere, printable, subfolders
+from afrd.data.sample import Sample, read_sample
 
 __all__ = [
     "EYECANDIES_LIGHTS",
@@ -44,74 +46,6 @@ __all__ = [
     "parse_lights",
     "read_sample",
 ]
-
-
-@dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
-class Sample:
-    """All pictures of one object, with its label and mask if known.
-
-    Attributes:
-        name: Unique in its split: the index as padded on disk ("25"), or defect and folder ("scratch/007").
-        images: (L, 3, H, W) float32 in 0..1, sRGB as stored; grey repeated to three channels.
-        lights: The L light names, in the order of `images`.
-        anomalous: None where the truth is not known.
-        defects: Defect types; empty for a good sample and where they are not known.
-        mask: (H, W) bool, all False for a good sample; None where the defective pixels are not known.
-    """
-
-    name: str
-    images: Tensor
-    lights: tuple[str, ...]
-    anomalous: bool | None = None
-    defects: tuple[str, ...] = ()
-    mask: Tensor | None = None
-
-    def select(self, lights: Sequence[str]) -> "Sample":
-        """The same sample with these lights only, in this order.
-
-        Raises:
-            ValueError: A light that the sample does not have, one named twice, or none at all.
-        """
-        selected = _checked_lights(lights, self.lights, f"sample {self.name}")
-        return replace(self, images=self.images[[self.lights.index(light) for light in selected]], lights=selected)
-
-
-def _checked_lights(names: Sequence[str], available: Sequence[str], owner: str) -> tuple[str, ...]:
-    selected = (names,) if isinstance(names, str) else tuple(names)
-    for light in selected:
-        if light not in available:
-            raise ValueError(f"light {light!r} is not in {owner}; its lights are {', '.join(available)}")
-    if not selected or len(set(selected)) < len(selected):
-        raise ValueError(f"{list(selected)} must name at least one light of {', '.join(available)}, each of them once")
-    return selected
-
-
-def read_sample(pictures: Mapping[str, str | Path], name: str = "sample") -> Sample:
-    """Read the pictures of one object without label and mask.
-
-    Args:
-        pictures: Light name -> picture file, in the wanted order of lights.
-        name: Name of the sample.
-
-    Returns:
-        A `Sample` without label and mask.
-
-    Raises:
-        FileNotFoundError: A file does not exist.
-        ValueError: No picture, a file that is not a readable picture, or pictures of different sizes.
-    """
-    if not pictures:
-        raise ValueError(f"sample {name} has no picture; pass one picture a light")
-    images = [read_picture(path) for path in pictures.values()]  # each (3, H, W)
-    for path, image in zip(pictures.values(), images, strict=True):
-        if image.shape != images[0].shape:
-            first = next(iter(pictures.values()))
-            raise PictureError(
-                Path(path),
-                f"is {pixels_text(image.shape[-2:])} pixels, but {first} is {pixels_text(images[0].shape[-2:])}; "
-                "all pictures of a sample must have one size",
-            )
-    return Sample(name, torch.stack(images), tuple(pictures))  # (L, 3, H, W)
 
 
 class MultiLightDataset(Dataset[Sample]):
@@ -220,7 +154,7 @@ class MultiLightDataset(Dataset[Sample]):
         Raises:
             IndexError, ValueError: There is no such sample, or no such light.
         """
-        _checked_lights([light], self.lights, f"{self.category}/{self.split}")
+        checked_lights([light], self.lights, f"{self.category}/{self.split}")
         return self._records[self._position(index)].picture(self._layout.lights[light])
 
     def files(self, index: SupportsIndex) -> tuple[list[Path], list[Path]]:
@@ -240,7 +174,7 @@ class MultiLightDataset(Dataset[Sample]):
         Raises:
             ValueError: A light that the category does not have, one named twice, or none at all.
         """
-        return MultiLightDataset(self._layout, self.split, _checked_lights(lights, self.lights, self.category))
+        return MultiLightDataset(self._layout, self.split, checked_lights(lights, self.lights, self.category))
 
     @cached_property
     def anomalous(self) -> list[bool | None]:
@@ -377,56 +311,3 @@ def _with_views(layout: Layout, views: Sequence[str]) -> Layout:
         for split, records in layout.splits.items()
     }
     return replace(layout, splits={split: records for split, records in splits.items() if records})
-
-
-def parse_views(text: str) -> tuple[str, ...]:
-    """Views named in a text, separated by commas; empty for "all", which `open_dataset` takes for all of them."""
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    return () if names in ((), ("all",)) else names
-
-
-def parse_lights(lights: str | Sequence[str | int] | None, available: Sequence[str]) -> tuple[str, ...]:
-    """The selected lights, in the order of `available`.
-
-    Args:
-        lights: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
-            `available`, counted from 0; text that is itself a light's name is that light. Repeated lights count once.
-        available: Names of the available lights.
-
-    Returns:
-        At least one of the names.
-
-    Raises:
-        ValueError: An unknown light, or none at all.
-    """
-    if lights is None or (isinstance(lights, str) and lights.strip().lower() == "all"):
-        return tuple(available)
-    names = _split_at_commas(lights, available) if isinstance(lights, str) else list(lights)
-    allowed = f"allowed are all, {', '.join(available)}, or their numbers 0 to {len(available) - 1}"
-    selected = {_light_named(name, available, allowed) for name in names}
-    if not selected:
-        raise ValueError(f"no light is named in {lights!r}; {allowed}")
-    return tuple(light for light in available if light in selected)
-
-
-def _split_at_commas(text: str, available: Sequence[str]) -> list[str]:
-    """The names in a text; a light that has commas in its own name is recognised, the longest one first."""
-    pieces, names, start = text.split(","), [], 0
-    while start < len(pieces):
-        ends = range(len(pieces), start, -1)
-        end = next((end for end in ends if ",".join(pieces[start:end]).strip() in available), start + 1)
-        names.append(",".join(pieces[start:end]).strip())
-        start = end
-    return [name for name in names if name]
-
-
-def _light_named(name: str | int, available: Sequence[str], allowed: str) -> str:
-    if isinstance(name, str) and name.strip() in available:
-        return name.strip()
-    digits = isinstance(name, str) and name.strip().isascii() and name.strip().isdigit()
-    number: object = int(name) if digits else name
-    if isinstance(number, SupportsIndex) and not isinstance(number, bool):
-        position = operator.index(number)
-        if 0 <= position < len(available):
-            return available[position]
-    raise ValueError(f"light {name!r} is not known; {allowed}")

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from afrd.data.dataset import Sample
 from afrd.data.images import PictureError, decode, is_picture
 from afrd.data.layouts import EYECANDIES_LIGHTS
 from afrd.data.records import files, natural, subfolders
+from afrd.data.sample import Sample
 
 MAX_UPLOAD_SIDE = 1024  # pixels; larger pictures are shrunk, as no teacher here reads more
 PROPORTION_TOLERANCE = 0.01  # relative difference up to which proportions count as equal
