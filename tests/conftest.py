@@ -18,6 +18,13 @@ os.environ["OMP_NUM_THREADS"] = str(threads)
 torch.set_num_threads(threads)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A browser test that waited in vain, on a busy machine say, is run again; the summary names it as rerun."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.flaky(reruns=2, only_rerun=["TimeoutError"]))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def feature_cache(tmp_path_factory: pytest.TempPathFactory):
     """Features of the tests do not go into the user's cache."""

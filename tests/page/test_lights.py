@@ -156,6 +156,19 @@ def cell(page, table: str, text: str | re.Pattern):
     return page.locator(f"{table} :is(td, [role=gridcell])").filter(has_text=text).locator("visible=true").first
 
 
+def searched(page, table: str, lights: str, text: re.Pattern):
+    """The cell with `text` in the row of a set of lights. New values drop an earlier search."""
+    row = cell(page, table, text)
+    for _ in range(6):
+        settled(page)
+        page.locator(f"{table} input").first.fill("")
+        page.locator(f"{table} input").first.fill(lights)
+        settled(page)
+        if row.is_visible():
+            break
+    return row
+
+
 @pytest.mark.browser
 def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs: Path, chromium: str | None):
     with browsing(chromium, app, "/?tab=lights") as page:
@@ -180,8 +193,8 @@ def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs
         page.keyboard.type("4")
         page.keyboard.press("Enter")
         page.locator("#lights-pareto").get_by_text("cost of the lights").wait_for()
-        page.locator("#lights-sets input").first.fill("spots, bottom, right, top, left, box")
-        cell(page, "#lights-sets", re.compile(r"^\s*9\s*$")).wait_for()  # what all lights cost now
+        every_light = "spots, bottom, right, top, left, box"
+        searched(page, "#lights-sets", every_light, re.compile(r"^\s*9\s*$")).wait_for()  # what all lights cost now
         page.locator("#lights-metric").click()
         page.get_by_role("option", name="pixel AP").click()
         page.locator("#lights-pareto").get_by_text("pixel AP", exact=True).wait_for()
@@ -194,8 +207,7 @@ def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs
         page.set_viewport_size({"width": 820, "height": 1180})
         settled(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 820
-        page.locator("#lights-sets input").first.fill("top, left")
-        cell(page, "#lights-sets", re.compile(r"^\s*top, left\s*$")).click()
+        searched(page, "#lights-sets", "top, left", re.compile(r"^\s*top, left\s*$")).click()
         page.wait_for_selector("text='lights: top, left'")
         page.wait_for_function("decodeURIComponent(location.search).includes('lights=top,left')")
         page.wait_for_function("window.scrollY === 0")
