@@ -5,7 +5,8 @@ from .data.dataset import list_categories, open_dataset
 from .data.sample import Sample, read_sample
 from .metrics.predictions import Predictions
 from .runs.plan import plan
-from .runs.run import Prediction, Run, load_run
+from .runs.prediction import Prediction
+from .runs.run import Run, load_run
 from .runs.training import fit
 
 __version__: str

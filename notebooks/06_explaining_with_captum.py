@@ -16,8 +16,8 @@
 # **Prerequisites**: notebooks 1 to 3, gradients in PyTorch. **Time**: half an hour to read, about 4 minutes to run on
 # two cores the first time, half of it for a training. **Seeds**: 0 for candies, training, and the bootstrap.
 #
-# **The code that is explained here**: [afrd/analysis/explain/score.py](../afrd/analysis/explain/score.py) (all that
-# is Captum's),
+# **The code that is explained here**: [afrd/analysis/explain/pixel_score.py](../afrd/analysis/explain/pixel_score.py)
+# (all that is Captum's),
 # [afrd/analysis/explain/shapley.py](../afrd/analysis/explain/shapley.py) (sets of lights),
 # [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py) (against
 # the twins).

@@ -18,7 +18,7 @@ from afrd.figures.drawing import (
 )
 
 if TYPE_CHECKING:
-    from afrd.runs.run import Prediction
+    from afrd.runs.prediction import Prediction
 
 
 def score_bars(predictions: Mapping[str, Prediction]) -> go.Figure:

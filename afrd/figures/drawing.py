@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the page draws its first screen before torch is loaded
     from torch import Tensor
 
     from afrd.data.dataset import Sample
-    from afrd.runs.run import Prediction
+    from afrd.runs.prediction import Prediction
 
 MAP_LIMIT = 2.0  # maps are drawn from 0 to this many thresholds
 CLEAR_BELOW, OPAQUE_ABOVE = 0.45, 1.1  # thresholds: a map over a picture is transparent below, opaque above

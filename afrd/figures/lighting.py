@@ -16,7 +16,8 @@ from afrd.figures.painting import blended
 from afrd.metrics.ranking import METRIC_NAMES
 
 if TYPE_CHECKING:
-    from afrd.analysis.explain.score import LightAttribution, PixelAttribution
+    from afrd.analysis.explain.light_score import LightAttribution
+    from afrd.analysis.explain.pixel_score import PixelAttribution
     from afrd.analysis.lights.advice import Advice
     from afrd.analysis.lights.survey import Redundancy
     from afrd.data.dataset import Sample

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from afrd.data.dataset import Sample
-    from afrd.runs.run import Prediction
+    from afrd.runs.prediction import Prediction
 
 EDGE_COLOUR = (0, 0, 0, 140)
 

@@ -28,7 +28,7 @@ from afrd.figures.drawing import (
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Sample
-    from afrd.runs.run import Prediction
+    from afrd.runs.prediction import Prediction
 
 
 def overlay(sample: Sample, prediction: Prediction, light: str | None = None, title: str | None = None) -> go.Figure:

@@ -4,7 +4,8 @@ from .feature_store import features_stored
 from .operating_points import operating_point, operating_points, save_operating_point
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, plan, split_train
-from .run import Prediction, Run, load_run
+from .prediction import Prediction
+from .run import Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
 from .run_log import log_event
 from .sizes import same_grid, size_notes

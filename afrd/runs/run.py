@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,39 +22,9 @@ from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index,
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.plan import fingerprint
+from afrd.runs.prediction import Prediction
 from afrd.runs.run_folder import FitConfig, read_config
 from afrd.runs.tensors import load_tensors
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Prediction of a run for one sample.
-
-    Attributes:
-        anomaly_map: (H, W) float32 at the pictures' size, the sum over lights of `attention` * `light_maps`.
-        light_maps, attention: (L, H, W) float32; attention sums to 1 over the lights at every place.
-        score: the map's maximum.
-        lights: the L lights used, in the run's order.
-        threshold: of this run and these lights; None for a run without calibration samples.
-        verdict: `good` or `anomalous`, None without a threshold.
-    """
-
-    anomaly_map: np.ndarray
-    light_maps: np.ndarray
-    attention: np.ndarray
-    score: float
-    lights: tuple[str, ...]
-    threshold: Threshold | None
-
-    @property
-    def verdict(self) -> str | None:
-        return self.threshold.verdict(self.score) if self.threshold else None
-
-    @property
-    def peak_attention(self) -> np.ndarray:
-        """(L,) attention at the maximum of the anomaly map."""
-        row, column = np.unravel_index(int(self.anomaly_map.argmax()), self.anomaly_map.shape)
-        return self.attention[:, row, column]
 
 
 class Run:

@@ -1,7 +1,7 @@
 from . import score
 from .attention_drift import drift, sentence
 from .place import searched, similar_places, why
-from .score import around
+from .region import around
 from .shapley import MAX_EXACT_LIGHTS
 from .visibility import KINDS, NEAR, VISIBLE, measure
 

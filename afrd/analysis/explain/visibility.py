@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from afrd.analysis.explain.score import lights as shapley_of
+from afrd.analysis.explain.light_score import lights as shapley_of
 from afrd.data.dataset import Category, MultiLightDataset, Sample, parse_lights
 from afrd.metrics.bootstrap import interval
 from afrd.runs.feature_store import Progress
-from afrd.runs.run import Prediction, Run
+from afrd.runs.prediction import Prediction
+from afrd.runs.run import Run
 
 KINDS = ("attention", "error", "product", "shapley")
 VISIBLE = 5.0  # grey levels in the best light; fainter defects are left out
@@ -135,7 +136,7 @@ def measure(
     """Compares a run's evidence with the true visibility, on the defective test samples that have a mask and a twin.
 
     Evidence is what `evidence_inside` gives, and `shapley`: the lights' Shapley values for the map's maximum inside
-    the mask (`afrd.analysis.explain.score.lights`).
+    the mask (`afrd.analysis.explain.light_score.lights`).
 
     A twin is the sample with the same number in the split `twins`. With target `fused` there is one error for all
     lights, and with fusion `mean` one attention: evidence that is the same for all lights ranks none of them, so its

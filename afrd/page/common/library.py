@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import afrd.analysis.comparison
 import afrd.data
@@ -29,7 +29,8 @@ if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.analysis.comparison.scores import Scores
     from afrd.data.dataset import Category, MultiLightDataset, Sample
     from afrd.metrics.predictions import Predictions
-    from afrd.runs.run import Prediction, Run
+    from afrd.runs.prediction import Prediction
+    from afrd.runs.run import Run
 
 THUMBNAIL = 112  # pixels
 PAINTED = 20 * MB  # of picture files, about 20 kB each
@@ -55,6 +56,7 @@ class CategoryEntry:
         name, root: the data set's folder is `root/name`; `root` may have moved.
         fused: runs of several lights.
         single: runs of one light.
+        views: those that the runs were trained on, and samples are of; empty for all of them, or data without views.
     """
 
     key: str
@@ -62,6 +64,15 @@ class CategoryEntry:
     root: Path
     fused: tuple[RunEntry, ...]
     single: tuple[RunEntry, ...]
+    views: tuple[str, ...] = ()
+
+
+class Place(NamedTuple):
+    """What runs must have in common to be shown as one category."""
+
+    root: Path
+    name: str
+    views: tuple[str, ...] = ()
 
 
 class Library:
@@ -75,7 +86,7 @@ class Library:
 
     def __init__(self, runs: Path, data: Path | None, prepared: bool = False) -> None:
         self.runs, self.data, self.prepared = runs, data, prepared
-        self._keys: dict[tuple[Path, str], str] = {}  # of categories, as they were first named
+        self._keys: dict[Place, str] = {}  # of categories, as they were first named
         self._listed, self._categories = Cache(16, lambda _: 1), Cache(16, lambda _: 1)  # lists of files
         self._entries, self._scores, self._thumbnails = Cache(2 * MB), Cache(20 * MB), Cache(30 * MB)
         self._runs = Cache(600 * MB, lambda run: run.memory_bytes)
@@ -90,28 +101,38 @@ class Library:
 
     def _read_categories(self) -> list[CategoryEntry]:
         in_data = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
-        runs: dict[tuple[Path, str], list[RunEntry]] = {}
+        runs: dict[Place, list[RunEntry]] = {}
         for folder in afrd.runs.find_runs(self.runs) if self.runs.is_dir() else []:
             entry_of_run = self._entries.get(keys.of_file(folder / "config.json"), partial(_read_entry, folder))
             if entry_of_run is not None:
-                root, name, entry = entry_of_run
-                runs.setdefault((self.data if self.data and name in in_data else root, name), []).append(entry)
+                trained_on, entry = entry_of_run
+                root = self.data if self.data and trained_on.name in in_data else trained_on.root
+                runs.setdefault(self._shown_at(trained_on._replace(root=root)), []).append(entry)
         places = list(runs)
         if self.data is not None:  # and what was trained on other data that still exists
-            places = [(root, name) for root, name in places if root == self.data or (root / name).is_dir()]
-            places += [(self.data, name) for name in in_data if (self.data, name) not in runs]
+            places = [place for place in places if place.root == self.data or (place.root / place.name).is_dir()]
+            places += [Place(self.data, name) for name in in_data if Place(self.data, name) not in runs]
         self._name(places)
-        return [_entry(self._keys[place], place[1], place[0], runs.get(place, [])) for place in places]
+        return [_entry(self._keys[place], place, runs.get(place, [])) for place in places]
 
-    def _name(self, places: list[tuple[Path, str]]) -> None:
-        """Gives every place a key that it keeps: its name, with the root behind it where another place has that name.
+    def _shown_at(self, place: Place) -> Place:
+        """The place without views where they are all views of the data."""
+        if place.views:
+            with suppress(ValueError, OSError):
+                if self._listing(place._replace(views=())).views == place.views:
+                    return place._replace(views=())
+        return place
+
+    def _name(self, places: list[Place]) -> None:
+        """Gives every place a key that it keeps: its name and views, and the root where another one has that name.
 
         The key of a category stays the same when another one of the same name appears.
         """
         new = [place for place in places if place not in self._keys]
-        names = [name for _, name in (*self._keys, *new)]
-        for root, name in new:
-            self._keys[root, name] = name if names.count(name) == 1 else f"{name} ({root})"
+        names = [_short_name(place) for place in (*self._keys, *new)]
+        for place in new:
+            name = _short_name(place)
+            self._keys[place] = name if names.count(name) == 1 else f"{name} ({place.root})"
 
     def entry(self, key: str | None) -> CategoryEntry | None:
         """The category of this key, if there is one."""
@@ -142,16 +163,21 @@ class Library:
                 f"the pictures of {entry.name} are not at {folder} any more; "
                 "start the page with --data and the folder that now holds them"
             )
-        return once_per_snapshot(("data", id(self), folder), lambda: self._opened(entry, folder))
+        place = Place(entry.root, entry.name, entry.views)
+        return once_per_snapshot(("data", id(self), place), lambda: self._opened(place))
 
-    def _opened(self, entry: CategoryEntry, folder: Path) -> Category:
-        def read() -> Category:
-            return afrd.data.open_dataset(entry.root, entry.name)
-
+    def _opened(self, place: Place) -> Category:
         # A category reads its samples' labels once, so that it is opened again when one of them changes.
-        folders = afrd.data.state.folders_state(folder)
-        listed = self._listed.get((folder, folders), read)
-        return self._categories.get((folder, folders, afrd.data.state.labels_state(listed)), read)
+        listed = self._listing(place)
+        folders = afrd.data.state.folders_state(place.root / place.name)
+        return self._categories.get(
+            (place, folders, afrd.data.state.labels_state(listed)), lambda: afrd.data.open_dataset(*place)
+        )
+
+    def _listing(self, place: Place) -> Category:
+        """The category's files, listed again when one is added, removed or renamed."""
+        folders = afrd.data.state.folders_state(place.root / place.name)
+        return self._listed.get((place, folders), lambda: afrd.data.open_dataset(*place))
 
     def run(self, folder: Path) -> Run:
         """A loaded run; raises ValueError if it is broken."""
@@ -277,7 +303,11 @@ def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int,
     return run.predict(library.sample(dataset, index), lights)
 
 
-def _read_entry(folder: Path) -> tuple[Path, str, RunEntry] | None:
+def _short_name(place: Place) -> str:
+    return f"{place.name}, views {', '.join(place.views)}" if place.views else place.name
+
+
+def _read_entry(folder: Path) -> tuple[Place, RunEntry] | None:
 
     try:
         model, config = afrd.runs.read_config(folder)
@@ -291,7 +321,8 @@ def _read_entry(folder: Path) -> tuple[Path, str, RunEntry] | None:
     else:
         what = "" if model.target == "lights" else " of features"
         label = f"{folder.name}: {model.fusion}{what}, {len(lights)} lights"
-    return Path(config.data_root), config.category, RunEntry(folder, lights, label, _method(model.method, len(lights)))
+    place = Place(Path(config.data_root), config.category, config.views)
+    return place, RunEntry(folder, lights, label, _method(model.method, len(lights)))
 
 
 def _method(method: str, lights: int) -> str:
@@ -300,12 +331,12 @@ def _method(method: str, lights: int) -> str:
     return "AFRD" if method == "afrd" else "Patch memory"
 
 
-def _entry(key: str, name: str, root: Path, runs: list[RunEntry]) -> CategoryEntry:
+def _entry(key: str, place: Place, runs: list[RunEntry]) -> CategoryEntry:
     fused = tuple(run for run in runs if len(run.lights) > 1)
     order = [light for run in fused for light in run.lights]
     single = [run for run in runs if len(run.lights) == 1]
     single.sort(key=lambda run: order.index(run.lights[0]) if run.lights[0] in order else len(order))
-    return CategoryEntry(key, name, root, fused, tuple(single))
+    return CategoryEntry(key, place.name, place.root, fused, tuple(single), place.views)
 
 
 def _keep_latest(folder: Path, most: int) -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from afrd.data.dataset import Sample
     from afrd.data.uploads import Upload
     from afrd.model.inputs import Inputs
-    from afrd.runs.run import Prediction, Run
+    from afrd.runs.prediction import Prediction
+    from afrd.runs.run import Run
 
 MAX_PICTURES = 64  # pictures of one sample
 THUMBNAIL_PIXELS = 56  # pixels

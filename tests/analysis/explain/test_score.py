@@ -12,6 +12,7 @@ import torch
 from captum.attr import FeatureAblation
 
 import afrd
+from afrd.analysis.explain import light_score, pixel_score
 from afrd.analysis.explain import score as explain
 from afrd.analysis.explain.score import METHODS, alike, around, pixels
 from afrd.analysis.explain.shapley import coalitions
@@ -91,7 +92,7 @@ def test_another_worth_of_no_light_shifts_all_values_alike(run, data):
 
 def test_too_many_lights_are_sampled_in_random_orders_and_still_sum_to_the_score(run, data, monkeypatch):
     exact = explain.lights(run, data["test_public"], 1)
-    monkeypatch.setattr(explain, "MAX_EXACT_LIGHTS", 5)
+    monkeypatch.setattr(light_score, "MAX_EXACT_LIGHTS", 5)
     found = explain.lights(run, data["test_public"], 1)
     assert not found.exact and found.score == exact.score
     assert found.shapley.sum() == pytest.approx(found.score, abs=1e-5)
@@ -145,13 +146,13 @@ def test_gradients_are_those_of_small_steps(run, data):
 @pytest.mark.parametrize("kind", ["lights", "fused", "memory"])
 @pytest.mark.parametrize("method", ["occlusion", "ablation"])
 def test_a_replaced_window_is_worth_what_the_score_loses(runs, data, kind: str, method: str, monkeypatch):
-    monkeypatch.setattr(explain, "OCCLUSION_WINDOW", 1 / 2)
+    monkeypatch.setattr(pixel_score, "OCCLUSION_WINDOW", 1 / 2)
     run, sample = runs[kind], data["test_public"][1].select(["top", "left", "box"])
     region = around((40, 24), (64, 64), 9)
     found = pixels(run, sample, method, "black", region, lights="top,left,box", of=["left"])
     assert np.isnan(found.values[[0, 2]]).all() and np.isfinite(found.values[1]).all() and np.isnan(found.error)
     with torch.no_grad():
-        score_of = explain._Score(run, found.lights, sample.images, torch.from_numpy(region))
+        score_of = pixel_score._Score(run, found.lights, sample.images, torch.from_numpy(region))
         lost = []
         for y, x in ((0, 0), (0, 32), (32, 0), (32, 32)):
             picture = sample.images[1].clone()
