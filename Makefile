@@ -37,11 +37,9 @@ lab: install
 notebooks: install
 	$(BIN)/python notebooks/build.py
 
-site: install  # the course and docs/ as HTML in build/site, by Sphinx in an environment of its own
-	test -d build/site-env || $(PYTHON) -m venv build/site-env
-	build/site-env/bin/pip install --quiet --disable-pip-version-check -r docs/site/requirements.txt
+site: install  # the course and docs/ as HTML in build/site, by Sphinx
 	$(BIN)/python docs/site/prepare.py build/site-source
-	build/site-env/bin/sphinx-build -q -b html build/site-source build/site
+	$(BIN)/sphinx-build -q -W --keep-going -b html build/site-source build/site
 
 format: install
 	$(BIN)/ruff check --fix .

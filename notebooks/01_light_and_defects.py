@@ -451,7 +451,7 @@ answers it for a trained run.
 # matt surface with albedo $\rho$ and normal $n$, lamp $l$ gives the linear brightness $I_l = \rho \, (n \cdot d_l)$
 # where it shines. With $g = \rho \, n$ this is linear in $g$, and least squares has a closed form:
 #
-# $$g = \Big(\sum_l d_l d_l^\top\Big)^{-1} \sum_l I_l \, d_l, \qquad \rho = |g|, \qquad n = g / |g|.$$
+# $$g = \Bigl(\sum_l d_l d_l^\top\Bigr)^{-1} \sum_l I_l \, d_l, \qquad \rho = |g|, \qquad n = g / |g|.$$
 #
 # Shadows and highlights break the law of the cosine. With six lamps there are values to spare: at every pixel, leave
 # out the two darkest (a shadow?) and the brightest (a highlight?) and solve with the other three.

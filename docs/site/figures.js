@@ -1,19 +1,26 @@
-// Draws the Plotly figures of a page, each kept as JSON beside its place. Plotly is loaded where there is one.
+// Draws the Plotly figures of a page, each kept as JSON beside its place, when they come near the window.
 (() => {
   const folder = document.currentScript.src.replace(/[^/]*$/, "");
+  const NARROWEST = 0.6; // of a figure's own width; below, it scrolls
+
+  function draw(place) {
+    const { data, layout, frames } = JSON.parse(place.querySelector("script").textContent);
+    const scale = Math.max(NARROWEST, Math.min(1, place.clientWidth / layout.width));
+    const sized = { ...layout, width: layout.width * scale, height: layout.height * scale };
+    place.querySelector("img")?.remove();
+    Plotly.newPlot(place, data, sized, { displaylogo: false })
+      .then(() => frames && Plotly.addFrames(place, frames))
+      .then(() => place.classList.add("drawn"));
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     const places = document.querySelectorAll(".course-figure");
     if (!places.length) return;
     const script = document.createElement("script");
     script.src = folder + "plotly.min.js";
     script.onload = () => places.forEach((place) => {
-      const { data, layout, frames } = JSON.parse(place.querySelector("script").textContent);
-      const draw = () => {
-        place.querySelector("img")?.remove();
-        Plotly.newPlot(place, data, layout, { displaylogo: false }).then(() => frames && Plotly.addFrames(place, frames));
-      };
       new IntersectionObserver((seen, watcher) => {
-        if (seen.some((one) => one.isIntersecting)) { watcher.disconnect(); draw(); }
+        if (seen.some((one) => one.isIntersecting)) { watcher.disconnect(); draw(place); }
       }, { rootMargin: "600px" }).observe(place);
     });
     document.head.append(script);

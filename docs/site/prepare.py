@@ -27,7 +27,8 @@ PICTURES = ("image/png", "image/jpeg")
 THUMBNAIL = (480, 320)  # pixels
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 CODE = re.compile(r"\]\((?:\.\./)+((?:afrd|benchmarks|tests)/[^)]*|CHANGELOG\.md|README\.md|LICENSE)\)")
-DOCUMENTS = ("architecture", "method", "lights", "sweep", "deploy")
+BADGE = re.compile(r"\[!\[([^]]*)\]\(https://[^)]*\)\]")  # the picture within a link
+DOCUMENTS = ("architecture", "method", "lights", "sweep", "deploy", "reliability")
 INDEX = """# AFRD explorer
 
 Anomaly detection under several lights: a course, and the documentation of the method. The code is at <{repository}>.
@@ -64,8 +65,8 @@ CARD = """
 
 
 def linked(text: str) -> str:
-    """A text whose links into the code lead to the repository."""
-    return CODE.sub(rf"]({REPOSITORY}/blob/main/\1)", text)
+    """A text whose links into the code lead to the repository, and whose badges, pictures from elsewhere, are words."""
+    return CODE.sub(rf"]({REPOSITORY}/blob/main/\1)", BADGE.sub(r"[\1]", text))
 
 
 def figure_html(output: nbformat.NotebookNode) -> str:
@@ -83,7 +84,10 @@ def figure_html(output: nbformat.NotebookNode) -> str:
 
 
 def notebook(path: Path, target: Path, thumbnails: Path) -> str:
-    """Copies a notebook with figures as HTML, writes its thumbnail, and returns its title."""
+    """Copies a notebook with figures as HTML, writes its thumbnail, and returns its title.
+
+    The thumbnail is the figure of the cell tagged `thumbnail`, or the first one.
+    """
     book, thumbnail = nbformat.read(path, as_version=4), None
     for cell in book.cells:
         if cell.cell_type == "markdown":
@@ -93,7 +97,7 @@ def notebook(path: Path, target: Path, thumbnails: Path) -> str:
             if "text/markdown" in data:
                 data["text/markdown"] = linked(data["text/markdown"])
             kind = next((kind for kind in PICTURES if kind in data), None)
-            if kind and thumbnail is None:
+            if kind and (thumbnail is None or "thumbnail" in cell.metadata.get("tags", [])):
                 thumbnail = Image.open(io.BytesIO(base64.b64decode(data[kind])))
             if PLOTLY in data:
                 output.data = nbformat.from_dict({"text/html": figure_html(output)})
