@@ -17,6 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
 import afrd.data
 import afrd.runs
 from afrd.background.jobs import HEAVY_WORK, Job, Report, Worker, error_sentence
@@ -24,8 +27,6 @@ from afrd.runs.options import TrainingOptions
 from afrd.runs.run_log import LOG
 
 if TYPE_CHECKING:  # torch takes seconds to import, and the page that shows the queue is up before
-    import pandas as pd
-
     from afrd.runs.plan import TrainingPlan
     from afrd.runs.training import StepReport
 
@@ -134,8 +135,6 @@ class TrainingQueue:
 
     def history(self, number: int) -> pd.DataFrame:
         """A job's losses, of the steps that ran in this process: columns step (from 1), epoch (from 0), loss."""
-        import pandas as pd
-
         with self._lock:
             return pd.DataFrame(self._losses.get(number, []), columns=["step", "epoch", "loss"])
 
@@ -354,8 +353,6 @@ def resume_note(job: TrainingJob) -> str:
 
 def _checkpoint_epochs(folder: Path) -> int:
     """Epochs in the folder's checkpoint, 0 without one."""
-    from safetensors import SafetensorError, safe_open
-
     try:
         with safe_open(folder / "checkpoint.safetensors", "pt") as file:
             return int((file.metadata() or {})["epoch"])

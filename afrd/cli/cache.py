@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import afrd.runs
 from afrd.cli.common import as_path, write_json
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ def add_command(commands: Any) -> None:
 
 
 def cache(options: argparse.Namespace) -> None:
-    from afrd.runs import store
-
+    store = afrd.runs.store
     size = store.read_size(options.limit) if options.limit is not None else None
     removed = []
     if options.clear or options.tidy:
@@ -60,10 +60,9 @@ def cache(options: argparse.Namespace) -> None:
 
 
 def _cells(entry: Entry, why: str | None) -> list[str]:
-    from afrd.runs import store
-
+    size_text = afrd.runs.store.size_text
     used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
-    cells = [f"{store.size_text(entry.size):>8}", used]
+    cells = [f"{size_text(entry.size):>8}", used]
     if (about := entry.about) is None:
         cells.append(entry.folder.name)
     else:

@@ -14,6 +14,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tqdm import tqdm
+
 import afrd.files
 
 
@@ -103,8 +105,6 @@ class Bar:
     """A progress bar that can be passed as a (done, total) callback."""
 
     def __init__(self, title: str) -> None:
-        from tqdm import tqdm
-
         self.bar = tqdm(desc=title, leave=False, dynamic_ncols=True, disable=None)  # no bar in a pipe
 
     def __enter__(self) -> Bar:

@@ -12,6 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import afrd.data
+import afrd.model
+import afrd.runs
 from afrd.cli.common import as_path, sentence, write_json
 
 PACKAGES = ("afrd", "torch", "torchvision", "timm", "gradio", "captum", "numpy", "pillow", "safetensors")
@@ -68,27 +71,12 @@ def _versions() -> Iterator[Finding]:
 
 
 def _device() -> Iterator[Finding]:
-    import torch
-
-    from afrd.model.device import pick_device
-
-    device = pick_device()
-    if device.type == "cuda":
-        about = torch.cuda.get_device_properties(device)
-        yield Finding("device", f"cuda, {about.name} with {about.total_memory / 1e9:.0f} GB")
-    elif device.type == "cpu":
-        built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for CPUs"
-        advice = "" if not torch.version.cuda else "no card is seen: `nvidia-smi` says whether there is one"
-        yield Finding("device", f"cpu, {torch.get_num_threads()} threads; torch is {built}", advice=advice)
-    else:
-        yield Finding("device", str(device))
+    yield Finding("device", afrd.model.describe_device(afrd.model.pick_device()))
 
 
 def _weights() -> Iterator[Finding]:
-    from afrd.model.weights import TIMM_NAMES, expected_file
-
-    for name in TIMM_NAMES:
-        path = expected_file(name)
+    for name in afrd.model.weights.TIMM_NAMES:
+        path = afrd.model.weights.expected_file(name)
         if path is not None and path.is_file():
             yield Finding(f"weights of {name}", str(path))
         elif name == "efficientnet_lite0":
@@ -100,9 +88,6 @@ def _weights() -> Iterator[Finding]:
 
 
 def _data(root: Path | None) -> Iterator[Finding]:
-    import afrd.data
-    from afrd.data.records import first_of
-
     folder = root or Path("data/candies")
     if not os.path.isdir(folder):
         advice = f"`afrd render {folder}` makes demo data; --data ROOT looks at a data set elsewhere"
@@ -110,14 +95,14 @@ def _data(root: Path | None) -> Iterator[Finding]:
         return
     names = afrd.data.list_categories(folder)
     if names:
-        yield Finding("data", f"{folder}: {first_of(names, 5)}", advice=f"`afrd check {folder}` looks at every picture")
+        advice = f"`afrd check {folder}` looks at every picture"
+        yield Finding("data", f"{folder}: {afrd.data.first_of(names, 5)}", advice=advice)
     else:
         yield Finding("data", f"{folder} {afrd.data.why_no_categories(folder)}", False)
 
 
 def _store() -> Iterator[Finding]:
-    from afrd.runs import store
-
+    store = afrd.runs.store
     used = sum(entry.size for entry in store.entries())
     says = f"{store.features_dir()}: {store.size_text(used)} of at most {store.size_text(store.limit())}"
     try:
@@ -128,8 +113,7 @@ def _store() -> Iterator[Finding]:
 
 
 def _disk() -> Iterator[Finding]:
-    from afrd.runs import store
-
+    store = afrd.runs.store
     for about, folder in (("disk of the stored features", store.features_dir()), ("disk of this folder", Path.cwd())):
         free = store.free_bytes(folder)
         enough = free > LITTLE_SPACE

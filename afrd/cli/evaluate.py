@@ -6,11 +6,15 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import lazy_loader as lazy
+
 import afrd.analysis.explain
 import afrd.data
 import afrd.metrics
 import afrd.runs
 from afrd.cli.common import Bar, as_path, write_json
+
+pd = lazy.load("pandas")  # takes a third of a second to import
 
 if TYPE_CHECKING:
     from afrd.analysis.explain.visibility import Attribution
@@ -34,8 +38,6 @@ def add_command(commands: Any) -> None:
 
 
 def evaluate(options: argparse.Namespace) -> None:
-    import pandas as pd
-
     run = afrd.runs.load_run(options.run_folder, options.device)
     lights = afrd.data.parse_lights(options.lights, run.lights)
     views = run.config.views if options.views is None else afrd.data.parse_views(options.views)
@@ -110,8 +112,6 @@ def attribute(run: Run, data: Category, lights: Sequence[str]) -> Attribution:
 
 def show_attribution(attribution: Attribution, split: str) -> dict[str, Any]:
     """Prints the table, and returns kind of evidence -> defect type (or all) -> figure -> value."""
-    import pandas as pd
-
     summary = attribution.summary()
     table = pd.DataFrame(summary.stack(level=0, future_stack=True)).rename_axis(["defects", "evidence"])
     print(

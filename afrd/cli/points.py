@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import afrd.data
+import afrd.metrics
+import afrd.runs
 from afrd.cli.common import as_path
 
 if TYPE_CHECKING:
@@ -29,37 +32,31 @@ def add_command(commands: Any) -> None:
 
 
 def points(options: argparse.Namespace) -> None:
-    from afrd.metrics.consequences import OperatingPoint
-    from afrd.runs.operating_points import operating_point, operating_points, save_operating_point
-    from afrd.runs.run import load_run
-
     folder: Path = options.run_folder
     if options.save is not None and options.per_thousand is None:
         raise ValueError("--save needs --per-thousand: the false alarms that the operating point promises")
-    run = load_run(folder, device="cpu")
+    run = afrd.runs.load_run(folder, device="cpu")
     if options.remove is not None:
-        operating_point(folder, options.remove)  # says so where there is none
-        save_operating_point(folder, options.remove, None)
+        afrd.runs.operating_point(folder, options.remove)  # says so where there is none
+        afrd.runs.save_operating_point(folder, options.remove, None)
         print(f"{folder}: removed {options.remove}")
         return
     if options.save is not None:
-        point = OperatingPoint(options.per_thousand, options.missed_cost, options.alarm_cost)
-        save_operating_point(folder, options.save, point)
+        point = afrd.metrics.OperatingPoint(options.per_thousand, options.missed_cost, options.alarm_cost)
+        afrd.runs.save_operating_point(folder, options.save, point)
     show_consequences(run, options)
-    for name, point in operating_points(folder).items():
+    for name, point in afrd.runs.operating_points(folder).items():
         print(describe(run, name, point))
 
 
 def show_consequences(run: Run, options: argparse.Namespace) -> None:
-    from afrd.data.dataset import open_dataset, parse_lights
-    from afrd.metrics.consequences import PER_THOUSAND, consequences
-
-    lights = parse_lights(options.lights, run.lights)
-    data = open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
+    lights = afrd.data.parse_lights(options.lights, run.lights)
+    data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
     dataset = data[options.split or data.test_split]
-    promises = PER_THOUSAND if options.per_thousand is None else [options.per_thousand]
+    promises = afrd.metrics.PER_THOUSAND if options.per_thousand is None else [options.per_thousand]
     calibration = run.calibration_scores(lights)
-    table = consequences(run.evaluate(dataset, lights), calibration, promises, options.missed_cost, options.alarm_cost)
+    costs = options.missed_cost, options.alarm_cost
+    table = afrd.metrics.consequences(run.evaluate(dataset, lights), calibration, promises, *costs)
     good, bad, few = table.good[0], table.anomalous[0], table[table.promised > table.asked * (1 + 1e-9)]
     print(f"{run.method(lights)}; {dataset.split}: {good} good and {bad} anomalous samples")
     print("false alarms and missed defects, with the most per thousand that they leave possible at 95 % confidence")

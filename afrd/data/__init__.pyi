@@ -8,6 +8,7 @@ from .dataset import (
 from .images import decode, read_picture
 from .layouts import why_no_categories
 from .names import parse_lights, parse_views
+from .records import first_of
 from .sample import Sample, read_sample
 from .uploads import MAX_UPLOAD_SIDE, Upload, added, read_upload, read_uploads, same_proportions, size_text, uploads_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "dataset",
     "decode",
     "download",
+    "first_of",
     "list_categories",
     "open_dataset",
     "parse_lights",

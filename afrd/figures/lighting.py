@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from PIL import Image
 from plotly.colors import hex_to_rgb
 from plotly.subplots import make_subplots
+from scipy.cluster.hierarchy import dendrogram
 
 from afrd.analysis.lights.sentences import UNIT_COST, UNIT_LIGHTS
 from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
@@ -149,8 +150,6 @@ def light_values(advice: Advice) -> go.Figure:
 
 def redundancy_map(redundancy: Redundancy) -> go.Figure:
     """Rank correlations between the lights' scores, clustered; the tree joins those that agree most first."""
-    from scipy.cluster.hierarchy import dendrogram
-
     table = redundancy.table
     count = len(table)
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.2, 0.8], vertical_spacing=0.01)

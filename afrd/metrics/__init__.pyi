@@ -1,4 +1,4 @@
-from .consequences import OperatingPoint, at_most, consequences
+from .consequences import PER_THOUSAND, OperatingPoint, at_most, consequences
 from .predictions import Predictions
 from .ranking import METRIC_NAMES, METRICS, aupro, image_metrics, pixel_metrics
 from .threshold import Threshold, conformal_threshold
@@ -7,6 +7,7 @@ from .views import object_metrics, object_scores, view_metrics
 __all__ = [
     "METRICS",
     "METRIC_NAMES",
+    "PER_THOUSAND",
     "OperatingPoint",
     "Predictions",
     "Threshold",

@@ -1,6 +1,7 @@
+from . import weights
 from .afrd import AFRD, make_model
 from .config import ModelConfig
-from .device import pick_device
+from .device import describe_device, pick_device
 from .evidence import resize, smooth
 from .fusion import fuse_evidence
 from .inputs import compute_inputs, teacher_size
@@ -13,6 +14,7 @@ __all__ = [
     "ModelConfig",
     "Teacher",
     "compute_inputs",
+    "describe_device",
     "fuse_evidence",
     "load_teacher",
     "make_model",
@@ -20,4 +22,5 @@ __all__ = [
     "resize",
     "smooth",
     "teacher_size",
+    "weights",
 ]

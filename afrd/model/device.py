@@ -28,6 +28,18 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
+def describe_device(device: torch.device) -> str:
+    """Its name and size, and for a CPU whether torch could use a CUDA card."""
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        return f"cuda, {card.name} with {card.total_memory / 1e9:.0f} GB"
+    if device.type == "cpu":
+        cuda = torch.version.cuda
+        built_for = f"CUDA {cuda}, but sees no card (`nvidia-smi` lists them)" if cuda else "CPUs"
+        return f"cpu, {torch.get_num_threads()} threads; torch is built for {built_for}"
+    return str(device)
+
+
 def autocast(device: torch.device) -> AbstractContextManager:
     """bfloat16 where the device computes it natively: a CUDA card from Ampere on, or a CPU with AVX512-BF16 or AMX.
 

@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import gradio as gr
+
 from afrd.page.access import Access
 from afrd.page.light_table import component as light_table
 from afrd.page.tabs import THIS_MACHINE, build
 
 if TYPE_CHECKING:
-    import gradio as gr
-
     from afrd.demo.prepare import Preparation
 
 DEMO_DATA, DEMO_RUNS = Path("data/candies"), Path("runs/demo")
@@ -41,8 +41,6 @@ def launch(
         OSError: the port is taken.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    import gradio as gr
-
     page = build(runs, data, preparation, access)
     theme = gr.themes.Default(
         primary_hue="blue",

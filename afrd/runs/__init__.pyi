@@ -1,4 +1,4 @@
-from . import sweep_plan
+from . import store, sweep_plan
 from .export import Export, export_onnx
 from .feature_store import features_stored
 from .operating_points import operating_point, operating_points, save_operating_point
@@ -42,6 +42,7 @@ __all__ = [
     "save_operating_point",
     "size_notes",
     "split_train",
+    "store",
     "sweep_plan",
     "train",
 ]

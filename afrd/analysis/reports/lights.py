@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from plotly.offline import get_plotlyjs
 
 from afrd import figures
 from afrd.analysis.lights.advice import Advice
@@ -20,9 +22,6 @@ FIGURE_WIDTH = 500  # pixels of a figure
 
 def report(survey: Survey, advice: Advice) -> str:
     """The HTML page with its figures embedded (Plotly, about 5 MB)."""
-    from jinja2 import Environment, StrictUndefined
-    from plotly.offline import get_plotlyjs
-
     name = METRIC_NAMES[advice.metric]
     charts = [figures.pareto_front(advice), figures.light_values(advice)]
     if min(len(survey.anomalous), len(survey.lights)) > 2:

@@ -7,6 +7,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 
 class Components:
@@ -42,8 +43,6 @@ def table(label: str, elem_id: str, **options: Any) -> gr.Dataframe:
 
 def made_file(name: str, content: str) -> str:
     """The path of a new file among Gradio's own, which it clears away: the value of a `gr.DownloadButton`."""
-    from gradio.utils import get_upload_folder
-
     Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
     file = Path(mkdtemp(dir=get_upload_folder())) / name
     file.write_text(content, encoding="utf-8")

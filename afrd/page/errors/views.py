@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import pandas as pd
 
 import afrd.analysis.reports
 import afrd.figures
@@ -17,8 +18,6 @@ from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.state import View
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
 
@@ -160,8 +159,6 @@ def colour_map(table: ErrorTable) -> dict[str, str]:
 
 def points(view: View, sample: str | None) -> pd.DataFrame:
     """A point a sample: grey where it is not in the table, and the selected row drawn over all others."""
-    import pandas as pd
-
     frame, rows, order = view.frame, set(view.rows), list(colour_map(view.table))
     _, across, up = axes(view)
     kinds = [

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import numpy as np
+from PIL import Image, ImageDraw
 
 import afrd.analysis.explain
 import afrd.figures
@@ -24,9 +26,6 @@ from afrd.page.lights.layout import ALL, SampleComponents
 from afrd.page.lights.subject import Subject, Surveys
 
 if TYPE_CHECKING:
-    import numpy as np
-    from PIL import Image
-
     from afrd.analysis.lights.subsets import Report
 
 SIDE = 512  # pixels of the picture that is clicked on, longer side
@@ -173,9 +172,6 @@ def _region(subject: Subject) -> np.ndarray | None:
 
 
 def _circled(image: Image.Image, region: np.ndarray, scale: float) -> Image.Image:
-    import numpy as np
-    from PIL import ImageDraw
-
     y, x = (np.flatnonzero(region.any(axis)) / scale for axis in (1, 0))
     pen = ImageDraw.Draw(image)
     for width, colour in ((4, "#000000"), (2, "#ffffff")):
