@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,12 +20,23 @@ from typing import Any
 
 import joblib
 import torch
-from filelock import FileLock, Timeout
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from afrd.analysis.comparison.sweep_results import is_judged, judge_group
+from afrd.background.cards import free_card
+from afrd.background.sweep_status import (
+    DONE,
+    FAILED,
+    RUNNING,
+    cell_error,
+    duration,
+    is_trained,
+    note_file,
+    read_note,
+)
 from afrd.data.dataset import open_dataset
 from afrd.files import load_json, replacing, save_json
+from afrd.model.device import pick_device
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.plan import plan as plan_training
@@ -33,10 +44,9 @@ from afrd.runs.sweep_plan import PLAN_FILE, Cell, Group, SweepPlan
 from afrd.runs.training import StepReport, fit
 
 STATUS_SECONDS = 2.0  # between two status notes of a running cell
-STALE_SECONDS = 120.0  # without a note, after which the worker of a running cell counts as dead
 WORKER_BYTES = 3 * 2**30  # memory of one training with its share of the features
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # on Linux
 MAX_ATTEMPTS = 3  # attempts at a cell whose worker died
-WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 
 Progress = Callable[[str], None]  # called with a line of text
 
@@ -79,73 +89,35 @@ def run_sweep(
     cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
     _claim(out, plan)
     failed = _stale_runs(plan, cells)
-    failed |= {cell.name: error for cell in cells if (error := _error(out, cell)) and not retry}
-    missing = [cell for cell in cells if not _is_trained(out, cell) and cell.name not in failed]
+    failed |= {cell.name: error for cell in cells if (error := cell_error(out, cell)) and not retry}
+    missing = [cell for cell in cells if not is_trained(out, cell) and cell.name not in failed]
     progress(f"{len(cells)} cells: {len(cells) - len(missing) - len(failed)} done, {len(missing)} to train")
     if missing and cluster is None:
-        _compute_features(plan, missing, progress)
+        _compute_features(plan, missing, workers, progress)
     for number, result in enumerate(_trained(plan, missing, workers, cluster), 1):
         if result["state"] == FAILED:
             failed[result["name"]] = result["error"]
         _unpack(out, result)
-        progress(f"{number} of {len(missing)}: {result['name']}: {result['error'] or _took(result['seconds'])}")
+        progress(f"{number} of {len(missing)}: {result['name']}: {result['error'] or duration(result['seconds'])}")
     failed |= _judge(plan, groups, workers, progress)
-    done = tuple(cell.name for cell in cells if _is_trained(out, cell))
+    done = tuple(cell.name for cell in cells if is_trained(out, cell))
     return SweepSummary(done, failed)
 
 
-def default_workers(cells: int) -> int:
-    """Number of parallel trainings: one a GPU, else one a core, limited by memory."""
+def default_workers(tasks: int) -> int:
+    """Number of processes for so many tasks: one a card, else one a core, limited by memory."""
     if torch.cuda.is_available():
-        return min(cells, torch.cuda.device_count())
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else WORKER_BYTES
-    return max(1, min(cells, joblib.cpu_count(), memory // WORKER_BYTES))
+        return max(1, min(tasks, torch.cuda.device_count()))
+    return max(1, min(tasks, joblib.cpu_count(), _memory() // WORKER_BYTES))
 
 
-@dataclass(frozen=True)
-class CellStatus:
-    """Status of one cell.
-
-    Attributes:
-        name: of the cell.
-        state: waiting, running, done or failed.
-        step, steps, seconds_left: progress of a running training; else None.
-        seconds: duration of a finished training; None if unknown.
-        host: name of its worker's machine.
-        error: of a failed cell, one sentence.
-    """
-
-    name: str
-    state: str
-    step: int | None = None
-    steps: int | None = None
-    seconds_left: float | None = None
-    seconds: float | None = None
-    host: str = ""
-    error: str = ""
-
-
-def sweep_status(out: Path, cells: Sequence[Cell]) -> list[CellStatus]:
-    """The state of every cell; a running one without a note for two minutes counts as `waiting` again."""
-    statuses = []
-    for cell in cells:
-        note = _note(out, cell)
-        silent = time.time() - note.get("updated", 0.0) > STALE_SECONDS
-        if _is_trained(out, cell):
-            state = DONE
-        elif note.get("state") == FAILED:
-            state = FAILED
-        else:
-            state = RUNNING if note.get("state") == RUNNING and not silent else WAITING
-        entries = {
-            key: note[key] for key in ("step", "steps", "seconds_left", "seconds", "host", "error") if key in note
-        }
-        statuses.append(CellStatus(cell.name, state, **entries))
-    return statuses
-
-
-def _is_trained(out: Path, cell: Cell) -> bool:
-    return (out / cell.folder / "model.safetensors").is_file()
+def _memory() -> int:
+    """Bytes of memory that this machine or container has."""
+    has = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else WORKER_BYTES
+    try:
+        return min(has, int(CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no such container, or "max"
+        return has
 
 
 def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
@@ -153,7 +125,7 @@ def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
     load, out = cache(load_teacher), Path(plan.out)
     stale = {}
     for cell in cells:
-        if _is_trained(out, cell):
+        if is_trained(out, cell):
             try:
                 teacher = load(cell.options.teacher, cell.options.weights)
                 data = open_dataset(plan.data, cell.category, cell.views)
@@ -167,7 +139,9 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
     """Results of `train_cell`, in order of completion; a cell whose worker dies is tried again."""
     attempts = dict.fromkeys(cells, 0)
     while attempts:
-        batch = list(attempts)
+        # A process that dies takes down the others of this machine, so the last attempt at a cell is made alone.
+        suspects = [cell for cell, number in attempts.items() if number == MAX_ATTEMPTS - 1]
+        batch = suspects[:1] or list(attempts)
         tasks = [joblib.delayed(train_cell)(cell.as_dict(), plan.data, str(Path(plan.out).resolve())) for cell in batch]
         try:
             with _executor(workers or default_workers(len(batch)), cluster) as parallel:
@@ -177,8 +151,10 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
         except Exception as error:
             if not _worker_died(error):
                 raise
-            for cell in list(attempts):
-                if _note(Path(plan.out), cell).get("state") != RUNNING and len(attempts) > 1:
+            for cell in batch:
+                if cell not in attempts:
+                    continue  # it was finished
+                if read_note(Path(plan.out), cell).get("state") != RUNNING and len(batch) > 1:
                     continue  # it had not started
                 attempts[cell] += 1
                 if attempts[cell] == MAX_ATTEMPTS:
@@ -224,14 +200,14 @@ def train_cell(values: dict[str, Any], data: str, out: str) -> dict[str, Any]:
         root = folder if shared else Path(temporary)
         began = time.time()
         note = {"state": RUNNING, "host": socket.gethostname(), "pid": os.getpid(), "updated": began}
-        save_json(_note_file(root, cell), note)
+        save_json(note_file(root, cell), note)
         try:
-            with _free_card() as device:
+            with free_card() as device:
                 _train(cell, data, root, device, note)
         except Exception as error:  # any error: the other cells continue, and the message is recorded
             return _failed(root, cell, f"{type(error).__name__}: {error}" if not str(error) else str(error))
         note |= {"state": DONE, "seconds": time.time() - began, "updated": time.time()}
-        save_json(_note_file(root, cell), note)
+        save_json(note_file(root, cell), note)
         run = root / cell.folder
         files = {} if shared else {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
         return {"name": cell.name, "state": DONE, "error": "", "seconds": note["seconds"], "files": files}
@@ -247,7 +223,7 @@ def _train(cell: Cell, data: str, home: Path, device: str, note: dict[str, Any])
         if time.monotonic() - last_note > STATUS_SECONDS:
             last_note = time.monotonic()
             note.update(step=step.step, steps=step.steps, seconds_left=step.seconds_left, updated=time.time())
-            save_json(_note_file(home, cell), note)
+            save_json(note_file(home, cell), note)
 
     options = {name: value for name, value in vars(cell.options).items() if value is not None}
     fit(
@@ -261,41 +237,35 @@ def _train(cell: Cell, data: str, home: Path, device: str, note: dict[str, Any])
     )
 
 
-@contextmanager
-def _free_card() -> Iterator[str]:
-    """A card that no other worker of this machine uses, as a torch device; `auto` where there is none."""
-    if not torch.cuda.is_available():
-        yield "auto"
-        return
-    while True:
-        for card in range(torch.cuda.device_count()):
-            lock = FileLock(Path(tempfile.gettempdir()) / f"afrd-card-{card}.lock")
-            with suppress(Timeout), lock.acquire(timeout=0):
-                yield f"cuda:{card}"
-                return
-        time.sleep(1.0)
-
-
-def _compute_features(plan: SweepPlan, cells: Sequence[Cell], progress: Progress) -> None:
+def _compute_features(plan: SweepPlan, cells: Sequence[Cell], workers: int | None, progress: Progress) -> None:
     """Computes teacher features once per category, teacher and size, before cells that share them run in parallel."""
-    for category, name, size in dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells):
-        began = time.monotonic()
-        try:
-            data = open_dataset(plan.data, category, plan.views)
-            teacher = load_teacher(name, plan.weights.get(name))
+    keys = dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells)
+    tasks = [joblib.delayed(_features_task)(plan, *key) for key in keys]
+    with _executor(workers or default_workers(len(tasks)), None) as parallel:
+        for text in filter(None, parallel(tasks)):
+            progress(text)
+
+
+def _features_task(plan: SweepPlan, category: str, name: str, size: int) -> str:
+    """Computes the features that the store lacks, and says how long it took if it took a while."""
+    began = time.monotonic()
+    try:
+        data = open_dataset(plan.data, category, plan.views)
+        with free_card() as device:
+            teacher = load_teacher(name, plan.weights.get(name)).to(pick_device(device))
             for split in ("train", "val", data.test_split):
                 if split in data:
                     load_features(data[split], teacher, size)
-        except (ValueError, RuntimeError, OSError):
-            continue  # the cells that need them fail with the same error and are listed
-        if time.monotonic() - began > 1:
-            progress(f"features of {category} by {name} at {size} pixels: {_took(time.monotonic() - began)}")
+    except (ValueError, RuntimeError, OSError):
+        return ""  # the cells that need them fail with the same error and are listed
+    took = time.monotonic() - began
+    return f"features of {category} by {name} at {size} pixels: {duration(took)}" if took > 1 else ""
 
 
 def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progress: Progress) -> dict[str, str]:
     """Evaluates groups whose stored results are missing or outdated; returns the errors by group."""
     out = Path(plan.out)
-    outdated = [g for g in groups if any(_is_trained(out, c) for c in g.cells) and not is_judged(g, out, plan.data)]
+    outdated = [g for g in groups if any(is_trained(out, c) for c in g.cells) and not is_judged(g, out, plan.data)]
     categories = list(dict.fromkeys(group.category for group in groups))
     failed = {}
     tasks = [joblib.delayed(_judge_task)(g, plan.data, out, categories.index(g.category)) for g in outdated]
@@ -310,7 +280,8 @@ def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progre
 
 def _judge_task(group: Group, data: str, out: Path, seed: int) -> tuple[str, str]:
     try:
-        judge_group(group, data, out, seed)
+        with free_card() as device:
+            judge_group(group, data, out, seed, device)
     except (ValueError, RuntimeError, OSError) as error:
         return group.name, str(error)
     return group.name, ""
@@ -328,7 +299,7 @@ def _claim(out: Path, plan: SweepPlan) -> None:
 
 def _failed(out: Path, cell: Cell, error: str) -> dict[str, Any]:
     note = {"state": FAILED, "error": error, "host": socket.gethostname(), "updated": time.time()}
-    save_json(_note_file(out, cell), note)
+    save_json(note_file(out, cell), note)
     return {"name": cell.name, "state": FAILED, "error": error, "seconds": 0.0, "files": {}}
 
 
@@ -341,24 +312,3 @@ def _unpack(out: Path, result: dict[str, Any]) -> None:
     if result["files"] or result["state"] == FAILED:
         note = {key: result[key] for key in ("state", "error", "seconds")}
         save_json(folder.with_name(f"{folder.name}.json"), note | {"updated": time.time()})
-
-
-def _note_file(out: Path, cell: Cell) -> Path:
-    return out / f"{cell.name}.json"
-
-
-def _note(out: Path, cell: Cell) -> dict[str, Any]:
-    try:
-        note = load_json(_note_file(out, cell))
-    except ValueError:
-        return {}
-    return note if isinstance(note, dict) else {}
-
-
-def _error(out: Path, cell: Cell) -> str:
-    note = _note(out, cell)
-    return str(note.get("error", "")) if note.get("state") == FAILED else ""
-
-
-def _took(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.1f} min"

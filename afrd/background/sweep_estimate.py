@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from afrd.background.sweep import DONE, default_workers, sweep_status
+from afrd.background.sweep import default_workers
+from afrd.background.sweep_status import DONE, sweep_status
 from afrd.data.dataset import Category, open_dataset
 from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher, load_teacher

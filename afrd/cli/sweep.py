@@ -82,20 +82,13 @@ def _plan(options: argparse.Namespace) -> SweepPlan:
 
 def _show_status(plan: SweepPlan) -> None:
     statuses = afrd.background.sweep_status(Path(plan.out), plan.cells())
-    running, failed, done = (
-        [status for status in statuses if status.state == state] for state in ("running", "failed", "done")
-    )
-    waiting = len(statuses) - len(running) - len(failed) - len(done)
-    print(f"{len(done)} done, {len(running)} running, {waiting} waiting, {len(failed)} failed")
-    for status in running[:MAX_LISTED]:
+    print(afrd.background.sweep_progress(statuses))
+    for status in [status for status in statuses if status.state == "running"][:MAX_LISTED]:
         step = f"step {status.step} of {status.steps}" if status.step is not None else "reading features"
         left = f", {status.seconds_left / 60:.1f} min left" if status.seconds_left is not None else ""
         print(f"{status.name}: {step}{left} ({status.host})")
-    for status in failed[:MAX_LISTED]:
+    for status in [status for status in statuses if status.state == "failed"][:MAX_LISTED]:
         print(f"{status.name}: {status.error}")
-    times = [status.seconds for status in done if status.seconds is not None]
-    if times and running:
-        print(f"about {sum(times) / len(times) * (len(running) + waiting) / len(running) / 3600:.1f} h left")
 
 
 def _show_estimate(plan: SweepPlan, workers: int | None) -> None:

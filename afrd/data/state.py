@@ -53,7 +53,7 @@ def labels_state(data: Category) -> Hashable:
                     sha.update(repr(file_state(path)).encode())
         return sha.hexdigest()
 
-    return once_per_snapshot(("labels", str(data.root), data.name), state)
+    return once_per_snapshot(("labels", str(data.root), data.name, data.views), state)
 
 
 def sample_state(dataset: MultiLightDataset, index: int) -> Hashable:

@@ -16,8 +16,9 @@ import pytest
 
 import afrd
 from afrd.analysis.comparison.sweep_results import is_judged, load_results
-from afrd.background.sweep import MAX_ATTEMPTS, run_sweep, sweep_status, train_cell
+from afrd.background.sweep import MAX_ATTEMPTS, run_sweep, train_cell
 from afrd.background.sweep_estimate import estimate_sweep
+from afrd.background.sweep_status import sweep_status
 from afrd.cli.commands import main
 from afrd.files import load_json, save_json
 from afrd.metrics.ranking import METRICS

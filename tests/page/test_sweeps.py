@@ -13,7 +13,7 @@ from afrd.analysis.comparison.sweep_results import judge_group
 from afrd.files import save_json
 from afrd.page.common.library import Library
 from afrd.page.common.session import PageSession
-from afrd.page.sweeps.results import Sweep, opened_run, sweep_folders
+from afrd.page.sweeps.results import Sweeps, opened_run
 from afrd.page.tabs import build
 from afrd.runs.sweep_plan import PLAN_FILE, make_sweep
 
@@ -42,14 +42,14 @@ def runs(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_sweep_is_found_below_the_runs_with_its_sections_and_cells(runs: Path):
-    assert sweep_folders(runs) == {"sweep": runs / "sweep"}
-    sweep = Sweep.read(runs / "sweep")
+    assert Sweeps(runs).folders() == {"sweep": runs / "sweep"}
+    sweep = Sweeps(runs).read("sweep")
     assert list(sweep.sections) == ["Lights top+box; teacher efficientnet_lite0, 64 pixels"]
     assert sweep.progress() == "1 done, 0 running, 0 waiting, 0 failed"
 
 
 def test_a_cell_of_the_table_stands_for_a_run_that_explore_can_open(runs: Path, candies: Path):
-    sweep = Sweep.read(runs / "sweep")
+    sweep = Sweeps(runs).read("sweep")
     (section,) = sweep.sections
     table = sweep.table(section, "image_auroc")
     assert list(table.columns) == ["Method", "Praline", "Mean", "Difference", "p"] and len(table) == 3
@@ -84,7 +84,7 @@ def test_the_tab_shows_a_sweep_and_opens_the_run_of_a_cell(runs: Path, candies: 
     section, method = shown["sweeps-section"].value, shown["sweeps-table"].Method[1]
     cell = SimpleNamespace(index=[1, 1], row_value=[method])
     handler(page, "sweeps_open_run")(session, "sweep", section, "image_auroc", cell)
-    assert session.selection.run == Sweep.read(runs / "sweep").run_of(section, method, "Praline")
+    assert session.selection.run == Sweeps(runs).read("sweep").run_of(section, method, "Praline")
     with pytest.raises(gr.Error, match="no sweep"):  # as a script in a browser may ask for
         handler(page, "sweeps_open_run")(session, "../../etc", section, "image_auroc", cell)
     report = handler(page, "sweeps_report")(session, "sweep", section, "image_auroc")

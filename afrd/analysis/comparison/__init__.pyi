@@ -1,4 +1,4 @@
-from . import differences, sweep_results
+from . import differences, sweep_results, sweep_tables
 from .differences import (
     beaten_by,
     by_defect,
@@ -24,6 +24,7 @@ __all__ = [
     "standings_table",
     "summary",
     "sweep_results",
+    "sweep_tables",
     "telling_samples",
     "worth_drawing",
 ]

@@ -1,8 +1,7 @@
-"""Results of a sweep: the metrics of each group of runs, stored on disk, and tables over all groups.
+"""Results of a sweep: the metrics of each group of runs, stored on disk.
 
-judge_group(group, folder)                       # runs -> metrics, once
+judge_group(group, data, folder, seed=0)         # runs -> metrics, once
 results = load_results(folder, plan.groups())
-table = summary_table(results, "image_auroc")    # a row a method
 """
 
 from __future__ import annotations
@@ -10,30 +9,28 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from afrd.analysis.comparison.methods import Method, methods_of
 from afrd.data.dataset import MultiLightDataset, open_dataset
-from afrd.files import replacing
-from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS, pixel_metrics
 from afrd.metrics.views import object_metrics
-from afrd.model.teacher import Teacher
+from afrd.model.teacher import load_teacher
 from afrd.runs.plan import fingerprint
-from afrd.runs.run import load_run
-from afrd.runs.sweep_plan import Group
+from afrd.runs.run import Run, load_run
+from afrd.runs.sweep_plan import Cell, Group
+from afrd.runs.tensors import save_tensors
 
-REPORTED_METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")
 BOOTSTRAP_DRAWS = 1000
 EXAMPLE_NAMES = ("best", "median", "worst")
 
@@ -49,10 +46,11 @@ class GroupResult:
         runs: K paths of run folders, relative to the sweep's, joined by `|` where several are fused late.
         metrics: (K, M), those of `METRICS`.
         draws: (K, BOOTSTRAP_DRAWS, M) of the bootstrap; the same samples are drawn for all methods.
-        maps: (K, 3, H, W) anomaly maps of the `EXAMPLES` in units of each method's threshold.
+        file: of the result, from which `maps` are read.
         objects: (K,) AUROC of whole objects where a sample is one view of an object, else NaN.
         examples: positions in the split of the anomalous samples on which the reference has its best, median and worst
             pixel AP; empty where there are no masks.
+        seconds: the evaluation took; NaN if unknown.
     """
 
     group: Group
@@ -62,12 +60,22 @@ class GroupResult:
     runs: tuple[str, ...]
     metrics: np.ndarray
     draws: np.ndarray
-    maps: np.ndarray
+    file: Path
     examples: tuple[int, ...]
     objects: tuple[float, ...] = ()
+    seconds: float = math.nan
+
+    def maps(self) -> np.ndarray:
+        """(K, 3, H, W) anomaly maps of the `examples` in units of each method's threshold.
+
+        Raises:
+            ValueError: the file is broken.
+        """
+        with _opened(self.file) as content:
+            return content.get_tensor("maps").astype(np.float32)
 
 
-def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher: Teacher | None = None) -> None:
+def judge_group(group: Group, root: str | Path, folder: Path, seed: int, device: str = "auto") -> None:
     """Evaluates every method that the finished runs of a group allow, and stores the metrics in the sweep's folder.
 
     Args:
@@ -75,7 +83,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
         root: of the data set.
         folder: of the sweep.
         seed: of the bootstrap; the same for the seeds of a category, so that their draws are of the same samples.
-        teacher: a loaded one to share.
+        device: see `load_run`.
 
     Raises:
         ValueError: no run of the group is finished, or the data do not fit.
@@ -85,8 +93,10 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
         raise ValueError(f"{folder / group.name}: no run of this group is finished; run the sweep again")
     category = open_dataset(root, group.category, group.views)
     dataset = category[category.test_split]
-    runs = [load_run(folder / cell.folder, teacher=teacher) for cell in finished]
-    methods = methods_of(runs, list(group.lights))
+    began = time.monotonic()
+    teacher = load_teacher(finished[0].options.teacher, finished[0].options.weights)
+    runs = {cell: load_run(folder / cell.folder, device, teacher) for cell in finished}
+    methods = _methods(runs, list(group.lights))
     metrics, draws, maps, objects = [], [], [], []
     examples: list[int] | None = None
     for method in methods:
@@ -108,11 +118,23 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, teacher
         "examples": examples or [],
         "objects": objects,
         "pictures": _pictures(dataset),
+        "seconds": time.monotonic() - began,
     }
-    tensors = {"metrics": np.array(metrics), "draws": np.array(draws, np.float32), "maps": np.array(maps, np.float16)}
-    with replacing(_file(folder, group)) as path:
-        contiguous = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in tensors.items()}
-        save_file(contiguous, path, metadata={"about": json.dumps(about)})
+    arrays = {"metrics": np.array(metrics), "draws": np.array(draws, np.float32), "maps": np.array(maps, np.float16)}
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    save_tensors(result_file(folder, group), tensors, {"about": json.dumps(about)})
+
+
+def _methods(runs: dict[Cell, Run], lights: list[str]) -> list[Method]:
+    """Methods of a group's runs, each once: `afrd-learned` differs from `afrd` by the learned fusion alone."""
+    cells = {cell.method: cell for cell in runs}
+    afrd, learned = cells.get("afrd"), cells.get("afrd-learned")
+    if afrd is None or learned is None or replace(learned.options, fusion=afrd.options.fusion) != afrd.options:
+        return methods_of(list(runs.values()), lights)
+    methods = methods_of([run for cell, run in runs.items() if cell is not learned], lights)
+    own = methods_of([runs[learned]], lights)[0]
+    after = max(i for i, method in enumerate(methods) if method.runs[0] is runs[afrd]) + 1
+    return [*methods[:after], own, *methods[after:]]
 
 
 def is_judged(group: Group, folder: Path, root: str | Path) -> bool:
@@ -120,7 +142,7 @@ def is_judged(group: Group, folder: Path, root: str | Path) -> bool:
 
     Without data in `root`, stored metrics cannot be outdated by them.
     """
-    file = _file(folder, group)
+    file = result_file(folder, group)
     weights = [folder / cell.folder / "model.safetensors" for cell in group.cells]
     if not file.exists() or any(w.stat().st_mtime > file.stat().st_mtime for w in weights if w.exists()):
         return False
@@ -148,14 +170,14 @@ def load_results(folder: Path, groups: Sequence[Group]) -> list[GroupResult]:
     Raises:
         ValueError: a file is broken.
     """
-    return [_load(_file(folder, group), group) for group in groups if _file(folder, group).exists()]
+    return [load_result(folder, group) for group in groups if result_file(folder, group).exists()]
 
 
-def _load(file: Path, group: Group) -> GroupResult:
-    try:
-        with safe_open(file, "np") as content:
-            about = json.loads(content.metadata()["about"])
-            arrays = {name: content.get_tensor(name) for name in ("metrics", "draws", "maps")}
+def load_result(folder: Path, group: Group) -> GroupResult:
+    """The result of one group; raises ValueError where its file is missing or broken."""
+    file = result_file(folder, group)
+    with _opened(file) as content:
+        about = json.loads(content.metadata()["about"])
         good, anomalous = about["samples"]
         return GroupResult(
             group,
@@ -163,160 +185,28 @@ def _load(file: Path, group: Group) -> GroupResult:
             (good, anomalous),
             tuple(about["methods"]),
             tuple(about["runs"]),
-            arrays["metrics"],
-            arrays["draws"],
-            arrays["maps"].astype(np.float32),
+            content.get_tensor("metrics"),
+            content.get_tensor("draws"),
+            file,
             tuple(about["examples"]),
             tuple(math.nan if value is None else value for value in about.get("objects", ())),
+            about.get("seconds", math.nan),
         )
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
+    """The content of a result; errors while it is read name the file."""
+    try:
+        with safe_open(file, "np") as content:
+            yield content
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); delete it and run the sweep again") from error
 
 
-def scores_table(results: Sequence[GroupResult]) -> pd.DataFrame:
-    """A row a group and method: `category`, `lights`, `teacher`, `size`, `seed`, `method`, `runs`, and `METRICS`.
-
-    Where a sample is one view of an object, `object_auroc` as well.
-    """
-    rows = [
-        {
-            "category": result.group.category,
-            "lights": "+".join(result.group.lights),
-            "teacher": result.group.teacher,
-            "size": result.group.size,
-            "seed": result.group.seed,
-            "method": label,
-            "runs": runs,
-            **dict(zip(METRICS, values.tolist(), strict=True)),
-            **({} if math.isnan(whole) else {"object_auroc": whole}),
-        }
-        for result in results
-        for label, runs, values, whole in zip(
-            result.methods,
-            result.runs,
-            result.metrics,
-            result.objects or [math.nan] * len(result.methods),
-            strict=True,
-        )
-    ]
-    return pd.DataFrame(rows)
-
-
-def common_methods(results: Sequence[GroupResult]) -> list[str]:
-    """Labels of the methods that all groups have, in the order of the first group: only these can be averaged."""
-    if not results:
-        return []
-    return [label for label in results[0].methods if all(label in result.methods for result in results)]
-
-
-def summary_table(results: Sequence[GroupResult], metric: str, level: float = 0.95) -> pd.DataFrame:
-    """Each method's mean over categories and seeds, compared with the first method's.
-
-    Args:
-        results: of one subset of lights, teacher and size, see `comparable`.
-        metric: one of `METRICS`.
-        level: of the intervals.
-
-    Returns:
-        Index method; a column for each category (mean over seeds), `mean`, `deviation` (standard deviation over seeds
-        of the mean over categories; NaN for one seed), `low`, `high` (bootstrap interval of the mean over the test
-        samples), `difference` (the reference minus the method) with `difference_low`, `difference_high`, and `p`
-        (two-sided, of the paired bootstrap, corrected for the number of methods by Holm's procedure).
-    """
-    labels, m = common_methods(results), METRICS.index(metric)
-    scores = scores_table(results)
-    scores = scores[scores.method.isin(labels)]
-    table = scores.pivot_table(index="method", columns="category", values=metric, dropna=False).loc[labels]
-    table["mean"] = table.mean(axis=1, skipna=False)
-    by_seed = scores.pivot_table(index="method", columns="seed", values=metric, dropna=False).loc[labels]
-    table["deviation"] = by_seed.std(axis=1, ddof=1)
-    draws = {
-        label: np.mean([result.draws[result.methods.index(label), :, m] for result in results], axis=0)
-        for label in labels
-    }
-    edges = np.array([interval(draws[label].astype(float), level) for label in labels])
-    table["low"], table["high"] = edges[:, 0], edges[:, 1]
-    reference = labels[0]
-    table["difference"] = table["mean"][reference] - table["mean"]
-    changes = np.array([draws[reference] - draws[label] for label in labels]).astype(float)
-    table["difference_low"], table["difference_high"] = interval(changes, level, axis=1)
-    p = np.array([_two_sided(change) for change in changes[1:]])
-    table["p"] = [np.nan, *holm(p)]
-    return table
-
-
-def comparable(results: Sequence[GroupResult]) -> dict[tuple[str, str, int], list[GroupResult]]:
-    """Results by what must be the same to be averaged: lights (joined by +), teacher, size."""
-    groups: dict[tuple[str, str, int], list[GroupResult]] = {}
-    for result in results:
-        group = result.group
-        groups.setdefault(("+".join(group.lights), group.teacher, group.size), []).append(result)
-    return groups
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """P-values corrected by Holm's step-down procedure.
-
-    Source: S. Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6
-    (1979), https://www.jstor.org/stable/4615733. NaN stays NaN and is not counted.
-    """
-    corrected = np.full(len(p), np.nan)
-    valid = np.flatnonzero(~np.isnan(p))
-    order = valid[np.argsort(p[valid], kind="stable")]
-    steps = p[order] * np.arange(len(order), 0, -1)
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(steps))
-    return corrected
-
-
-@dataclass(frozen=True)
-class RankComparison:
-    """Ranks of the methods over the categories.
-
-    Attributes:
-        ranks: mean rank of each method, 1 is the best; best first.
-        p: of Friedman's test that all methods rank alike.
-        critical_difference: of mean ranks, above which two methods differ at 95 % confidence (Nemenyi).
-        categories: how many were ranked.
-    """
-
-    ranks: pd.Series
-    p: float
-    critical_difference: float
-    categories: int
-
-
-def rank_comparison(results: Sequence[GroupResult], metric: str) -> RankComparison | None:
-    """Friedman's test and Nemenyi's critical difference over the categories, each the mean over its seeds.
-
-    Source: J. Demšar, Statistical comparisons of classifiers over multiple data sets, JMLR 7 (2006), section 3.2.2,
-    https://jmlr.org/papers/v7/demsar06a.html.
-
-    Returns:
-        None with fewer than three methods or categories, or where the metric is not defined in one of them.
-    """
-    labels = common_methods(results)
-    scores = scores_table(results)
-    if len(labels) < 3 or scores.category.nunique() < 3:
-        return None
-    values = scores[scores.method.isin(labels)].pivot_table(
-        index="category", columns="method", values=metric, dropna=False
-    )[labels]
-    if values.isna().any(axis=None):
-        return None
-    ranks = pd.DataFrame(rankdata(-values.to_numpy(), axis=1), columns=labels).mean().sort_values(kind="stable")
-    k, n = len(labels), len(values)
-    q = studentized_range.ppf(0.95, k, np.inf) / np.sqrt(2)
-    p = float(friedmanchisquare(*values.to_numpy().T).pvalue) if values.nunique(axis=1).max() > 1 else 1.0
-    return RankComparison(ranks, p, float(q * np.sqrt(k * (k + 1) / (6 * n))), n)
-
-
-def _two_sided(change: np.ndarray) -> float:
-    """Bootstrap p-value of "no difference": twice the smaller tail of the draws around zero."""
-    change = change[~np.isnan(change)]
-    if not len(change):
-        return float("nan")
-    tail = min((change <= 0).sum(), (change >= 0).sum())
-    return float(min(1.0, 2 * (tail + 1) / (len(change) + 1)))
+def result_file(folder: Path, group: Group) -> Path:
+    """Where the result of a group is kept; it may not exist."""
+    return folder / f"{group.name}.safetensors"
 
 
 def _object_auroc(predictions: Predictions, dataset: MultiLightDataset) -> float | None:
@@ -338,10 +228,6 @@ def _examples(predictions: Predictions) -> list[int]:
 
 def _relative(method: Method, folder: Path) -> list[str]:
     return [run.folder.resolve().relative_to(folder.resolve()).as_posix() for run in method.runs]
-
-
-def _file(folder: Path, group: Group) -> Path:
-    return folder / f"{group.name}.safetensors"
 
 
 def example_samples(result: GroupResult, root: str | Path) -> tuple[MultiLightDataset, list[str]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from afrd.analysis.comparison.sweep_results import GroupResult, common_methods, scores_table
+from afrd.analysis.comparison.sweep_results import GroupResult
+from afrd.analysis.comparison.sweep_tables import common_methods, scores_table
 from afrd.data.dataset import Category, open_dataset
 from afrd.data.download import eyecandies_archives
 from afrd.metrics.ranking import METRIC_NAMES

@@ -14,15 +14,12 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from afrd import figures
-from afrd.analysis.comparison.sweep_results import (
-    BOOTSTRAP_DRAWS,
+from afrd.analysis.comparison.sweep_results import BOOTSTRAP_DRAWS, GroupResult, example_samples, load_results
+from afrd.analysis.comparison.sweep_tables import (
     REPORTED_METRICS,
-    GroupResult,
     RankComparison,
     common_methods,
     comparable,
-    example_samples,
-    load_results,
     rank_comparison,
     scores_table,
     summary_table,
@@ -260,6 +257,7 @@ def _examples(plan: SweepPlan, section: ResultSection) -> list[dict[str, Any]]:
     for category in dict.fromkeys(result.group.category for result in section.results):
         result = next(result for result in section.results if result.group.category == category)
         dataset, names = example_samples(result, plan.data)
+        maps = result.maps() if names else np.empty(0)
         for k, name in enumerate(names):
             sample = dataset[result.examples[k]]
             picture = sample.images[0]
@@ -268,7 +266,7 @@ def _examples(plan: SweepPlan, section: ResultSection) -> list[dict[str, Any]]:
             if mask is not None:
                 cells.append(("truth", figures.covered_uri(picture, mask, EXAMPLE_PIXELS)))
             for label in labels:
-                values = result.maps[result.methods.index(label), k]
+                values = maps[result.methods.index(label), k]
                 cells.append((label, figures.covered_uri(picture, values, EXAMPLE_PIXELS)))
             defects = "+".join(dataset.defects[result.examples[k]])
             rows.append({"title": f"{category}, {name}: sample {sample.name} ({defects})", "cells": cells})

@@ -13,8 +13,9 @@ from afrd.page.common.components import Components, fetch, made_file, menu, tabl
 from afrd.page.common.messages import PROBLEMS, message, working
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession
-from afrd.page.sweeps.results import Sweep, opened_run, sweep_folders
+from afrd.page.sweeps.results import Sweep, Sweeps, opened_run
 
+SECONDS = 5.0  # between two looks at a sweep that runs
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # those of the report
 
 
@@ -31,6 +32,8 @@ class SweepsComponents(Components):
         self.status = gr.HTML(message("Loading …"), elem_id="sweeps-status")
         with gr.Column(visible=False) as self.body:  # an empty table would show columns named 1, 2, 3
             self.table = table("Results of the sweep", "sweeps-table", max_height=560, pinned_columns=1)
+        self.results = gr.State(0)  # how many the table is made of
+        self.timer = gr.Timer(SECONDS, active=False)
 
 
 def sweeps_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
@@ -43,47 +46,54 @@ class SweepsTab:
 
     def __init__(self, tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
         self.open_in_explore, self.library = open_in_explore, open_in_explore.library
-        self.components = components = SweepsComponents()
+        self.sweeps, self.components = Sweeps(self.library.runs), SweepsComponents()
+        components = self.components
         on = partial(events.on, open_in_explore.session)
         menus = components.named("sweep", "section", "metric")
-        shown = components.named("sweep", "section", "metric", "status", "body", "table")
+        shown = components.named("sweep", "section", "metric", "status", "body", "table", "results", "timer")
         on(tab.select, self.show, menus, shown, "sweeps_open")
         for name in ("sweep", "section", "metric"):
             on(getattr(components, name).input, self.show, menus, shown, f"sweeps_{name}")
+        on(components.timer.tick, self.look, [*menus, components.results], shown, "sweeps_look")
         on(components.table.select, self.open_cell, menus, open_in_explore.outputs, "sweeps_open_run")
         report_made = on(components.report.click, self.make_report, menus, [components.report_file], "sweeps_report")
         report_made.success(**fetch("sweeps-report-file"), api_name="sweeps_fetch_report")
 
     def show(self, _: PageSession, name: str | None, section: str | None, metric: str | None) -> dict:
         """Fills the tab; a sweep or a section that is not there gives way to the first one."""
-        folders = sweep_folders(self.library.runs)
+        folders = self.sweeps.folders()
         name = name if name in folders else next(iter(folders), None)
-        nothing: dict[str, Any] = {"section": gr.Dropdown([], value=None), "table": None}
-        nothing["body"] = gr.Column(visible=False)
         metric = metric if metric in METRICS else METRICS[0]
         metrics = [(afrd.metrics.METRIC_NAMES[metric_key], metric_key) for metric_key in METRICS]
         values: dict[str, Any] = {"sweep": gr.Dropdown(list(folders), value=name)}
-        values["metric"] = gr.Dropdown(metrics, value=metric)
+        values |= {"metric": gr.Dropdown(metrics, value=metric), "section": gr.Dropdown([], value=None)}
+        values |= {"table": None, "body": gr.Column(visible=False), "results": 0, "timer": gr.Timer(active=False)}
         if name is None:
             text = "A sweep trains every combination of categories, methods, lights and seeds."
             none_yet = message("There is no sweep yet", text, f"afrd sweep PLAN.toml --out {self.library.runs}/sweep")
-            return self.components.filled(values | nothing | {"status": none_yet})
+            return self.components.filled(values | {"status": none_yet})
         try:
-            sweep = Sweep.read(folders[name])
+            sweep = self.sweeps.read(name)
         except PROBLEMS as error:
-            return self.components.filled(values | nothing | {"status": message("It cannot be shown", str(error))})
-        values["status"] = working(f"{sweep.progress()} cells; a cell of the table opens its run in Explore")
-        if not sweep.sections:
-            return self.components.filled(values | nothing)
-        section = section if section in sweep.sections else next(iter(sweep.sections))
-        values["section"] = gr.Dropdown(list(sweep.sections), value=section)
-        values |= {"table": sweep.table(section, metric), "body": gr.Column(visible=True)}
+            return self.components.filled(values | {"status": message("It cannot be shown", str(error))})
+        values |= _progress(sweep) | {"results": sweep.results}
+        if sweep.sections:
+            section = section if section in sweep.sections else next(iter(sweep.sections))
+            values["section"] = gr.Dropdown(list(sweep.sections), value=section)
+            values |= {"table": sweep.table(section, metric), "body": gr.Column(visible=True)}
         return self.components.filled(values)
+
+    def look(self, session: PageSession, name: str, section: str | None, metric: str, results: int) -> dict:
+        """Shows how far a running sweep is, and its table anew where there are more results."""
+        sweep = self.sweeps.read(name)
+        if sweep.results != results:
+            return self.show(session, name, section, metric)
+        return self.components.filled(_progress(sweep))
 
     def open_cell(
         self, session: PageSession, name: str, section: str, metric: str, event: gr.SelectData
     ) -> dict[Any, Any]:
-        sweep = self._sweep(name)
+        sweep = self.sweeps.read(name)
         if section not in sweep.sections:
             raise ValueError(f"this sweep has no results of {section}")
         column = sweep.table(section, metric).columns[event.index[1]]
@@ -91,11 +101,10 @@ class SweepsTab:
         return self.open_in_explore.opened(session, lambda _: opened_run(self.library, folder))
 
     def make_report(self, _: PageSession, name: str, *__: str) -> str:
-        return made_file("sweep.html", self._sweep(name).report())
+        return made_file("sweep.html", self.sweeps.read(name).report())
 
-    def _sweep(self, name: str) -> Sweep:
-        """Only what lies among the runs: the name comes from a browser."""
-        folders = sweep_folders(self.library.runs)
-        if name not in folders:
-            raise ValueError(f"there is no sweep {name!r} here")
-        return Sweep.read(folders[name])
+
+def _progress(sweep: Sweep) -> dict[str, Any]:
+    text = f"{sweep.progress()}{'; a cell of the table opens its run in Explore' if sweep.sections else ''}"
+    done = sum(status.state == "done" for status in sweep.statuses)
+    return {"status": working(text, done, len(sweep.statuses)), "timer": gr.Timer(active=sweep.changing)}

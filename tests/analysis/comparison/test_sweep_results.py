@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afrd.analysis.comparison.sweep_results import (
-    GroupResult,
+from afrd.analysis.comparison.sweep_results import GroupResult, load_results
+from afrd.analysis.comparison.sweep_tables import (
     common_methods,
     comparable,
     holm,
-    load_results,
     rank_comparison,
     summary_table,
 )
@@ -32,7 +31,7 @@ def result(category: str, values: dict[str, float], seed: int = 0, size: int = 6
     metrics[:, AUROC] = list(values.values())
     drawn[:, :, AUROC] = metrics[:, AUROC, None] + noise
     group = Group(f"{category}/{seed}", category, ("top", "box"), "teacher", size, seed, ())
-    return GroupResult(group, "test", (5, 5), tuple(values), tuple(values), metrics, drawn, np.empty((0, 3, 1, 1)), ())
+    return GroupResult(group, "test", (5, 5), tuple(values), tuple(values), metrics, drawn, Path("no file"), ())
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -38,7 +38,7 @@ def results(names: tuple[str, ...], objects: tuple[float, ...] = ()) -> list[Gro
         metrics[0, METRICS.index("image_auroc")] = 0.9 + 0.01 * (i % 2)
         group = Group(name, name, ("spots", "box"), "teacher", 256, 0, ())
         about = (group, "test_public", (1, 1), ("AFRD",), ("afrd",))
-        found.append(GroupResult(*about, metrics, np.zeros((1, 2, len(METRICS))), np.empty((1, 0, 1, 1)), (), objects))
+        found.append(GroupResult(*about, metrics, np.zeros((1, 2, len(METRICS))), Path("no file"), (), objects))
     return found
 
 
