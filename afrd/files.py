@@ -18,7 +18,14 @@ SnapshotValues = dict[Hashable, Any]
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that replaces `path` when the block succeeds, and is removed when it fails."""
+    """A temporary path that replaces `path` when the block succeeds, and is removed when it fails.
+
+    The content is on the disk before it gets its name, so that a machine that loses its power keeps the old file or the
+    new one.
+
+    Raises:
+        OSError: naming `path`, also where the system names no file, as on a full disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
@@ -26,7 +33,13 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield unfinished
         unfinished.chmod(0o644)
+        with unfinished.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(unfinished, path)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, name):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

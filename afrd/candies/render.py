@@ -89,10 +89,20 @@ def _pictures(lights: Sequence[Light]) -> list[str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file in one go: a reader, or the next rendering after an interruption, never sees half of it."""
+    """Writes a file in one go: a reader, or the next rendering after an interruption, never sees half of it.
+
+    Raises:
+        OSError: naming `path`, also where the system names no file, as on a full disk.
+    """
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        if error.errno is None or error.filename not in (None, str(part)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from afrd.cli.common import as_path
+from afrd.files import replacing
 
 
 def add_command(commands: Any) -> None:
@@ -25,8 +26,8 @@ def share(options: argparse.Namespace) -> None:
     from afrd.page.light_table.share import shared_page  # with the page, which other commands do without
 
     page = shared_page(options.run_folder, options.sample or options.samples, options.split, options.data)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(page, encoding="utf-8")
+    with replacing(options.out) as unfinished:
+        unfinished.write_text(page, encoding="utf-8")
     print(
         f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB; open it in a browser, or put it on any web server"
     )

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from afrd.files import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """Raises OSError naming the file where it cannot be written, as on a full disk."""
+    content = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, about)
     with replacing(path) as unfinished:
-        save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, unfinished, about)
+        unfinished.write_bytes(content)  # by `save_file` a full disk would be an error of another kind
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,0 +1,93 @@
+"""A full disk: one sentence that names the file, no half-written file, and with room the same command goes on."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., subprocess.CompletedProcess]
+TRAINING = ("--lights", "top,box", "--size", "64", "--epochs", "2", "--memory", "16", "--seed", "1")
+
+
+def mount(folder: Path, *options: str) -> bool:
+    command = ["mount", "-t", "tmpfs", *options, "tmpfs", folder]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 400 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if not mount(folder, "-o", "size=400k"):
+        pytest.skip("a small file system can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def afrd_command(tmp_path: Path) -> Command:
+    def run(*arguments: object, cache: Path = tmp_path / "cache") -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "afrd.cli.commands", *map(str, arguments)]
+        return subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | {"AFRD_CACHE": str(cache)}, timeout=300
+        )
+
+    return run
+
+
+def refused(result: subprocess.CompletedProcess, file: object) -> None:
+    """The command failed with one sentence about a file, or a folder, that has no room."""
+    assert result.returncode == 1, result
+    sentence = result.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("afrd: ") and str(file) in sentence and "Traceback" not in result.stderr
+    assert "free some space there" in sentence or "make room there" in sentence
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_rendering_goes_on_when_there_is_room(small_disk: Path, afrd_command: Command):
+    render = ("render", small_disk / "data", "--category", "Praline", "--size", "64")
+    render += ("--train", "6", "--val", "3", "--test", "4")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(300_000))
+    refused(afrd_command(*render), small_disk / "data")
+    assert not list(small_disk.rglob("*.part"))
+    mount(small_disk, "-o", "remount,size=20m")
+    assert afrd_command(*render).returncode == 0
+
+
+def test_a_run_goes_on_when_there_is_room(candies: Path, small_disk: Path, afrd_command: Command):
+    train = ("train", candies, "Praline", "--out", small_disk / "run", *TRAINING)
+    refused(afrd_command(*train), small_disk / "run")
+    assert sorted(files_of(small_disk / "run")) == ["config.json", "log.txt"]
+    mount(small_disk, "-o", "remount,size=40m")
+    assert afrd_command(*train).returncode == 0
+
+    undamaged = files_of(small_disk / "run")
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(1 << 16)):
+            pass
+    refused(afrd_command("evaluate", small_disk / "run"), small_disk / "run")
+    refused(
+        afrd_command("share", small_disk / "run", "--samples", 1, "--out", small_disk / "a.html"),
+        small_disk / "a.html",
+    )
+    assert files_of(small_disk / "run") == undamaged and not (small_disk / "a.html").exists()
+    ballast.unlink()
+    assert afrd_command("evaluate", small_disk / "run").returncode == 0
+
+
+def test_features_need_room_first(candies: Path, small_disk: Path, tmp_path: Path, afrd_command: Command):
+    train = ("train", candies, "Praline", "--out", tmp_path / "run", *TRAINING)
+    refused(afrd_command(*train, cache=small_disk), small_disk)
+    assert not (tmp_path / "run").exists() and not files_of(small_disk)
