@@ -16,15 +16,28 @@ from afrd.cli.common import as_path
 if TYPE_CHECKING:
     from afrd.runs.sweep_plan import SweepPlan
 
+LISTS = {"categories": "A,B", "views": "001,005", "methods": "afrd,single", "seeds": "0,1,2", "teachers": "T,U"}
+LISTS |= {"sizes": "256,512"}  # options with an example
+NUMBERS = ("seeds", "sizes")
 MAX_LISTED = 20  # failed or running cells that are printed
 
 
 def add_command(commands: Any) -> None:
     """Adds the commands `sweep` and `report`."""
     p = commands.add_parser("sweep", help="train every combination of categories, methods, lights, seeds, teachers")
-    p.add_argument("plan", type=as_path, metavar="PLAN", help="a .toml file, or with --status the sweep's folder")
-    p.add_argument("--data", metavar="ROOT", help="data set, in the place of the plan's")
-    p.add_argument("--out", metavar="FOLDER", help="folder of the sweep, in the place of the plan's")
+    p.add_argument(
+        "plan",
+        type=as_path,
+        nargs="?",
+        metavar="PLAN",
+        help="a .toml file, or with --status the sweep's folder; without it, the options below are the plan",
+    )
+    p.add_argument("--data", metavar="ROOT", help="data set, as all of these in the place of the plan's")
+    p.add_argument("--out", metavar="FOLDER", help="folder of the sweep")
+    for name, example in LISTS.items():
+        p.add_argument(f"--{name}", metavar=example)
+    p.add_argument("--lights", action="append", metavar="SUBSET", help="all, or names joined by commas; again for more")
+    p.add_argument("--epochs", type=int, metavar="N", help="of all trainings")
     p.add_argument("--workers", type=int, metavar="N", help="trainings at once; default what cores and memory allow")
     p.add_argument("--cluster", metavar="ADDRESS", help="train by the workers of this Dask scheduler (afrd[cluster])")
     p.add_argument("--retry", action="store_true", help="train failed cells again")
@@ -72,12 +85,32 @@ def report(options: argparse.Namespace) -> None:
 
 
 def _plan(options: argparse.Namespace) -> SweepPlan:
-    overrides = {"data": options.data, "out": options.out}
-    if options.plan.is_dir():
+    overrides = {"data": options.data, "out": options.out, "lights": options.lights}
+    overrides |= {name: _list(name, text) for name in LISTS if (text := getattr(options, name)) is not None}
+    given = {name: value for name, value in overrides.items() if value is not None}
+    if options.plan is None:
+        plan = afrd.runs.make_sweep("the command line", **given)
+    elif options.plan.is_dir():
         if not options.status:
             raise ValueError(f"{options.plan} is a folder; give the plan's .toml file, or --status with the folder")
         return afrd.runs.read_sweep(options.plan)
-    return afrd.runs.load_sweep(options.plan, **overrides)
+    else:
+        plan = afrd.runs.load_sweep(options.plan, **given)
+    return (
+        plan
+        if options.epochs is None
+        else plan.model_copy(update={"options": plan.options | {"epochs": options.epochs}})
+    )
+
+
+def _list(name: str, text: str) -> list[str] | list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if name not in NUMBERS:
+        return parts
+    try:
+        return [int(part) for part in parts]
+    except ValueError as error:
+        raise ValueError(f"--{name} is {text!r}, but must be whole numbers joined by commas") from error
 
 
 def _show_status(plan: SweepPlan) -> None:

@@ -11,7 +11,14 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from afrd.model.weights import TIMM_NAMES, TORCHVISION_WEIGHTS, digest, load_classifier, timm_backbone
+from afrd.model.weights import (
+    TIMM_NAMES,
+    TORCHVISION_WEIGHTS,
+    check_timm_model,
+    digest,
+    load_classifier,
+    timm_backbone,
+)
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
@@ -94,6 +101,7 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         ValueError: the name is not known, or the file does not fit the backbone.
         WeightsUnavailable: the weights cannot be had here. Random weights are never used.
     """
+    check_teacher(name)
     if name in TIMM_NAMES:
         scales = (1, 2, 3) if name in TORCHVISION_WEIGHTS else (2, 3)
         backbone = timm.create_model(TIMM_NAMES[name], features_only=True, out_indices=scales)
@@ -101,13 +109,19 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         info: Any = backbone.feature_info
         normalisation = IMAGENET if name in TORCHVISION_WEIGHTS else IMAGENET_LITE
         return Teacher(name, backbone, normalisation, tuple(info.channels()), tuple(info.reduction()))
+    backbone = timm_backbone(name.removeprefix("timm:"), weights)
+    config = timm.data.resolve_model_data_config(backbone)
+    info = backbone.feature_info
+    channels, strides = tuple(info.channels()), tuple(info.reduction())
+    return _tried(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides))
+
+
+def check_teacher(name: str) -> None:
+    """Raises ValueError where `load_teacher` knows no such name; nothing is loaded."""
     if name.startswith("timm:"):
-        backbone = timm_backbone(name.removeprefix("timm:"), weights)
-        config = timm.data.resolve_model_data_config(backbone)
-        info = backbone.feature_info
-        channels, strides = tuple(info.channels()), tuple(info.reduction())
-        return _tried(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides))
-    raise ValueError(f"teacher {name!r} is not known; choose one of {', '.join(TEACHERS)}")
+        check_timm_model(name.removeprefix("timm:"))
+    elif name not in TIMM_NAMES:
+        raise ValueError(f"teacher {name!r} is not known; choose one of {', '.join(TEACHERS)}")
 
 
 def _tried(teacher: Teacher) -> Teacher:

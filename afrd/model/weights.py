@@ -120,11 +120,16 @@ def _torchvision_file(name: str) -> Path:
     return path
 
 
-def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
-    """A pretrained timm backbone with feature maps, at strides 8 and 16 where it has several; see `load_teacher`."""
+def check_timm_model(model_name: str) -> None:
+    """Raises ValueError where timm has no model of this name."""
     if not timm.is_model(model_name):
         near = timm.list_models(f"*{model_name.split('.')[0][:8]}*")[:5]
         raise ValueError(f"timm knows no model {model_name!r}; {'near it: ' + ', '.join(near) if near else 'see timm'}")
+
+
+def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
+    """A pretrained timm backbone with feature maps, at strides 8 and 16 where it has several; see `load_teacher`."""
+    check_timm_model(model_name)
     if not weights and not timm.is_model_pretrained(model_name):
         raise WeightsUnavailable(f"timm has no pretrained weights for {model_name!r}; give a file with --weights")
     try:

@@ -9,7 +9,7 @@ from .run import Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
 from .run_log import log_event
 from .sizes import same_grid, size_notes
-from .sweep_plan import load_sweep, read_sweep
+from .sweep_plan import load_sweep, make_sweep, read_sweep
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "load_run",
     "load_sweep",
     "log_event",
+    "make_sweep",
     "operating_point",
     "operating_points",
     "plan",

@@ -98,10 +98,6 @@ def plan(
         bad = data["train"].names[data["train"].anomalous.index(True)]
         raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
     teacher = (teacher or load_teacher(options.teacher, options.weights)).to(torch_device)
-    memory = options.memory
-    if memory is None:
-        several = options.method == "afrd" and options.target == "lights" and len(light_names) > 1
-        memory = MEMORY_PATCHES if several and teacher.name not in TORCHVISION_WEIGHTS else 0
     model = ModelConfig(
         lights=light_names,
         teacher=teacher.name,
@@ -111,7 +107,7 @@ def plan(
         fusion=options.fusion,
         width=options.width,
         method=options.method,
-        memory=memory,
+        memory=default_memory(options, teacher.name, len(light_names)) if options.memory is None else options.memory,
     )
     train_index, calibration = split_train(data)
     epochs = options.epochs or default_epochs(teacher.name, len(train_index), options.batch)
@@ -163,6 +159,12 @@ def _file_print(path: Path) -> tuple[int, ...] | int | None:
         return size, checksum
     except OSError:
         return None
+
+
+def default_memory(options: TrainingOptions, teacher: str, lights: int) -> int:
+    """Default patches of each light beside the student; none where the run is the published reverse distillation."""
+    several = options.method == "afrd" and options.target == "lights" and lights > 1
+    return MEMORY_PATCHES if several and teacher not in TORCHVISION_WEIGHTS else 0
 
 
 def default_epochs(teacher: str, samples: int, batch: int) -> int:

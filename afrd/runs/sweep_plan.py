@@ -19,8 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afrd.data.dataset import list_categories, open_dataset, parse_lights
 from afrd.files import load_json
-from afrd.model.config import FEATURE_FUSIONS
+from afrd.model.config import FEATURE_FUSIONS, ModelConfig
+from afrd.model.teacher import check_teacher
 from afrd.runs.options import TrainingOptions
+from afrd.runs.plan import default_memory
 
 METHODS: dict[str, dict[str, str]] = {
     "afrd": {},
@@ -30,15 +32,9 @@ METHODS: dict[str, dict[str, str]] = {
     **{f"features-{fusion}": {"target": "fused", "fusion": fusion} for fusion in FEATURE_FUSIONS},
 }
 PLAN_FILE = "sweep.json"
-SWEPT_OPTIONS = {
-    "method",
-    "target",
-    "seed",
-    "teacher",
-    "weights",
-    "size",
-}  # set by the plan itself, not among its options
-OF_ONE_METHOD = {"fusion", "memory"}  # options that not all methods have
+SWEPT_OPTIONS = {"method", "target", "seed", "teacher", "weights", "size"}  # set by the plan itself
+OPTIONS_OF_ONE_METHOD = {"afrd": {"memory", "fusion"}, "afrd-learned": {"memory"}, "memory": {"fusion"}}
+SEEDS = range(2**63)
 MAX_NAME = 120  # characters of a folder's name
 
 
@@ -132,9 +128,10 @@ class SweepPlan(BaseModel):
         """All groups, with their cells.
 
         Raises:
-            ValueError: an unknown category, light, method or option.
+            ValueError: an unknown category, light, method or option, or an impossible value.
+            FileNotFoundError: no data set.
         """
-        self._check_options()
+        self._check()
         available = list_categories(self.data)
         groups = []
         for category in self.categories or available:
@@ -149,7 +146,7 @@ class SweepPlan(BaseModel):
                             self._group(category, subset, subset == tuple(known_lights), teacher, size, seed)
                             for subset in subsets
                         ]
-        return groups
+        return list(dict.fromkeys(groups))  # once, where a value stands twice in the plan
 
     def cells(self) -> list[Cell]:
         """Every training once, in the order of the groups."""
@@ -162,35 +159,77 @@ class SweepPlan(BaseModel):
         subset = "" if uses_all_lights else f"-{folder_name('+'.join(lights))}"
         cells: list[Cell] = []
         views = tuple(self.views)
-        for method in self.methods:
+        for method in dict.fromkeys(self.methods):
             for folder, trained in _runs_of(method, lights, subset):
                 options: dict[str, Any] = {**self.options, **self.method_options.get(method, {}), **METHODS[method]}
                 options |= {"teacher": teacher, "size": size, "seed": seed, "weights": self.weights.get(teacher)}
                 cells.append(Cell(category, method, trained, TrainingOptions(**options), where / folder, views))
+        if not cells:
+            raise ValueError(
+                f"lights {lights[0]!r} is one light, for which AFRD is reverse distillation; name the method 'single', "
+                "or give several lights"
+            )
         return Group(str(where / f"judged{subset}"), category, lights, teacher, size, seed, tuple(cells), views)
 
-    def _check_options(self) -> None:
-        allowed = sorted({field.name for field in fields(TrainingOptions)} - SWEPT_OPTIONS)
+    def _check(self) -> None:
+        """Raises ValueError for what is impossible in any data set."""
+        out, data = Path(self.out), Path(self.data)
+        if not self.data or not self.out:
+            raise ValueError(f"{'data' if not self.data else 'out'} is empty, but must be a folder")
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"out is {self.out}, which is a file and not a folder")
+        if out.resolve().is_relative_to(data.resolve()):
+            raise ValueError(f"out is {self.out}, inside the data set {self.data}; choose a folder elsewhere")
+        for seed in self.seeds:
+            if seed not in SEEDS:
+                raise ValueError(f"seeds has {seed}, but a seed must be 0 or more, and below 2**63")
         for name in [*self.methods, *self.method_options]:
             if name not in METHODS:
                 raise ValueError(f"there is no method {name!r}; choose from {', '.join(METHODS)}")
-        for method, options in {"": self.options, **self.method_options}.items():
-            for name in options:
-                if name in OF_ONE_METHOD and not method:
-                    raise ValueError(
-                        f"the option {name!r} fits some methods only; give it in method_options, as in "
-                        f"method_options = {{ afrd = {{ {name} = {options[name]!r} }} }}"
-                    )
+        for teacher in [*self.teachers, *self.weights]:
+            check_teacher(teacher)
+        self._check_options()
+
+    def _check_options(self) -> None:
+        common = {field.name for field in fields(TrainingOptions)} - SWEPT_OPTIONS - {"memory", "fusion"}
+        for name, value in self.options.items():
+            if name in ("memory", "fusion"):
+                raise ValueError(
+                    f"the option {name!r} fits some methods only; give it in method_options, as in "
+                    f"method_options = {{ afrd = {{ {name} = {value!r} }} }}"
+                )
+        for method in self.methods:
+            allowed = sorted(common | OPTIONS_OF_ONE_METHOD.get(method, set()))
+            options: dict[str, Any] = self.options | self.method_options.get(method, {})
+            for name, value in options.items():
                 if name not in allowed:
-                    raise ValueError(f"a sweep has no training option {name!r}; its options are {', '.join(allowed)}")
-            try:
-                TrainingOptions(**options).check()  # type: ignore[arg-type]
-            except TypeError as error:
-                raise ValueError(f"the training options {dict(options)} hold a text for a number ({error})") from error
+                    what = f"method {method!r} has" if name in self.method_options.get(method, {}) else "a sweep has"
+                    raise ValueError(f"{what} no training option {name!r}; choose from {', '.join(allowed)}")
+                if isinstance(value, str) != (name == "fusion"):
+                    kind = "a text" if name == "fusion" else "a whole number"
+                    raise ValueError(f"the option {name} of {method} is {value!r}, but must be {kind}")
+            for size in self.sizes:
+                TrainingOptions(**options, size=size).check()
+            for teacher in self.teachers:
+                try:
+                    settings = {**options, **METHODS[method]}
+                    _check_model(
+                        TrainingOptions(**settings), teacher, ("one",) if method == "single" else ("one", "two")
+                    )
+                except ValueError as error:
+                    raise ValueError(f"method {method!r} with teacher {teacher!r}: {error}") from error
+
+
+def _check_model(options: TrainingOptions, teacher: str, lights: tuple[str, ...]) -> None:
+    memory = default_memory(options, teacher, len(lights)) if options.memory is None else options.memory
+    settings: dict[str, Any] = {name: getattr(options, name) for name in ("target", "fusion", "width", "method")}
+    ModelConfig(lights, teacher, channels=(1,), strides=(1,), memory=memory, **settings)
 
 
 def _runs_of(method: str, lights: tuple[str, ...], subset: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Folder and lights of each run of a method."""
+    if len(lights) == 1 and method not in ("single", "memory"):
+        return  # it would be the same run as `single`
     if method == "single":
         yield from ((f"single-{folder_name(light)}", (light,)) for light in lights)
     else:
@@ -229,9 +268,27 @@ def make_sweep(source: str, **values: Any) -> SweepPlan:
     try:
         return SweepPlan(**values)
     except ValidationError as error:
-        first_error = error.errors()[0]
-        where = ".".join(str(key) for key in first_error["loc"]) or "the plan"
-        raise ValueError(f"{source}: {where}: {first_error['msg'].lower()}") from error
+        raise ValueError(f"{source}: {_sentence(error.errors()[0])}") from error
+
+
+def _sentence(error: Any) -> str:
+    """What is wrong with a plan, from pydantic's description of it."""
+    key, *inner = map(str, error["loc"])
+    if error["type"] == "missing":
+        return f"{key!r} is missing; data and out are needed"
+    if error["type"] == "extra_forbidden":
+        return f"there is no key {key!r}; a plan has {', '.join(SweepPlan.model_fields)}"
+    if error["type"] == "too_short":
+        return f"{key} is empty; name one at least, or leave the key out"
+    where = ".".join([key, *(name for name in inner if name not in ("int", "str"))])
+    whole = {"seeds": "whole numbers", "sizes": "whole numbers"}.get(key, "texts")
+    expected = {"list_type": f"a list of {whole}", "dict_type": f"a table ([{key}])", "int_type": "a whole number"}
+    wanted = (
+        "a whole number or a text"
+        if "options" in key and inner[-1:] == ["int"]
+        else expected.get(error["type"], "a text")
+    )
+    return f"{where} is {error['input']!r}, but must be {wanted}"
 
 
 def read_sweep(folder: str | Path) -> SweepPlan:

@@ -27,8 +27,10 @@ from afrd.runs.sweep_plan import Cell, SweepPlan, folder_name, load_sweep, make_
 QUICK = {"sizes": [64], "options": {"epochs": 1, "width": 16}, "method_options": {"afrd": {"memory": 32}}}
 
 
-def quick_plan(candies: Path, out: Path, **changes) -> SweepPlan:
-    values = {"data": str(candies), "out": str(out), "categories": ["Praline"], "lights": ["top,box"]} | QUICK | changes
+def quick_plan(candies: Path, folder: Path, **changes) -> SweepPlan:
+    values = (
+        {"data": str(candies), "out": str(folder), "categories": ["Praline"], "lights": ["top,box"]} | QUICK | changes
+    )
     return make_sweep("test", **values)
 
 
@@ -52,12 +54,29 @@ def swept(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
         ({"options": {"memory": 3}}, "fits some methods only"),
         ({"options": {"seed": 3}}, "no training option 'seed'"),
         ({"options": {"epochs": 0}}, "epochs is 0"),
-        ({"options": {"epochs": "many"}}, "a text for a number"),
+        ({"options": {"epochs": "many"}}, "epochs of afrd is 'many', but must be a whole number"),
+        ({"options": {"epochs": 1.5}}, "epochs is 1.5, but must be a whole number"),
+        ({"method_options": {"afrd": {"fusion": "attentoin"}}}, "fusion 'attentoin' is not known"),
+        ({"method_options": {"afrd": {"memory": -3}}}, "memory is -3"),
+        ({"method_options": {"single": {"memory": 3}}}, "method 'single' has no training option 'memory'"),
+        (
+            {"methods": ["afrd-learned"], "teachers": ["resnet18"], "method_options": {}},
+            "needs method 'afrd' and a memory",
+        ),
+        ({"methods": ["afrd"], "lights": ["top"]}, "name the method 'single'"),
+        ({"teachers": ["resnet19"]}, "teacher 'resnet19' is not known"),
+        ({"weights": {"resnet81": "x.pth"}}, "teacher 'resnet81' is not known"),
+        ({"sizes": [-5]}, "size is -5"),
+        ({"sizes": [64.5]}, "sizes.0 is 64.5, but must be a whole number"),
+        ({"seeds": [-1]}, "seeds has -1"),
+        ({"seeds": 0}, "seeds is 0, but must be a list of whole numbers"),
+        ({"data": ""}, "data is empty"),
+        ({"out": __file__}, "which is a file"),
         ({"method_options": {"single": {"width": 7}}}, "width is 7"),
         ({"method_options": {"solo": {}}}, "no method 'solo'"),
-        ({"seeds": "0"}, "seeds"),
+        ({"seeds": "0"}, "seeds is '0', but must be a list of whole numbers"),
         ({"seeds": [True]}, "seeds"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "there is no key 'colour'"),
     ],
 )
 def test_an_impossible_plan_is_refused_in_one_sentence(candies: Path, tmp_path: Path, changes: dict, sentence: str):
@@ -65,6 +84,24 @@ def test_an_impossible_plan_is_refused_in_one_sentence(candies: Path, tmp_path: 
         quick_plan(candies, tmp_path / "sweep", **changes).cells()
     assert "\n" not in str(error.value)
     assert not (tmp_path / "sweep").exists()
+
+
+def test_a_sweep_inside_its_data_set_is_refused(candies: Path):
+    with pytest.raises(ValueError, match="inside the data set"):
+        quick_plan(candies, candies / "sweep").cells()
+
+
+def test_options_of_the_command_line_are_a_plan_too(candies: Path, tmp_path: Path, capsys):
+    flags = ["--data", str(candies), "--out", str(tmp_path / "sweep"), "--sizes", "64", "--epochs", "1"]
+    flags += ["--methods", "memory", "--lights", "all", "--lights", "top,box", "--seeds", "0, 1", "--workers", "1"]
+    assert main(["sweep", *flags]) == 0
+    plan = read_sweep(tmp_path / "sweep")
+    assert (plan.seeds, plan.lights, plan.options) == ([0, 1], ["all", "top,box"], {"epochs": 1})
+    assert "4 cells are done" in capsys.readouterr().out
+    assert main(["sweep", *flags, "--seeds", "0,x"]) == 2
+    assert "must be whole numbers joined by commas" in capsys.readouterr().err
+    assert main(["sweep", "--data", str(candies)]) == 2
+    assert "the command line: 'out' is missing" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", [None, "data = ", "data = 3\nout = 'x'", b"\xff\xfe"])
