@@ -11,6 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from afrd.model.folding import fold_batch_norm
 from afrd.model.weights import (
     TIMM_NAMES,
     TORCHVISION_WEIGHTS,
@@ -108,12 +109,12 @@ def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = 
         backbone.load_state_dict(load_classifier(name, weights).state_dict(), strict=False)  # without the head
         info: Any = backbone.feature_info
         normalisation = IMAGENET if name in TORCHVISION_WEIGHTS else IMAGENET_LITE
-        return Teacher(name, backbone, normalisation, tuple(info.channels()), tuple(info.reduction()))
+        return _folded(Teacher(name, backbone, normalisation, tuple(info.channels()), tuple(info.reduction())))
     backbone = timm_backbone(name.removeprefix("timm:"), weights)
     config = timm.data.resolve_model_data_config(backbone)
     info = backbone.feature_info
     channels, strides = tuple(info.channels()), tuple(info.reduction())
-    return _tried(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides))
+    return _folded(_tried(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides)))
 
 
 def check_teacher(name: str) -> None:
@@ -130,12 +131,11 @@ def _tried(teacher: Teacher) -> Teacher:
     Raises:
         ValueError: it does not read pictures of other sizes than that it was trained on, or gives no feature maps.
     """
-    multiple = math.lcm(*teacher.strides)
-    multiple = 32 if 32 % multiple == 0 else multiple
-    height, width = 2 * multiple, 3 * multiple
+    small = _small_picture(teacher)
+    height, width = small.shape[-2:]
     why = "its features are no maps of the picture"
     try:
-        maps = teacher(torch.full((1, 3, height, width), 0.5))
+        maps = teacher(small)
         scales = zip(teacher.channels, teacher.strides, strict=True)
         fitting = [tuple(f.shape[1:]) for f in maps] == [(c, height // s, width // s) for c, s in scales]
     except (RuntimeError, AssertionError, ValueError, IndexError) as error:
@@ -145,3 +145,15 @@ def _tried(teacher: Teacher) -> Teacher:
             f"teacher {teacher.name!r} cannot read pictures of {width}x{height} pixels ({why}); choose another"
         )
     return teacher
+
+
+def _folded(teacher: Teacher) -> Teacher:
+    teacher.backbone = fold_batch_norm(teacher.backbone, _small_picture(teacher))
+    return teacher
+
+
+def _small_picture(teacher: Teacher) -> Tensor:
+    """A picture of a size that the teacher should be able to read, not square."""
+    multiple = math.lcm(*teacher.strides)
+    multiple = 32 if 32 % multiple == 0 else multiple
+    return torch.linspace(0, 1, 3 * 2 * multiple * 3 * multiple).reshape(1, 3, 2 * multiple, 3 * multiple)

@@ -1,0 +1,68 @@
+"""Batch norm of a frozen backbone, folded into the convolutions before it: the same features in less time."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+TOLERANCE = 1e-3  # of the largest feature: rounding is far below it, a wrongly folded layer far above
+
+
+@torch.no_grad()
+def fold_batch_norm(backbone: nn.Module, pictures: Tensor) -> nn.Module:
+    """A backbone without the batch norms that follow a convolution; on a CPU they take a third of its time.
+
+    In eval mode batch norm is a scale and a shift of each channel, which the convolution can do itself. Which
+    convolution belongs to which batch norm shows in one forward pass, so any network can be folded. timm's
+    `BatchNormAct2d` leaves its activation.
+
+    Args:
+        backbone: in eval mode; it is left as it is.
+        pictures: (B, 3, H, W) for the forward pass; small ones will do.
+
+    Returns:
+        A folded copy, or the backbone itself where the copy would give other features: some other layer reads a
+        convolution's output before its batch norm.
+    """
+    folded = deepcopy(backbone)
+    places = {child: (parent, name) for parent in folded.modules() for name, child in parent.named_children()}
+    for convolution, norm in _pairs(folded, pictures):
+        fused = fuse_conv_bn_eval(convolution, norm)
+        convolution.weight, convolution.bias = fused.weight, fused.bias
+        setattr(*places[norm], nn.Sequential(*norm.children()))
+    return folded if _same(_features(backbone, pictures), _features(folded, pictures)) else backbone
+
+
+def _pairs(backbone: nn.Module, pictures: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Convolutions and the batch norms that read their output, each of them called once in a forward pass."""
+    outputs: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # with the tensor, whose id is not given to another then
+    pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
+
+    def note_output(module: nn.Module, _: tuple, output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        outputs[id(output)] = module, output
+
+    def note_input(module: nn.Module, inputs: tuple) -> None:
+        if id(inputs[0]) in outputs:
+            assert isinstance(module, nn.BatchNorm2d)
+            pairs.append((outputs[id(inputs[0])][0], module))
+
+    hooks = [m.register_forward_hook(note_output) for m in backbone.modules() if isinstance(m, nn.Conv2d)]
+    hooks += [m.register_forward_pre_hook(note_input) for m in backbone.modules() if isinstance(m, nn.BatchNorm2d)]
+    backbone(pictures)
+    for hook in hooks:
+        hook.remove()
+    used = [module for pair in pairs for module in pair]
+    return [(c, n) for c, n in pairs if used.count(c) == used.count(n) == 1 and n.track_running_stats]
+
+
+def _features(backbone: nn.Module, pictures: Tensor) -> list[Tensor]:
+    features = backbone(pictures)
+    return list(features.values()) if isinstance(features, dict) else list(features)
+
+
+def _same(before: list[Tensor], after: list[Tensor]) -> bool:
+    return all((a - b).abs().max() <= TOLERANCE * a.abs().max() for a, b in zip(before, after, strict=True))

@@ -1,0 +1,56 @@
+"""Batch norm folded into convolutions gives the same features, for every kind of teacher."""
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from afrd.model.folding import fold_batch_norm
+from afrd.model.teacher import load_teacher
+
+
+def unsettled(backbone: nn.Module) -> nn.Module:
+    """A backbone in eval mode whose batch norms do something."""
+    generator = torch.Generator().manual_seed(1)
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean = torch.rand(module.num_features, generator=generator) - 0.5
+            module.running_var = torch.rand(module.num_features, generator=generator) + 0.5
+    return backbone.eval()
+
+
+def norms(model: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "wide_resnet50_2", "efficientnet_lite0", "convnext_atto"])
+def test_a_folded_backbone_has_the_same_features(name: str):
+    backbone = unsettled(timm.create_model(name, features_only=True, out_indices=(1, 2)))
+    pictures = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+    folded = fold_batch_norm(backbone, pictures[:1])
+    with torch.no_grad():
+        for before, after in zip(backbone(pictures), folded(pictures), strict=True):
+            torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+    assert norms(folded) == 0 and (norms(backbone) > 0 or name == "convnext_atto")
+
+
+class ReadsBoth(nn.Module):
+    """Reads a convolution's output before and after its batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x = self.convolution(x)
+        return [x, self.norm(x)]
+
+
+def test_a_backbone_that_cannot_be_folded_is_left():
+    backbone = unsettled(ReadsBoth())
+    assert fold_batch_norm(backbone, torch.rand(1, 3, 9, 9)) is backbone and norms(backbone) == 1
+
+
+def test_the_teacher_is_folded_and_keeps_its_digest():
+    teacher = load_teacher()
+    assert norms(teacher) == 0 and teacher.digest == "673a80a3a18d5ec4"
