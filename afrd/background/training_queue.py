@@ -248,7 +248,6 @@ class TrainingQueue:
 
     def _fit(self, job: TrainingJob) -> None:
         """Trains, keeps the job's progress up to date, and stores the test split's features for the page."""
-
         number, order = job.number, job.order
         last_update = 0.0
 

@@ -101,12 +101,12 @@ def trace(solid: Solid, bounds: tuple[Array, float], camera: Camera) -> Surface:
         live = live[(near > 0.03) & (at < far[live])]
         if not live.size:
             break
-    seen = best < 1
-    index, rays, t = index[seen], rays[:, seen], best_t[seen]
+    hit = best < 1
+    index, rays, t = index[hit], rays[:, hit], best_t[hit]
     points = origin + rays * t
     normals = _normals(solid, points, float(pixel * t.mean()))
     points = points - normals * solid(points)  # at the outline: the nearest point of the surface
-    cover = np.clip((1 - best[seen]) * np.float32(1 / 0.96), 0, 1)  # hits stop within 0.03 pixels and cover all
+    cover = np.clip((1 - best[hit]) * np.float32(1 / 0.96), 0, 1)  # hits stop within 0.03 pixels and cover all
     return Surface(index, points, normals, -rays, cover, t)
 
 

@@ -141,8 +141,8 @@ def spoil(surface: Surface, paint: Paint, defects: Sequence[Defect]) -> tuple[Su
             points, normals, roughness = surface.points[:, at], np.array(surface.normals), np.array(paint.roughness)
             slope = np.zeros_like(points)  # the gradient of a sum of waves, each of the same slope
             for wave in defect.waves:
-                way = wave[:3, None]
-                slope += unit(way) * np.cos(dot(way, points) + wave[3])
+                wave_vector = wave[:3, None]
+                slope += unit(wave_vector) * np.cos(dot(wave_vector, points) + wave[3])
             slope *= np.float32(defect.strength * np.sqrt(6 / len(defect.waves))) * weight
             slope -= normals[:, at] * dot(slope, normals[:, at])
             normals[:, at] = unit(normals[:, at] - slope)

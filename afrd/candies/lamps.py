@@ -115,13 +115,13 @@ def _without_glitter(surface: Surface, paint: Paint, size: int) -> Paint:
     """
     field = np.zeros((3, size * size), np.float32)
     field[:, surface.pixel] = surface.normals
-    there = np.zeros(size * size, bool)
-    there[surface.pixel] = True
+    covered = np.zeros(size * size, bool)
+    covered[surface.pixel] = True
     spread = np.zeros(surface.pixel.size, np.float32)
     for step in (1, -1, size, -size):
         beside = np.clip(surface.pixel + step, 0, size * size - 1)
         change = field[:, beside] - surface.normals
-        spread += np.where(there[beside], dot(change, change), 0)
+        spread += np.where(covered[beside], dot(change, change), 0)
     wide = paint.roughness**4 + np.minimum(np.float32(0.2) * spread, np.float32(0.18))
     return replace(paint, roughness=np.minimum(np.sqrt(np.sqrt(wide)), 1))
 
@@ -144,9 +144,9 @@ def _spot(
     place = (_LAMP_DISTANCE * np.array([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])).astype(np.float32)
     aim = np.array([0, 0, 0.3], np.float32) - place
     aim /= np.linalg.norm(aim)
-    way = place[:, None] - at.points
-    square = dot(way, way)
-    lamp = way / np.sqrt(square)
+    to_lamp = place[:, None] - at.points
+    square = dot(to_lamp, to_lamp)
+    lamp = to_lamp / np.sqrt(square)
     beam = np.clip((-dot(lamp, aim[:, None]) - np.float32(_BEAM[1])) / np.float32(_BEAM[0] - _BEAM[1]), 0, 1)
     power = beam * beam * (3 - 2 * beam) * np.float32(light.intensity * _LAMP_DISTANCE**2) / square
     facing = dot(at.normals, lamp)

@@ -127,9 +127,14 @@ def render_sample(
     normals[2] = 1
     solidly = surface.cover >= 0.5
     normals[:, surface.pixel[solidly]] = surface.normals[:, solidly]
-    seen = sum(up_right_back[:, k : k + 1].astype(np.float32) * normals[k] for k in range(3))
+    view_normals = sum(up_right_back[:, k : k + 1].astype(np.float32) * normals[k] for k in range(3))
     return Rendered(
-        images, depth.reshape(size, size), seen.T.reshape(size, size, 3), masks, kinds, camera.pose.astype(np.float64)
+        images,
+        depth.reshape(size, size),
+        view_normals.T.reshape(size, size, 3),
+        masks,
+        kinds,
+        camera.pose.astype(np.float64),
     )
 
 

@@ -81,7 +81,6 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def show_views(predictions: Predictions, dataset: MultiLightDataset) -> dict[str, Any]:
     """Prints the metrics of every view and of whole objects, and returns them under `views` and `objects`."""
-
     by_view = afrd.metrics.view_metrics(predictions, [view.name for view in dataset.views])
     objects, anomalous = zip(*((view.object, view.anomalous) for view in dataset.views), strict=True)
     object_metrics = afrd.metrics.object_metrics(predictions, objects, anomalous)
@@ -97,7 +96,6 @@ def show_views(predictions: Predictions, dataset: MultiLightDataset) -> dict[str
 
 def show_drift(run: Run, data: Category) -> dict[str, dict[str, float]]:
     """Prints the drift of attention over features; returns light -> column -> value."""
-
     table = afrd.analysis.explain.drift(run, data["train"])
     print(f"attention over features, on the {len(data['train'])} training samples")
     print(table.to_string(float_format="{:.3f}".format))

@@ -45,7 +45,6 @@ def add_command(commands: Any) -> None:
 
 
 def lights(options: argparse.Namespace) -> None:
-
     run = afrd.runs.load_run(options.run_folder, options.device)
     costs = afrd.analysis.lights.checked_costs(parse_costs(options.cost), run.lights)  # before the long work
     delta = afrd.analysis.lights.checked_delta(afrd.analysis.lights.DELTA if options.delta is None else options.delta)
@@ -86,7 +85,6 @@ def parse_costs(entries: list[str]) -> dict[str, float]:
 
 
 def _show(survey: Survey, advice: Advice) -> None:
-
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
     coverage = f"{survey.searched} sets of lights searched" if survey.searched else f"all {len(survey)} sets of lights"
     print(f"{survey.method}; {survey.category}/{survey.split}: {good} good and {bad} anomalous samples; {coverage}")

@@ -130,15 +130,15 @@ def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
             continue
         folders = dict.fromkeys(record.folder if record.prefix else record.folder.parent for record in unmasked)
         for folder in folders:
-            peers = [r for r in bad if folder in (r.folder, r.folder.parent)]
-            names = [r.name.rpartition("/")[2] for r in peers if r in unmasked]
+            bad_here = [r for r in bad if folder in (r.folder, r.folder.parent)]
+            names = [r.name.rpartition("/")[2] for r in bad_here if r in unmasked]
             where = (
                 f"{unmasked[0].prefix}mask.png" if unmasked[0].prefix else f"ground_truth/{folder.name}/{names[0]}.png"
             )
             problems.append(
                 (
                     folder,
-                    f"has {len(names)} of {len(peers)} anomalous samples without a mask "
+                    f"has {len(names)} of {len(bad_here)} anomalous samples without a mask "
                     f"({first_of(names, MAX_LISTED)}), while others have one; add {where}, or localisation is judged "
                     "without them",
                 )

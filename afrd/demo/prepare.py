@@ -150,7 +150,6 @@ class Preparation:
             print(f"{title}: {changed.done} of {changed.total} {changed.note}".rstrip(), flush=True)
 
     def _render(self, index: int, category: str, **options: Any) -> None:
-
         afrd.candies.render_category(
             self.data,
             category,
@@ -161,7 +160,6 @@ class Preparation:
 
     @cached_property
     def _teacher(self) -> Teacher:
-
         return afrd.model.load_teacher()
 
     def _copy_shipped_runs(self, index: int, category: str) -> None:
@@ -169,7 +167,6 @@ class Preparation:
             copy_shipped_run(shipped, self.runs / category / shipped.name, self.data, self._teacher)
 
     def _train(self, index: int, category: str, lights: str, name: str, method: str = "afrd") -> None:
-
         shipped, folder = self.shipped_runs / category / name, self.runs / category / name
         if copy_shipped_run(shipped, folder, self.data, self._teacher):
             return

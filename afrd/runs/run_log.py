@@ -16,7 +16,7 @@ def log_event(folder: Path, event: str, **details: Any) -> None:
     A run folder that may not be written, such as that of an installed package, is left as it is.
     """
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    told = [f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in details.items()]
-    line = " ".join(" ".join([now, event, *told]).split())
+    pairs = [f"{name}={f'{value:.4g}' if isinstance(value, float) else value}" for name, value in details.items()]
+    line = " ".join(" ".join([now, event, *pairs]).split())
     with suppress(OSError), (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
