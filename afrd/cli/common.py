@@ -63,12 +63,8 @@ def end_well(command: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("afrd: stopped; the same command goes on from what is done", file=sys.stderr)
         return 1
-    except (
-        MemoryError,
-        RuntimeError,
-        OSError,
-        ArithmeticError,
-    ) as error:  # missing weights, a full disk, a loss that is NaN
+    # such as missing weights, a full disk, a loss that is NaN
+    except (MemoryError, RuntimeError, OSError, ArithmeticError) as error:
         return _failed(error, 1)
 
 

@@ -19,9 +19,7 @@ EXTENSIONS = frozenset(
 )
 MAX_PIXELS = 100_000_000  # of a picture; six lights of this size take 7 GB
 MAX_LABEL = 15  # a mask whose largest value is not above it holds class numbers, all but 0 of them defective
-LOSSY_FORMATS = frozenset(
-    {"JPEG", "MPO"}
-)  # formats in which a mask has no exact values: half of the full range decides
+LOSSY_FORMATS = frozenset({"JPEG", "MPO"})  # in which a mask has no exact values: half of the full range decides
 _ORIENTATION = 0x0112  # EXIF and TIFF tag; 5 to 8 swap height and width
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257  # tags: as stored
 # Pillow warns at its own limit, which is below ours, and of broken tags; what matters here is raised

@@ -137,9 +137,8 @@ def _train_into_folder(
     with _features_progress("train", show_progress, on_features) as progress:
         features = load_features(plan.data["train"], plan.teacher, plan.config.size, progress, lights)
     positions = features.positions(lights)
-    start_run(
-        plan.folder, plan.model, plan.config
-    )  # after the features, so that a broken picture leaves no folder behind
+    # after the features, so that a broken picture leaves no folder behind
+    start_run(plan.folder, plan.model, plan.config)
     versions = {"afrd": version("afrd"), "torch": torch.__version__}
     log_event(plan.folder, "training", **versions, device=plan.device, samples=len(plan.train_index))
     with torch.random.fork_rng(devices=[]):  # keeps the caller's random state
@@ -180,7 +179,7 @@ def crop(scales: Sequence[Maps], largest: int, rng: np.random.Generator) -> list
 
     Args:
         scales: features.
-        largest: of the window's sides, in places of the coarsest scale; `CROP` of a side where that is less.
+        largest: of the window's sides, in places of the coarsest scale; `MAX_CROP_SHARE` of a side where that is less.
         rng: draws its position.
     """
     height, width = scales[-1].shape[-2:]
@@ -235,9 +234,8 @@ def _train(
         for epoch in range(first_epoch, config.epochs):
             order = np.random.default_rng((config.seed, epoch)).permutation(len(train_index))
             for start in range(0, len(order), config.batch):
-                order_index = np.sort(
-                    order[start : start + config.batch]
-                )  # sorted, for reading from disk in order; also on a GPU, for the same result
+                # sorted, for reading from disk in order; also on a GPU, for the same result
+                order_index = np.sort(order[start : start + config.batch])
                 rng = np.random.default_rng((config.seed, epoch, start))
                 if on_gpu is not None:  # cropped first in either case, so that nothing outside the window is read
                     window = on_gpu if rd4ad else crop(on_gpu, largest, rng)

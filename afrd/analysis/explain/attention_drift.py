@@ -52,9 +52,8 @@ def drift(run: Run, good: MultiLightDataset) -> pd.DataFrame:
         sample_means = [
             F.normalize(scale[0].double(), dim=1) / len(features) for scale in features.batch([i], positions)
         ]
-        means = (
-            [mean + scale_mean for mean, scale_mean in zip(means, sample_means, strict=True)] if means else sample_means
-        )  # each (L, C, h, w)
+        # each (L, C, h, w)
+        means = [mean + more for mean, more in zip(means, sample_means, strict=True)] if means else sample_means
     variety = torch.stack([1 - mean.norm(dim=1).mean((1, 2)) for mean in means]).mean(0)
     contrast = features.contrast.astype(np.float32).mean((0, 2, 3))[positions]
     return pd.DataFrame(

@@ -227,9 +227,8 @@ def _defects(
         change = in_draws[:-1] - in_draws[-1]  # (L, R)
         without[kind] = dict(zip(survey.lights, exact[but_one] - exact[survey.whole], strict=True))
         without_high[kind] = dict(zip(survey.lights, interval(change, CONFIDENCE_LEVEL, axis=1)[1], strict=True))
-        halves = np.stack(
-            [drawn_image_auroc(survey.scores, bad, good, counts[:, half]) for half in (0, 1)], 2
-        )  # (K, R, 2)
+        # (K, R, 2)
+        halves = np.stack([drawn_image_auroc(survey.scores, bad, good, counts[:, half]) for half in (0, 1)], 2)
         changes = [halves[choices[:, a], draws, 1 - a] - halves[survey.whole, draws, 1 - a] for a in (0, 1)]
         low, high = interval(_mean(np.array(changes))[None], CONFIDENCE_LEVEL, axis=1)
         too_few, enough_samples = bad.sum() < MIN_DEFECT_SAMPLES, bad.sum() >= FEW_SAMPLES

@@ -56,9 +56,8 @@ def sheets(library: Library, selection: Selection, metric: str, picked: str, dra
     if comparison.reference.label not in drawn or len(drawn) < min(2, len(labels)):
         drawn = afrd.analysis.comparison.worth_drawing(standings, metric or METRIC)
         beside = [m.label for m in comparison.methods if m.single and m.runs[0].folder == selection.beside]
-        drawn += [
-            label for label in beside if label in labels and label not in drawn
-        ]  # the run that Explore compares with
+        # the run that Explore compares with
+        drawn += [label for label in beside if label in labels and label not in drawn]
     yield {"drawn": gr.Dropdown(labels, value=drawn, multiselect=True), **figures(comparison, drawn)}
 
 
