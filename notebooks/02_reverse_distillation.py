@@ -13,9 +13,8 @@
 # - what a wrong input normalisation of the teacher costs.
 #
 # **Prerequisites**: [notebook 1](01_light_and_defects.ipynb), PyTorch modules and training loops. **Time**: 20
-# minutes to read, about two minutes to run on two cores (the first notebook that needs the data renders it, one
-# minute more). **Seeds**: data and training use seed 0; with one seed and few test parts, small differences mean
-# nothing.
+# minutes to read, a minute and a half of processor time, the rendering of the data included. **Seeds**: data and
+# training use seed 0; with one seed and few test parts, small differences mean nothing.
 #
 # **The code that is explained here**: `afrd/model/teacher.py`, `afrd/model/student.py`, `afrd/model/evidence.py`,
 # `afrd/model/patch_memory.py`.

@@ -13,8 +13,8 @@
 # - why a map must have one colour scale for a whole run.
 #
 # **Prerequisites**: [notebook 2](02_reverse_distillation.ipynb); notebook 3 helps. **Time**: 25 minutes to read,
-# about two minutes to run on two cores the first time, then half a minute. **Seeds**: 0 for data, trainings and all
-# draws.
+# 20 seconds of processor time after notebook 3, whose run on one light it uses. **Seeds**: 0 for data, trainings and
+# all draws.
 #
 # **The code that is explained here**: `afrd/metrics/ranking.py`, `afrd/metrics/predictions.py`,
 # `afrd/metrics/bootstrap.py`, `afrd/figures/`.
@@ -253,7 +253,7 @@ for (x, y), column in zip((("false", "found"), ("found", "precision"), ("pixels"
         go.Scatter(x=curves[x], y=curves[y], mode="lines", line_color="#0072b2", showlegend=False), 2, column
     )
 
-# %%
+# %% tags=["thumbnail"]
 figure.frames = [go.Frame(data=at_threshold(float(at)), name=f"{at:.3f}", traces=[0, 1, 2, 3, 4]) for at in steps]
 figure.update_layout(width=980, height=720, barmode="overlay",
                      title="Patch memory, six lights: one threshold in five views",

@@ -13,8 +13,8 @@
 # - to say what another threshold would bring and cost;
 # - to leave notes, tags and a report that others can open.
 #
-# **Prerequisites**: notebook 4 (threshold, AUROC), pandas. **Time**: half an hour to read and write, about 4 minutes
-# to run on two cores the first time: rendering and two trainings. **Seeds**: 0 for the candies and both trainings.
+# **Prerequisites**: notebook 4 (threshold, AUROC), pandas. **Time**: half an hour to read and write, 4 minutes of
+# processor time the first time: rendering and two trainings. **Seeds**: 0 for the candies and both trainings.
 #
 # **The code that is explained here**: [afrd/analysis/errors/table.py](../afrd/analysis/errors/table.py) (the table
 # and its questions), [afrd/metrics/localisation.py](../afrd/metrics/localisation.py),
@@ -128,7 +128,7 @@ factory, so misses come first.
 # Every missed defect and every false alarm, lowest score first: the picture under the light box, the anomaly map over
 # it (in units of the threshold), the true defect outlined in turquoise. Look at all of them before you count anything.
 
-# %%
+# %% tags=["thumbnail"]
 shown = sorted(found.answer("missed") + found.answer("false_alarms"), key=lambda row: found.scores[found.run][row])
 columns = 4
 titles = [f"{test.names[row]} {found.outcome()[row]}, {found.scores[found.run][row]:.2f}" for row in shown]

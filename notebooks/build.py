@@ -2,6 +2,7 @@
 
     python notebooks/build.py                   # all of them
     python notebooks/build.py 01 03_fusing      # those whose names begin so
+    python notebooks/build.py --text 01         # only texts changed: the outputs stay, nothing is executed
 
 The source is jupytext's percent format. The build adds the badges, the setup cell and the links to the neighbours, and
 hides the code of cells tagged `text`, `check` and `answer-check`. A notebook is executed in a kernel and a working
@@ -15,6 +16,7 @@ import base64
 import io
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -30,7 +32,6 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 PLOTLY = "application/vnd.plotly.v1+json"
-LARGEST_PICTURE = 300_000  # bytes of a PNG; above, it is kept as JPEG: photographs do not compress without loss
 LARGEST_FIGURE = 1_500_000  # characters of an interactive figure's data; above, its picture alone is kept
 LARGEST_NOTEBOOK = 2_900_000  # bytes; the largest interactive figures go until it fits
 SECONDS = 1200  # the longest that one cell may take
@@ -152,18 +153,21 @@ def add_pictures(book: nbformat.NotebookNode) -> None:
 
 
 def picture_of(figure: dict) -> tuple[str, bytes]:
-    """A figure's MIME type and picture on white, without the buttons and sliders that a picture cannot have."""
+    """A figure's MIME type and picture on white, without the buttons and sliders that a picture cannot have.
+
+    Charts are PNG at twice their size, figures of photographs JPEG in full colour resolution at 1.25 times.
+    """
     layout = {name: value for name, value in figure["layout"].items() if name not in ("updatemenus", "sliders")}
     png = pio.to_image(figure | {"layout": layout}, "png", validate=False, scale=2)
-    picture, file = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
+    picture = Image.open(io.BytesIO(png)).convert("RGBA")
     opaque = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    opaque.save(file, "png", optimize=True)
-    if file.tell() <= LARGEST_PICTURE:
-        return "image/png", file.getvalue()
-    smaller = opaque.resize((opaque.width * 3 // 4, opaque.height * 3 // 4), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    smaller.save(file, "jpeg", quality=84)
-    return "image/jpeg", file.getvalue()
+    smaller = opaque.resize((opaque.width * 5 // 8, opaque.height * 5 // 8), Image.Resampling.LANCZOS)
+    without_loss, photograph = io.BytesIO(), io.BytesIO()
+    opaque.save(without_loss, "png", optimize=True)
+    smaller.save(photograph, "jpeg", quality=80, subsampling=0, optimize=True, progressive=True)
+    if without_loss.tell() <= max(100_000, photograph.tell()):
+        return "image/png", without_loss.getvalue()
+    return "image/jpeg", photograph.getvalue()
 
 
 def tidy(book: nbformat.NotebookNode) -> None:
@@ -174,14 +178,29 @@ def tidy(book: nbformat.NotebookNode) -> None:
             cell.outputs = [out for out in cell.outputs if not (out.output_type == "stream" and out.name == "stderr")]
 
 
-def build(source: Path) -> Path:
-    """Executes one notebook and writes it beside its source."""
-    book = read(source)
-    with tempfile.TemporaryDirectory() as folder:
-        execute(book, Path(folder))
-    tidy(book)
-    add_pictures(book)
-    path = source.with_suffix(".ipynb")
+def keep_outputs(book: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> None:
+    """Takes the outputs of an executed notebook with the same code.
+
+    Raises:
+        SystemExit: the code differs.
+    """
+    ours, theirs = ([cell for cell in one.cells if cell.cell_type == "code"] for one in (book, executed))
+    if [cell.source for cell in ours] != [cell.source for cell in theirs]:
+        raise SystemExit("code has changed since the notebook was executed; build it without --text")
+    for cell, old in zip(ours, theirs, strict=True):
+        cell.outputs, cell.execution_count = old.outputs, old.execution_count
+
+
+def build(source: Path, text_only: bool = False) -> Path:
+    """Executes one notebook, or takes its outputs as they are, and writes it beside its source."""
+    book, path = read(source), source.with_suffix(".ipynb")
+    if text_only:
+        keep_outputs(book, nbformat.read(path, as_version=4))
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            execute(book, Path(folder))
+        tidy(book)
+        add_pictures(book)
     path.write_text(nbformat.writes(book) + "\n", encoding="utf-8")
     return path
 
@@ -190,11 +209,15 @@ def main() -> None:
     import kaleido
 
     warnings.filterwarnings("ignore", message="The kopts argument is ignored")
+    text_only = "--text" in sys.argv
     kaleido.start_sync_server(silence_warnings=True)  # one browser for all figures
-    for source in sources(sys.argv[1:]):
-        began = time.monotonic()
-        path = build(source)
-        print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB, {time.monotonic() - began:.0f} s", flush=True)
+    for source in sources([name for name in sys.argv[1:] if name != "--text"]):
+        began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        path = build(source, text_only)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        size, took = path.stat().st_size / 1e3, time.monotonic() - began
+        print(f"{path.name}: {size:.0f} kB, {used:.0f} s of processor time, {took:.0f} s", flush=True)
     kaleido.stop_sync_server()
 
 

@@ -30,6 +30,7 @@ from afrd.model import fuse_evidence
 
 COLOURS = [afrd.figures.GOOD_COLOUR, afrd.figures.ANOMALOUS_COLOUR, "#009e73", "#cc79a7", "#b8860b", "#56b4e9"]
 TEXT_COLOUR = "#757575"  # at least 4.5:1 on white and on black: a figure's paper is transparent
+LARGEST_MAP = 64  # values a side of an interactive map; the method's own maps have 32
 DIFFERENT = "Your numbers differ from those for which the next text was written; rely on yours."
 
 pio.templates["course"] = go.layout.Template(
@@ -48,12 +49,13 @@ pio.templates.default = "plotly_white+course"
 
 
 def show(figure: go.Figure, alternative: str) -> None:
-    """Shows a figure in the course's style.
+    """Shows a figure in the course's style, its pictures and maps small enough for a notebook.
 
     Args:
         alternative: what the figure shows, in words, for people who cannot see it. The build copies it to the picture
             kept beside the interactive figure.
     """
+    lighten(figure)
     figure.update_layout(
         meta={"alt": alternative},
         font_color=TEXT_COLOUR,
@@ -61,6 +63,38 @@ def show(figure: go.Figure, alternative: str) -> None:
         plot_bgcolor="rgba(0,0,0,0)",
     )
     figure.show()
+
+
+def lighten(figure: go.Figure) -> None:
+    """Makes a figure's pictures WebP, and its large maps coarser."""
+    for trace in (trace for part in (figure, *figure.frames) for trace in part.data):
+        if trace.type == "image" and trace.z is not None:
+            trace.update(source=picture_uri(Image.fromarray(np.asarray(trace.z, np.uint8))), z=None)
+        elif trace.type == "image":
+            trace.source = without_png(trace.source)
+        elif trace.type == "heatmap" and trace.x is None and np.issubdtype(np.asarray(trace.z).dtype, np.floating):
+            thin(trace)
+    for picture in figure.layout.images:
+        picture.source = without_png(picture.source)
+
+
+def thin(heatmap: go.Heatmap) -> None:
+    """Keeps at most `LARGEST_MAP` values a side, the highest of each block, in single precision, drawn smoothly."""
+    values = np.asarray(heatmap.z, np.float32)
+    small = afrd.figures.drawing.shrink(values, LARGEST_MAP)
+    for axis, name in ((1, "x"), (0, "y")):
+        start, step = (
+            default if heatmap[key] is None else heatmap[key] for key, default in ((f"{name}0", 0), (f"d{name}", 1))
+        )
+        ratio = values.shape[axis] / small.shape[axis]
+        heatmap.update({f"{name}0": start + step * (ratio - 1) / 2, f"d{name}": step * ratio})
+    heatmap.update(z=small, zsmooth="best" if small.size < values.size else None)
+
+
+def without_png(uri: str) -> str:
+    """A picture's data URI, as WebP if it was a PNG."""
+    kind, _, content = uri.partition(";base64,")
+    return picture_uri(Image.open(io.BytesIO(base64.b64decode(content)))) if kind == "data:image/png" else uri
 
 
 def no_axes(figure: go.Figure) -> go.Figure:
@@ -185,7 +219,7 @@ def light_mixer(sample: Sample, run: Run) -> HTML:
     fused, _ = fuse_evidence(errors[None], weights[None], torch.ones(1, len(errors), dtype=torch.bool))
     limit = float(fused.max())
     first = max(range(len(errors)), key=lambda light: float(weights[light].max()))
-    pictures = [jpeg_uri(afrd.figures.painted(sample, None, light, 320)) for light in run.lights]
+    pictures = [picture_uri(afrd.figures.painted(sample, None, light, 320)) for light in run.lights]
     logits = weights.clamp_min(1e-12).log()
     data = {
         "lights": list(run.lights),
@@ -197,9 +231,8 @@ def light_mixer(sample: Sample, run: Run) -> HTML:
         "errors": [base64.b64encode(e.numpy().astype("<f4").tobytes()).decode() for e in errors],
         "weights": [base64.b64encode(w.numpy().astype("<f4").tobytes()).decode() for w in logits],
     }
-    template = string.Template((Path(__file__).parent / "light_mixer.html").read_text(encoding="utf-8"))
     return HTML(
-        template.substitute(
+        template("light_mixer").substitute(
             id=f"mixer-{sample.name}",
             picture=pictures[first],
             map=map_picture(fused[0].numpy() / limit),
@@ -210,22 +243,74 @@ def light_mixer(sample: Sample, run: Run) -> HTML:
     )
 
 
+def lamp_mixer(bad: dict[str, np.ndarray], twin: dict[str, np.ndarray], mask: np.ndarray, margin: int) -> HTML:
+    """The neighbourhood of a defect under lamps that can be dimmed, and what the defect changes, without a kernel.
+
+    Light adds, so that the picture under several lamps follows from those under one lamp each: the camera's curve is
+    undone, the pictures are added, and the sum is exposed to the mean brightness of the picture under `spots`.
+
+    Args:
+        bad, twin: the same part with and without its defect under each light, (H, W, 3) bytes; one is `spots`, all
+            lamps together.
+        mask: where the defect is, (H, W).
+        margin: pixels shown around the defect.
+    """
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    window = tuple(slice(max(0, at[0] - margin), at[-1] + margin + 1) for at in (rows, columns))
+    lamps = [light for light in bad if light != "spots"]
+    data = {
+        "lamps": lamps,
+        "side": mask[window].shape,
+        "mask": "".join("01"[bit] for bit in mask[window].ravel().astype(int)),
+        "brightness": float(linear(twin["spots"][window]).mean()),
+        "bad": [lossless_uri(bad[lamp][window]) for lamp in lamps],
+        "twin": [lossless_uri(twin[lamp][window]) for lamp in lamps],
+    }
+    return HTML(
+        template("lamp_mixer").substitute(
+            id="lamp-mixer",
+            picture=lossless_uri(bad["spots"][window]),
+            map=lossless_uri(twin["spots"][window]),
+            data=json.dumps(data),
+        )
+    )
+
+
+def linear(images: np.ndarray) -> np.ndarray:
+    """Undoes the rendering camera's curve: (..., 3) grey levels -> (...) linear brightness, mean of the channels."""
+    srgb = np.asarray(images, float) / 255
+    toned = np.where(srgb < 0.0404, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return (-np.log(np.maximum(1 - toned, 1e-3)) / 1.35).mean(-1)
+
+
+def template(name: str) -> string.Template:
+    """An HTML file beside this one, with places for texts."""
+    return string.Template((Path(__file__).parent / f"{name}.html").read_text(encoding="utf-8"))
+
+
+def lossless_uri(picture: np.ndarray) -> str:
+    """A picture (H, W, 3) of bytes as the data URI of a WebP without loss."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "webp", lossless=True, method=6)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+
+
 def map_picture(values: np.ndarray) -> str:
     """A map (h, w) in 0..1 as a data URI in the colours of anomaly maps."""
     palette = np.array([hex_to_rgb(c) for c in afrd.figures.colours(afrd.figures.ERROR_COLOURS)], np.uint8)
-    return jpeg_uri(Image.fromarray(palette[np.clip(255 * values, 0, 255).astype(int)]))
+    return picture_uri(Image.fromarray(palette[np.clip(255 * values, 0, 255).astype(int)]))
 
 
 def image(picture: Image.Image) -> go.Image:
     """A picture as a trace whose axes count its pixels."""
-    return go.Image(source=jpeg_uri(picture), hoverinfo="skip")
+    return go.Image(source=picture_uri(picture), hoverinfo="skip")
 
 
-def jpeg_uri(picture: Image.Image) -> str:
-    """A picture as a data URI."""
+def picture_uri(picture: Image.Image, quality: int = 88) -> str:
+    """A picture as the data URI of a WebP."""
     file = io.BytesIO()
-    picture.convert("RGB").save(file, "jpeg", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+    picture.convert("RGB").save(file, "webp", quality=quality, method=6)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def light_grid(

@@ -131,6 +131,27 @@ def test_numbers_in_the_text_are_computed(source):
 
 
 @each_notebook
+def test_a_number_put_into_any_text_is_reported(source, tmp_path):
+    code = source.read_text(encoding="utf-8")
+    places = [r"# %% \[markdown\][^\n]*\n", r'Markdown\(f"{1,3}\n?']  # text cells, and texts with computed numbers
+    for pattern, text in zip(places, ("# An AUROC of 0.9871.\n#\n", "An AUROC of 0.9871. "), strict=True):
+        for found in list(re.finditer(pattern, code)):
+            changed = tmp_path / source.name
+            changed.write_text(code[: found.end()] + text + code[found.end() :], encoding="utf-8")
+            assert [line[-6:] for line in check_text.copied_numbers(changed)] == ["0.9871"], found.group()
+
+
+def test_outputs_are_kept_while_the_code_is_the_same():
+    book, executed = (nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 + 1")]) for _ in range(2))
+    executed.cells[0].execution_count = 5
+    build.keep_outputs(book, executed)
+    assert book.cells[0].execution_count == 5
+    book.cells[0].source = "1 + 2"
+    with pytest.raises(SystemExit, match="code has changed"):
+        build.keep_outputs(book, executed)
+
+
+@each_notebook
 def test_figures_have_alternative_text(source):
     for out in outputs(executed(source)):
         assert all(out.metadata.get(kind, {}).get("alt") for kind in pictures(out))

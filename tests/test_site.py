@@ -27,7 +27,7 @@ spec.loader.exec_module(prepare)
 
 def test_links_into_the_code_lead_to_the_repository_and_others_stay():
     text = "[code](../afrd/model/afrd.py), [docs](../docs/method.md), [next](04_evaluating.ipynb)"
-    assert prepare.linked("[![Open](https://a.org/b.svg)](https://a.org)") == "[Open](https://a.org)"
+    assert prepare.linked("[![Open](https://a.org/b.svg)](https://a.org)") == "[Open](https://a.org)&emsp;"
     found = prepare.linked(text)
     assert f"]({prepare.REPOSITORY}/blob/main/afrd/model/afrd.py)" in found
     assert "](../docs/method.md)" in found and "](04_evaluating.ipynb)" in found

@@ -27,7 +27,7 @@ PICTURES = ("image/png", "image/jpeg")
 THUMBNAIL = (480, 320)  # pixels
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 CODE = re.compile(r"\]\((?:\.\./)+((?:afrd|benchmarks|tests)/[^)]*|CHANGELOG\.md|README\.md|LICENSE)\)")
-BADGE = re.compile(r"\[!\[([^]]*)\]\(https://[^)]*\)\]")  # the picture within a link
+BADGE = re.compile(r"\[!\[([^]]*)\]\(https://[^)]*\)\](\([^)]*\)) ?")  # a picture within a link
 DOCUMENTS = ("architecture", "method", "lights", "sweep", "deploy", "reliability")
 INDEX = """# AFRD explorer
 
@@ -66,7 +66,7 @@ CARD = """
 
 def linked(text: str) -> str:
     """A text whose links into the code lead to the repository, and whose badges, pictures from elsewhere, are words."""
-    return CODE.sub(rf"]({REPOSITORY}/blob/main/\1)", BADGE.sub(r"[\1]", text))
+    return CODE.sub(rf"]({REPOSITORY}/blob/main/\1)", BADGE.sub(r"[\1]\2&emsp;", text))
 
 
 def figure_html(output: nbformat.NotebookNode) -> str:
