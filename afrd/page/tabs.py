@@ -13,7 +13,6 @@ import gradio as gr
 from afrd.page.about import about_tab
 from afrd.page.access import TRAINING_OFF, Access
 from afrd.page.common import events, link
-from afrd.page.common.keys import once_an_event
 from afrd.page.common.library import Library
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.page_components import PageComponents
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from afrd.demo.prepare import Preparation
 
 THIS_MACHINE = Access()
-QUICK, SLOW = 1.0, 10.0  # seconds between checks for progress and for new runs
+PROGRESS_SECONDS, NEWS_SECONDS = 1.0, 10.0  # between checks for progress and for new runs
 
 
 def tabs_after_explore(access: Access) -> list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]]:
@@ -76,7 +75,6 @@ def build(
                     lay_out(tab, open_in_explore)
         Opening(page, open_in_explore, outside, preparation)
         News(open_in_explore, outside, panel, preparation)
-    once_an_event(page)
     return page
 
 
@@ -101,21 +99,21 @@ class Opening:
 
     def open_link(self, session: PageSession, query: str | Mapping[str, str]) -> dict:
         """The page as a link names it; `query` comes from anywhere."""
-        started, asked = time.monotonic(), link.from_query(query)
-        linked, lost = link.selection_of(self.library, asked, self.first_category)
-        tab = asked.tab if asked.tab in self.tabs else FIRST_TAB
-        if asked.tab and asked.tab != tab:
-            lost = lost or f"This page has no tab “{asked.tab[:40]}”; it has {', '.join(self.tabs)}."
+        started, requested = time.monotonic(), link.from_query(query)
+        linked, lost = link.selection_of(self.library, requested, self.first_category)
+        tab = requested.tab if requested.tab in self.tabs else FIRST_TAB
+        if requested.tab and requested.tab != tab:
+            lost = lost or f"This page has no tab “{requested.tab[:40]}”; it has {', '.join(self.tabs)}."
         session.apply(lambda _: linked)
 
         def draw(selection: Selection) -> dict:
-            query = link.query_of(self.library, selection, tab if asked.tab else "")
+            query = link.query_of(self.library, selection, tab if requested.tab else "")
             values = self.open_in_explore.components.filled(explore.everything(self.library, selection))
             return {self.outside.address: link.stamped(query, started), **values}
 
         above = self.outside.filled({"notice": lost, "arrived": linked, "entries": described(self.library)})
         chosen = {self.open_in_explore.tabs: gr.Tabs(selected=tab)}  # without one, who has chosen a tab stays there
-        return above | session.drawn(draw) | (chosen if asked.tab else {})
+        return above | session.drawn(draw) | (chosen if requested.tab else {})
 
 
 class News:
@@ -126,7 +124,7 @@ class News:
     ) -> None:
         self.open_in_explore, self.library, self.outside = open_in_explore, open_in_explore.library, outside
         self.panel, self.preparation = panel, preparation
-        self.timer = gr.Timer(QUICK if preparation is not None else SLOW)
+        self.timer = gr.Timer(PROGRESS_SECONDS if preparation is not None else NEWS_SECONDS)
         filled = [*panel.all(), *outside.named("entries", "news"), *open_in_explore.components.all()]
         usual = {"trigger_mode": "once", "concurrency_id": "news"}
         event, inputs, outputs = self.timer.tick, [outside.entries], [self.timer, *filled]
@@ -137,7 +135,7 @@ class News:
         if self.preparation is not None:
             values |= self.panel.values(self.preparation)
             if self.preparation.finished:
-                values[self.timer] = gr.Timer(SLOW)
+                values[self.timer] = gr.Timer(NEWS_SECONDS)
         now = described(self.library)
         if now == entries:
             return values

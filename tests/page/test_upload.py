@@ -22,13 +22,13 @@ from tests.page.helpers import app_command, browsing, serving
 
 
 @pytest.fixture(scope="module")
-def desk(tiny_runs: Path) -> SampleEvaluator:
+def evaluator(tiny_runs: Path) -> SampleEvaluator:
     return SampleEvaluator(Library(tiny_runs, None))
 
 
 @pytest.fixture
-def own(desk: SampleEvaluator, tiny_runs: Path) -> UploadedSample:
-    return desk.with_run(UploadedSample(), str(tiny_runs / "Praline" / "afrd"))
+def own(evaluator: SampleEvaluator, tiny_runs: Path) -> UploadedSample:
+    return evaluator.with_run(UploadedSample(), str(tiny_runs / "Praline" / "afrd"))
 
 
 @pytest.fixture
@@ -42,29 +42,29 @@ def pictures(candies: Path, tmp_path: Path) -> dict[str, Path]:
     return found
 
 
-def table(desk: SampleEvaluator, own: UploadedSample) -> dict:
-    return json.loads(desk.scene(own))
+def table(evaluator: SampleEvaluator, own: UploadedSample) -> dict:
+    return json.loads(evaluator.scene(own))
 
 
-def said(desk: SampleEvaluator, own: UploadedSample) -> str:
-    content = table(desk, own)
+def shown_message(evaluator: SampleEvaluator, own: UploadedSample) -> str:
+    content = table(evaluator, own)
     return content["message"]["text"] if "message" in content else ""
 
 
-def listed(desk: SampleEvaluator, own: UploadedSample) -> str:
-    return " ".join(unescape(re.sub("<[^>]+>", " ", desk.listing(own))).split())
+def listed(evaluator: SampleEvaluator, own: UploadedSample) -> str:
+    return " ".join(unescape(re.sub("<[^>]+>", " ", evaluator.listing(own))).split())
 
 
 def test_the_pictures_of_a_sample_get_the_verdict_that_the_sample_gets(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], candies: Path
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], candies: Path
 ):
-    brought = desk.brought(own, list(pictures.values()))
+    brought = evaluator.brought(own, list(pictures.values()))
     assert {upload.light: upload.path for upload in brought.uploads} == pictures
-    content = table(desk, brought)
-    run = desk.library.run(own.run)
+    content = table(evaluator, brought)
+    run = evaluator.library.run(own.run)
     expected = run.predict(afrd.open_dataset(candies, "Praline")["test_public"][1])
-    seen = desk.predict(brought, desk.sample(brought, run)[0], own.run, run.lights)
-    np.testing.assert_allclose(seen.anomaly_map, expected.anomaly_map, rtol=1e-3, atol=1e-4)
+    prediction = evaluator.predict(brought, evaluator.sample(brought, run)[0], own.run, run.lights)
+    np.testing.assert_allclose(prediction.anomaly_map, expected.anomaly_map, rtol=1e-3, atol=1e-4)
     assert content["panels"][0]["verdict"] == expected.verdict
     assert content["panels"][0]["made_by"] == "lights: " + ", ".join(run.lights)
     assert content["panels"][1]["made_by"] == "lights: top"  # the single-light run beside it
@@ -72,132 +72,142 @@ def test_the_pictures_of_a_sample_get_the_verdict_that_the_sample_gets(
 
 
 def test_a_light_that_is_missing_or_switched_off_has_no_say(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
 ):
-    three = desk.brought(own, [pictures[light] for light in ("left", "box", "top")])
-    content = table(desk, three)
+    three = evaluator.brought(own, [pictures[light] for light in ("left", "box", "top")])
+    content = table(evaluator, three)
     assert [tile["name"] for tile in content["lights"]] == ["top", "left", "box"]
     assert content["panels"][0]["made_by"] == "lights: top, left, box"
-    assert "No picture for: spots, bottom, right (left out)." in listed(desk, three)
-    fewer = table(desk, replace(three, off=("left",)))
+    assert "No picture for: spots, bottom, right (left out)." in listed(evaluator, three)
+    fewer = table(evaluator, replace(three, off=("left",)))
     assert fewer["panels"][0]["made_by"] == "lights: top, box"
-    whole = desk.library.run(own.run).predict(desk.sample(three, desk.library.run(own.run))[0], ["top", "box"])
+    whole = evaluator.library.run(own.run).predict(
+        evaluator.sample(three, evaluator.library.run(own.run))[0], ["top", "box"]
+    )
     assert fewer["panels"][0]["exact"] == f"score {whole.score:.6g}"
-    none = table(desk, replace(three, off=("top", "left", "box")))
+    none = table(evaluator, replace(three, off=("top", "left", "box")))
     assert none["panels"][0]["problem"] == "Choose at least one light."
 
 
 def test_a_picture_can_be_given_another_light_left_out_or_taken_twice(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
 ):
-    two = desk.brought(own, [pictures["top"], pictures["box"]])
-    moved = desk.assigned(two, number_of(two.uploads[0]), "left")
-    assert table(desk, moved)["panels"][0]["made_by"] == "lights: left, box"
-    twice = desk.assigned(two, number_of(two.uploads[0]), "box")
-    assert "light 'box' has two pictures, part-7_top.png and part-7_box.png" in said(desk, twice)
-    assert listed(desk, twice).count("box has two pictures") == 2
-    assert table(desk, desk.assigned(twice, number_of(twice.uploads[1]), ""))["panels"][0]["made_by"] == "lights: box"
+    two = evaluator.brought(own, [pictures["top"], pictures["box"]])
+    moved = evaluator.assigned(two, number_of(two.uploads[0]), "left")
+    assert table(evaluator, moved)["panels"][0]["made_by"] == "lights: left, box"
+    twice = evaluator.assigned(two, number_of(two.uploads[0]), "box")
+    assert "light 'box' has two pictures, part-7_top.png and part-7_box.png" in shown_message(evaluator, twice)
+    assert listed(evaluator, twice).count("box has two pictures") == 2
+    assert (
+        table(evaluator, evaluator.assigned(twice, number_of(twice.uploads[1]), ""))["panels"][0]["made_by"]
+        == "lights: box"
+    )
     first, second = map(number_of, two.uploads)
-    neither = desk.assigned(desk.assigned(two, first, ""), second, "no such light")
-    assert "no picture has a light" in said(desk, neither)
-    assert desk.assigned(two, 9, "box") == two
+    neither = evaluator.assigned(evaluator.assigned(two, first, ""), second, "no such light")
+    assert "no picture has a light" in shown_message(evaluator, neither)
+    assert evaluator.assigned(two, 9, "box") == two
 
 
 def test_two_quick_clicks_take_away_the_two_pictures_that_were_clicked(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
 ):
-    three = desk.brought(own, [pictures["top"], pictures["box"], pictures["left"]])
+    three = evaluator.brought(own, [pictures["top"], pictures["box"], pictures["left"]])
     first, second, _ = map(number_of, three.uploads)  # as the browser shows them, before either click is answered
-    left = desk.dropped(desk.dropped(three, first), second)
+    left = evaluator.dropped(evaluator.dropped(three, first), second)
     assert [upload.light for upload in left.uploads] == ["left"]
-    assert desk.dropped(left, first) == left  # a click that came twice
-    listing = desk.listing(three)
+    assert evaluator.dropped(left, first) == left  # a click that came twice
+    listing = evaluator.listing(three)
     assert all(f'data-do="drop" data-number="{number_of(upload)}"' in listing for upload in three.uploads)
 
 
 def test_pictures_that_are_brought_twice_are_there_once(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
 ):
-    once = desk.brought(own, [pictures["top"]])
-    both = desk.brought(once, [pictures["top"], pictures["box"]])  # the second drop tells both
+    once = evaluator.brought(own, [pictures["top"]])
+    both = evaluator.brought(once, [pictures["top"], pictures["box"]])  # the second drop tells both
     assert sorted(upload.light for upload in both.uploads) == ["box", "top"]
 
 
 def test_what_is_no_picture_is_named_and_can_be_left_out(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], tmp_path: Path
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], tmp_path: Path
 ):
     (tmp_path / "left<b>.png").write_bytes(b"no picture")
-    own = desk.brought(own, [pictures["top"], tmp_path / "left<b>.png"])
-    own = desk.assigned(own, number_of(own.uploads[1]), "left")
-    assert said(desk, own).startswith("left<b>.png cannot be read as a picture")
-    assert "left&lt;b&gt;.png" in desk.listing(own) and "<b>" not in desk.listing(own)
-    assert str(tmp_path) not in desk.listing(own) + desk.scene(own)
-    assert table(desk, desk.assigned(own, number_of(own.uploads[1]), ""))["panels"][0]["made_by"] == "lights: top"
+    own = evaluator.brought(own, [pictures["top"], tmp_path / "left<b>.png"])
+    own = evaluator.assigned(own, number_of(own.uploads[1]), "left")
+    assert shown_message(evaluator, own).startswith("left<b>.png cannot be read as a picture")
+    assert "left&lt;b&gt;.png" in evaluator.listing(own) and "<b>" not in evaluator.listing(own)
+    assert str(tmp_path) not in evaluator.listing(own) + evaluator.scene(own)
+    assert (
+        table(evaluator, evaluator.assigned(own, number_of(own.uploads[1]), ""))["panels"][0]["made_by"]
+        == "lights: top"
+    )
 
 
 def test_other_sizes_are_said_to_be_resized_and_other_proportions_hardly_comparable(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path]
 ):
     for path in pictures.values():
         Image.open(path).resize((128, 128)).save(path)
-    larger = desk.brought(own, list(pictures.values()))
-    assert "The run was trained on pictures of 64×64; it reads these at 64×64." in listed(desk, larger)
-    assert table(desk, larger)["size"] == [128, 128]
+    larger = evaluator.brought(own, list(pictures.values()))
+    assert "The run was trained on pictures of 64×64; it reads these at 64×64." in listed(evaluator, larger)
+    assert table(evaluator, larger)["size"] == [128, 128]
     for path in pictures.values():
         Image.open(path).resize((128, 96)).save(path)
-    assert "hardly comparable" in listed(desk, larger)
+    assert "hardly comparable" in listed(evaluator, larger)
     Image.open(pictures["top"]).resize((96, 128)).save(pictures["top"])
-    assert "part-7_top.png is 96×128 pixels, but" in said(desk, larger)
+    assert "part-7_top.png is 96×128 pixels, but" in shown_message(evaluator, larger)
 
 
 def test_another_run_matches_the_pictures_anew_where_its_lights_differ(
-    desk: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], tiny_runs: Path, tmp_path: Path
+    evaluator: SampleEvaluator, own: UploadedSample, pictures: dict[str, Path], tiny_runs: Path, tmp_path: Path
 ):
-    both = desk.brought(own, [pictures["top"], pictures["box"]])
-    single = desk.with_run(both, str(tiny_runs / "Praline" / "single-top"))
+    both = evaluator.brought(own, [pictures["top"], pictures["box"]])
+    single = evaluator.with_run(both, str(tiny_runs / "Praline" / "single-top"))
     assert [upload.light for upload in single.uploads] == ["top", None]
-    panels = table(desk, single)["panels"]
+    panels = table(evaluator, single)["panels"]
     assert panels[0]["method"] == "Single-light RD" and "single light itself" in panels[1]["problem"]
-    assert desk.with_run(both, str(tmp_path)).run == own.run  # what comes from a browser may name no other folder
+    assert evaluator.with_run(both, str(tmp_path)).run == own.run  # what comes from a browser may name no other folder
 
 
-def test_without_pictures_or_runs_the_tab_says_what_to_do(desk: SampleEvaluator, own: UploadedSample, tmp_path: Path):
-    assert "This run knows spots, bottom, right, top, left, box" in said(desk, own)
+def test_without_pictures_or_runs_the_tab_says_what_to_do(
+    evaluator: SampleEvaluator, own: UploadedSample, tmp_path: Path
+):
+    assert "This run knows spots, bottom, right, top, left, box" in shown_message(evaluator, own)
     empty = SampleEvaluator(Library(tmp_path, None))
     nothing = empty.with_run(UploadedSample(), "")
-    assert "Train one first" in said(empty, nothing) and empty.everything(nothing)[0].value == ""
+    assert "Train one first" in shown_message(empty, nothing) and empty.everything(nothing)["run"].value == ""
     with pytest.raises(gr.Error, match="no run yet"):
         empty.example(nothing)
     with pytest.raises(gr.Error, match="65 pictures are more than a sample has"):
-        desk.brought(own, [Path(f"{i}.png") for i in range(65)])
+        evaluator.brought(own, [Path(f"{i}.png") for i in range(65)])
 
 
 def test_examples_are_test_samples_one_after_the_other_bad_and_good(
-    desk: SampleEvaluator, own: UploadedSample, candies: Path
+    evaluator: SampleEvaluator, own: UploadedSample, candies: Path
 ):
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
-    first = desk.example(own)
-    second = desk.example(first)
+    first = evaluator.example(own)
+    second = evaluator.example(first)
     kinds = []
     for shown in (first, second):
         index = dataset.names.index(shown.title.removeprefix("Example "))
         assert [upload.path for upload in shown.uploads] == [dataset.picture(index, light) for light in dataset.lights]
         kinds.append(dataset.anomalous[index])
     assert kinds == [True, False]
-    content = table(desk, first)
+    content = table(evaluator, first)
     assert content["header"]["place"] == "Praline / test_public" and content["panels"][0]["map"]
 
 
-def test_who_is_quicker_than_the_tab_gets_the_first_run(desk: SampleEvaluator, pictures: dict[str, Path]):
-    brought = desk.brought(UploadedSample(), [pictures["top"]])
-    assert brought.run == desk.runs()[0][1].folder and brought.uploads[0].light == "top"
-    assert desk.example(UploadedSample()).run == brought.run
+def test_who_is_quicker_than_the_tab_gets_the_first_run(evaluator: SampleEvaluator, pictures: dict[str, Path]):
+    brought = evaluator.brought(UploadedSample(), [pictures["top"]])
+    assert brought.run == evaluator.runs()[0][1].folder and brought.uploads[0].light == "top"
+    assert evaluator.example(UploadedSample()).run == brought.run
 
 
-def test_a_pinned_place_is_explained(desk: SampleEvaluator, own: UploadedSample):
-    content = table(desk, replace(desk.example(own), pinned=(20, 30)))
+def test_a_pinned_place_is_explained(evaluator: SampleEvaluator, own: UploadedSample):
+    content = table(evaluator, replace(evaluator.example(own), pinned=(20, 30)))
     assert content["pinned"] == [20, 30]
-    assert [light["name"] for light in content["why"]["lights"]] == list(desk.lights(own))
+    assert [light["name"] for light in content["why"]["lights"]] == list(evaluator.lights(own))
     assert all(len(light["neighbours"]) == 3 for light in content["why"]["lights"])
 
 

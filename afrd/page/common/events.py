@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from afrd.page.common.keys import in_snapshot
 from afrd.page.common.messages import in_one_sentence
 
 
@@ -18,12 +19,14 @@ def on(
     Args:
         session: holds the `PageSession`, which is the first argument of each handler.
         event: such as `button.click`, or `partial(gr.on, [button.click, text.submit])`.
-        handler: what it raises of `PROBLEMS` is shown in the page as one sentence. One that takes a `gr.EventData` is
-            a function or a method: Gradio does not see the types of a `partial`.
+        handler: it runs within a snapshot of the files, and what it raises of `PROBLEMS` is shown in the page as one
+            sentence. One that takes a `gr.EventData` is a function or a method: Gradio does not see the types of a
+            `partial`.
         inputs, outputs: components.
         name: of the event for scripts (`api_name`).
         options: of Gradio's event, in the place of those below.
     """
     usual = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 2}
     usual["concurrency_id"] = "torch"  # together two at once: they compute
-    return event(in_one_sentence(handler), [session, *inputs], outputs, api_name=name, **usual | options)
+    handler = in_snapshot(in_one_sentence(handler))
+    return event(handler, [session, *inputs], outputs, api_name=name, **usual | options)

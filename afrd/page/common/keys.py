@@ -1,7 +1,7 @@
 """Keys of the page's caches: everything that a cached result depends on. All keys are made here.
 
 A key holds the states of the files that were read for the answer, so that it is another key as soon as one of them is
-changed, replaced or trained anew. Every event runs within an `afrd.files.snapshot` (`once_an_event`): it looks at each
+changed, replaced or trained anew. Every event runs within an `afrd.files.snapshot` (`in_snapshot`): it looks at each
 file once, and all its answers stand on the same view of the files.
 """
 
@@ -17,8 +17,6 @@ import afrd.data
 from afrd.files import SnapshotValues, file_state, snapshot
 
 if TYPE_CHECKING:
-    import gradio as gr
-
     from afrd.analysis.comparison.methods import Method
     from afrd.data.dataset import MultiLightDataset
     from afrd.data.uploads import Upload
@@ -57,15 +55,8 @@ def of_uploads(uploads: Iterable[Upload]) -> Hashable:
     return tuple((file_state(upload.path), upload.name, upload.light) for upload in uploads)
 
 
-def once_an_event(page: gr.Blocks) -> None:
-    """Runs every handler of a page within a snapshot of its own, a generator's from its first step to its last."""
-    for function in page.fns.values():
-        if function.fn is not None:
-            function.fn = in_snapshot(function.fn)
-
-
 def in_snapshot(handler: Callable) -> Callable:
-    """The handler, run within a snapshot: every file is inspected once in each call."""
+    """The handler, run within a snapshot: every file is inspected once in each call, also of a generator."""
     if inspect.isgeneratorfunction(handler):
 
         @wraps(handler)

@@ -19,6 +19,7 @@ from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.html import macros
 from afrd.page.common.library import CategoryEntry, Library, RunEntry
+from afrd.page.common.menus import NO_RUN
 from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
 from afrd.page.light_table.place import answer, training_split
@@ -68,21 +69,16 @@ class SampleEvaluator:
         self._samples, self._inputs, self._predictions = Cache(150 * MB), Cache(150 * MB), Cache(150 * MB)
         self._similar, self._thumbnails = Cache(10 * MB), Cache(10 * MB)
 
-    def everything(self, uploaded: UploadedSample) -> list:
-        """Values of all the tab's `UploadComponents`."""
+    def everything(self, uploaded: UploadedSample) -> dict[str, Any]:
+        """Values of the tab's components by name."""
         menu = [(f"{entry.key} · {_label(run)}", str(run.folder)) for entry, run in self.runs()]
-        run_menu = gr.Dropdown(menu or [("no run yet", "")], value=str(uploaded.run or ""))
-        return [
-            run_menu,
-            None,
-            gr.Button(interactive=bool(uploaded.uploads)),
-            self.listing(uploaded),
-            self.scene(uploaded),
-        ]
-
-    def redrawn(self, uploaded: UploadedSample) -> list:
-        """`everything` if only the light table has changed."""
-        return [*(gr.skip() for _ in range(4)), self.scene(uploaded)]
+        return {
+            "run": gr.Dropdown(menu or [(NO_RUN, "")], value=str(uploaded.run or "")),
+            "files": None,
+            "clear": gr.Button(interactive=bool(uploaded.uploads)),
+            "pictures": self.listing(uploaded),
+            "table": self.scene(uploaded),
+        }
 
     def runs(self) -> list[tuple[CategoryEntry, RunEntry]]:
         return [(entry, run) for entry in self.library.categories() for run in (*entry.fused, *entry.single)]
@@ -112,13 +108,11 @@ class SampleEvaluator:
 
     def brought(self, uploaded: UploadedSample, paths: list[Path]) -> UploadedSample:
         """With these pictures added, or replacing those of the same lights."""
-
         uploaded = replace(self.ready(uploaded), title=UploadedSample.title, place="", pinned=None)
         uploaded = replace(uploaded, uploads=tuple(upload for upload in uploaded.uploads if upload.path not in paths))
         return self._added(uploaded, tuple(afrd.data.Upload(path, path.name) for path in paths))
 
     def _added(self, uploaded: UploadedSample, uploads: tuple[Upload, ...]) -> UploadedSample:
-
         all_uploads = afrd.data.added(uploaded.uploads, uploads, self.lights(uploaded))
         if len(all_uploads) > MAX_PICTURES:
             raise page_error(f"{len(all_uploads)} pictures are more than a sample has; bring at most {MAX_PICTURES}")
@@ -138,7 +132,6 @@ class SampleEvaluator:
 
     def example(self, uploaded: UploadedSample) -> UploadedSample:
         """With the pictures of a sample of the run's category; every time of the next one."""
-
         uploaded = self.ready(uploaded)
         entry_and_run = self.entry(uploaded)
         if entry_and_run is None:
@@ -174,7 +167,6 @@ class SampleEvaluator:
 
     def sample(self, uploaded: UploadedSample, run: Run) -> tuple[Sample, list[str]]:
         """The sample and notes; raises ValueError if the pictures do not fit together."""
-
         side = max(afrd.data.MAX_UPLOAD_SIDE, run.config.size)
         key = (keys.of_uploads(uploaded.uploads), run.lights, side, uploaded.title)
         sample, notes = self._samples.get(
@@ -217,8 +209,8 @@ class SampleEvaluator:
         if not uploaded.uploads:
             return message(
                 "Bring the pictures of one part",
-                f"One picture a light, with any names. This run knows {', '.join(run_entry.lights)}; a light that you "
-                "have no picture of has no say. Nothing is kept: the files are deleted within a day.",
+                f"One picture a light, with any names. This run knows {', '.join(run_entry.lights)}; a light without a "
+                "picture is left out. Nothing is kept: the files are deleted within a day.",
             )
         try:
             run = self.library.run(run_entry.folder)
@@ -326,7 +318,6 @@ def number_of(upload: Upload) -> int:
 
 
 def _thumbnail(upload: Upload) -> tuple[str | None, str | None]:
-
     try:
         return afrd.figures.picture_uri(afrd.data.read_upload(upload, THUMBNAIL_PIXELS)[0], THUMBNAIL_PIXELS), None
     except ValueError as error:
