@@ -1,0 +1,122 @@
+"""JupyterLab in a browser: a slider of an executed notebook is moved, an exercise is solved and checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from tests.page.helpers import PATIENCE
+
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+NAME = "04_evaluating.ipynb"
+SETTINGS = {  # all cells are in the page, whether they can be seen or not
+    "@jupyterlab/notebook-extension/tracker.jupyterlab-settings": {
+        "windowingMode": "none",
+        "autoStartDefaultKernel": True,
+    },
+    "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
+}
+
+
+@contextmanager
+def lab(folder: Path) -> Iterator[str]:
+    """JupyterLab with a copy of the notebook in `folder`; gives its address."""
+    work = folder / "work"
+    work.mkdir()
+    for name in (NAME, "course.py", "light_mixer.html", "lamp_mixer.html"):
+        shutil.copy(NOTEBOOKS / name, work)
+    for name, content in SETTINGS.items():
+        (folder / "settings" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "settings" / name).write_text(json.dumps(content))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--port-retries=0",
+               "--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={work}"]  # fmt: skip
+    environment = os.environ | {
+        "AFRD_FAST": "1",
+        "OMP_NUM_THREADS": "1",
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    with (folder / "lab.txt").open("w") as log:
+        process = subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, (folder / "lab.txt").read_text()
+            try:
+                urllib.request.urlopen(f"{address}/api", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def run(page: Page, index: int) -> Locator:
+    """Runs the selected cell, number `index` of the code cells, and gives it; the next one is selected then."""
+    cell = page.locator(".jp-CodeCell").nth(index)
+    expect(cell).to_have_class(re.compile("jp-mod-active"))
+    page.keyboard.press("Shift+Enter")
+    return cell
+
+
+def solve(page: Page, index: int, answer: str) -> Locator:
+    """Puts an answer into an exercise's cell, runs it and the check cell behind it, and gives what the check says."""
+    page.locator(".jp-CodeCell").nth(index).locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(answer)
+    run(page, index)
+    return run(page, index + 1).locator(".jp-OutputArea-output")
+
+
+@pytest.mark.browser
+def test_a_slider_moves_and_an_exercise_is_checked(chromium, tmp_path):
+    cells = [cell for cell in nbformat.read(NOTEBOOKS / NAME, as_version=4).cells if cell.cell_type == "code"]
+    with lab(tmp_path) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/lab/tree/{NAME}")
+        figure = page.locator(".jp-CodeCell").nth(first_with(cells, "go.Frame(data=at_threshold"))
+        figure.scroll_into_view_if_needed()
+        shown = figure.locator(".slider-label").first
+        shown.wait_for()
+        before = shown.text_content()
+        figure.locator(".slider-rail-touch-rect").click(position={"x": 4, "y": 4})
+        expect(shown).not_to_have_text(before, timeout=PATIENCE)
+
+        imports = page.locator(".jp-CodeCell").first
+        imports.scroll_into_view_if_needed()
+        imports.locator(".cm-content").click()
+        run(page, 0)
+        exercise = first_with(cells, "dice = np.random.default_rng(1)")
+        page.locator(".jp-CodeCell").nth(first_with(cells, "from course import")).locator(".cm-content").click()
+        run(page, first_with(cells, "from course import"))
+        said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.4]")
+        expect(said).to_contain_text("Not yet.", timeout=PATIENCE)
+        said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.09]")
+        expect(said).to_contain_text("Right.", timeout=PATIENCE)
+        browser.close()
+
+
+def first_with(cells: list[nbformat.NotebookNode], text: str) -> int:
+    """The number of the first of the cells that has this text."""
+    return next(i for i, cell in enumerate(cells) if text in cell.source)
