@@ -2,8 +2,9 @@
 
 Opens the page in headless Chromium, without a graphics card, and does one thing in every frame for some seconds: the
 cursor moves over the picture (with the loupe on every panel and the values beside the cursor), the pictures are zoomed,
-a slider is drawn. Prints the frames a second (the browser draws 60 at most), how long the page's script works for a
-frame, and the processor time of the whole browser for a frame, which other work on the machine does not change much.
+a slider is drawn, a lamp is switched. Prints the frames a second (the browser draws 60 at most), how long the page's
+script works for a frame, and the processor time of the whole browser for a frame, which other work on the machine does
+not change much.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ ACTIVITIES = {
     "cover": "opacity of the maps",
     "level": "threshold and its contours",
     "dimmer": "a dimmer, all lamps mixed",
+    "toggle": "a lamp on and off: fused anew",
+    "weight": "the weight of a lamp: fused anew",
 }
 ACTIVITY_SCRIPT = """async ([what, seconds]) => {
   const root = document.querySelector('.light-table'), stage = root.querySelector('.panel .stage');
@@ -48,6 +51,8 @@ ACTIVITY_SCRIPT = """async ([what, seconds]) => {
     cover: t => slide('.cover', 0, 1, t),
     level: t => slide('.level', 0.5, 1.5, t),
     dimmer: t => slide('.dimmer input', 0, 2, t),
+    toggle: t => root.querySelector('.tile input[type=checkbox]').click(),
+    weight: t => slide('.say input', 0.02, 1, t),
   };
   let worked = 0;
   const timed = task => (...given) => {

@@ -4,8 +4,8 @@
 
 Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle
 includes all events that follow from it: the light table, the strip with its scores, the bars of the other methods and
-the pictures before and after. Times are the server's own, as Gradio reports them for every event; memory is that of the
-page's process.
+the pictures before and after. Times are the server's own, as Gradio reports them for every event; processor time (user
+and system, which other work on the machine changes little) and memory are those of the page's process.
 """
 
 import argparse
@@ -74,29 +74,32 @@ def measure(process: int, address: str, began: float, repeat: int) -> None:
     print(f"machine: {machine()}; load {os.getloadavg()[0]:.1f} when it began")
     print(f"page up                      {time.monotonic() - began:7.1f} s after its start")
     visitor = Visitor(address)
-    visitor.send("open_page")
+    opened_values = visitor.send("open_page")[1]
     print(f"first map                    {time.monotonic() - began:7.1f} s after its start; {memory(process)}")
     began = time.monotonic()
     visitor.send("follow_choice")
     visitor.send("ask_other_methods")
     print(f"every method's score         {time.monotonic() - began:7.1f} s later; {memory(process)}")
-    categories = visitor.send("categories")[1][0]
+    menu = next(value for value in opened_values if isinstance(value, dict) and value.get("choices"))  # the first
+    categories = [key for _, key in menu["choices"]]
     for category in categories:  # everything loaded once
-        visitor.send("open_link", _0=f"category={category}")
+        visitor.send("open_link", _1=f"category={category}")
         visitor.send("follow_choice")
         visitor.send("ask_other_methods")
     print(f"{len(categories)} categories, all methods                       {memory(process)}")
 
-    content = scene_of(visitor.send("open_link", _0=f"category={categories[0]}")[1])
+    content = scene_of(visitor.send("open_link", _1=f"category={categories[0]}")[1])
     lights = [light["name"] for light in content["lights"]]
     strip = next(value for value in visitor.send("follow_choice")[1] if isinstance(value, str) and '"samples"' in value)
     names = [sample["id"] for sample in json.loads(strip)["samples"]]
+    begun = processor_seconds(process)
     opened = [visitor.all_of("select_sample", {"sample": names[i % len(names)]}) for i in range(repeat)]
-    print(table("open a sample", opened))
+    print(table("open a sample", opened, processor_seconds(process) - begun))
     # a different subset every time, so that nothing is cached
     subsets = [[light for j, light in enumerate(lights) if i + 3 & 1 << j] for i in range(1, 2 ** len(lights))]
+    begun = processor_seconds(process)
     toggled = [visitor.all_of("choose_lights", {"lights": subset}) for subset in subsets[:repeat] if subset]
-    print(table("switch a light", toggled))
+    print(table("switch a light", toggled, processor_seconds(process) - begun))
     for occasion in ("first time", "again"):
         began = time.monotonic()  # it streams its answer, so the client's clock is used
         visitor.send("compare_open")
@@ -107,11 +110,21 @@ def scene_of(values: list) -> dict:
     return next(json.loads(value) for value in values if isinstance(value, str) and '"panels"' in value)
 
 
-def table(title: str, times: list[dict[str, float]]) -> str:
-    """Medians and the worst of all together, in milliseconds."""
+def table(title: str, times: list[dict[str, float]], processor: float) -> str:
+    """Medians and the worst of all together, in milliseconds, and the mean processor time."""
     medians = ", ".join(f"{name} {1000 * statistics.median(t[name] for t in times):.0f}" for name in times[0])
+    used = 1000 * processor / len(times)
     totals = [1000 * sum(t.values()) for t in times]
-    return f"{title:28} {statistics.median(totals):8.0f} ms, at worst {max(totals):.0f} ({medians}; {len(times)} times)"
+    return (
+        f"{title:28} {statistics.median(totals):8.0f} ms, at worst {max(totals):.0f} ({medians}; {len(times)} times); "
+        f"processor {used:.0f} ms each"
+    )
+
+
+def processor_seconds(process: int) -> float:
+    """User and system time of a process so far (Linux)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory(process: int) -> str:

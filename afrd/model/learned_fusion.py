@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,6 +99,12 @@ class LearnedFusion(nn.Module):
         logits = (logits + self.sharpness * log_weights).masked_fill(absent, -torch.inf)
         maps = (terms[:, :, TERMS.index("evidence")] + TERM_FLOOR) * gains.exp()
         return maps.masked_fill(absent, 0.0), logits.softmax(1)
+
+    def numbers(self) -> dict[str, Any]:
+        """All that a program without PyTorch needs: `names` of the terms, `floor` (`TERM_FLOOR`), `normal` (their means
+        by light), and the `weights` by name, as in the state of this module."""
+        weights = {name: tensor.cpu() for name, tensor in self.state_dict().items() if name != "normal"}
+        return {"names": TERMS, "floor": TERM_FLOOR, "normal": self.normal.tolist(), "weights": weights}
 
     def load_trained(self) -> LearnedFusion:
         """Loads the weights that come with the package."""

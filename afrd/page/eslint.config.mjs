@@ -4,7 +4,7 @@ const browser = ['document', 'window', 'location', 'history', 'parent', 'perform
   'clearTimeout', 'CustomEvent', 'Event', 'Image', 'URL', 'URLSearchParams', 'ResizeObserver', 'AbortController', 'CSS',
   'atob', 'structuredClone'];
 const gradio = ['element', 'props', 'trigger', 'watch'];
-const constants = ['STYLE', 'PARAMETERS', 'FIRST_TAB', 'TAB_EVENT', 'EVENTS', 'SCENES'];
+const constants = ['STYLE', 'PARAMETERS', 'FIRST_TAB', 'TAB_EVENT', 'EVENTS', 'SCENES', 'FUSION'];
 
 export default [{
   files: ['**/*.js'],

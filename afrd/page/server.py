@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from afrd.page.access import Access
-from afrd.page.light_table import component as light_table
+from afrd.page.light_table import style as light_table
 from afrd.page.tabs import THIS_MACHINE, build
 
 if TYPE_CHECKING:

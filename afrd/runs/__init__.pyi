@@ -10,6 +10,7 @@ from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
 from .run_log import log_event
 from .sizes import same_grid, size_notes
 from .sweep_plan import load_sweep, make_sweep, read_sweep
+from .thresholds import subset_thresholds
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "size_notes",
     "split_train",
     "store",
+    "subset_thresholds",
     "sweep_plan",
     "train",
 ]

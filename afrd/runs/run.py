@@ -28,7 +28,11 @@ from afrd.runs.tensors import load_tensors
 
 
 class Run:
-    """A trained model; made by `fit` and `load_run`."""
+    """A trained model; made by `fit` and `load_run`.
+
+    Attributes:
+        calibration: evidence of the good samples that the threshold comes from, under all lights; None without any.
+    """
 
     def __init__(
         self,
@@ -40,7 +44,7 @@ class Run:
     ) -> None:
         self.folder, self.model, self.config = folder, model.to(device).eval(), config
         self.device = device
-        self._calibration = calibration
+        self.calibration = calibration
         self._teacher: Teacher | None = None
         self._thresholds: dict[tuple, Threshold | None] = {}
         self._number = EVIDENCE_CACHE.register(self)
@@ -65,7 +69,7 @@ class Run:
     def memory_bytes(self) -> int:
         """Bytes of its weights and of the calibration evidence, without its teacher."""
         weights = sum(tensor.nbytes for tensor in self.model.state_dict().values())
-        return weights + (evidence_bytes(self._calibration) if self._calibration is not None else 0)
+        return weights + (evidence_bytes(self.calibration) if self.calibration is not None else 0)
 
     @property
     def teacher(self) -> Teacher:
@@ -125,9 +129,13 @@ class Run:
             ValueError: the sample has none of the run's lights, or not those asked for.
         """
         used = self.lights_of(sample, lights)
-        with torch.no_grad():
-            evidence = self.model.evidence(*self.inputs(sample, used, inputs))
-        return self._prediction(evidence, used, (sample.images.shape[-2], sample.images.shape[-1]))
+        size = (sample.images.shape[-2], sample.images.shape[-1])
+        return self._prediction(self.sample_evidence(sample, used, inputs), used, size)
+
+    @torch.no_grad()
+    def sample_evidence(self, sample: Sample, lights: Sequence[str], inputs: Inputs | None = None) -> Evidence:
+        """Evidence of one sample (B = 1) with these lights present; for the arguments see `inputs`."""
+        return self.model.evidence(*self.inputs(sample, lights, inputs))
 
     def lights_of(self, sample: Sample, lights: str | Sequence[str | int] | None = None) -> tuple[str, ...]:
         """The run's lights that the sample has, restricted to `lights`; raises as `predict`."""
@@ -316,8 +324,8 @@ class Run:
         )
 
     def _calibration_evidence(self, lights: tuple[str, ...]) -> Evidence | None:
-        if self._calibration is None or self.model.config.target == "lights" or lights == self.lights:
-            return self._calibration
+        if self.calibration is None or self.model.config.target == "lights" or lights == self.lights:
+            return self.calibration
         # Fused features depend on the lights, so the good samples are evaluated again.
         data = open_dataset(self.config.data_root, self.config.category, self.config.views)
         held_out = self.config.calibration not in data

@@ -22,8 +22,8 @@ from afrd.metrics.threshold import Threshold
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined_text
-from afrd.page.light_table.component import SCRIPTS
 from afrd.page.light_table.scene import sample_scene, scene
+from afrd.page.light_table.style import SCRIPTS
 from afrd.runs.run import Prediction
 from tests.page.helpers import app_command, browsing, serving, settled
 
@@ -289,7 +289,7 @@ def test_one_cursor_one_zoom_one_pin_and_nothing_asked_of_the_server_but_why(app
 
 
 @pytest.mark.browser
-def test_maps_and_lamps_answer_in_the_browser_and_switches_ask_the_model(app: str, chromium: str | None):
+def test_maps_and_lamps_answer_in_the_browser_which_tells_the_server_afterwards(app: str, chromium: str | None):
     with browsing(chromium, app) as page:
         page.wait_for_function(READY)
         settled(page)
@@ -332,7 +332,9 @@ def test_maps_and_lamps_answer_in_the_browser_and_switches_ask_the_model(app: st
         page.wait_for_selector("text='lights: spots, bottom, right, top, left, box'")
         page.keyboard.press("6")
         page.wait_for_selector("text='lights: spots, bottom, right, top, left'")
-        assert [len(told["lights"]) for told in asked] == [1, 6, 5]
+        page.wait_for_function("location.search.includes('lights=spots,bottom,right,top,left')")
+        assert all("number" in told for told in asked)  # the server is told, not asked
+        assert asked[-1]["lights"] == ["spots", "bottom", "right", "top", "left"]
         page.get_by_label("lighting of the picture").select_option("box")
         page.wait_for_selector("text='under light box'")
         assert drawing(page, ".panel canvas.picture") == photograph
@@ -343,6 +345,72 @@ def test_maps_and_lamps_answer_in_the_browser_and_switches_ask_the_model(app: st
         page.wait_for_function("name => document.querySelector('.light-table h2').textContent != name", arg=name)
         page.keyboard.press("?")
         assert page.locator(".keys").is_visible()
+
+
+IN_ONE_TASK = """async ([act, frames]) => {
+    const asked = [], fetch = window.fetch;
+    window.fetch = (...given) => { asked.push(String(given[0])); return fetch(...given); };
+    const table = document.querySelector('.light-table');
+    eval(act);
+    for (let i = 0; i < frames; i++) await new Promise(requestAnimationFrame);
+    const panel = table.querySelectorAll('.panels .panel')[1];
+    const [verdict, by] = ['.verdict', '.small'].map(name => panel.querySelector(name).textContent);
+    window.fetch = fetch;
+    return { verdict, by, weights: [...table.querySelectorAll('.weights')].map(node => node.textContent), asked };
+}"""
+
+
+@pytest.mark.browser
+def test_lamps_fusions_and_weights_are_judged_at_once_and_nothing_is_asked(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_function(READY)
+        settled(page)
+
+        def act(script: str, frames: int = 0) -> dict:
+            """What the table says in the same task, or some frames later."""
+            return page.evaluate(IN_ONE_TASK, [script, frames])
+
+        first = act("")
+        six = act("table.querySelector('.tile input[value=box]').click()")
+        assert six["by"] == "lights: spots, bottom, right, top, left" and six["verdict"] != first["verdict"]
+        alone = act("table.querySelector('[aria-label=\"solo top\"]').click()")
+        assert alone["by"] == "lights: top" and alone["weights"][3] == "mean 1.00peak 1.00"
+        again = act("table.querySelector('.sets button').click()")
+        assert again["verdict"] == first["verdict"] and again["weights"] == first["weights"]
+        assert [one["asked"] for one in (six, alone, again)] == [[], [], []]
+        page.wait_for_function("!location.search.includes('lights=')")
+        settled(page)
+
+        choose = "const menu = table.querySelector('[aria-label=\"fusion of the lights\"]'); menu.value = '{}';"
+        choose += "menu.dispatchEvent(new Event('change'))"
+        largest = act(choose.format("max"))
+        assert largest["verdict"] != first["verdict"] and largest["asked"] == []
+        assert act(choose.format("attention"))["verdict"] == first["verdict"]
+        weigh = "const part = table.querySelector('[aria-label=\"weight of box\"]'); part.value = {};"
+        weigh += "part.dispatchEvent(new Event('input'))"
+        less = act(weigh.format(0.25), frames=2)
+        assert less["by"].endswith("left, box at 25 %") and less["weights"] != first["weights"]
+        none = act(weigh.format(0), frames=2)
+        assert none["by"] == six["by"] and none["verdict"] == six["verdict"]
+        assert less["asked"] == none["asked"] == []
+        page.get_by_role("button", name="undim").click()
+        assert act("")["verdict"] == first["verdict"]
+
+
+@pytest.mark.browser
+def test_a_sample_that_comes_before_the_server_has_heard_of_the_lamps_keeps_them(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        page.wait_for_function(READY)
+        settled(page)
+        name = page.locator(".light-table h2").inner_text()
+        act = "table.querySelector('.tile input[value=box]').click(); document.querySelectorAll('.thumb')[0].click()"
+        page.evaluate(IN_ONE_TASK, [act, 0])
+        page.wait_for_function("name => document.querySelector('.light-table h2').textContent != name", arg=name)
+        assert page.get_by_text("lights: spots, bottom, right, top, left", exact=True).count() == 1
+        page.wait_for_function("location.search.includes('lights=spots,bottom,right,top,left')")
+        page.get_by_role("button", name="next sample").click()
+        page.wait_for_function("document.querySelector('.light-table h2').textContent == '01'")
+        assert page.get_by_text("lights: spots, bottom, right, top, left", exact=True).count() == 1
 
 
 @pytest.mark.browser

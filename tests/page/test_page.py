@@ -54,38 +54,39 @@ def test_the_first_thing_shown_is_a_defective_test_sample_under_all_lights(libra
     assert selection.shown == "box"
 
 
-def test_the_table_shows_maps_scores_and_attention(library: Library, selection: Selection):
+def lit(content: dict) -> list[str]:
+    return [light["name"] for light in content["lights"] if light["on"]]
+
+
+def test_the_table_has_what_the_browser_fuses_and_the_map_beside_it(library: Library, selection: Selection):
     content = shown(library, selection)
-    both = content["panels"]
-    assert all(panel["map"].startswith("data:image/png") for panel in both)
-    assert both[0]["made_by"] == "lights: " + ", ".join(selection.lights)
-    assert both[1]["made_by"] == "lights: top"
-    assert sum(tile["mean"] for tile in content["lights"]) == pytest.approx(1, abs=0.01)
+    own, beside = content["panels"]
+    assert "map" not in own and beside["map"].startswith("data:image/png")
+    assert beside["made_by"] == "lights: top"
+    assert all(light["evidence"].keys() == {"errors", "weights"} for light in content["lights"])
+    assert content["fusion"]["lights"] == lit(content) == list(selection.lights)
+    assert len(content["fusion"]["thresholds"]["attention"]) == 63
     assert content["truth"].startswith("M")
     assert len(json.dumps(content)) < 1_500_000
 
 
-def test_a_light_that_is_off_has_no_part_in_the_map(library: Library, selection: Selection):
+def test_which_lights_are_on_changes_nothing_else_that_is_sent(library: Library, selection: Selection):
     whole = shown(library, selection)
-    fewer = shown(library, replace(selection, lights=("top", "box")))
-    assert fewer["panels"][0]["map"] != whole["panels"][0]["map"]
-    assert fewer["panels"][0]["made_by"] == "lights: top, box"
-    assert [tile["name"] for tile in fewer["lights"] if "error" in tile] == ["top", "box"]
-    assert fewer["panels"][1] == whole["panels"][1]
+    for lights in (("top", "box"), ()):
+        fewer = shown(library, replace(selection, lights=lights))
+        assert lit(fewer) == list(lights)
+        for light in (*fewer["lights"], *whole["lights"]):
+            light.pop("on", None)
+        assert fewer | {"made": 0} == whole | {"made": 0}
 
 
-def test_without_lights_the_table_asks_for_one(library: Library, selection: Selection):
-    content = shown(library, replace(selection, lights=()))
-    assert content["panels"][0]["problem"] == "Choose at least one light."
-    assert content["panels"][1]["map"]
-
-
-def test_a_verdict_is_said_to_be_missed_or_a_false_alarm(library: Library, selection: Selection):
-    for index in range(4):
-        content = shown(library, replace(selection, index=index))
-        bad, called = content["header"]["kind"] == "anomalous", content["panels"][0]["verdict"] == "anomalous"
-        expected = "right" if bad == called else "missed" if bad else "false alarm"
-        assert content["panels"][0]["right"] == expected
+def test_where_thresholds_take_long_those_that_are_shown_are_sent(
+    library: Library, selection: Selection, monkeypatch: pytest.MonkeyPatch
+):
+    whole = shown(library, selection)["fusion"]["thresholds"]["attention"]
+    monkeypatch.setattr("afrd.page.light_table.fusion.AT_ONCE", 0)
+    few = shown(library, replace(selection, lights=("top", "box")))["fusion"]["thresholds"]
+    assert few == {"attention": {s: pytest.approx(whole[s], rel=1e-6) for s in ("40", "63")}}
 
 
 def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
@@ -106,7 +107,7 @@ def test_a_data_set_that_moved_is_one_sentence(tiny_runs: Path, candies: Path, t
     assert str(tmp_path / "gone" / "Praline") in content["message"]["text"]
     assert "--data" in content["message"]["text"]
     found_again = Library(runs, candies)
-    assert shown(found_again, first_selection(found_again, None))["panels"][0]["map"]
+    assert shown(found_again, first_selection(found_again, None))["lights"][0]["evidence"]
 
 
 def test_an_empty_folder_says_how_to_fill_it(tmp_path: Path):
@@ -413,5 +414,5 @@ def test_a_patch_memory_is_headed_as_what_it_is(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
     (entry,) = library.categories()
     assert [(run.method, run.label) for run in entry.fused] == [("Patch memory", "memory: patch memory, 6 lights")]
-    panels = shown(library, first_selection(library, "Praline"))["panels"]
-    assert panels[0]["method"] == "Patch memory" and panels[0]["map"].startswith("data:image/png")
+    content = shown(library, first_selection(library, "Praline"))
+    assert content["panels"][0]["method"] == "Patch memory" and content["lights"][0]["evidence"]

@@ -150,6 +150,7 @@ PAIRS = [
     (("filter_verdicts", "right"), ("filter_samples", "bad"), {"verdict": "right", "kind": "bad"}),
     (("choose_lights", told(lights=["top"])), ("pin", told(place=[3, 4])), {"lights": ("top",), "pinned": (3, 4)}),
     (("choose_lights", told(lights=["top"])), ("select_sample", told(sample="00")), {"lights": ("top",), "index": 0}),
+    (("keep_lights", told(lights=["top"], number=1)), ("step_sample", told(by=1)), {"lights": ("top",), "index": 3}),
     (("compare_with", ""), ("show_light", told(light="top")), {"beside": None, "shown": "top"}),
     (("choose_split", "val"), ("show_light", told(light="top")), {"split": "val", "shown": "top"}),
     (("choose_category", "Praline"), ("show_light", told(light="right")), {"category": "Praline", "shown": "right"}),
@@ -201,7 +202,7 @@ def test_a_slow_drawing_shows_what_a_quicker_event_changed_meanwhile(
         changed, drawn, table = values.values()
         assert changed == drawn == session.selection
         assert changed.order == "score" and changed.lights == ("top", "left")
-        assert json.loads(table)["panels"][0]["made_by"] == "lights: top, left"
+        assert [light["name"] for light in json.loads(table)["lights"] if light["on"]] == ["top", "left"]
 
 
 def test_events_of_the_users_own_sample_keep_each_others_changes(page: gr.Blocks, start: Selection):

@@ -9,15 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import afrd
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.cli.commands import main
 from afrd.figures import MAP_LIMIT, shrink
+from afrd.model.config import FORMULA_FUSIONS
+from afrd.model.evidence import upsampled_evidence
+from afrd.model.fusion import fuse_evidence
 from afrd.page.common.scripts import joined_text
-from afrd.page.light_table.component import SCRIPTS, style
-from afrd.page.light_table.share import chosen, fusion_of, shared_page, with_evidence
+from afrd.page.light_table.fusion import evidence_of, fusion_of, with_fusion
+from afrd.page.light_table.share import chosen, shared_page
+from afrd.page.light_table.style import SCRIPTS, style
 from afrd.runs.run import load_run
+from afrd.runs.thresholds import subset_thresholds
 
 JUDGED = """
 import { judge } from './fuse.js';
@@ -25,12 +31,14 @@ const found = {};
 for (const how of Object.keys(given.scene.fusion.thresholds)) {
   for (const names of given.sets) {
     for (const item of given.scene.lights) item.on = names.includes(item.name);
-    const panel = judge(given.scene, given.style, how);
+    const panel = judge(given.scene, given.style, how, {});
     const parts = given.scene.lights.filter(item => item.on).map(item => [item.mean, item.peak]);
-    found[how + ' ' + names] = [panel.score_units, panel.verdict, [...panel.values.values], parts];
+    found[how + ' ' + names] = [panel.score_units, panel.verdict, [...panel.values.values], parts, panel.right];
   }
 }
-return found;
+for (const item of given.scene.lights) item.on = true;
+const panel = judge(given.scene, given.style, 'attention', given.say);
+return { found, weighed: [panel.score_units, panel.made_by, panel.threshold] };
 """
 
 
@@ -51,36 +59,72 @@ def table(tiny_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def more_runs(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with learned fusion and one of a patch memory, whose pictures are larger than its grid and not square."""
+    runs = tmp_path_factory.mktemp("more-runs")
+    data = afrd.open_dataset(candies, "Praline")
+    options: dict[str, Any] = {"size": 64, "width": 16, "epochs": 2, "show_progress": False}
+    afrd.fit(data, "all", runs / "learned", fusion="learned", **options)
+    afrd.fit(data, "all", runs / "memory", method="memory", fusion="max", size=128, show_progress=False)
+    return runs
+
+
 @pytest.mark.browser
-def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(tiny_runs: Path, candies: Path, browser: Any):
-    run, dataset = load_run(tiny_runs / "Praline" / "afrd", "cpu"), afrd.open_dataset(candies, "Praline")["test_public"]
-    fusion, evidence, index = fusion_of(run), run.evidence(dataset), 1
+@pytest.mark.parametrize("name", ["afrd", "learned", "memory"])
+def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(
+    name: str, tiny_runs: Path, more_runs: Path, candies: Path, browser: Any
+):
+    run = load_run((tiny_runs / "Praline" if name == "afrd" else more_runs) / name, "cpu")
+    dataset, index = afrd.open_dataset(candies, "Praline")["test_public"], 1
+    evidence = run.evidence(dataset).rows(slice(index, index + 1), run.everything)
     lights = [{"name": light} for light in run.lights]
     scene = {"size": dataset.image_size, "header": {"kind": "anomalous"}, "panels": [{}], "lights": lights}
-    scene = with_evidence(scene, fusion, evidence.errors[index], evidence.weights[index])
+    scene |= with_fusion(lights, fusion_of(run) | evidence_of(run, evidence, run.lights))
     sets = [[name for i, name in enumerate(run.lights) if s >> i & 1] for s in range(1, 64)]
     page = browser.new_page()
     script = joined_text(JUDGED, SCRIPTS / "test.js")
-    found = page.evaluate(f"given => {{ {script} }}", {"scene": scene, "sets": sets, "style": style()})
-    assert len(found) == 3 * 63
-    for how in ("attention", "mean", "max"):
-        for names in sets if how == "attention" else sets[::8]:
-            score, verdict, values, parts = found[f"{how} {','.join(names)}"]
-            if how == "attention":  # the run's own fusion
-                told = run.predict_stored(dataset, index, names)
-                expected, anomaly_map, threshold = told.score, told.anomaly_map, told.threshold
-                assert [mean for mean, _ in parts] == pytest.approx(told.attention.mean((1, 2)), abs=1e-3)
-            else:
-                split = run.evaluate(dataset, names, how)
-                expected, anomaly_map, threshold = split.table.score[index], split.maps[index], split.threshold
+    given = {"scene": scene, "sets": sets, "style": style(), "say": {"spots": 0, "top": 0.25}}
+    found, weighed = page.evaluate(f"given => {{ {script} }}", given).values()
+    own = run.model.config.fusion
+    ways = [*FORMULA_FUSIONS, *(["learned"] if own == "learned" else [])]
+    assert len(found) == len(ways) * 63
+    for how in ways:
+        for names in sets if how in (own, "attention") else sets[::8]:
+            score, verdict, values, parts, right = found[f"{how} {','.join(names)}"]
+            threshold = run.threshold(names, how)
+            present = torch.tensor([[light in names for light in run.lights]])
+            maps = run.model.maps(evidence.rows(slice(0, 1), present), dataset.image_size, how)
+            expected, anomaly_map = float(maps.score[0]), maps.anomaly_map[0].numpy()
+            if how == own:
+                assert expected == pytest.approx(run.predict_stored(dataset, index, names).score, rel=1e-6)
             assert threshold is not None
             unit = threshold.value
             assert score * unit == pytest.approx(expected, rel=0.005)
             if abs(expected / unit - 1) > 0.005:
                 assert verdict == threshold.verdict(expected)
+            assert right == ("right" if verdict == "anomalous" else "missed")
             grey = np.clip(shrink(anomaly_map) / unit / MAP_LIMIT * 255, 0, 255).round()
             assert np.abs(np.reshape(values, grey.shape) - grey).max() <= 1
-            assert sum(mean for mean, _ in parts) == pytest.approx(1, abs=1e-3)
+            attention = [float(maps.attention[0, run.lights.index(light)].mean()) for light in names]
+            assert [mean for mean, _ in parts] == pytest.approx(attention, abs=2e-3)
+            assert sum(peak for _, peak in parts) == pytest.approx(1, abs=1e-3)
+    light_maps, weights = (part[None] for part in upsampled_evidence(evidence, 0, dataset.image_size))
+    weights = weights * torch.tensor([given["say"].get(light, 1.0) for light in run.lights])[:, None, None]
+    expected = float(fuse_evidence(light_maps, weights, weights.amax((2, 3)) > 0)[0].max())
+    score, made_by, threshold_text = weighed
+    unit = run.threshold([light for light in run.lights if light != "spots"], "attention").value
+    assert score * unit == pytest.approx(expected, rel=0.005)
+    assert made_by == "lights: bottom, right, top at 25 %, left, box" and "at their full weight" in threshold_text
+
+
+def test_thresholds_of_all_sets_at_once_are_those_of_each(tiny_runs: Path):
+    run = load_run(tiny_runs / "Praline" / "afrd", "cpu")
+    members = np.array([[True, *[False] * 5], [False, True] * 3, [True] * 6])
+    for how in (None, "mean", "max"):
+        at_once = subset_thresholds(run, members, how)
+        one_by_one = [run.threshold([run.lights[i] for i in np.flatnonzero(row)], how) for row in members]
+        assert [t.value for t in at_once if t] == pytest.approx([t.value for t in one_by_one if t], rel=1e-6)
 
 
 @pytest.mark.browser
@@ -140,7 +184,7 @@ def test_samples_are_of_every_defect_in_turn(candies: Path):
 def test_what_cannot_be_shared_is_said_in_one_sentence(tiny_runs: Path, capsys: pytest.CaptureFixture[str]):
     run = tiny_runs / "Praline"
     assert main(["share", str(run / "single-top")]) == 2
-    assert "is a run of 1 lights, but a table in a file has 2 to 8" in capsys.readouterr().err
+    assert "it is a run of 1 lights, not of 2 to 10" in capsys.readouterr().err
     assert main(["share", str(run / "afrd"), "--sample", "nothing"]) == 2
     assert "Praline/test_public has no sample 'nothing'" in capsys.readouterr().err
     assert main(["share", str(run / "afrd"), "--split", "nothing"]) == 2

@@ -59,7 +59,7 @@ def test_scores_of_the_calibration_samples_are_the_maxima_of_their_maps(run):
 
 
 def test_a_threshold_takes_the_maps_of_one_batch_and_not_those_of_all_samples(run, monkeypatch):
-    kept = run._calibration
+    kept = run.calibration
     many = 64  # samples, as if so many had been kept
     repeated = Evidence(
         kept.errors.repeat(many, 1, 1, 1)[:many],

@@ -15,6 +15,7 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
 from afrd.runs.run import Run
+from afrd.runs.thresholds import subset_thresholds
 
 MAX_MAP_BYTES = 256 * 2**20  # bytes of maps in memory at a time
 SAMPLED_LIGHT_ORDERS = 24  # for Shapley values where all sets are too many
@@ -110,7 +111,7 @@ class SubsetEvaluation:
         for result in self._results(members, draw=True):
             results.append(result)
             self.report("sets of lights judged", len(results), len(members))
-        thresholds = [self.run.threshold(self._named(row)) for row in members]
+        thresholds = subset_thresholds(self.run, members)
         draws = np.array([drawn for _, _, drawn in results], np.float32)  # (K, R, 3, M)
         return {
             "scores": np.array([scores for scores, _, _ in results]),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.analysis.comparison.scores import Scores
     from afrd.data.dataset import Category, MultiLightDataset, Sample
     from afrd.metrics.predictions import Predictions
+    from afrd.model.evidence import Evidence
     from afrd.runs.prediction import Prediction
     from afrd.runs.run import Run
 
@@ -183,6 +184,10 @@ class Library:
         """A loaded run; raises ValueError if it is broken."""
         return self._runs.get(keys.of_run(folder), lambda: self._share_teacher(afrd.runs.load_run(folder)))
 
+    def keep(self, folder: Path, run: Run) -> None:
+        """Takes a run that is loaded already instead of reading it from its folder."""
+        self._runs.get(keys.of_run(folder), lambda: run)
+
     def _share_teacher(self, run: Run) -> Run:
         """One teacher for all runs with the same weights."""
         for other in self._runs.values():
@@ -204,6 +209,19 @@ class Library:
         return self._predictions.get(
             self.prediction_key(folder, dataset, index, lights), lambda: _predict(self, run, dataset, index, lights)
         )
+
+    def evidence(self, folder: Path, dataset: MultiLightDataset, index: int) -> Evidence:
+        """A run's evidence on a sample under all lights, from stored features if the split has them.
+
+        Raises:
+            ValueError: the run does not fit the data.
+        """
+        run = self.run(folder)
+        if _has_features(run, dataset):
+            with self.turn(run):
+                return run.evidence(dataset).rows(slice(index, index + 1), run.everything)
+        sample = self.sample(dataset, index)
+        return run.sample_evidence(sample, run.lights_of(sample))
 
     def prediction_key(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Hashable:
         """Key of a prediction; it changes when the run or the sample changes on disk."""
@@ -294,13 +312,18 @@ class Library:
 
 
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
-
-    # One sample does not wait for the features of its whole split; stored features are used if they exist.
-    if afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights):
-        run.features(dataset)
+    if _has_features(run, dataset):
         with library.turn(run):
             return run.predict_stored(dataset, index, lights)
     return run.predict(library.sample(dataset, index), lights)
+
+
+def _has_features(run: Run, dataset: MultiLightDataset) -> bool:
+    """Whether a split's features are stored, and loaded now; one sample does not wait for those of its whole split."""
+    stored = afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights)
+    if stored:
+        run.features(dataset)
+    return stored
 
 
 def _short_name(place: Place) -> str:

@@ -30,6 +30,8 @@ class ExploreComponents(Components):
                 with gr.Row():
                     self.verdict, self.order = menu("Verdict", "verdict", 90), menu("Order", "order", 90)
                 following.lay_out_samples()
+                self.share = gr.Button("Share as a file", size="sm", elem_id="share")
+                self.shared = gr.DownloadButton(elem_id="shared-file", elem_classes="file")
             with gr.Column(scale=1, min_width=560):
                 self.table = light_table("light-table")
                 following.lay_out_methods()

@@ -14,6 +14,7 @@ import gradio as gr
 from afrd.metrics.threshold import OUTCOMES
 from afrd.page.common import events
 from afrd.page.common import link as links
+from afrd.page.common.components import fetch, made_file
 from afrd.page.common.library import Library
 from afrd.page.common.menus import MENU_CHANGES, category_choices, run_choices
 from afrd.page.common.messages import told, told_place
@@ -34,8 +35,11 @@ from afrd.page.common.session import PageSession
 from afrd.page.explore import other_methods
 from afrd.page.explore.layout import ExploreComponents, FollowingComponents
 from afrd.page.explore.strip import strip_of
-from afrd.page.light_table.scene import nothing_yet, scene
+from afrd.page.light_table.scene import heard, nothing_yet, scene
+from afrd.page.light_table.share import page_of
 
+SHARED = 12  # samples in a file
+BUSY: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once"}
 TABLE = ("changed", "drawn", "table")  # what `drawn` fills
 
 
@@ -68,10 +72,13 @@ class ExploreTab:
             (following.strip.pick, self.select_sample, "select_sample"),
             (components.table.step, self.step_sample, "step_sample"),
             (components.table.lights, self.choose_lights, "choose_lights"),
+            (components.table.lit, self.keep_lights, "keep_lights"),
             (components.table.shown, self.show_light, "show_light"),
             (components.table.pinned, self.pin_place, "pin"),
         ):
             on(event, handler, [], table, api_name)
+        sharing = on(components.share.click, self.share, [], [components.shared], "share_table", **BUSY)
+        sharing.success(**fetch("shared-file"), api_name="fetch_shared_table")
         on(tab.select, self.refresh, [components.drawn], components.all(), "refresh_explore")
         reading: dict[str, Any] = {"show_progress": "full", "show_progress_on": following.strip, "trigger_mode": "once"}
         reading |= {"concurrency_limit": 1, "concurrency_id": "features"}
@@ -107,6 +114,11 @@ class ExploreTab:
     def choose_lights(self, session: PageSession, event: gr.EventData) -> dict:
         return self.change_table(with_lights, session, told(event, "lights", list))
 
+    def keep_lights(self, session: PageSession, event: gr.EventData) -> dict:
+        lights, number = told(event, "lights", list), told(event, "number", int)
+        selection = session.apply(lambda selection: with_lights(self.library, selection, lights))
+        return self.components.filled({"changed": selection, "drawn": selection, "table": heard(number)})
+
     def show_light(self, session: PageSession, event: gr.EventData) -> dict:
         light = told(event, "light", str)
         selection = session.apply(lambda selection: replace(selection, shown=light))
@@ -127,6 +139,14 @@ class ExploreTab:
             return values | {self.following.strip: strip_of(self.library, selection)}
 
         return session.drawn(draw)
+
+    def share(self, session: PageSession) -> str:
+        """A file with the light tables of the shown sample and of those that follow it in the list."""
+        selection = session.selection
+        indices = listed(self.library, selection)
+        at = indices.index(selection.index) if selection.index in indices else 0
+        page = page_of(self.library, selection, [*indices[at:], *indices[:at]][:SHARED])
+        return made_file(f"{dataset_of(self.library, selection).category}-{selection.split}.html", page)
 
     def refresh(self, session: PageSession, shown: Selection) -> dict:
         if session.selection == shown or session.selection.category is None:

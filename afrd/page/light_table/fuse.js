@@ -1,112 +1,173 @@
-// Fusion in the browser: the map, score and verdict of any set of lights, from every light's error and weight on the
-// grid of the evidence, as `afrd.model.evidence.to_maps` makes them.
-import { bytesOf, shrink } from './maps.js';
+// Fusion in the browser: the map, score and verdict of any set of lights, from every light's evidence on its grid, as
+// `afrd.model.maps` makes them.
+import { percent } from '../common/dom.js';
+import { attend, ofTerms } from './learned.js';
+import { blocks, bytesOf } from './maps.js';
+import { floats } from './numbers.js';
 
 const MIN_WEIGHT = 1e-12, ROUNDING = 1e-5;  // as in afrd.model.fusion and afrd.metrics.threshold
 const MAP_SIDE = 256, TILE_SIDE = 128;
 
-export function floats(text) {  // base64 of little-endian float16
-  const bytes = Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
-  return Float32Array.from({ length: bytes.length / 2 }, (_, i) => {
-    const bits = bytes[2 * i] | bytes[2 * i + 1] << 8, fraction = bits & 1023, exponent = bits >> 10 & 31;
-    return exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;  // none is negative
-  });
-}
-
-export function enlarge(values, [high, wide], [height, width]) {  // bilinear, between the middles of the cells
-  const found = new Float32Array(height * width), [rows, columns] = [taps(high, height), taps(wide, width)];
-  for (let y = 0, n = 0; y < height; y++) {
-    const top = rows.low[y] * wide, bottom = rows.high[y] * wide, down = rows.part[y];
-    for (let x = 0; x < width; x++, n++) {
-      const left = columns.low[x], right = columns.high[x], across = columns.part[x];
-      const upper = values[top + left] + (values[top + right] - values[top + left]) * across;
-      const lower = values[bottom + left] + (values[bottom + right] - values[bottom + left]) * across;
-      found[n] = upper + (lower - upper) * down;
-    }
-  }
-  return found;
-}
-
 function taps(from, to) {  // between which cells a pixel lies, and how far from the first
   const at = Float64Array.from({ length: to }, (_, i) => Math.max(0, (i + 0.5) * from / to - 0.5));
   const low = Int32Array.from(at, Math.floor);
-  return { low, high: low.map(cell => Math.min(cell + 1, from - 1)), part: at.map((place, i) => place - low[i]) };
+  const part = Float32Array.from(at, (place, i) => place - low[i]);
+  return { low, high: low.map(cell => Math.min(cell + 1, from - 1)), part };
 }
 
-// The map sum_l a_l E_l, its maximum, where that is, and every light's share a_l; `how` is attention, mean or max.
-export function fuse(lights, how) {  // plain loops: every toggle of a lamp waits for them
-  const length = lights[0].errors.length, map = new Float32Array(length), total = new Float32Array(length);
-  const shares = lights.map(() => new Float32Array(length));
-  if (how === 'max') weighLargest(lights, shares, total); else weigh(lights, shares, total, how === 'mean');
-  let peak = 0;
-  lights.forEach(({ errors }, light) => {
-    const share = shares[light];
-    for (let i = 0; i < length; i++) {
-      share[i] /= total[i];
-      map[i] += share[i] * errors[i];
+function blocked([height, width], side) {  // to hold the maximum of each block of pixels, as afrd.figures.shrink
+  const factor = Math.min(1, side / Math.max(height, width));
+  const [high, wide] = [height, width].map(length => Math.max(1, Math.round(length * factor)));
+  return { width: wide, height: high, rows: blocks(height, high), columns: blocks(width, wide),
+    make: () => ({ width: wide, height: high, values: new Float32Array(high * wide) }) };
+}
+
+// Enlarges every light's error and weight to `size`, bilinearly between the middles of the cells, and fuses them row by
+// row: every toggle of a lamp waits for this. `how` is attention, mean or max; `say` of a light, 0..1, is how much it
+// may say. Gives the map (sum_l a_l E_l) and each light's error and share a_l, shrunk; the score, and each light's mean
+// share and that at the map's maximum.
+export function fuse(lights, how, [high, wide], size) {
+  const [height, width] = size, rows = taps(high, height), columns = taps(wide, width);
+  const large = blocked(size, MAP_SIDE), small = blocked(size, TILE_SIDE), map = large.make();
+  const found = lights.map(({ errors, weights, say = 1 }) => ({ errors, weights: how === 'attention' ? weights : null,
+    say, weight: new Float32Array(width), share: small.make(), sum: 0, peak: 0 }));
+  const lines = { total: new Float32Array(width), value: new Float32Array(width), largest: new Float32Array(width),
+    error: new Float32Array(wide), weight: new Float32Array(wide) };
+  const { total, value } = lines;
+  let score = -1;
+  for (let y = 0; y < height; y++) {
+    total.fill(0);
+    value.fill(0);
+    if (how === 'max') weighLargest(found, lines, y, rows, columns);
+    else for (const light of found) weigh(light, lines, y, rows, columns);
+    for (let x = 0; x < width; x++) total[x] = 1 / total[x];
+    let best = -1;
+    for (let x = 0; x < width; x++) {
+      value[x] *= total[x];
+      if (value[x] > score) score = value[best = x];
     }
-  });
-  for (let i = 0; i < length; i++) if (map[i] > map[peak]) peak = i;
-  return { map, shares, score: map[peak], peak };
-}
-
-function weigh(lights, shares, total, equal) {
-  lights.forEach(({ weights }, light) => {
-    const share = shares[light];
-    for (let i = 0; i < total.length; i++) {
-      const weight = equal ? 1 : weights[i] > MIN_WEIGHT ? weights[i] : MIN_WEIGHT;
-      share[i] = weight;
-      total[i] += weight;
+    raise(map, large, y, value);
+    for (const light of found) {
+      const { weight } = light;
+      let sum = 0;
+      for (let x = 0; x < width; x++) sum += weight[x] *= total[x];
+      light.sum += sum;
+      if (best >= 0) light.peak = weight[best];
+      raise(light.share, small, y, weight);
     }
-  });
+  }
+  return { map, score, errors: found.map(({ errors }) => shrunk(errors, [high, wide], size, small)),
+    shares: found.map(light => light.share), means: found.map(light => light.sum / height / width),
+    peaks: found.map(light => light.peak) };
 }
 
-function weighLargest(lights, shares, total) {  // 1 for the light of the largest error, the first of equal ones
+function between(grid, row, { low, high, part }, y) {  // the row of cells in which a row of pixels lies
+  const wide = row.length, top = low[y] * wide, bottom = high[y] * wide, down = part[y];
+  for (let x = 0; x < wide; x++) row[x] = grid[top + x] + (grid[bottom + x] - grid[top + x]) * down;
+  return row;
+}
+
+// Adds a light to the sums of a row of pixels.
+function weigh({ errors, weights, weight, say }, lines, y, rows, { low, high, part }) {
+  const { total, value } = lines, error = between(errors, lines.error, rows, y);
+  const other = weights && between(weights, lines.weight, rows, y);
+  for (let x = 0; x < total.length; x++) {
+    const left = low[x], right = high[x], across = part[x];
+    const raw = other ? other[left] + (other[right] - other[left]) * across : 1;
+    const own = say * (raw > MIN_WEIGHT ? raw : MIN_WEIGHT);
+    weight[x] = own;
+    total[x] += own;
+    value[x] += own * (error[left] + (error[right] - error[left]) * across);
+  }
+}
+
+// The weight 1 for the light of the largest error, the first of equal ones.
+function weighLargest(found, { total, value, largest, error }, y, rows, { low, high, part }) {
   const winner = new Uint8Array(total.length);
-  lights.forEach(({ errors }, light) => {
-    for (let i = 0; i < total.length; i++) if (errors[i] > lights[winner[i]].errors[i]) winner[i] = light;
-  });
-  for (let i = 0; i < total.length; i++) shares[winner[i]][i] = 1;
   total.fill(1);
+  largest.fill(-1);
+  found.forEach(({ errors, say }, light) => {
+    between(errors, error, rows, y);
+    for (let x = 0; x < total.length; x++) {
+      const own = error[low[x]] + (error[high[x]] - error[low[x]]) * part[x];
+      if (say * own > largest[x]) {
+        largest[x] = say * own;
+        value[x] = own;
+        winner[x] = light;
+      }
+    }
+  });
+  found.forEach(({ weight }, light) => weight.forEach((_, x) => { weight[x] = winner[x] === light ? 1 : 0; }));
 }
 
-function meanOf(values) {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i];
-  return sum / values.length;
+function raise(map, { rows, columns }, y, line) {  // the blocks of a row of pixels
+  const from = rows[y] * map.width, { values } = map;
+  for (let x = 0; x < line.length; x++) {
+    const cell = from + columns[x];
+    if (line[x] > values[cell]) values[cell] = line[x];
+  }
+}
+
+const kept = new WeakMap();  // maps on the grid, shrunk: by the formulas a light's error is the same in every set
+function shrunk(grid, [high, wide], [height, width], blocks) {
+  if (kept.has(grid)) return kept.get(grid);
+  const map = blocks.make(), rows = taps(high, height), { low, high: next, part } = taps(wide, width);
+  const row = new Float32Array(wide), line = new Float32Array(width);
+  for (let y = 0; y < height; y++) {
+    between(grid, row, rows, y);
+    for (let x = 0; x < width; x++) line[x] = row[low[x]] + (row[next[x]] - row[low[x]]) * part[x];
+    raise(map, blocks, y, line);
+  }
+  kept.set(grid, map);
+  return map;
 }
 
 const indexOf = (fusion, names) => names.reduce((index, name) => index | 1 << fusion.lights.indexOf(name), 0);
 
-// What the first map says of the lights that are on: fills the scene as a host does that asks the model.
-export function judge(scene, style, how) {
-  const { fusion, size } = scene, [panel] = scene.panels;
-  const on = scene.lights.filter(item => item.on && item.evidence);
-  const nothing = { errors: null, shares: null, mean: undefined, peak: undefined };
-  for (const item of scene.lights) Object.assign(item, nothing);
-  if (!on.length) return Object.assign(panel, { values: null, units: false, problem: 'Choose at least one light.' });
-  for (const { evidence } of on) {
-    for (const name of ['errors', 'weights']) {
-      if (typeof evidence[name] === 'string') evidence[name] = enlarge(floats(evidence[name]), fusion.grid, size);
-    }
+function decoded({ evidence, name }, { learned, lights }) {  // a light's error and weight on the grid
+  if (evidence.errors instanceof Float32Array) return evidence;
+  return Object.assign(evidence, evidence.terms ? ofTerms(evidence.terms, learned, lights.indexOf(name))
+    : { errors: floats(evidence.errors), weights: floats(evidence.weights) });
+}
+
+// Whether the host need not be asked anything about the lights that are on.
+export function knows(scene) {
+  const names = scene.lights.filter(item => item.on && item.evidence).map(item => item.name);
+  return !names.length || indexOf(scene.fusion, names) in scene.fusion.thresholds[scene.fusion.how];
+}
+
+// What the first map says of the lights that are on: fills the scene as a host does that asks the model. `say` has, by
+// name, how much a light may say, 0..1, where that is not all; one that may say nothing is as if off.
+export function judge(scene, style, how, say) {
+  const { fusion, grid, size } = scene, [panel] = scene.panels;
+  const part = ({ name }) => say[name] ?? 1;
+  const on = scene.lights.filter(item => item.on && item.evidence && part(item));
+  for (const item of scene.lights) {
+    if (!on.includes(item)) Object.assign(item, { errors: null, shares: null, mean: undefined, peak: undefined });
   }
-  const found = fuse(on.map(item => item.evidence), how), names = on.map(item => item.name);
-  const threshold = fusion.thresholds[how]?.[indexOf(fusion, names)] ?? null, unit = threshold ?? 1;
-  const shown = (values, kind, side, limit, one = 1) => bytesOf(shrink(values, size, side), kind, limit, one);
+  if (!on.length) return Object.assign(panel, { values: null, units: false, problem: 'Choose at least one light.' });
+  for (const item of on) decoded(item, fusion);
+  const learned = how === 'learned', names = on.map(item => item.name);
+  const evidence = learned ? attend(on, fusion.learned, grid) : on.map(item => item.evidence);
+  const lights = evidence.map(({ errors, weights }, i) => ({ errors, weights, say: part(on[i]) }));
+  const found = fuse(lights, learned ? 'attention' : how, grid, size);
+  const known = fusion.thresholds[how], index = indexOf(fusion, names), threshold = known[index] ?? null;
+  const whole = known[(1 << fusion.lights.length) - 1], unit = threshold ?? whole ?? 1;
   on.forEach((item, i) => Object.assign(item, {
-    errors: bytesOf(item.evidence.small ??= shrink(item.evidence.errors, size, TILE_SIDE), 'error', style.limit, unit),
-    shares: shown(found.shares[i], 'share', TILE_SIDE, 1),
-    mean: meanOf(found.shares[i]), peak: found.shares[i][found.peak] }));
+    errors: bytesOf(found.errors[i], 'error', style.limit, unit, item.errors),
+    shares: bytesOf(found.shares[i], 'share', 1, 1, item.shares), mean: found.means[i], peak: found.peaks[i] }));
   const verdict = threshold === null ? null : found.score > threshold * (1 + ROUNDING) ? 'anomalous' : 'good';
-  const score = found.score / unit;
+  const score = found.score / unit, why = index in known ? 'no verdict without a threshold' : 'its threshold follows';
+  const told = names.map((name, i) => part(on[i]) < 1 ? `${name} at ${percent(part(on[i]))}` : name);
+  const full = told.join() === names.join() ? '' : ', of these lights at their full weight';
   return Object.assign(panel, { problem: null, units: threshold !== null, verdict, score_units: score,
-    values: shown(found.map, 'error', MAP_SIDE, style.limit, unit),
+    values: bytesOf(found.map, 'error', style.limit, unit, panel.values),
     score: verdict ? `score ${score.toFixed(2)} × threshold: ${verdict}`
-      : `score ${+found.score.toPrecision(3)}: no verdict without a threshold`,
+      : `score ${+found.score.toPrecision(3)}: ${why}`,
     exact: `score ${+found.score.toPrecision(6)}`,
     right: rightness(verdict, scene.header.kind),
-    threshold: verdict ? `threshold ${+threshold.toPrecision(4)} (${fusion.promise})` : 'no threshold',
-    made_by: `lights: ${names.join(', ')}` });
+    threshold: verdict ? `threshold ${+threshold.toPrecision(4)} (${fusion.promise})${full}` : 'no threshold',
+    made_by: `lights: ${told.join(', ')}` });
 }
 
 function rightness(verdict, truth) {

@@ -94,5 +94,5 @@ export function listenToKeys(table, signal) {
     act();
     event.preventDefault();
   };
-  document.addEventListener('keydown', listen, { signal });
+  table.keys.addEventListener('keydown', listen, { signal });
 }

@@ -1,5 +1,5 @@
 // The lamps: light adds up, so the part under any mixture of them is the weighted sum of its pictures in linear light.
-// A lamp's switch and solo also decide what the model sees; a dimmer changes the picture alone.
+// A lamp's switch and solo also decide what the model sees; a dimmer changes the picture alone, a weight the map alone.
 import { resize } from '../common/dom.js';
 
 const linear = Float32Array.from({ length: 256 }, (_, v) =>
@@ -65,6 +65,7 @@ export class Lamps {
   lit = new Set();
   before = null;  // what was lit until a lamp went solo
   gain = {};
+  say = {};  // by name, how much a light may say in the map, where that is not 1
   exposed = '';  // the lamps that `exposure` is of
   exposure = 1;
   picture = null;  // the canvas that is seen
@@ -74,6 +75,7 @@ export class Lamps {
   exposureOf = exposure;
 
   gainOf(name) { return this.gain[name] ?? 1; }
+  sayOf(name) { return this.say[name] ?? 1; }
 
   follow(tiles, waits) {  // what the host says is lit; a lamp that the run does not know is lit here only
     const told = tiles.filter(tile => tile.usable && tile.on).map(tile => tile.name).join();

@@ -29,35 +29,22 @@ export function mapOf({ width, height, data }, kind, limit) {
   return { kind, limit, width, height, values };
 }
 
-export function bytesOf({ width, height, values }, kind, limit, unit) {  // of numbers, where `unit` counts as 1
-  const bytes = new Uint8ClampedArray(values.length), factor = 255 / unit / limit;  // it rounds
-  for (let i = 0; i < bytes.length; i++) bytes[i] = values[i] * factor;
-  return { kind, limit, width, height, values: bytes };
+// Of numbers, where `unit` counts as 1; into `old`, a map that is drawn already, where that has the size.
+export function bytesOf({ width, height, values }, kind, limit, unit, old) {
+  const kept = old?.width === width && old.height === height;
+  const map = kept ? old : { kind, limit, width, height, values: new Uint8ClampedArray(values.length) };
+  const factor = 255 / unit / limit;
+  for (let i = 0; i < values.length; i++) map.values[i] = values[i] * factor;  // it rounds
+  map.ringed = null;
+  return map;
 }
 
-function blocks(from, to) {  // the block of each row or column
+export function blocks(from, to) {  // the block of each row or column, as in afrd.figures.shrink
   let block = 0;
   return Int32Array.from({ length: from }, (_, i) => {
     if (block + 1 < to && i >= Math.floor((block + 1) * from / to)) block++;
     return block;
   });
-}
-
-// Numbers with the longer side at most `side`: blocks are replaced by their maximum, as in afrd.figures.shrink.
-export function shrink(values, [height, width], side) {
-  const factor = Math.min(1, side / Math.max(height, width));
-  const [high, wide] = [height, width].map(length => Math.max(1, Math.round(length * factor)));
-  if (factor === 1) return { width, height, values };
-  const found = new Float32Array(high * wide);
-  const rows = blocks(height, high), columns = blocks(width, wide);
-  for (let y = 0, n = 0; y < height; y++) {
-    const row = rows[y] * wide;
-    for (let x = 0; x < width; x++, n++) {
-      const at = row + columns[x];
-      if (values[n] > found[at]) found[at] = values[n];
-    }
-  }
-  return { width: wide, height: high, values: found };
 }
 
 export function valueAt(map, x, y) {  // x, y in 0..1

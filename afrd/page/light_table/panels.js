@@ -65,14 +65,21 @@ export function mapPanel(table, panel) {
       make('div', { class: 'stage hole', style: `aspect-ratio:${size[1]}/${size[0]}` },
         make('p', {}, panel.problem || without), wanted ? make('code', {}, missing) : null));
   }
-  const sign = { anomalous: '▲', good: '●' }[panel.verdict] || '○';
-  const right = panel.right && make('span', { class: `right ${panel.right.replace(' ', '-')}` }, panel.right);
-  return make('section', { class: 'panel' }, heading(right),
-    make('div', { class: `verdict ${panel.verdict || ''}`, title: panel.exact }, `${sign} `,
-      make('b', {}, panel.score)),
+  const section = make('section', { class: 'panel' }, heading(make('span')), make('div'),
     stage(table, () => table.lamps.picture, panel.values,
       { title: `map of ${panel.method}; a click pins a place`, large: true, units: panel.units }),
-    make('p', { class: 'small' }, panel.made_by), make('p', { class: 'small' }, panel.threshold));
+    make('p', { class: 'small' }), make('p', { class: 'small' }));
+  tellVerdict(section, panel);
+  return section;
+}
+
+export function tellVerdict(section, { verdict, right, exact, score, made_by: lights, threshold }) {
+  const sign = { anomalous: '▲', good: '●' }[verdict] || '○';
+  section.querySelector('h3 > span').replaceWith(make('span', right
+    ? { class: `right ${right.replace(' ', '-')}` } : { hidden: true }, right));
+  section.children[1].replaceWith(make('div', { class: `verdict ${verdict || ''}`, title: exact }, `${sign} `,
+    make('b', {}, score)));
+  section.querySelectorAll('.small').forEach((line, i) => { line.textContent = [lights, threshold][i]; });
 }
 
 // --- how maps are drawn ---

@@ -16,6 +16,7 @@ from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.library import Library, RunEntry
 from afrd.page.common.selection import Selection, missing_run, usable_lights
+from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not, with_fusion
 from afrd.page.light_table.place import reasons
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 PICTURE_SIDE, TILE_MAP_SIDE = 512, 128
 SINGLE_SPOTS = ("bottom", "right", "top", "left")
-_pictures = Cache(50 * MB)
+_pictures, _evidence, _fusions = Cache(50 * MB), Cache(50 * MB), Cache(10 * MB)
 _latest, _counting = 0, threading.Lock()
 
 
@@ -54,6 +55,7 @@ def scene(library: Library, selection: Selection) -> str:
     except (ValueError, OSError) as error:
         return message("This cannot be shown", str(error))
     index, usable = selection.index, usable_lights(entry, selection, sample.lights)
+    main, fusion = _main(library, selection, dataset, index)
     singles: dict[str, Prediction] = {}
     for run in entry.single:
         prediction = _prediction_or_problem(library, run.folder, dataset, index, None)
@@ -61,7 +63,7 @@ def scene(library: Library, selection: Selection) -> str:
             singles.setdefault(run.lights[0], prediction)
     return sample_scene(
         sample,
-        _prediction_or_problem(library, selection.run, dataset, index, selection.lights),
+        main,
         _prediction_or_problem(library, selection.beside, dataset, index, None),
         place=f"{dataset.category} / {dataset.split}",
         shown=selection.shown,
@@ -78,7 +80,13 @@ def scene(library: Library, selection: Selection) -> str:
         singles=singles,
         pinned=selection.pinned,
         why=reasons(library, selection, entry, dataset, sample),
+        fusion=fusion,
     )
+
+
+def heard(number: int) -> str:
+    """In the place of a scene, the answer to the event `lit` of this number: the table stays as it is."""
+    return _dated({"heard": number})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +104,11 @@ class SceneOptions:
         singles: predictions of the single-light RDs by light.
         sets: sets of lights with a button, see `presets`; by default those that the lights allow.
         steps: whether the event `step` leads to other samples.
+        answers: whether the host answers why a pinned place stands out.
         pinned: a place (x, y) in pixels, marked on every picture; ignored outside the picture.
         why: its explanation by `afrd.page.light_table.place.answer`.
+        fusion: how the browser fuses the lights, and every light's evidence, see `fusion.py`; the first map is then the
+            browser's, and there is no prediction for it.
     """
 
     place: str = ""
@@ -111,8 +122,10 @@ class SceneOptions:
     singles: Mapping[str, Prediction] | None = None
     sets: Sequence[Mapping[str, Any]] | None = None
     steps: bool = True
+    answers: bool = True
     pinned: tuple[int, int] | None = None
     why: Mapping[str, Any] | None = None
+    fusion: Mapping[str, Any] | None = None
 
 
 def sample_scene(
@@ -135,22 +148,23 @@ def sample_scene(
     pinned = chosen.pinned
     in_picture = pinned is not None and 0 <= pinned[0] < width and 0 <= pinned[1] < height
     panels = zip(chosen.methods, chosen.titles, (main, beside), strict=True)
+    tiles = _tiles(sample, lights, usable_lights, prediction, pictures, chosen.singles or {})
     content = {
         "header": _header(sample, chosen.place, prediction),
         "steps": chosen.steps,
-        "answers": True,  # a pinned place is answered by the host
+        "answers": chosen.answers,
         "size": [height, width],
         "shown": chosen.shown if chosen.shown in sample.lights else afrd.figures.main_light(sample.lights),
         "truth": afrd.figures.svg_path(afrd.figures.truth_lines(sample)),
         "panels": [_panel(method, title, value, sample) for method, title, value in panels],
-        "lights": _tiles(sample, lights, usable_lights, prediction, pictures, chosen.singles or {}),
+        "lights": tiles,
         "presets": list(presets(usable_lights) if chosen.sets is None else chosen.sets),
-        "unit": _unit_sentence(prediction),
+        "unit": _unit_sentence(prediction, chosen.fusion),
         "missing": chosen.missing,
         "pinned": list(pinned) if pinned is not None and in_picture else None,
         "why": chosen.why if in_picture else None,
     }
-    return _dated(content)
+    return _dated(content | with_fusion(tiles, chosen.fusion))
 
 
 def picture_of(sample: Sample, light: str) -> str:
@@ -182,6 +196,23 @@ def presets(lights: Sequence[str]) -> list[dict[str, Any]]:
     candidates |= {f"{light} only": (light,) for light in ("spots", "box", "dome")}
     sets = {name: members for name, members in candidates.items() if members and set(members) <= set(lights)}
     return [{"name": name, "lights": list(members), "title": ", ".join(members)} for name, members in sets.items()]
+
+
+def _main(
+    library: Library, selection: Selection, dataset: MultiLightDataset, index: int
+) -> tuple[Prediction | str | None, dict[str, Any] | None]:
+    """Of the main run: its prediction or why there is none, or else how the browser makes it."""
+    folder = selection.run
+    try:
+        if folder is None or why_not(run := library.run(folder)):
+            return _prediction_or_problem(library, folder, dataset, index, selection.lights), None
+        chosen = None if all_at_once(run) else selection.lights
+        how = _fusions.get((keys.of_run(folder), chosen), lambda: fusion_of(run, chosen))
+        key = library.prediction_key(folder, dataset, index, run.lights)
+        sent = _evidence.get(key, lambda: evidence_of(run, library.evidence(folder, dataset, index), dataset.lights))
+        return None, how | sent
+    except (ValueError, OSError, RuntimeError) as error:
+        return str(error), None
 
 
 def _prediction_or_problem(
@@ -295,7 +326,8 @@ def _method(runs: Sequence[RunEntry], folder: Path | None, otherwise: str) -> st
     return next((run.method for run in runs if run.folder == folder), otherwise)
 
 
-def _unit_sentence(prediction: Prediction | None) -> str:
-    if prediction is not None and prediction.threshold is None:
+def _unit_sentence(prediction: Prediction | None, fusion: Mapping[str, Any] | None) -> str:
+    without = prediction is not None and prediction.threshold is None
+    if without or (fusion is not None and not fusion["promise"]):
         return "This run has no threshold, so colours show the error itself, from 0 to 2."
     return ""

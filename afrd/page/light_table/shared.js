@@ -6,7 +6,8 @@ let at = Math.max(0, SCENES.findIndex(({ header }) => header.kind === 'anomalous
 let lit = null, shown = null;  // the lamps and the photograph that stay from sample to sample
 
 function scene(number) {
-  const found = structuredClone(SCENES[number]);  // the table fills it with what it works out
+  // the table fills it with what it works out
+  const found = { ...structuredClone(SCENES[number]), fusion: FUSION };
   if (lit) for (const item of found.lights) item.on = item.usable && lit.includes(item.name);
   if (shown) found.shown = shown;
   return found;
@@ -25,7 +26,7 @@ function mark() {
 
 function emit(event, { by, light, lights }) {
   if (event === 'step') show(at + by);
-  else if (event === 'lights') lit = lights;
+  else if (event === 'lit' || event === 'lights') lit = lights;
   else if (event === 'shown') shown = light;
 }
 

@@ -2,8 +2,10 @@
 //
 //   const table = render(element, scene, { emit, style });   // later table.update(scene), table.destroy()
 //
-// and hears emit(event, data): `lights` { lights }, the lamps that are lit; `shown` { light }; `step` { by }, -1 or 1;
-// `pinned` { place }, [x, y] in pixels of the sample's pictures or []. `style` is what component.py's `style` gives.
+// and hears emit(event, data): `lights` { lights }, the lamps that are lit, for which it asks the model; `lit`
+// { lights }, those for which the table has worked everything out; `shown` { light }; `step` { by }, -1 or 1; `pinned`
+// { place }, [x, y] in pixels of the sample's pictures or []. `style` is what style.py's `style` gives; `keys` is where
+// keys are heard, the whole document by default.
 import { button, make } from '../common/dom.js';
 import { drawCursor, valueCard } from './cursor.js';
 import { judge } from './fuse.js';
@@ -12,20 +14,20 @@ import { Lamps } from './lamps.js';
 import { mapOf, palette, pixelsOf } from './maps.js';
 import { legend, mapPanel, outline, paint, picturePanel, relight, tellLevel } from './panels.js';
 import { listenToPointers } from './pointers.js';
-import { strip } from './tiles.js';
+import { rejudge, strip } from './tiles.js';
 import { drawAll, drawLarge, drawMaps, measure, wholePicture, zoomBy } from './view.js';
 import { drawWhy } from './why.js';
 
 // What is worked out before the next frame, by the names that `soon` takes.
-const TASKS = { all: drawAll, cursor: drawCursor, drawn: drawMaps, large: drawLarge, light: relight, lines: outline,
-  maps: paint };
+const TASKS = { all: drawAll, cursor: drawCursor, drawn: drawMaps, fused: rejudge, large: drawLarge, light: relight,
+  lines: outline, maps: paint };
 
-export function render(element, scene, { emit = () => {}, style }) {
+export function render(element, scene, { emit = () => {}, style, keys = document }) {
   element.classList.add('light-table');
   element.style.setProperty('--truth-line', style.truth);
   element.style.setProperty('--threshold-line', style.threshold);
   const table = {
-    root: element, emit, style, scene: null, stages: [], values: null, lamps: new Lamps(),
+    root: element, emit, style, keys, scene: null, stages: [], values: null, lamps: new Lamps(),
     pixels: new Map(),  // by data URI, of the scene that is shown
     palettes: { share: palette(style.shares) },
     view: {  // of this user, kept from sample to sample
@@ -36,6 +38,7 @@ export function render(element, scene, { emit = () => {}, style }) {
     gesture: null, pinning: 0, telling: 0, soloNext: 0, generation: 0, toldWhy: '',
     said: make('p', { class: 'said', 'aria-live': 'polite' }),
     draw: () => draw(table),
+    judge: () => judge(table.scene, style, table.view.fusion, table.lamps.say),
     soon: frames(name => { if (table.scene?.lights) TASKS[name](table); }),
   };
   for (const [name, colours] of Object.entries(style.scales)) table.palettes[name] = palette(colours);
@@ -118,7 +121,9 @@ async function update(table, next) {
       Object.assign(item, { errors: map(item.error, 'error', limit), shares: map(item.share, 'share', 1),
         singles: map(item.single?.map, 'error', limit) });
     }
-    if (next.fusion) judge(next, table.style, table.view.fusion ??= next.fusion.how);
+    const { view, style } = table;
+    if (next.fusion && !(view.fusion in next.fusion.thresholds)) view.fusion = next.fusion.how;
+    if (next.fusion) judge(next, style, view.fusion, lamps.say);
     const same = what => what.lights && JSON.stringify([what.header, what.panels[0].title]);
     root.classList.toggle('busy', !lamps.follow(next.lights, scene && same(next) === same(scene)));
   } else {

@@ -1,7 +1,7 @@
 // One tile a lamp: its switch, its picture or a map over it, its dimmer and its readings.
 import { make, percent, toggleButton } from '../common/dom.js';
-import { judge } from './fuse.js';
-import { shareBar, showLamps } from './panels.js';
+import { knows } from './fuse.js';
+import { shareBar, showLamps, tellVerdict } from './panels.js';
 import { stage } from './view.js';
 
 export function sendLamps(table) {  // to the model, those that its run knows
@@ -10,13 +10,15 @@ export function sendLamps(table) {  // to the model, those that its run knows
   const before = scene.lights.filter(item => item.usable && item.on).map(item => item.name);
   if (scene.missing || wanted.join() === before.join()) return table.draw();
   for (const item of scene.lights) item.on = item.usable && wanted.includes(item.name);
-  if (scene.fusion) judge(scene, table.style, table.view.fusion);
+  const told = scene.fusion && knows(scene) && !scene.why;  // else the host asks the model
+  if (scene.fusion) table.judge();
+  if (scene.why) scene.why = { waiting: true };
   table.draw();
-  if (!scene.fusion) {  // the host asks the model
+  if (!scene.fusion) {
     table.root.classList.add('busy');
     Object.assign(lamps, { asked: wanted.join(), patience: performance.now() + 30000 });
   }
-  table.emit('lights', { lights: wanted });
+  table.emit(told ? 'lit' : 'lights', { lights: wanted });
 }
 
 function dim(table, tile, name, gain) {
@@ -38,6 +40,13 @@ function lamp(table, item) {
     make('input', { type: 'range', min: 0, max: 2, step: 0.02, value: gain, 'aria-label': `dimmer of ${name}`,
       oninput: dimmed, ondblclick: event => { event.target.value = 1; dimmed(event); } }),
     make('b', {}, percent(gain)));
+  const weighed = event => weigh(table, event.target.closest('.tile'), item, +event.target.value);
+  const say = !scene.fusion || !item.usable ? null : make('div', { class: 'dimmer say',
+    title: 'weight: how much this light may say in the map, times its attention; 0 is as if it were off' },
+  make('input', { type: 'range', min: 0, max: 1, step: 0.01, value: lamps.sayOf(name),
+    'aria-label': `weight of ${name}`, oninput: weighed,
+    ondblclick: event => { event.target.value = 1; weighed(event); } }),
+  make('b', {}, sayText(lamps.sayOf(name))));
   const onOff = make('input', { type: 'checkbox', value: name, checked: lit, 'aria-label': `lamp ${name}`,
     onchange: () => { lamps.switch(name); sendLamps(table); } });
   const alone = () => { lamps.solo(name); view.relit = true; sendLamps(table); };
@@ -45,7 +54,27 @@ function lamp(table, item) {
     make('div', { class: 'lamp' },
       make('label', { title: name }, onOff, make('span', {}, name)),
       toggleButton('S', solo, alone, { class: 'solo', 'aria-label': `solo ${name}`, title: 'this lamp alone' })),
-    picture, dimmer, under(table, item));
+    picture, dimmer, say, under(table, item));
+}
+
+const sayText = part => `w ${part.toFixed(2)}`;
+
+function weigh(table, tile, { name }, part) {
+  table.lamps.say[name] = part;
+  tile.querySelector('.say b').textContent = sayText(part);
+  table.root.querySelector('.undim').hidden = false;
+  table.soon('fused');
+}
+
+export function rejudge(table) {  // the lights are on as they were, so that only maps and numbers change
+  const { root, scene, soon } = table, shown = scene.lights.map(item => item.errors !== null);
+  table.judge();
+  if (scene.lights.some((item, i) => (item.errors !== null) !== shown[i])) return table.draw();
+  tellVerdict(root.querySelectorAll('.panels .panel')[1], scene.panels[0]);
+  for (const item of scene.lights) {
+    root.querySelector(`.tile[data-light="${CSS.escape(item.name)}"] .weights`)?.replaceWith(under(table, item));
+  }
+  soon('maps', 'lines');
 }
 
 function under({ scene, view }, item) {  // a lamp's tile
@@ -60,12 +89,12 @@ function under({ scene, view }, item) {  // a lamp's tile
       make('i', { style: `--part:${100 * value}%` }))));
 }
 
-function fusionMenu({ draw, scene, style, view }) {  // where the browser fuses, and knows thresholds of several ways
+function fusionMenu({ draw, judge, scene, view }) {  // where the browser fuses, and knows thresholds of several ways
   const ways = Object.keys(scene.fusion?.thresholds ?? {});
   if (ways.length < 2) return null;
   const choose = event => {
     view.fusion = event.target.value;
-    judge(scene, style, view.fusion);
+    judge();
     draw();
   };
   return make('label', {}, 'fusion ', make('select', { 'aria-label': 'fusion of the lights', onchange: choose },
@@ -83,9 +112,11 @@ export function strip(table) {
   const sets = scene.presets.map(({ name, lights, title }) => make('button', { type: 'button', title: title || null,
     onclick: () => { lamps.set(lights); sendLamps(table); } }, name));
   const undim = make('button', { type: 'button', class: 'undim',
-    hidden: scene.lights.every(item => lamps.gainOf(item.name) === 1),
-    onclick: () => { lamps.gain = {}; table.draw(); } }, 'undim');
-  const rows = Math.ceil(scene.lights.length / 6);
+    hidden: scene.lights.every(({ name }) => lamps.gainOf(name) === 1 && lamps.sayOf(name) === 1),
+    title: 'dimmers at 100 %, weights at 1',
+    onclick: () => { Object.assign(lamps, { gain: {}, say: {} }); if (scene.fusion) table.judge(); table.draw(); } },
+  'undim');
+  const rows = Math.ceil(scene.lights.length / 6), weights = scene.fusion ? ', its weight w how much it may say' : '';
   return make('div', { class: 'strip' },
     make('div', { class: 'tools' }, make('b', {}, 'Lights'), make('span', { class: 'sets' }, ...sets, undim),
       fusionMenu(table), view.mode === 'share' ? shareBar(table) : null,
@@ -94,5 +125,6 @@ export function strip(table) {
     make('div', { class: 'tiles', style: `--count:${Math.ceil(scene.lights.length / rows)}` },
       ...scene.lights.map(item => lamp(table, item))),
     make('p', { class: 'small' }, scene.missing ? 'Dimmers and solo relight the picture above.'
-      : 'A lamp’s switch and solo decide what the model sees. A dimmer changes the picture above, not the model.'));
+      : `A lamp’s switch and solo decide what the model sees${weights}. ` +
+        'A dimmer changes the picture above, not the model.'));
 }

@@ -1,0 +1,25 @@
+"""What the scripts of the light table draw with, and the place of these scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from afrd import figures
+
+SCRIPTS = Path(__file__).parent
+CSS = SCRIPTS / "table.css"
+SCALES = (figures.ERROR_COLOURS, "Viridis", "Cividis", "Gray")  # light and dark in every kind of colour vision
+
+
+def style() -> dict[str, Any]:
+    """As the figures do: colours from low to high, and where a map begins to cover."""
+    return {
+        "scales": {name: figures.colours(name, 33) for name in SCALES},
+        "shares": figures.colours(figures.SHARE_COLOURS),
+        "limit": figures.MAP_LIMIT,
+        "clear": figures.CLEAR_BELOW,
+        "full": figures.OPAQUE_ABOVE,
+        "truth": figures.TRUTH_COLOUR,
+        "threshold": figures.THRESHOLD_COLOUR,
+    }
