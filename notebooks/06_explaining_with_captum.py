@@ -13,8 +13,9 @@
 # - a sanity check with a randomised student, and what it does not catch;
 # - how far these explanations agree with the physics, measured on the same parts without their defects.
 #
-# **Prerequisites**: notebooks 1 to 3, gradients in PyTorch. **Time**: half an hour to read, about 4 minutes to run on
-# two cores the first time, half of it for a training. **Seeds**: 0 for candies, training, and the bootstrap.
+# **Prerequisites**: notebooks 1 to 3, gradients in PyTorch. **Time**: half an hour to read, 5 minutes of processor time
+# (about 4 minutes on two cores) the first time, half of it for a training. **Seeds**: 0 for candies, training, and the
+# bootstrap.
 #
 # **The code that is explained here**: [afrd/analysis/explain/pixel_score.py](../afrd/analysis/explain/pixel_score.py)
 # (all that is Captum's),
