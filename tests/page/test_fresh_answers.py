@@ -111,15 +111,15 @@ def test_pictures_that_are_overwritten_by_larger_ones_are_shown(candies_of_my_ow
 
 
 def test_your_own_sample_is_judged_by_the_run_as_it_is_now(runs: Path, other_run: Path, candies: Path):
-    desk = SampleEvaluator(Library(runs, None))
+    evaluator = SampleEvaluator(Library(runs, None))
     folder = runs / "Praline" / "afrd"
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     uploads = tuple(Upload(dataset.picture(0, light), f"{light}.png", light) for light in dataset.lights)
-    own = replace(desk.with_run(UploadedSample(), str(folder)), uploads=uploads)
+    own = replace(evaluator.with_run(UploadedSample(), str(folder)), uploads=uploads)
 
     def score() -> float:
-        sample, _ = desk.sample(own, desk.library.run(folder))
-        return desk.predict(own, sample, folder, dataset.lights).score
+        sample, _ = evaluator.sample(own, evaluator.library.run(folder))
+        return evaluator.predict(own, sample, folder, dataset.lights).score
 
     before = score()
     assert score() == before
@@ -209,7 +209,7 @@ def test_a_second_explanation_of_pixels_is_by_the_method_that_was_asked_for(runs
         raise ValueError(f"{method} against {baseline} of {light}")
 
     monkeypatch.setattr("afrd.page.lights.sample.explained", explained)
-    monkeypatch.setattr("afrd.page.lights.sample.INTERVAL", 0.01)
+    monkeypatch.setattr("afrd.page.lights.sample.CHECK_SECONDS", 0.01)
     monkeypatch.setattr(surveys.jobs, "_worker", _AtOnce())
 
     class Session:

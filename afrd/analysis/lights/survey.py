@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,6 +240,14 @@ def survey(
     )
     _save(result, _file(run, dataset, metric), _key(run, dataset))
     return result
+
+
+def estimated_seconds(run: Run, dataset: MultiLightDataset) -> float:
+    """About how long `survey` takes on one core, from measurements (docs/lights.md)."""
+    count, megapixels = len(run.lights), math.prod(dataset.image_size) * len(dataset) / 1e6
+    sets = 2**count if count <= MAX_EXACT_LIGHTS else 12 * count**2
+    student = 0.0625 * len(dataset) if run.model.config.target == "fused" else 0.0  # runs again for each set
+    return sets * (0.12 + 0.077 * megapixels + student)
 
 
 def load_survey(run: Run, dataset: MultiLightDataset, metric: str = "image_auroc") -> Survey | None:

@@ -173,6 +173,12 @@ def stepped(library: Library, selection: Selection, by: int) -> Selection:
     return replace(selection, index=indices[at], page=at // SAMPLES_PER_PAGE, pinned=None)
 
 
+def with_named_sample(library: Library, selection: Selection, name: str) -> Selection:
+    """The sample of this name, without filters that could hide it."""
+    index = dataset_of(library, selection).names.index(name)
+    return on_its_page(library, replace(selection, index=index, kind="all", verdict="all", pinned=None))
+
+
 def on_its_page(library: Library, selection: Selection) -> Selection:
     """The selection with the page of the list that holds its sample, if the list has it."""
     indices = listed(library, selection)

@@ -11,7 +11,7 @@ import afrd.analysis.comparison
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
-from afrd.page.common.samples import on_its_page
+from afrd.page.common.samples import with_named_sample
 from afrd.page.common.selection import Selection, missing_run, usable_lights
 
 if TYPE_CHECKING:
@@ -112,10 +112,8 @@ class Comparison:
         """The sample in Explore, with the method's run beside it where that is of a single light."""
         if sample not in self.dataset.names:
             return self.selection
-        index = self.dataset.names.index(sample)
         beside = method.runs[0].folder if method is not None and method.single else self.selection.beside
-        selection = replace(self.selection, index=index, beside=beside, kind="all", verdict="all", pinned=None)
-        return on_its_page(self.library, selection)
+        return with_named_sample(self.library, replace(self.selection, beside=beside), sample)
 
 
 def _check_truth(dataset: MultiLightDataset) -> None:

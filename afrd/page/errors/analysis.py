@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import afrd.analysis.comparison
@@ -13,7 +12,7 @@ from afrd.background.jobs import Worker
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
-from afrd.page.common.samples import on_its_page
+from afrd.page.common.samples import with_named_sample
 from afrd.page.common.selection import Selection, missing_run
 
 if TYPE_CHECKING:
@@ -170,9 +169,7 @@ class Analysis:
 
     def opened(self, sample: str) -> Selection:
         """The selection that shows the sample in Explore."""
-        index = self.dataset.names.index(sample)
-        selection = replace(self.selection, index=index, kind="all", verdict="all", pinned=None)
-        return on_its_page(self.library, selection)
+        return with_named_sample(self.library, self.selection, sample)
 
 
 def _in_background(work: Callable[[Callable[[int, int], None]], None]) -> Iterator[tuple[int, int]]:

@@ -17,17 +17,31 @@ from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, View, view_of
 
 
-def connect_files(components: ErrorsComponents, on: Callable) -> None:
-    """Connects the buttons; `on` is the tab's function for events."""
-    filter_values = components.named(*FILTER_INPUTS)
+class Files:
+    """Handlers of the buttons that make a file.
 
-    def make_csv(session: PageSession, *filter_values: Any) -> str:
+    Args:
+        components: of the tab.
+        on: of the tab; it connects an event.
+    """
+
+    def __init__(self, components: ErrorsComponents, on: Callable) -> None:
+        self.components, filter_values = components, components.named(*FILTER_INPUTS)
+        event = on(components.csv.click, self.make_csv, filter_values, [components.csv_file], "errors_csv")
+        event.success(**fetch("errors-csv-file"), api_name="errors_fetch_csv")
+        usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
+        outputs = components.named("report", "report_file")
+        event = on(components.report.click, self.make_report, filter_values, outputs, "errors_report", **usual)
+        event.success(**fetch("errors-report-file"), api_name="errors_fetch_report")
+
+    def make_csv(self, session: PageSession, *filter_values: Any) -> str:
         analysis, view = current_view(session, filter_values)
         return made_file(file_name(analysis, "csv"), afrd.analysis.reports.errors.csv(view.frame.iloc[view.rows]))
 
-    def make_report(session: PageSession, *filter_values: Any) -> Iterator[dict]:
+    def make_report(self, session: PageSession, *filter_values: Any) -> Iterator[dict]:
         analysis, view = current_view(session, filter_values)
-        yield {components.report: gr.Button("Making it …", interactive=False)}
+        button, filled = gr.Button("Report", interactive=True), self.components.filled
+        yield filled({"report": gr.Button("Making it …", interactive=False)})
         beside = analysis.beside(view.table.other)
         predictions = [analysis.judged(method) for method in (analysis.main, beside) if method is not None]
         filters, notes = views.count_line(view).partition(": ")[2], analysis.notes_by_sample()
@@ -37,17 +51,9 @@ def connect_files(components: ErrorsComponents, on: Callable) -> None:
                 view.table, view.rows, analysis.dataset, predictions, notes, view.threshold, filters, light
             )
         except PROBLEMS as error:
-            yield {components.report: gr.Button("Report", interactive=True)}
+            yield filled({"report": button})
             raise page_error(error) from None
-        file = made_file(file_name(analysis, "html"), content)
-        yield {components.report: gr.Button("Report", interactive=True), components.report_file: file}
-
-    event = on(components.csv.click, make_csv, filter_values, [components.csv_file], "errors_csv")
-    event.success(**fetch("errors-csv-file"), api_name="errors_fetch_csv")
-    usual = {"concurrency_limit": 2, "concurrency_id": "torch"}
-    outputs = [components.report, components.report_file]
-    event = on(components.report.click, make_report, filter_values, outputs, "errors_report", **usual)
-    event.success(**fetch("errors-report-file"), api_name="errors_fetch_report")
+        yield filled({"report": button, "report_file": made_file(file_name(analysis, "html"), content)})
 
 
 def current_view(session: PageSession, filter_values: tuple) -> tuple[Analysis, View]:

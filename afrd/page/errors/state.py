@@ -60,18 +60,18 @@ class ErrorsState:
 
     Attributes:
         selection: what the tab shows.
-        turn: number of the latest request to show something.
+        request: number of the latest request to show something.
         split: category and split that were chosen in this tab.
         analysis, table: of the selection, once there is some.
         sample: name of the selected row.
         region: a column and a range of it, chosen in the plot; None for all.
         cards: the latest by number; the browser holds that of the one it shows, so that a note which is on its way
             while another row is selected still finds its sample.
-        lock: held while `selection`, `turn` and `split` change together.
+        lock: held while `selection`, `request` and `split` change together.
     """
 
     selection: Selection = field(default_factory=Selection)
-    turn: int = 0
+    request: int = 0
     split: tuple[str | None, str | None] = (None, None)
     analysis: Analysis | None = None
     table: ErrorTable | None = None

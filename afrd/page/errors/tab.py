@@ -18,7 +18,7 @@ from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession
 from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis
-from afrd.page.errors.files import connect_files
+from afrd.page.errors.files import Files
 from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.rows import SELECTED, Rows, selected_row
 from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, shown_first, view_of
@@ -32,7 +32,7 @@ MOVE_LINE = """at => {  // in the browser: the line follows the slider at once; 
     'xaxis.range': [Math.min(low, at - room), Math.max(high, at + room)]});
 }"""
 DRAWN = ("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")  # what `views.drawn` fills
-USUAL: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors"}  # of events that judge nothing
+QUICK: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors"}  # of events that judge nothing
 _numbers = count(1)
 
 
@@ -48,11 +48,11 @@ class ErrorsTab:
         self.open_in_explore, self.library = open_in_explore, open_in_explore.library
         self.components = ErrorsComponents()
         self.request, self.judged, merged = gr.State(0), gr.State(0), gr.State(0)
-        on = partial(events.on, open_in_explore.session, **USUAL)
+        on = partial(events.on, open_in_explore.session, **QUICK)
         self._connect_menus(tab, on)
         self._connect_filters(on)
         Rows(open_in_explore, self.components, on, merged)
-        connect_files(self.components, on)
+        Files(self.components, on)
 
     def _connect_menus(self, tab: gr.Tab, on: Callable) -> None:
         components, changed = self.components, self.open_in_explore.changed
@@ -99,8 +99,8 @@ class ErrorsTab:
         state = session.state(ErrorsState)
         with state.lock:
             selection = session.selection
-            state.selection, state.turn = shown_first(state, selection, self.library), next(_numbers)
-            return [selection, *selection_menu_values(self.library, state.selection), state.turn]
+            state.selection, state.request = shown_first(state, selection, self.library), next(_numbers)
+            return [selection, *selection_menu_values(self.library, state.selection), state.request]
 
     def choose(self, change: Change, session: PageSession, value: str) -> list:
         session.apply(lambda selection: change(self.library, selection, value))
@@ -116,11 +116,11 @@ class ErrorsTab:
     def judge(self, session: PageSession) -> Iterator[dict]:
         """Fills the tab while methods are evaluated; stops when there is a later request."""
         state, filled = session.state(ErrorsState), self.components.filled
-        turn = state.turn
+        request = state.request
         try:
             analysis = Analysis(self.library, state.selection)
             for done, total in analysis.reading():
-                if state.turn != turn:
+                if state.request != request:
                     return
                 status = working("The teacher reads these pictures for the first time", done, total)
                 yield filled({"status": status, "body": gr.Column(visible="hidden")})
@@ -129,7 +129,7 @@ class ErrorsTab:
                 begun = begin_values(analysis, state) | drawn_values(state, Filters(threshold), histogram=True)
                 yield filled(begun | selected_row(state, threshold))
             for done, total, label in analysis.judging():
-                if state.turn != turn:
+                if state.request != request:
                     return
                 yield filled({"status": working(f"Judging with {label}", done, total)})
             yield filled(complete_values(analysis, state)) | {self.judged: next(_numbers)}

@@ -146,7 +146,6 @@ def axes(view: View) -> tuple[list[str], str, str]:
 
 
 def colour_map(table: ErrorTable) -> dict[str, str]:
-
     unknown = {TRUTHS["unknown"]: afrd.figures.NEUTRAL_COLOUR} if not table.labelled.all() else {}
     return {
         FILTERED_OUT: "#80889066",

@@ -78,7 +78,7 @@ class LightsComponents(Components):
             "heading sorts. Green: the smallest rig that is good enough. Against all lights: the change of the chosen "
             "quality, with its 95 % interval.</p>"
         )
-        widths = [250, 70, 64, 170, *[112] * 6, 80, 110]
+        widths = [250, 70, 64, 170, *[112] * len(afrd.metrics.METRIC_NAMES), 80, 110]
         self.sets = table(
             "Sets of lights",
             "lights-sets",

@@ -23,13 +23,12 @@ from afrd.page.common.samples import sample_label
 from afrd.page.common.selection import Selection
 from afrd.page.common.session import PageSession
 from afrd.page.lights.layout import ALL, SampleComponents
-from afrd.page.lights.subject import Subject, Surveys
+from afrd.page.lights.subject import CHECK_SECONDS, Subject, Surveys
 
 if TYPE_CHECKING:
     from afrd.analysis.lights.subsets import Report
 
-SIDE = 512  # pixels of the picture that is clicked on, longer side
-INTERVAL = 0.3  # seconds between checks of a job
+PICTURE_SIDE = 512  # pixels of the picture that is clicked on, longer side
 TEMPLATE = "lights/macros.html"
 
 
@@ -96,7 +95,7 @@ class SamplePart:
     def click(self, session: PageSession, event: gr.SelectData) -> dict:
         def change(selection: Selection) -> Selection:
             height, width = self.surveys.subject(selection).dataset.image_size
-            x, y = (int(at * max(height, width) / SIDE) for at in event.index)
+            x, y = (int(at * max(height, width) / PICTURE_SIDE) for at in event.index)
             return replace(selection, pinned=(min(max(x, 0), width - 1), min(max(y, 0), height - 1)))
 
         return self.changed(session, change)
@@ -109,7 +108,7 @@ class SamplePart:
         work, key = partial(explained, subject, method, baseline, light), _key(subject, method, baseline, light)
         job = jobs.start(key, work, f"the explanation of {subject.run.name}")
         filled = self.components.filled
-        while not job.wait(INTERVAL):
+        while not job.wait(CHECK_SECONDS):
             yield filled({"progress": working(job.what, job.done, job.total)})
         jobs.forget(key, job)
         if job.result is None:
@@ -137,9 +136,9 @@ def look(library: Library, subject: Subject) -> tuple[Image.Image, Any, str]:
     title = f"{sample.name}, {afrd.figures.truth_text(sample)}: {where}"
     figure = afrd.figures.light_shares(shapley, afrd.figures.unit_of(prediction), title)
     shown = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
-    image = afrd.figures.painted(sample, prediction, shown, SIDE)
+    image = afrd.figures.painted(sample, prediction, shown, PICTURE_SIDE)
     if region is not None:
-        image = _circled(image, region, max(region.shape) / SIDE)
+        image = _circled(image, region, max(region.shape) / PICTURE_SIDE)
     return image, figure, macros(TEMPLATE).text(f"{where}; under {shown}")
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from afrd.data.dataset import Category, MultiLightDataset
     from afrd.runs.run import Run
 
+CHECK_SECONDS = 0.3  # between checks of a job
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -82,7 +84,6 @@ class Surveys:
         Raises:
             NothingToShowError: the split has no good or no anomalous samples.
         """
-
         try:
             afrd.analysis.lights.with_truth(subject.dataset)
             return afrd.analysis.lights.load_survey(subject.run, subject.dataset, metric)

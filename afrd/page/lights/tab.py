@@ -25,13 +25,12 @@ from afrd.page.common.session import PageSession, Versioned
 from afrd.page.lights import views
 from afrd.page.lights.layout import DELTA, METRIC, LightsComponents
 from afrd.page.lights.sample import SamplePart
-from afrd.page.lights.subject import Subject, Surveys
+from afrd.page.lights.subject import CHECK_SECONDS, Subject, Surveys
 
 if TYPE_CHECKING:
     from afrd.analysis.lights.advice import Advice
     from afrd.analysis.lights.survey import Survey
 
-INTERVAL = 0.3  # seconds between looks at a job
 DRAWN = ("status", "pareto", "worth", "sets", "same", "defects", "costs")
 _numbers = count(1)
 
@@ -128,7 +127,7 @@ class LightsTab:
             survey = self.surveys.survey(subject, _metric(metric))
             while survey is None and (job := self.surveys.job(subject, _metric(metric))) is not None:
                 yield {"status": views.progress(job)}
-                if job.wait(INTERVAL):
+                if job.wait(CHECK_SECONDS):
                     self.surveys.forget(subject, _metric(metric), job)
                     if job.problem:
                         raise NothingToShowError("The lights could not be judged", job.problem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -36,16 +35,12 @@ def not_yet(run: Run, dataset: MultiLightDataset) -> str:
         )
     else:
         evaluated = f"{2**count - 1} sets of {count} lights are too many, so the best of each size are searched for"
-    text = f"{evaluated}. That takes {_how_long(run, dataset)}, can be cancelled, and is kept with the run."
+    duration = _duration_text(afrd.analysis.lights.survey.estimated_seconds(run, dataset))
+    text = f"{evaluated}. That takes {duration}, can be cancelled, and is kept with the run."
     return macros(TEMPLATE).offer(message("Which lights are needed?", text))
 
 
-def _how_long(run: Run, dataset: MultiLightDataset) -> str:
-    """A rough estimate, from measurements on one core (docs/lights.md)."""
-    count, size = len(run.lights), math.prod(dataset.image_size) * len(dataset) / 2.6e6
-    sets = 2**count if count <= afrd.analysis.explain.MAX_EXACT_LIGHTS else 12 * count**2
-    looking = 2.5 * len(dataset) / 40 if run.model.config.target == "fused" else 0.0  # the student, for each set anew
-    seconds = sets * (0.12 + 0.2 * size + looking)
+def _duration_text(seconds: float) -> str:
     return (
         "some seconds" if seconds < 15 else "less than a minute" if seconds < 50 else f"some {seconds / 60:.0f} minutes"
     )
