@@ -4,6 +4,7 @@ from .data.check import check
 from .data.dataset import list_categories, open_dataset
 from .data.sample import Sample, read_sample
 from .metrics.predictions import Predictions
+from .page.light_table.notebook import explore, light_table
 from .runs.plan import plan
 from .runs.prediction import Prediction
 from .runs.run import Run, load_run
@@ -24,8 +25,10 @@ __all__ = [
     "data",
     "errors",
     "explain",
+    "explore",
     "figures",
     "fit",
+    "light_table",
     "lights",
     "list_categories",
     "load_run",

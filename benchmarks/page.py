@@ -2,10 +2,10 @@
 
     python benchmarks/page.py [--runs runs/demo] [--data data/candies] [--repeat 15]
 
-Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle
-includes all events that follow from it: the light table, the strip with its scores, the bars of the other methods and
-the pictures before and after. Times are the server's own, as Gradio reports them for every event; processor time (user
-and system, which other work on the machine changes little) and memory are those of the page's process.
+Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle is
+judged in the browser; what the server does of it afterwards is the strip with its scores, the bars of the other methods
+and the pictures before and after. Times are the server's own, as Gradio reports them for every event; processor time
+(user and system, which other work on the machine changes little) and memory are those of the page's process.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def measure(process: int, address: str, began: float, repeat: int) -> None:
     # a different subset every time, so that nothing is cached
     subsets = [[light for j, light in enumerate(lights) if i + 3 & 1 << j] for i in range(1, 2 ** len(lights))]
     begun = processor_seconds(process)
-    toggled = [visitor.all_of("choose_lights", {"lights": subset}) for subset in subsets[:repeat] if subset]
+    toggled = [visitor.all_of("keep_lights", {"lights": subset, "number": 1}) for subset in subsets[:repeat] if subset]
     print(table("switch a light", toggled, processor_seconds(process) - begun))
     for occasion in ("first time", "again"):
         began = time.monotonic()  # it streams its answer, so the client's clock is used

@@ -89,6 +89,16 @@ def test_where_thresholds_take_long_those_that_are_shown_are_sent(
     assert few == {"attention": {s: pytest.approx(whole[s], rel=1e-6) for s in ("40", "63")}}
 
 
+def test_a_run_that_the_browser_cannot_fuse_is_asked_for_every_set(
+    library: Library, selection: Selection, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("afrd.page.light_table.scene.why_not", lambda run: "it fuses features")
+    content = shown(library, replace(selection, lights=("top", "box")))
+    assert "fusion" not in content and content["panels"][0]["map"].startswith("data:image/png")
+    assert content["panels"][0]["made_by"] == "lights: top, box"
+    assert [tile["name"] for tile in content["lights"] if "error" in tile] == ["top", "box"]
+
+
 def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):
     library = Library(tmp_path, candies)
     selection = first_selection(library, None)

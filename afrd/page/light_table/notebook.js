@@ -1,0 +1,41 @@
+// The light table in a notebook's cell, for anywidget: the model holds the scene, and the traits that Python reads and
+// sets (`lights`, `sample`, `pinned`).
+import { render } from './table.js';
+
+export function show({ model, el }) {
+  const node = document.createElement('div');
+  node.className = 'afrd-table';
+  node.dataset.lmSuppressShortcuts = 'true';  // of JupyterLab, while the table has the focus
+  el.replaceChildren(node);
+  for (const saved of document.querySelectorAll(`[data-afrd-saved="${model.get('_name')}"]`)) saved.hidden = true;
+  let scene = null;
+  const litOf = () => scene.lights.filter(item => item.usable && item.on).map(item => item.name);
+  const read = () => (scene = { ...JSON.parse(model.get('_scene')), fusion: JSON.parse(model.get('_fusion')) });
+  const emit = (event, { by, lights, place }) => {
+    if (event === 'step') model.set('sample', (model.get('sample') + by + model.get('_count')) % model.get('_count'));
+    else if (event === 'pinned') model.set('pinned', place);
+    else if (event !== 'shown') model.set('lights', lights);
+    model.save_changes();
+  };
+  const table = render(node, read(), { emit, style: STYLE, keys: node });
+  const follow = {
+    'change:_scene': () => table.update(read()),
+    'change:lights': () => {
+      const lights = model.get('lights');
+      if (lights.join() === litOf().join()) return;
+      for (const item of scene.lights) item.on = item.usable && lights.includes(item.name);
+      table.update(scene);
+    },
+    'change:pinned': () => {
+      const place = model.get('pinned');
+      if (place.join() === (scene.pinned ?? []).join()) return;
+      scene.pinned = place.length ? place : null;
+      table.update(scene);
+    },
+  };
+  for (const [event, act] of Object.entries(follow)) model.on(event, act);
+  return () => {
+    for (const [event, act] of Object.entries(follow)) model.off(event, act);
+    table.destroy();
+  };
+}

@@ -1,0 +1,193 @@
+"""The light table in a notebook's cell: `afrd.explore(run, dataset)` and `afrd.light_table(sample, run=run)`.
+
+It needs anywidget (`pip install "afrd[notebooks]"`).
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+from IPython.display import HTML, display
+from markupsafe import escape
+
+import afrd.figures
+from afrd.page.common.library import Library
+from afrd.page.common.samples import first_selection
+from afrd.page.common.scripts import joined
+from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not
+from afrd.page.light_table.scene import sample_scene, scene
+from afrd.page.light_table.style import CSS, SCRIPTS, style
+
+if TYPE_CHECKING:
+    from afrd.data.dataset import MultiLightDataset
+    from afrd.data.sample import Sample
+    from afrd.runs.prediction import Prediction
+    from afrd.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table's samples come from.
+
+    Attributes:
+        lights: those that can be switched.
+        count: of samples.
+        all_known: whether the browser has the thresholds of all sets of lights.
+        drawn: the scene of a sample under some lamps with a pinned place.
+        saved: a picture of it as a data URI, and a sentence.
+    """
+
+    lights: Sequence[str]
+    count: int
+    all_known: bool
+    drawn: Callable[[int, tuple[str, ...], tuple[int, int] | None], str]
+    saved: Callable[[int, tuple[str, ...]], tuple[str, str]]
+
+
+class LightTable(anywidget.AnyWidget):
+    """A light table; what a reader does with it changes its traits, and a trait that Python sets changes it.
+
+    Attributes:
+        lights: names of the lamps that are lit, in the run's order.
+        sample: position of the sample in the data set; 0 for a single sample.
+        pinned: the pinned place [x, y] in pixels of the sample's pictures, or [].
+    """
+
+    _esm = joined(SCRIPTS / "notebook.js", STYLE=style()) + "\nexport default { render: show };\n"
+    _css = "".join((SCRIPTS / name).read_text(encoding="utf-8") for name in ("notebook.css", CSS.name))
+    lights = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    sample = traitlets.Int(0).tag(sync=True)
+    pinned = traitlets.List(traitlets.Int(), maxlen=2).tag(sync=True)
+    _scene = traitlets.Unicode().tag(sync=True)
+    _fusion = traitlets.Unicode("null").tag(sync=True)  # that of the run, once for all samples
+    _count = traitlets.Int(1).tag(sync=True)
+    _name = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, source: Source, lights: Sequence[str], **traits: Any) -> None:
+        self._source = source
+        super().__init__(lights=list(lights), _count=source.count, _name=uuid.uuid4().hex, **traits)
+        self._draw()
+        self.observe(lambda _: self._draw(), ["sample", "pinned"])
+        self.observe(lambda _: self._draw() if self.pinned or not source.all_known else None, ["lights"])
+
+    @traitlets.validate("lights")
+    def _known(self, proposal: Any) -> list[str]:
+        known = self._source.lights
+        unknown = [light for light in proposal.value if light not in known]
+        if unknown:
+            raise traitlets.TraitError(f"light {unknown[0]!r} is not on this table; it has {', '.join(known)}")
+        return [light for light in known if light in proposal.value]
+
+    @traitlets.validate("sample")
+    def _there(self, proposal: Any) -> int:
+        if not 0 <= proposal.value < self._source.count:
+            raise traitlets.TraitError(f"sample {proposal.value} is not here; there are 0 to {self._source.count - 1}")
+        return proposal.value
+
+    def _draw(self) -> None:
+        place = (self.pinned[0], self.pinned[1]) if len(self.pinned) == 2 else None
+        content = json.loads(self._source.drawn(self.sample, tuple(self.lights), place))
+        if "message" in content:
+            raise ValueError(f"{content['message']['title']}: {content['message']['text']}")
+        fusion = json.dumps(content.pop("fusion", None))
+        with self.hold_sync():
+            self._fusion, self._scene = fusion, json.dumps(content)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        picture, text = self._source.saved(self.sample, tuple(self.lights))
+        display(
+            HTML(
+                f'<figure data-afrd-saved="{self._name}" style="margin:0"><img src="{picture}" alt="" '
+                f'style="max-width:360px"><figcaption>{escape(text)} This is a saved picture; run the cell, and the '
+                "light table is here.</figcaption></figure>"
+            )
+        )
+        return super()._repr_mimebundle_(**kwargs)
+
+
+def light_table(
+    sample: Sample,
+    prediction: Prediction | None = None,
+    run: Run | None = None,
+    lights: Sequence[str] | None = None,
+) -> LightTable:
+    """The light table of one sample, in the cell of a notebook.
+
+    Args:
+        sample: from a data set or not.
+        prediction: whose maps are shown; its lamps only relight the pictures.
+        run: makes the maps instead, of the lamps that are lit.
+        lights: those lit at first; all by default.
+
+    Raises:
+        ValueError: the run has none of the sample's lights.
+    """
+    fusion, known = None, tuple(sample.lights)
+    if run is not None and why_not(run):
+        prediction = prediction or run.predict(sample, lights)
+    elif run is not None:
+        known = run.lights_of(sample)
+        fusion = fusion_of(run) | evidence_of(run, run.sample_evidence(sample, known), known)
+    options: dict[str, Any] = {"steps": False, "answers": False, "fusion": fusion, "usable": known}
+    options["missing"] = None if fusion else "afrd.light_table(sample, run=run)"
+
+    def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:
+        return sample_scene(sample, None if fusion else prediction, lights=lit, pinned=pinned, **options)
+
+    def saved(index: int, lit: tuple[str, ...]) -> tuple[str, str]:
+        said = run.predict(sample, lit) if fusion and run is not None and lit else prediction
+        return _picture(sample, said), _told(sample, said)
+
+    return LightTable(Source(known, 1, True, drawn, saved), lights or known)
+
+
+def explore(run: Run, dataset: MultiLightDataset, sample: int = 0, lights: Sequence[str] | None = None) -> LightTable:
+    """The light table of a split in the cell of a notebook, as in the page: with the samples to step through, the
+    single-light runs of the same folder, and a click that says why a place stands out.
+
+    Args:
+        run: a run of several lights that fuses their evidence.
+        dataset: a split of the category that the run was trained on.
+        sample: position of the first one.
+        lights: those lit at first; all of the run's by default.
+
+    Raises:
+        ValueError: the browser cannot fuse the run's lights, or the data set is another.
+    """
+    folder = run.folder.resolve()
+    if reason := why_not(run):
+        raise ValueError(f"the browser cannot fuse the lights of {run.folder}: {reason}")
+    library = Library(folder.parent, dataset.root)
+    library.keep(folder, run)
+    entry = next((e for e in library.categories() if any(of_run.folder == folder for of_run in e.fused)), None)
+    if entry is None or entry.name != dataset.category:
+        raise ValueError(f"{run.folder} was not trained on the category {dataset.category} of {dataset.root}")
+    start = replace(first_selection(library, entry.key), run=folder, split=dataset.split, kind="all")
+
+    def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:
+        return scene(library, replace(start, index=index, lights=lit, pinned=pinned))
+
+    def saved(index: int, lit: tuple[str, ...]) -> tuple[str, str]:
+        said = library.prediction(folder, dataset, index, lit) if lit else None
+        shown = library.sample(dataset, index)
+        return _picture(shown, said), _told(shown, said)
+
+    source = Source(run.lights, len(dataset), all_at_once(run), drawn, saved)
+    return LightTable(source, lights or run.lights, sample=sample)
+
+
+def _picture(sample: Sample, prediction: Prediction | None) -> str:
+    picture = sample.images[sample.lights.index(afrd.figures.main_light(sample.lights))]
+    values = prediction.anomaly_map / afrd.figures.unit_of(prediction) if prediction else None
+    return afrd.figures.covered_uri(picture, values)
+
+
+def _told(sample: Sample, prediction: Prediction | None) -> str:
+    lights = f", lights {', '.join(prediction.lights)}: {afrd.figures.score_text(prediction)}" if prediction else ""
+    return f"Sample {sample.name} ({afrd.figures.truth_text(sample)}){lights}."
