@@ -6,7 +6,7 @@
 #
 # **What you will learn**
 # - AUROC, average precision, F1 and AUPRO, each by hand in a few lines and then with the library;
-# - why pixel AUROC flatters, and what AUPRO gives to a small defect;
+# - why pixel AUROC is optimistic, and what AUPRO gives to a small defect;
 # - what one threshold means for the histogram, the ROC, PR and PRO curves and the confusion matrix at once;
 # - how to set a threshold that *promises* a rate of false alarms, from a few good parts and no bad one;
 # - bootstrap intervals, paired comparisons, and why the test sets of this field are small;
@@ -139,7 +139,7 @@ did. It is a bound, not something that you will get.
 """)
 
 # %% [markdown]
-# ## Pixels: why pixel AUROC flatters
+# ## Pixels: why pixel AUROC is optimistic
 # The same numbers can be computed over pixels. **Question**: which part of all pixels is defective?
 
 # %%
@@ -471,8 +471,8 @@ show(figure.update_layout(width=860, height=470), "A bad part with the maps of t
 
 # %% [markdown]
 # ## What to take away
-# - AUROC counts pairs; AP and F1 depend on the share of bad parts; pixel AUROC flatters; AUPRO gives every defect one
-#   vote.
+# - AUROC counts pairs; AP and F1 depend on the share of bad parts; pixel AUROC is optimistic; AUPRO gives every
+#   defect one vote.
 # - A threshold comes from good parts that were held back, and its promise is an average.
 # - Give the interval with the number, and compare methods on the same parts.
 # - One scale for all pictures, in units of the threshold.
