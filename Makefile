@@ -13,7 +13,7 @@ install: .venv/installed
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks,onnx,download]"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks,onnx,download,cluster]"
 	@touch $@
 
 demo: install
@@ -54,6 +54,7 @@ fusion-weights: install
 
 demo-runs: install
 	$(BIN)/python benchmarks/demo_runs.py
+	$(BIN)/afrd share afrd/demo/runs/Licorice/afrd --data data/candies --samples 4 --out docs/demo/index.html
 
 screenshots: install
 	$(BIN)/python docs/screenshots.py

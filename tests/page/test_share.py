@@ -174,6 +174,19 @@ def test_a_phone_shows_one_picture_under_the_other(table: Path, browser: Any, sc
     context.close()
 
 
+@pytest.mark.browser
+def test_the_demo_of_the_repository_works_and_is_small(browser: Any):
+    file = Path(__file__).parents[2] / "docs" / "demo" / "index.html"
+    assert file.stat().st_size < 1_000_000
+    page, wrong = browser.new_page(), []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(file.as_uri())
+    page.wait_for_selector(".panels .verdict b")
+    page.locator(".tile input[value=box]").click()
+    assert page.get_by_text("lights: spots, bottom, right, top, left", exact=True).count() == 1
+    assert wrong == []
+
+
 def test_samples_are_of_every_defect_in_turn(candies: Path):
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     first = chosen(dataset, 2)
