@@ -11,8 +11,8 @@
 # - to judge a new part, also when a lamp is broken;
 # - what a run folder holds, and that it works elsewhere.
 #
-# **Prerequisites**: notebook 1; the rest is explained here. **Time**: 20 minutes to read, about 4 minutes to run on
-# two cores. **Seeds**: 0 for the parts and the training.
+# **Prerequisites**: notebook 1; the rest is explained here. **Time**: 20 minutes to read, two and a half
+# minutes of processor time. **Seeds**: 0 for the parts and the training.
 #
 # **The code that is explained here**: [afrd/data/layouts.py](../afrd/data/layouts.py),
 # [afrd/data/check.py](../afrd/data/check.py),

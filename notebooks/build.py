@@ -32,8 +32,9 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 LARGEST_FIGURE = 1_500_000  # characters of an interactive figure's data; above, its picture alone is kept
-LARGEST_NOTEBOOK = 2_900_000  # bytes; the largest interactive figures go until it fits
+LARGEST_NOTEBOOK = 2_000_000  # bytes; the largest interactive figures go until it fits
 SECONDS = 1200  # the longest that one cell may take
 HIDDEN = {"text", "check", "answer-check"}  # tags of cells whose output is read and whose code is not
 REPOSITORY = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"][
@@ -49,7 +50,7 @@ except ImportError:  # nothing is installed here: clone the repository where it 
         get_ipython().system(f"git clone -q --depth 1 {os.environ.get('AFRD_SOURCE', '%s')} afrd-course")
         os.chdir("afrd-course/notebooks")
         sys.path.insert(0, os.getcwd())
-    get_ipython().run_line_magic("pip", "install -q ..")
+    get_ipython().run_line_magic("pip", "install -q .. anywidget")
     import course"""
 
 
@@ -171,11 +172,14 @@ def picture_of(figure: dict) -> tuple[str, bytes]:
 
 
 def tidy(book: nbformat.NotebookNode) -> None:
-    """Takes out of the outputs what changes from run to run, and warnings on the error stream."""
+    """Takes out what changes from run to run, warnings, and widgets, which no saved notebook can show."""
+    book.metadata.pop("widgets", None)
     for cell in book.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if not (out.output_type == "stream" and out.name == "stderr")]
+            cell.outputs = [
+                out for out in cell.outputs if not (out.get("name") == "stderr" or WIDGET in out.get("data", {}))
+            ]
 
 
 def keep_outputs(book: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> None:

@@ -88,7 +88,7 @@ def test_source_and_notebook_are_in_step(source):
 @each_notebook
 def test_the_notebook_is_executed_and_small(source):
     book = executed(source)
-    assert source.with_suffix(".ipynb").stat().st_size < 3_000_000
+    assert source.with_suffix(".ipynb").stat().st_size < 2_100_000
     assert [cell.execution_count for cell in code(book)] == list(range(1, len(code(book)) + 1))
     assert outputs(book)
     assert not [out for out in outputs(book) if out.output_type == "error"]
@@ -139,6 +139,15 @@ def test_a_number_put_into_any_text_is_reported(source, tmp_path):
             changed = tmp_path / source.name
             changed.write_text(code[: found.end()] + text + code[found.end() :], encoding="utf-8")
             assert [line[-6:] for line in check_text.copied_numbers(changed)] == ["0.9871"], found.group()
+
+
+def test_a_built_notebook_has_no_warnings_and_no_widgets():
+    said = nbformat.v4.new_output("stream", name="stderr", text="deprecated")
+    widget = nbformat.v4.new_output("display_data", {build.WIDGET: {"model_id": "0"}, "text/plain": "Table()"})
+    kept = nbformat.v4.new_output("display_data", {"text/html": "<img>"})
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("show()", outputs=[said, kept, widget])])
+    build.tidy(book)
+    assert book.cells[0].outputs == [kept]
 
 
 def test_outputs_are_kept_while_the_code_is_the_same():
