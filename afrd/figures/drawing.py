@@ -68,6 +68,18 @@ def picture_uri(picture: Tensor, side: int = 512) -> str:
     return _uri(image, "webp", quality=92, method=2)
 
 
+def patch_uri(picture: Tensor, place: tuple[int, int], share: float, side: int) -> str:
+    """The square around a place (x, y) of a picture (3, H, W) in 0..1, as a data URI of `side` pixels.
+
+    `share` is the square's side as a fraction of the picture's longer side. Outside the picture its border is repeated.
+    """
+    half = max(4, round(share * max(picture.shape[-2:]) / 2))
+    padded = np.pad(np.asarray(as_image(picture)), ((half, half), (half, half), (0, 0)), mode="edge")  # (H, W, 3)
+    x, y = place
+    patch = Image.fromarray(padded[y : y + 2 * half + 1, x : x + 2 * half + 1])
+    return _uri(patch.resize((side, side), Image.Resampling.BICUBIC), "webp", quality=92, method=2)
+
+
 def map_uri(values: np.ndarray, limit: float = MAP_LIMIT, side: int = MAP_SIDE) -> str:
     """A map (H, W) as the data URI of a grey PNG: 0 is 0, 255 is `limit` and more."""
     small = shrink(values, side)

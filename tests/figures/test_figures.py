@@ -170,6 +170,14 @@ def test_a_picture_is_made_smaller_in_proportion():
     assert decode(figures.picture_uri(torch.rand(3, 48, 64), 256)).size == (64, 48)
 
 
+def test_a_patch_lies_around_its_place_and_repeats_the_border():
+    picture = torch.zeros(3, 40, 80)
+    picture[0, :, 40:] = 1  # the right half is red
+    inside = np.asarray(decode(figures.patch_uri(picture, (40, 20), 0.25, 42)))  # 21 pixels of the picture
+    assert inside.shape == (42, 42, 3) and inside[:, :16, 0].max() < 40 and inside[:, 26:, 0].min() > 215
+    assert np.asarray(decode(figures.patch_uri(picture, (79, 0), 0.25, 42)))[..., 0].min() > 215  # the corner
+
+
 @given(arrays(np.float32, st.tuples(st.integers(1, 40), st.integers(1, 40)), elements=st.floats(0, 4, width=32)))
 def test_a_shrunken_map_keeps_its_peak_and_invents_nothing(values: np.ndarray):
     small = figures.shrink(values, 16)

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from PIL import Image
+
 import afrd.analysis.comparison
 import afrd.data
 import afrd.files
@@ -23,8 +25,6 @@ from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 
 if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
-    from PIL import Image
-
     from afrd.analysis.comparison.methods import Method
     from afrd.analysis.comparison.scores import Scores
     from afrd.data.dataset import Category, MultiLightDataset, Sample
@@ -372,8 +372,6 @@ def _keep_latest(folder: Path, most: int) -> None:
 
 
 def _thumbnail(path: Path) -> Image.Image:
-    from PIL import Image
-
     try:
         pixels = afrd.data.decode(path)
         image = Image.fromarray((pixels // 257).astype("uint8") if pixels.dtype == "uint16" else pixels).convert("RGB")

@@ -166,10 +166,4 @@ def _train_patch(train: MultiLightDataset, index: int, light: str, x: int, y: in
 
 
 def _patch_uri(picture: Tensor, x: int, y: int) -> str:
-    """The square around a place of a picture (3, H, W), the border repeated beyond it, as a data URI."""
-    import torch.nn.functional as F
-
-    half = max(4, round(PATCH_SHARE * max(picture.shape[-2:]) / 2))
-    around = F.pad(picture[None], (half,) * 4, mode="replicate")[0, :, y : y + 2 * half + 1, x : x + 2 * half + 1]
-    scaled = F.interpolate(around[None], (PATCH_PIXELS, PATCH_PIXELS), mode="bicubic", antialias=True)[0]
-    return afrd.figures.picture_uri(scaled, PATCH_PIXELS)
+    return afrd.figures.patch_uri(picture, (x, y), PATCH_SHARE, PATCH_PIXELS)
