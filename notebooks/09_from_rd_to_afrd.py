@@ -10,8 +10,8 @@
 # - which terms bring something beyond chance here, and for which metric;
 # - what a learned attention adds to the formula's.
 #
-# **Prerequisites**: notebooks 2 to 4; it can be read directly after notebook 3. **Time**: 20 minutes to read, about two
-# minutes to run on two cores. **Seeds**: 0 for data and training. One category and one seed: docs/method.md has the
+# **Prerequisites**: notebooks 2 to 4; it can be read directly after notebook 3. **Time**: 20 minutes to read, two to
+# three minutes of processor time. **Seeds**: 0 for data and training. One category and one seed: docs/method.md has the
 # same comparison over more of both.
 #
 # **The code that is explained here**: `afrd/model/evidence.py`, `afrd/model/patch_memory.py`,
