@@ -12,7 +12,7 @@
 # - the protocol: which split for what, which metrics, which light a published "RGB" figure means;
 # - how to make the full table, with intervals, and how to read it.
 #
-# **Prerequisites**: notebooks 3 and 4. **Time**: 20 minutes to read; on the small set about 4 minutes on two cores.
+# **Prerequisites**: notebooks 3 and 4. **Time**: 20 minutes to read; on the small set three minutes of processor time.
 # The real set wants a GPU and an evening. **Seeds**: `SEEDS` below; one here, several for a table that is to be
 # published.
 #
