@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ def free_card() -> Iterator[str]:
     if not cards:
         yield "auto"
         return
-    folder = Path(tempfile.gettempdir()) / f"afrd-cards-{getpass.getuser()}"
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir()) / f"afrd-cards-{user}"
     folder.mkdir(exist_ok=True)
     while True:
         for device, identity in cards:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,8 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
         # A process that dies takes down the others of this machine, so the last attempt at a cell is made alone.
         suspects = [cell for cell, number in attempts.items() if number == MAX_ATTEMPTS - 1]
         batch = suspects[:1] or list(attempts)
-        tasks = [joblib.delayed(train_cell)(cell.as_dict(), plan.data, str(Path(plan.out).resolve())) for cell in batch]
+        data, out = str(Path(plan.data).resolve()), str(Path(plan.out).resolve())
+        tasks = [joblib.delayed(train_cell)(_for_any_folder(cell).as_dict(), data, out) for cell in batch]
         try:
             with _executor(workers or default_workers(len(batch)), cluster) as parallel:
                 for result in parallel(tasks):
@@ -161,6 +162,13 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
                     del attempts[cell]
                     text = f"its process ended {MAX_ATTEMPTS} times without an error, as for lack of memory"
                     yield _failed(Path(plan.out), cell, text)
+
+
+def _for_any_folder(cell: Cell) -> Cell:
+    """The cell with the whole path of its weights: a worker elsewhere has another current folder."""
+    if cell.options.weights is None:
+        return cell
+    return replace(cell, options=replace(cell.options, weights=str(Path(cell.options.weights).resolve())))
 
 
 def _worker_died(error: Exception) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from afrd.analysis.comparison.sweep_results import load_results
 from afrd.background.sweep import default_workers
 from afrd.background.sweep_status import DONE, sweep_status
 from afrd.data.dataset import Category, open_dataset
@@ -16,7 +18,7 @@ from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.feature_store import features_stored, load_features, stored_under
 from afrd.runs.plan import plan as plan_training
-from afrd.runs.sweep_plan import Cell, SweepPlan
+from afrd.runs.sweep_plan import Cell, Group, SweepPlan
 from afrd.runs.training import StepReport, train
 
 Kind = tuple[str, str, int, int]  # method, teacher, size, number of lights
@@ -47,10 +49,13 @@ class SweepEstimate:
 def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate:
     """Estimates a sweep from its finished cells, else from a training of two epochs in a temporary folder.
 
+    The time of evaluations is known only where some groups have been evaluated.
+
     Raises:
         ValueError: an impossible plan.
     """
-    cells, out = plan.cells(), Path(plan.out)
+    groups, out = plan.groups(), Path(plan.out)
+    cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
     status = {cell_status.name: cell_status for cell_status in sweep_status(out, cells)}
     missing = [cell for cell in cells if status[cell.name].state != DONE]
     seconds: dict[Kind, float] = {}
@@ -69,15 +74,24 @@ def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate
     features, pictures_seconds = _features(plan, cells)
     count = workers or default_workers(max(1, len(missing)))
     training = sum(seconds[_kind(cell)] for cell in missing) / count
+    evaluation, evaluated = _evaluation(out, groups)
     return SweepEstimate(
         len(cells),
         len(missing),
         count,
-        (training + pictures_seconds) / 3600,
+        (training + pictures_seconds / count + evaluation / count) / 3600,
         sum(size.get(_kind(cell), 0.0) for cell in cells) / 1e9,
         features / 1e9,
-        f"{measured_cells} finished cells and {probed_kinds} short trainings of {PROBE_EPOCHS} epochs on this machine",
+        f"{measured_cells} finished cells and {probed_kinds} short trainings of {PROBE_EPOCHS} epochs on this machine; "
+        + (f"evaluation from {evaluated} evaluated groups" if evaluated else "without evaluation"),
     )
+
+
+def _evaluation(out: Path, groups: list[Group]) -> tuple[float, int]:
+    """Seconds to evaluate the groups that have not been, and the number of those that tell."""
+    results = load_results(out, groups)
+    measured = [result.seconds for result in results if not math.isnan(result.seconds)]
+    return (float(np.mean(measured)) * (len(groups) - len(results)) if measured else 0.0), len(measured)
 
 
 def _kind(cell: Cell) -> Kind:

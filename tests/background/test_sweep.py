@@ -251,7 +251,8 @@ def test_a_running_cell_that_falls_silent_waits_again(candies: Path, tmp_path: P
 def test_the_estimate_counts_what_is_left(swept: SweepPlan, tmp_path: Path, capsys):
     estimate = estimate_sweep(swept.model_copy(update={"seeds": [0, 1, 2]}), workers=1)
     assert (estimate.cells, estimate.missing) == (12, 4)
-    assert "8 finished cells and 0 short" in estimate.measured and 0 < estimate.hours < 1
+    assert "8 finished cells and 0 short" in estimate.measured and "2 evaluated groups" in estimate.measured
+    assert 0 < estimate.hours < 1
     fresh = estimate_sweep(swept.model_copy(update={"out": str(tmp_path / "new")}), workers=1)
     assert fresh.missing == 8 and "0 finished cells and 3 short" in fresh.measured
     assert not (tmp_path / "new").exists()

@@ -1,5 +1,7 @@
 """The Sweeps tab: the tables of a sweep, and the run behind a cell."""
 
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from afrd.page.common.library import Library
 from afrd.page.common.session import PageSession
 from afrd.page.sweeps.results import Sweeps, opened_run
 from afrd.page.tabs import build
-from afrd.runs.sweep_plan import PLAN_FILE, make_sweep
+from afrd.runs.sweep_plan import PLAN_FILE, make_sweep, read_sweep
 
 from .helpers import app_command, browsing, serving
 
@@ -89,6 +91,24 @@ def test_the_tab_shows_a_sweep_and_opens_the_run_of_a_cell(runs: Path, candies: 
         handler(page, "sweeps_open_run")(session, "../../etc", section, "image_auroc", cell)
     report = handler(page, "sweeps_report")(session, "sweep", section, "image_auroc")
     assert "patch memory" in Path(report).read_text()
+
+
+def test_a_running_sweep_is_followed(runs: Path, candies: Path, tmp_path: Path):
+    shutil.copytree(runs, tmp_path / "runs")
+    folder = tmp_path / "runs" / "sweep"
+    plan = read_sweep(folder).model_copy(update={"seeds": [0, 1]})
+    save_json(folder / PLAN_FILE, plan.model_dump())
+    other = next(cell for cell in plan.cells() if cell.options.seed == 1)
+    save_json(folder / f"{other.name}.json", {"state": "running", "step": 1, "steps": 9, "updated": time.time()})
+    page, session = build(tmp_path / "runs", candies), PageSession()
+    shown = shown_by(page, session, "sweep", None, "aupro")
+    assert "1 done, 1 running" in shown["sweeps-status"]
+    menus = ("sweep", shown["sweeps-section"].value, "aupro")
+    looked = handler(page, "sweeps_look")(session, *menus, 1)  # as many results as are shown
+    assert {component.elem_id for component in looked} == {"sweeps-status", None}  # and the timer
+    assert next(value for value in looked.values() if isinstance(value, gr.Timer)).active
+    anew = handler(page, "sweeps_look")(session, *menus, 0)
+    assert "sweeps-table" in {component.elem_id for component in anew}
 
 
 def test_without_a_sweep_the_tab_says_how_to_make_one(candies: Path, tmp_path: Path):

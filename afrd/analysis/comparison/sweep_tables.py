@@ -75,6 +75,7 @@ def summary_table(results: Sequence[GroupResult], metric: str, level: float = 0.
     scores = scores_table(results)
     scores = scores[scores.method.isin(labels)]
     table = scores.pivot_table(index="method", columns="category", values=metric, dropna=False).loc[labels]
+    table = table[list(dict.fromkeys(result.group.category for result in results))]
     table["mean"] = table.mean(axis=1, skipna=False)
     by_seed = scores.pivot_table(index="method", columns="seed", values=metric, dropna=False).loc[labels]
     table["deviation"] = by_seed.std(axis=1, ddof=1)
@@ -91,6 +92,27 @@ def summary_table(results: Sequence[GroupResult], metric: str, level: float = 0.
     p = np.array([_two_sided(change) for change in changes[1:]])
     table["p"] = [np.nan, *holm(p)]
     return table
+
+
+def overview_table(results: Sequence[GroupResult]) -> pd.DataFrame:
+    """Each method's means over categories and seeds.
+
+    Args:
+        results: of one subset of lights, teacher and size, see `comparable`.
+
+    Returns:
+        Index method; columns (metric, `mean`) and (metric, `deviation`) as in `summary_table`, for `REPORTED_METRICS`,
+        and first `object_auroc` where samples are views of objects.
+    """
+    labels, scores = common_methods(results), scores_table(results)
+    scores = scores[scores.method.isin(labels)]
+    columns = {}
+    for metric in ("object_auroc", *REPORTED_METRICS):
+        if metric in scores:
+            by_seed = scores.pivot_table(index="method", columns="seed", values=metric, dropna=False).loc[labels]
+            columns[metric, "mean"] = by_seed.mean(axis=1, skipna=False)
+            columns[metric, "deviation"] = by_seed.std(axis=1, ddof=1)
+    return pd.DataFrame(columns)
 
 
 def comparable(results: Sequence[GroupResult]) -> dict[tuple[str, str, int], list[GroupResult]]:

@@ -20,6 +20,7 @@ from afrd.analysis.comparison.sweep_tables import (
     RankComparison,
     common_methods,
     comparable,
+    overview_table,
     rank_comparison,
     scores_table,
     summary_table,
@@ -32,6 +33,9 @@ from afrd.runs.sweep_plan import SweepPlan
 TEMPLATES = Path(__file__).with_name("templates")
 EXAMPLE_PIXELS = 150  # pixels
 SIGNIFICANCE_LEVEL = 0.05
+MINUS = "\N{MINUS SIGN}"
+OVERVIEW = "All metrics, means over the categories"
+OVERVIEW_NAMES = {"object_auroc": "object AUROC"} | METRIC_NAMES
 PUBLISHED_NOTE = "Means over all categories, as published; other modalities and protocols are not the same task."
 DIAGRAM_WIDTH, DIAGRAM_MARGIN = 1080, 310  # pixels; the margins hold the labels
 
@@ -42,6 +46,7 @@ class ResultSection:
 
     Attributes:
         title, results: of the section.
+        overview: see `overview_table`.
         tables: metric to `summary_table`.
         ranks: metric to `rank_comparison`.
         published: see `published_table`; None for data that are not a public data set's.
@@ -49,6 +54,7 @@ class ResultSection:
 
     title: str
     results: list[GroupResult]
+    overview: pd.DataFrame
     tables: dict[str, pd.DataFrame]
     ranks: dict[str, RankComparison]
     published: pd.DataFrame | None = None
@@ -64,11 +70,12 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     Raises:
         ValueError: no group has been evaluated, or one of its files is broken.
     """
-    results = load_results(folder, plan.groups())
+    groups = plan.groups()
+    results = load_results(folder, groups)
     if not results:
         raise ValueError(f"{folder} holds no results yet; run `afrd sweep` first")
     sections = [_section(plan, title, together) for title, together in titled(comparable(results)).items()]
-    about = _about(plan, results)
+    about = _about(plan, results, len(groups))
     contents = {
         "report.md": _markdown(about, sections),
         "report.tex": _latex(about, sections),
@@ -92,10 +99,10 @@ def titled(groups: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, l
 def _section(plan: SweepPlan, title: str, results: list[GroupResult]) -> ResultSection:
     tables = {metric: summary_table(results, metric) for metric in REPORTED_METRICS}
     ranks = {metric: comparison for metric in REPORTED_METRICS if (comparison := rank_comparison(results, metric))}
-    return ResultSection(title, results, tables, ranks, published_table(plan, results))
+    return ResultSection(title, results, overview_table(results), tables, ranks, published_table(plan, results))
 
 
-def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
+def _about(plan: SweepPlan, results: Sequence[GroupResult], groups: int) -> list[str]:
     """Sentences about the data, seeds and statistics behind the tables."""
     categories = list(dict.fromkeys(result.group.category for result in results))
     samples = {result.group.category: result.samples for result in results}
@@ -105,10 +112,13 @@ def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
         f"{method}: {', '.join(f'{k} {v}' for k, v in method_options.items())}"
         for method, method_options in plan.method_options.items()
     )
+    seeds = dict.fromkeys(str(result.group.seed) for result in results)
+    unfinished = f"Unfinished: {len(results)} of {groups} combinations of category, lights and seed are evaluated."
     return [
+        *([unfinished] if len(results) < groups else []),
         f"Data: {plan.data}, {_counted(len(categories), 'category', 'categories')}; test samples, good + anomalous: "
         f"{counts}.",
-        f"Seeds: {', '.join(map(str, plan.seeds))}. Training options: {options}{f'; {special}' if special else ''}.",
+        f"Seeds: {', '.join(seeds)}. Training options: {options}{f'; {special}' if special else ''}.",
         f"Values are means over seeds, ± their standard deviation; [95 % interval] by {BOOTSTRAP_DRAWS} bootstrap "
         "draws of the test samples. Difference: the first method minus this one, on the same draws; p: two-sided, "
         "corrected by Holm's procedure.",
@@ -134,25 +144,52 @@ def table_in_words(table: pd.DataFrame) -> pd.DataFrame:
                 "Mean": f"{_number(row['mean'])}{deviation}{_span(row.low, row.high)}",
                 "Difference": "–"
                 if np.isnan(row.p)
-                else f"{row.difference:+.3f}{_span(row.difference_low, row.difference_high, '+')}",
-                "p": "–" if np.isnan(row.p) else f"{row.p:.3f}" if row.p >= 0.001 else "< 0.001",
+                else f"{_signed(row.difference)} [{_signed(row.difference_low)}, {_signed(row.difference_high)}]",
+                "p": "–" if np.isnan(row.p) else _p(row.p).removeprefix("= "),
             }
         )
     return pd.DataFrame(rows)
+
+
+def overview_in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """An `overview_table` as rounded text: a row a method, a column a metric."""
+    words = {"Method": list(table.index)}
+    for metric in table.columns.get_level_values(0).unique():
+        values = table[metric]
+        words[OVERVIEW_NAMES[metric]] = [
+            f"{_number(mean)}{'' if np.isnan(deviation) else f' ± {deviation:.3f}'}"
+            for mean, deviation in zip(values["mean"], values["deviation"], strict=True)
+        ]
+    return pd.DataFrame(words)
+
+
+def _best(table: pd.DataFrame) -> dict[str, str]:
+    """The best method by column of `overview_in_words`."""
+    means = {metric: table[metric]["mean"] for metric in table.columns.get_level_values(0).unique()}
+    return {OVERVIEW_NAMES[metric]: str(mean.idxmax()) for metric, mean in means.items() if mean.notna().any()}
+
+
+def _p(value: float) -> str:
+    return f"= {value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _number(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.3f}"
 
 
-def _span(low: float, high: float, sign: str = "") -> str:
-    return "" if np.isnan(low) else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", MINUS)
+
+
+def _span(low: float, high: float) -> str:
+    return "" if np.isnan(low) else f" [{low:.3f}, {high:.3f}]"
 
 
 def _markdown(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     lines = ["# Results", "", *(f"- {sentence}" for sentence in about)]
     for section in sections:
-        lines += ["", f"## {section.title}"]
+        lines += ["", f"## {section.title}", "", f"### {OVERVIEW}", ""]
+        lines += [_markdown_table(overview_in_words(section.overview))]
         for metric, table in section.tables.items():
             lines += ["", f"### {METRIC_NAMES[metric]}", "", _markdown_table(table_in_words(table))]
             if metric in section.ranks:
@@ -170,7 +207,7 @@ def _markdown_table(table: pd.DataFrame) -> str:
 def _rank_sentence(comparison: RankComparison) -> str:
     ranks = ", ".join(f"{method} {rank:.2f}" for method, rank in comparison.ranks.items())
     return (
-        f"Mean ranks over {comparison.categories} categories: {ranks}. Friedman's test: p = {comparison.p:.3f}; mean "
+        f"Mean ranks over {comparison.categories} categories: {ranks}. Friedman's test: p {_p(comparison.p)}; mean "
         f"ranks that differ by less than {comparison.critical_difference:.2f} are not told apart (Nemenyi, 95 %)."
     )
 
@@ -179,17 +216,24 @@ def _latex(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     """Tables with booktabs' rules; the best mean of each is bold."""
     tables = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in about)]
     for section in sections:
+        words = overview_in_words(section.overview)
+        tables.append(_latex_table(words, f"{OVERVIEW}. {section.title}.", _best(section.overview)))
         for metric, table in section.tables.items():
-            words = table_in_words(table).set_index("Method")
-            best = table["mean"].idxmax() if table["mean"].notna().any() else None
-            style = words.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
-            if best is not None:
-                style = style.map(lambda _: "textbf:--rwrap;", subset=([best], ["Mean"]))
-            caption = (
-                f"{METRIC_NAMES[metric]}. {section.title}.".replace("_", "\\_").replace("%", "\\%").replace("&", "\\&")
-            )
-            tables.append(style.to_latex(hrules=True, caption=caption, column_format="l" + "c" * len(words.columns)))
-    return "\n".join(tables).replace("±", "$\\pm$").replace("–", "--")
+            best = {"Mean": str(table["mean"].idxmax())} if table["mean"].notna().any() else {}
+            tables.append(_latex_table(table_in_words(table), f"{METRIC_NAMES[metric]}. {section.title}.", best))
+    return "\n".join(tables).replace("±", "$\\pm$").replace("–", "--").replace(MINUS, "$-$")
+
+
+def _latex_table(words: pd.DataFrame, caption: str, best: dict[str, str]) -> str:
+    """One table; `best` names the row of a column that is bold."""
+    words = words.set_index("Method").rename_axis(index=None, columns="Method")
+    style = words.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
+    for column, method in best.items():
+        style = style.map(lambda _: "textbf:--rwrap;", subset=([method], [column]))
+    for special in "_%&":
+        caption = caption.replace(special, f"\\{special}")
+    columns = "l" + "c" * len(words.columns)
+    return str(style.to_latex(hrules=True, caption=caption, column_format=columns, position_float="centering"))
 
 
 def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequence[ResultSection]) -> str:
@@ -197,9 +241,12 @@ def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequenc
     template = environment.from_string((TEMPLATES / "sweep.html").read_text(encoding="utf-8"))
     return template.render(
         about=about,
+        overview_title=OVERVIEW,
         sections=[
             {
                 "title": section.title,
+                "overview": overview_in_words(section.overview),
+                "best": _best(section.overview),
                 "metrics": [
                     {
                         "name": METRIC_NAMES[metric],
