@@ -421,6 +421,13 @@ pd.DataFrame(rows, index=["map", "weight of light 1", "weight of light 2", "weig
 strongest = max((i for i, anomalous in enumerate(test.anomalous) if anomalous), key=lambda i: test.mask(i).sum())
 light_mixer(test[strongest], run)
 
+# %% [markdown]
+# The light table of this project's page is one call, too. It needs a running kernel (without one, you see a picture):
+# switch lamps, hover over a place to compare it under all lights, and click it to pin its values.
+
+# %%
+afrd.light_table(test[strongest], run=run)
+
 # %% [markdown] settings=["10 %"]
 # ### A lamp that fails
 # In the small table above, attention trusts the almost dark light less than the maximum does. Is that so in whole
