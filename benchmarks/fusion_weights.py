@@ -35,6 +35,7 @@ from afrd.runs.run import Run
 DIFFICULTIES = (0.0, 0.35, 0.7, 1.0)  # alternating over the categories
 PART_COUNTS = {"train": 10, "val": 5, "test_good": 5, "test_bad": 14}
 REGION_AREA = 30.0  # places of a defect whose places have weight 1; those of smaller defects have more
+GAIN_SHARE = 0.25  # of the trained gains that is kept: on other parts they are too sure (docs/method.md)
 REGION_POWER = 0.2  # 1: every defect counts alike, whatever its area; 0: every place does
 BORDER_WEIGHT = 0.4  # weight of places that a defect covers by less than half
 BAD_PER_STEP, GOOD_PER_STEP = 8, 4  # samples of each class in a step
@@ -249,6 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"Random{number}: terms kept", flush=True)
     name = f"training-{options.categories}-{options.steps}-{options.seed}"
     network = train([load_category(file) for file in term_files], options.steps, options.seed, options.work / name)
+    outer = network.outer
+    with torch.no_grad():  # row 0 is the logit, row 1 the gain
+        outer.weight[1] *= GAIN_SHARE
+        outer.bias[1] *= GAIN_SHARE  # type: ignore[index]
     with replacing(options.out) as temporary:
         save_file(
             {key: value.contiguous() for key, value in network.state_dict().items() if key != "normal"}, temporary

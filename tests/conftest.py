@@ -54,8 +54,9 @@ def tiny_runs(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     runs = tmp_path_factory.mktemp("runs")
     data = afrd.open_dataset(candies, "Praline")
+    options = {"size": 64, "width": 16, "epochs": 2, "fusion": "attention", "show_progress": False}
     for lights, name in (("all", "afrd"), ("top", "single-top")):
-        afrd.fit(data, lights, runs / "Praline" / name, size=64, width=16, epochs=2, show_progress=False)
+        afrd.fit(data, lights, runs / "Praline" / name, **options)
     return runs
 
 

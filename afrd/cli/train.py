@@ -27,8 +27,7 @@ def add_command(commands: Any) -> None:
     )
     p.add_argument(
         "--fusion",
-        default=TRAINING_DEFAULTS["fusion"],
-        help="attention (default), mean, max; learned with a memory, concat with --target fused",
+        help="learned (default with a memory), attention (default without), mean, max; concat with --target fused",
     )
     p.add_argument(
         "--target",

@@ -189,6 +189,7 @@ class Preparation:
             lights,
             folder,
             method=method,
+            fusion="attention",  # as the runs that come along, so that all categories are fused in one way
             memory=MEMORY_PATCHES if name == "afrd" else None,
             width=STUDENT_WIDTH,
             teacher=self._teacher,

@@ -3,7 +3,7 @@ from .export import Export, export_onnx
 from .feature_store import features_stored
 from .operating_points import operating_point, operating_points, save_operating_point
 from .options import TrainingOptions
-from .plan import TrainingPlan, default_epochs, plan, split_train
+from .plan import TrainingPlan, default_epochs, default_memory, plan, split_train
 from .prediction import Prediction
 from .run import Run, load_run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
@@ -25,6 +25,7 @@ __all__ = [
     "copy_run",
     "crop",
     "default_epochs",
+    "default_memory",
     "export_onnx",
     "features_stored",
     "find_runs",

@@ -12,7 +12,8 @@ class TrainingOptions:
 
     Args:
         method: `afrd`, or `memory` for the patch memory alone.
-        target, fusion, width: see `ModelConfig`.
+        target, width: see `ModelConfig`.
+        fusion: see `ModelConfig`; None: `learned` beside a memory, else `attention`.
         memory: patches that `afrd` stores of each light; None: 2048 for several lights with target `lights`, else 0
             (the published reverse distillation: one light, fused features, or RD4AD's student).
         teacher, weights: see `load_teacher`.
@@ -27,7 +28,7 @@ class TrainingOptions:
 
     method: str = "afrd"
     target: str = "lights"
-    fusion: str = "attention"
+    fusion: str | None = None
     teacher: str = "efficientnet_lite0"
     weights: str | Path | None = None
     size: int = 512

@@ -98,16 +98,17 @@ def plan(
         bad = data["train"].names[data["train"].anomalous.index(True)]
         raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
     teacher = (teacher or load_teacher(options.teacher, options.weights)).to(torch_device)
+    memory = default_memory(options, teacher.name, len(light_names)) if options.memory is None else options.memory
     model = ModelConfig(
         lights=light_names,
         teacher=teacher.name,
         channels=teacher.channels,
         strides=teacher.strides,
         target=options.target,
-        fusion=options.fusion,
+        fusion=options.fusion or default_fusion(memory),
         width=options.width,
         method=options.method,
-        memory=default_memory(options, teacher.name, len(light_names)) if options.memory is None else options.memory,
+        memory=memory,
     )
     train_index, calibration = split_train(data)
     epochs = options.epochs or default_epochs(teacher.name, len(train_index), options.batch)
@@ -165,6 +166,11 @@ def default_memory(options: TrainingOptions, teacher: str, lights: int) -> int:
     """Default patches of each light beside the student; none where the run is the published reverse distillation."""
     several = options.method == "afrd" and options.target == "lights" and lights > 1
     return MEMORY_PATCHES if several and teacher not in TORCHVISION_WEIGHTS else 0
+
+
+def default_fusion(memory: int) -> str:
+    """Default fusion of a model with this many patches beside the student: the learned one reads distances to them."""
+    return "learned" if memory else "attention"
 
 
 def default_epochs(teacher: str, samples: int, batch: int) -> int:

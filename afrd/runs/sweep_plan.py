@@ -22,11 +22,11 @@ from afrd.files import load_json
 from afrd.model.config import FEATURE_FUSIONS, ModelConfig
 from afrd.model.teacher import check_teacher
 from afrd.runs.options import TrainingOptions
-from afrd.runs.plan import default_memory
+from afrd.runs.plan import default_fusion, default_memory
 
 METHODS: dict[str, dict[str, str]] = {
-    "afrd": {},
-    "afrd-learned": {"fusion": "learned"},
+    "afrd": {"fusion": "attention"},
+    "afrd-learned": {"fusion": "learned"},  # the default of `afrd train`
     "memory": {"method": "memory"},
     "single": {},  # reverse distillation, a run for each light
     **{f"features-{fusion}": {"target": "fused", "fusion": fusion} for fusion in FEATURE_FUSIONS},
@@ -161,7 +161,7 @@ class SweepPlan(BaseModel):
         views = tuple(self.views)
         for method in dict.fromkeys(self.methods):
             for folder, trained in _runs_of(method, lights, subset):
-                options: dict[str, Any] = {**self.options, **self.method_options.get(method, {}), **METHODS[method]}
+                options: dict[str, Any] = {**self.options, **METHODS[method], **self.method_options.get(method, {})}
                 options |= {"teacher": teacher, "size": size, "seed": seed, "weights": self.weights.get(teacher)}
                 cells.append(Cell(category, method, trained, TrainingOptions(**options), where / folder, views))
         if not cells:
@@ -212,7 +212,7 @@ class SweepPlan(BaseModel):
                 TrainingOptions(**options, size=size).check()
             for teacher in self.teachers:
                 try:
-                    settings = {**options, **METHODS[method]}
+                    settings = {**METHODS[method], **options}
                     _check_model(
                         TrainingOptions(**settings), teacher, ("one",) if method == "single" else ("one", "two")
                     )
@@ -222,8 +222,9 @@ class SweepPlan(BaseModel):
 
 def _check_model(options: TrainingOptions, teacher: str, lights: tuple[str, ...]) -> None:
     memory = default_memory(options, teacher, len(lights)) if options.memory is None else options.memory
-    settings: dict[str, Any] = {name: getattr(options, name) for name in ("target", "fusion", "width", "method")}
-    ModelConfig(lights, teacher, channels=(1,), strides=(1,), memory=memory, **settings)
+    settings: dict[str, Any] = {name: getattr(options, name) for name in ("target", "width", "method")}
+    fusion = options.fusion or default_fusion(memory)
+    ModelConfig(lights, teacher, channels=(1,), strides=(1,), memory=memory, fusion=fusion, **settings)
 
 
 def _runs_of(method: str, lights: tuple[str, ...], subset: str) -> Iterator[tuple[str, tuple[str, ...]]]:

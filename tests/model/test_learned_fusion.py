@@ -141,8 +141,9 @@ def test_a_run_is_loaded_with_the_fusion_that_it_was_finished_with(learned_run: 
     np.testing.assert_array_equal(again.evaluate(test).maps, learned_run.evaluate(test).maps)
     assert not torch.equal(again.model.learned.normal, torch.ones_like(again.model.learned.normal))
     with pytest.raises(ValueError, match="no learned fusion"):
+        options = {"size": 64, "epochs": 1, "fusion": "attention"}
         attention = afrd.fit(
-            afrd.open_dataset(candies, "Praline"), ["left", "box"], learned_run.folder.parent / "a", size=64, epochs=1
+            afrd.open_dataset(candies, "Praline"), ["left", "box"], learned_run.folder.parent / "a", **options
         )
         attention.evaluate(test, fusion="learned")
 

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -409,3 +410,14 @@ def test_a_config_with_an_entry_of_another_type_is_refused(data, teacher, tmp_pa
     file.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=rf"config.json is not the config of a run \({entry}"):
         afrd.load_run(tmp_path / "run")
+
+
+def test_fusion_is_learned_where_there_is_a_memory(candies: Path, tmp_path: Path):
+    data = afrd.open_dataset(candies, "Praline")
+
+    def fusion(lights: str, **options: Any) -> str:
+        return plan(data, lights, tmp_path / "run", TrainingOptions(size=64, **options)).model.fusion
+
+    assert fusion("all") == fusion("top,box") == "learned"
+    assert fusion("top") == fusion("all", memory=0) == fusion("all", method="memory") == "attention"
+    assert fusion("all", target="fused") == "attention" and fusion("all", fusion="mean") == "mean"

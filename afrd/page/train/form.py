@@ -11,7 +11,7 @@ import gradio as gr
 import afrd.data
 import afrd.runs
 from afrd.background.training_queue import Order, TrainingQueue, free_name
-from afrd.model.config import EVIDENCE_FUSIONS, FEATURE_FUSIONS, FORMULA_FUSIONS
+from afrd.model.config import FEATURE_FUSIONS, FORMULA_FUSIONS
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection
 from afrd.page.train import queue_view
@@ -23,7 +23,7 @@ MAX_CHECKED_AT_ONCE = 2500  # pictures of a category; more are looked through wh
 OWN_TEACHER = "efficientnet_lite0"  # its weights come with the installation
 METHODS = [("AFRD over evidence", "evidence"), ("AFRD over features", "features"), ("Patch memory", "memory")]
 FUSIONS = {  # of each method; the learned one reads distances to the memory that stands beside a student
-    "evidence": EVIDENCE_FUSIONS,
+    "evidence": ("learned", *FORMULA_FUSIONS),
     "features": FEATURE_FUSIONS,
     "memory": FORMULA_FUSIONS,
 }
@@ -105,7 +105,7 @@ def adjusted(queue: TrainingQueue, shown: tuple[str, str], suggestion: tuple[str
     Number of epochs and name follow the other options while they are as they were suggested.
     """
     memory = form.method == "memory"
-    fusions = list(FUSIONS[form.method])
+    fusions = possible_fusions(form)
     fusion = gr.Dropdown(fusions, value=form.fusion if form.fusion in fusions else fusions[0])
     weights = gr.Textbox(visible=form.teacher != OWN_TEACHER)
     data = opened_data(*shown)
@@ -124,6 +124,13 @@ def adjusted(queue: TrainingQueue, shown: tuple[str, str], suggestion: tuple[str
     number = gr.Number(interactive=not memory) if epochs == form.epochs else gr.Number(epochs, interactive=not memory)
     follows = form.name in ("", suggestion[0]) and name != form.name
     return [plan, fusion, weights, number, name if follows else gr.skip(), (name, usual)]
+
+
+def possible_fusions(form: Form) -> list[str]:
+    """The fusions of the form's method; the learned one needs a memory, which several lights of some teachers have."""
+    options = afrd.runs.TrainingOptions(target="fused" if form.method == "features" else "lights")
+    has_memory = afrd.runs.default_memory(options, form.teacher or OWN_TEACHER, len(form.lights or ())) > 0
+    return [how for how in FUSIONS[form.method] if how != "learned" or has_memory]
 
 
 def kind_of(form: Form) -> str:

@@ -94,7 +94,8 @@ def what(job: TrainingJob) -> str:
     elif len(order.lights) == 1:
         how = "single-light RD"
     else:
-        how = f"{order.fusion} over {'evidence' if order.target == 'lights' else 'features'}"
+        over = "evidence" if order.target == "lights" else "features"
+        how = f"{order.fusion} over {over}" if order.fusion else "AFRD"
     return f"{order.category}, {how}, {lights}"
 
 
