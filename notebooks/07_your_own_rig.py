@@ -168,7 +168,8 @@ show(light_grid(sample, f"{sample.name} under seven lights", columns=4), "One ca
 # promised with so few?
 
 # %%
-run = afrd.fit(data, out=HOME / "runs" / RIG.name, size=SIZE, epochs=EPOCHS, seed=SEED, show_progress=False)
+options = {"size": SIZE, "epochs": EPOCHS, "seed": SEED, "fusion": "attention"}
+run = afrd.fit(data, out=HOME / "runs" / RIG.name, show_progress=False, **options)
 trained_on, _ = split_train(data)
 promise = run.threshold()
 assert np.isclose(promise.alpha, 1 / (promise.samples + 1)) and promise.alpha > promise.wanted

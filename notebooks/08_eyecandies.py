@@ -60,6 +60,7 @@ ROOT = Path(os.environ["EYECANDIES"]) if REAL else HOME / "data" / "candies"
 SMALL = {"size": 64, "train": 6, "val": 4, "test_good": 4, "test_bad": 4} if FAST else {}
 SEEDS = [0]  # for a table to be published: [0, 1, 2]
 OPTIONS = {} if REAL else {"size": 64, "epochs": 1, "width": 16} if FAST else {"size": 256, "epochs": 25}
+OPTIONS["fusion"] = "attention"
 
 # %% tags=["text"]
 diagram(
