@@ -33,7 +33,7 @@ METHODS: dict[str, dict[str, str]] = {
 }
 PLAN_FILE = "sweep.json"
 SWEPT_OPTIONS = {"method", "target", "seed", "teacher", "weights", "size"}  # set by the plan itself
-OPTIONS_OF_ONE_METHOD = {"afrd": {"memory", "fusion"}, "afrd-learned": {"memory"}, "memory": {"fusion"}}
+OPTIONS_OF_ONE_METHOD = {"afrd": {"memory"}, "afrd-learned": {"memory"}, "memory": {"fusion"}}
 SEEDS = range(2**63)
 MAX_NAME = 120  # characters of a folder's name
 

@@ -56,7 +56,7 @@ def swept(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> SweepPlan:
         ({"options": {"epochs": 0}}, "epochs is 0"),
         ({"options": {"epochs": "many"}}, "epochs of afrd is 'many', but must be a whole number"),
         ({"options": {"epochs": 1.5}}, "epochs is 1.5, but must be a whole number"),
-        ({"method_options": {"afrd": {"fusion": "attentoin"}}}, "fusion 'attentoin' is not known"),
+        ({"method_options": {"memory": {"fusion": "attentoin"}}}, "fusion 'attentoin' is not known"),
         ({"method_options": {"afrd": {"memory": -3}}}, "memory is -3"),
         ({"method_options": {"single": {"memory": 3}}}, "method 'single' has no training option 'memory'"),
         (
