@@ -56,7 +56,9 @@ HOME = Path(os.environ.get("AFRD_NOTEBOOK_DATA") or Path.home() / ".cache" / "af
 CATEGORY, SEED = "Praline", 0
 SIZE = 64 if FAST else 256  # of pictures, and of the teacher's input
 COUNTS = {"train": 6, "val": 4, "test_good": 4, "test_bad": 4} if FAST else {}
-TRAINING = {"size": SIZE, "seed": SEED, "fusion": "attention", "show_progress": False} | ({"epochs": 1, "width": 16} if FAST else {})
+TRAINING = {"size": SIZE, "seed": SEED, "fusion": "attention", "show_progress": False} | (
+    {"epochs": 1, "width": 16} if FAST else {}
+)
 STEPS = 4 if FAST else 16  # of integrated gradients
 NAME = "01" if FAST else "31"  # the sample to be explained
 
