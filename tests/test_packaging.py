@@ -49,9 +49,10 @@ def test_every_dependency_is_pinned_within_its_bounds():
 
 
 def test_nothing_is_imported_that_is_not_declared():
-    distribution = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
+    distribution = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython"}
     extras = PROJECT["optional-dependencies"]
-    asked_for = [*PROJECT["dependencies"], *extras["cluster"], *extras["onnx"], *extras["download"]]
+    of_extras = [r for name in ("cluster", "onnx", "download", "notebooks") for r in extras[name]]
+    asked_for = [*PROJECT["dependencies"], *of_extras]
     declared = {name_of(r).replace("-", "_") for r in asked_for} | {"afrd"}
     for file in [*ROOT.glob("afrd/**/*.py"), ROOT / "app.py"]:
         imports = [

@@ -142,6 +142,7 @@ def test_a_sweep_gives_what_single_calls_give(swept: SweepPlan, candies: Path, t
         memory=32,
         width=16,
         seed=1,
+        fusion="attention",
         device="cpu",
         show_progress=False,
     )

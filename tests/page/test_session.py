@@ -150,7 +150,7 @@ PAIRS = [
     (("filter_verdicts", "right"), ("filter_samples", "bad"), {"verdict": "right", "kind": "bad"}),
     (("choose_lights", told(lights=["top"])), ("pin", told(place=[3, 4])), {"lights": ("top",), "pinned": (3, 4)}),
     (("choose_lights", told(lights=["top"])), ("select_sample", told(sample="00")), {"lights": ("top",), "index": 0}),
-    (("keep_lights", told(lights=["top"], number=1)), ("step_sample", told(by=1)), {"lights": ("top",), "index": 3}),
+    (("keep_lights", told(lights=["top"], number=1)), ("step_sample", told(by=1)), {"lights": ("top",), "index": 2}),
     (("compare_with", ""), ("show_light", told(light="top")), {"beside": None, "shown": "top"}),
     (("choose_split", "val"), ("show_light", told(light="top")), {"split": "val", "shown": "top"}),
     (("choose_category", "Praline"), ("show_light", told(light="right")), {"category": "Praline", "shown": "right"}),

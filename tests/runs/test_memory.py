@@ -68,7 +68,7 @@ def test_a_threshold_takes_the_maps_of_one_batch_and_not_those_of_all_samples(ru
         kept.fused,
         None if kept.terms is None else kept.terms.repeat(many, 1, 1, 1, 1)[:many],
     )
-    monkeypatch.setattr(run, "_calibration", repeated)
+    monkeypatch.setattr(run, "calibration", repeated)
     one_map = 4 * np.prod(run.config.picture_size)
     tracemalloc.start()
     threshold = run.threshold()
