@@ -19,10 +19,13 @@ torch.set_num_threads(threads)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A browser test that waited in vain, on a busy machine say, is run again; the summary names it as rerun."""
+    """What waits for a browser or for other processes is run again when it fails, as on a busy machine it may.
+
+    The summary names each of them as a rerun; what is wrong fails every time.
+    """
     for item in items:
-        if item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.flaky(reruns=2, only_rerun=["TimeoutError"]))
+        if item.get_closest_marker("browser") or item.path.parent.name == "background":
+            item.add_marker(pytest.mark.flaky(reruns=2))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -138,6 +138,11 @@ class TrainingQueue:
         with self._lock:
             return pd.DataFrame(self._losses.get(number, []), columns=["step", "epoch", "loss"])
 
+    def _check_free(self, folder: Path, name: str) -> None:
+        with self._lock:
+            if any(job.folder == folder and not job.ended for job in self._jobs.values()):
+                raise ValueError(f"{name} is being trained or waits already; choose another name")
+
     def add(self, order: Order) -> TrainingJob:
         """Checks all that can be checked before training, and appends the training to the queue.
 
@@ -146,11 +151,10 @@ class TrainingQueue:
             WeightsUnavailable: see `load_teacher`.
         """
         folder = run_folder(self.runs, order.name)
+        self._check_free(folder, order.name)  # first: a training that has just begun leaves its folder half made
         order = checked(order, folder)
         with self._lock:
-            for job in self._jobs.values():
-                if job.folder == folder and not job.ended:
-                    raise ValueError(f"{order.name} is being trained or waits already; choose another name")
+            self._check_free(folder, order.name)
             job = TrainingJob(self._next, order, folder)
             self._next += 1
             self._jobs[job.number] = job
