@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     The summary names each of them as a rerun; what is wrong fails every time.
     """
     for item in items:
-        if item.get_closest_marker("browser") or item.path.parent.name == "background":
+        if item.get_closest_marker("browser") or item.path.parent.name in ("background", "page"):
             item.add_marker(pytest.mark.flaky(reruns=2))
 
 
