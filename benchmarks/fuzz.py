@@ -37,7 +37,7 @@ CORPUS = Path(__file__).parent / "fuzz_corpus"
 MAX_BYTES = 4096
 
 
-def png(mode: str = "RGB", kind: str = "png", side: int = 9) -> bytes:
+def picture(mode: str = "RGB", kind: str = "png", side: int = 9) -> bytes:
     values = np.arange(side * side * len(mode), dtype=np.uint8).reshape(side, side, -1).squeeze()
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, kind)
@@ -46,7 +46,7 @@ def png(mode: str = "RGB", kind: str = "png", side: int = 9) -> bytes:
 
 def framed(metadata: bytes) -> bytes:
     """Metadata and a mask as `read_as_data_set` takes them."""
-    return bytes([len(metadata)]) + metadata + png("L")
+    return bytes([len(metadata)]) + metadata + picture("L")
 
 
 def read_as_picture(folder: Path, content: bytes) -> None:
@@ -67,7 +67,7 @@ def read_as_data_set(folder: Path, content: bytes) -> None:
         for split, width in (("train", 3), ("test_public", 2)):
             (folder / "root" / "Part" / split / "data").mkdir(parents=True)
             for light in range(2):
-                (folder / f"root/Part/{split}/data/{0:0{width}d}_image_{light}.png").write_bytes(png())
+                (folder / f"root/Part/{split}/data/{0:0{width}d}_image_{light}.png").write_bytes(picture())
     begin = 1 + sum(content[:1])
     (data / "00_metadata.yaml").write_bytes(content[1:begin])
     (data / "00_mask.png").write_bytes(content[begin:])
@@ -132,7 +132,10 @@ RUN_FILES: dict[str, tuple[Callable[[Path], object], bytes]] = {
     "sweep.toml": (lambda folder: load_sweep(folder / "sweep.toml"), b'data = "data"\ncategories = ["Praline"]\n'),
 }
 TARGETS: dict[str, tuple[Callable[[Path, bytes], None], list[bytes]]] = {
-    "pictures": (read_as_picture, [png(), png("L", "tiff"), png("RGBA"), png("L", "bmp"), png("RGB", "jpeg")]),
+    "pictures": (
+        read_as_picture,
+        [picture(), picture("L", "tiff"), picture("RGBA"), picture("L", "bmp"), picture("RGB", "jpeg")],
+    ),
     "data": (read_as_data_set, [framed(b"anomalous: 1\ncolors: 0\n"), framed(b"{normal: true}")]),
     "runs": (read_as_run, [*(valid for _, valid in RUN_FILES.values()), b"\x00[1]", b'\x05"a"', b"\x09-1", b"\x10{}"]),
 }

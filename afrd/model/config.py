@@ -7,6 +7,7 @@ from dataclasses import dataclass
 TARGETS = ("lights", "fused")
 FORMULA_FUSIONS = ("attention", "mean", "max")  # without weights of their own
 EVIDENCE_FUSIONS = (*FORMULA_FUSIONS, "learned")  # of the lights' evidence
+LEARNED_COST = 16  # of the learned fusion, in memory and time: so many times that of another
 FEATURE_FUSIONS = (*FORMULA_FUSIONS, "concat")  # of their features
 METHODS = ("afrd", "memory")
 

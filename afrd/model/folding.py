@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 
 import torch
@@ -33,7 +34,7 @@ def fold_batch_norm(backbone: nn.Module, pictures: Tensor) -> nn.Module:
         fused = fuse_conv_bn_eval(convolution, norm)
         convolution.weight, convolution.bias = fused.weight, fused.bias
         setattr(*places[norm], nn.Sequential(*norm.children()))
-    return folded if _same(_features(backbone, pictures), _features(folded, pictures)) else backbone
+    return folded if _same(features_of(backbone, pictures), features_of(folded, pictures)) else backbone
 
 
 def _pairs(backbone: nn.Module, pictures: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
@@ -59,9 +60,10 @@ def _pairs(backbone: nn.Module, pictures: Tensor) -> list[tuple[nn.Conv2d, nn.Ba
     return [(c, n) for c, n in pairs if used.count(c) == used.count(n) == 1 and n.track_running_stats]
 
 
-def _features(backbone: nn.Module, pictures: Tensor) -> list[Tensor]:
+def features_of(backbone: nn.Module, pictures: Tensor) -> list[Tensor]:
+    """A backbone's feature maps, finest first: some backbones give a list, others a mapping."""
     features = backbone(pictures)
-    return list(features.values()) if isinstance(features, dict) else list(features)
+    return list(features.values()) if isinstance(features, Mapping) else list(features)
 
 
 def _same(before: list[Tensor], after: list[Tensor]) -> bool:

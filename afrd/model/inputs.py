@@ -5,7 +5,6 @@ The same function serves a split that is stored, one sample that is uploaded, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from afrd.model.teacher import Teacher
+from afrd.model.teacher import Teacher, side_multiple
 
 
 class Inputs(NamedTuple):
@@ -36,11 +35,9 @@ def teacher_size(picture: tuple[int, int], size: int, strides: Sequence[int] = (
     Args:
         picture: (H, W) in pixels.
         size: wanted longer side in pixels.
-        strides: of the teacher's scales. Both sides are multiples of 32 where all strides divide 32, else of the
-            strides' least common multiple: a transformer with patches of 14 pixels reads multiples of 14.
+        strides: of the teacher's scales; both sides are multiples of `side_multiple(strides)`.
     """
-    multiple = math.lcm(*strides)  # 1 of no strides
-    multiple = 32 if 32 % multiple == 0 else multiple
+    multiple = side_multiple(strides)
     scale = size / max(picture)
     height, width = (max(multiple, round(side * scale / multiple) * multiple) for side in picture)
     return height, width

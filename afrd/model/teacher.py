@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from afrd.model.folding import fold_batch_norm
+from afrd.model.folding import features_of, fold_batch_norm
 from afrd.model.weights import (
     TIMM_NAMES,
     TORCHVISION_WEIGHTS,
@@ -80,8 +80,7 @@ class Teacher(nn.Module):
     def read(self, pictures: Tensor) -> list[Tensor]:
         """`forward`, through which gradients flow back to the pictures (the weights stay frozen)."""
         x = self.normalise(pictures).contiguous(memory_format=torch.channels_last)
-        features = self.backbone(x)
-        scales = list(features.values()) if isinstance(features, Mapping) else list(features)
+        scales = features_of(self.backbone, x)
         # some of timm's transformers (Swin) give channels last
         return [
             f if f.shape[1] == c or f.shape[-1] != c else f.permute(0, 3, 1, 2)
@@ -147,6 +146,16 @@ def _tried(teacher: Teacher) -> Teacher:
     return teacher
 
 
+def side_multiple(strides: Sequence[int]) -> int:
+    """What both sides of a teacher's pictures are multiples of.
+
+    It is 32 where all strides divide 32, else the strides' least common multiple: a transformer with patches of 14
+    pixels reads multiples of 14.
+    """
+    multiple = math.lcm(*strides)  # 1 of no strides
+    return 32 if 32 % multiple == 0 else multiple
+
+
 def _folded(teacher: Teacher) -> Teacher:
     teacher.backbone = fold_batch_norm(teacher.backbone, _small_picture(teacher))
     return teacher
@@ -154,6 +163,5 @@ def _folded(teacher: Teacher) -> Teacher:
 
 def _small_picture(teacher: Teacher) -> Tensor:
     """A picture of a size that the teacher should be able to read, not square."""
-    multiple = math.lcm(*teacher.strides)
-    multiple = 32 if 32 % multiple == 0 else multiple
+    multiple = side_multiple(teacher.strides)
     return torch.linspace(0, 1, 3 * 2 * multiple * 3 * multiple).reshape(1, 3, 2 * multiple, 3 * multiple)

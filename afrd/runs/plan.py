@@ -98,18 +98,7 @@ def plan(
         bad = data["train"].names[data["train"].anomalous.index(True)]
         raise ValueError(f"training sample {bad} of {data.name} is labelled anomalous; train holds good samples only")
     teacher = (teacher or load_teacher(options.teacher, options.weights)).to(torch_device)
-    memory = default_memory(options, teacher.name, len(light_names)) if options.memory is None else options.memory
-    model = ModelConfig(
-        lights=light_names,
-        teacher=teacher.name,
-        channels=teacher.channels,
-        strides=teacher.strides,
-        target=options.target,
-        fusion=options.fusion or default_fusion(memory),
-        width=options.width,
-        method=options.method,
-        memory=memory,
-    )
+    model = model_config(options, light_names, teacher.name, teacher.channels, teacher.strides)
     train_index, calibration = split_train(data)
     epochs = options.epochs or default_epochs(teacher.name, len(train_index), options.batch)
     config = FitConfig(
@@ -160,6 +149,32 @@ def _file_print(path: Path) -> tuple[int, ...] | int | None:
         return size, checksum
     except OSError:
         return None
+
+
+def model_config(
+    options: TrainingOptions,
+    lights: tuple[str, ...],
+    teacher: str,
+    channels: tuple[int, ...],
+    strides: tuple[int, ...],
+) -> ModelConfig:
+    """The model that these options ask for, with the defaults that depend on its lights and its teacher.
+
+    Raises:
+        ValueError: options that exclude each other.
+    """
+    memory = default_memory(options, teacher, len(lights)) if options.memory is None else options.memory
+    return ModelConfig(
+        lights=lights,
+        teacher=teacher,
+        channels=channels,
+        strides=strides,
+        target=options.target,
+        fusion=options.fusion or default_fusion(memory),
+        width=options.width,
+        method=options.method,
+        memory=memory,
+    )
 
 
 def default_memory(options: TrainingOptions, teacher: str, lights: int) -> int:

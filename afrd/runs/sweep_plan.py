@@ -19,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from afrd.data.dataset import list_categories, open_dataset, parse_lights
 from afrd.files import load_json
-from afrd.model.config import FEATURE_FUSIONS, ModelConfig
+from afrd.model.config import FEATURE_FUSIONS
 from afrd.model.teacher import check_teacher
 from afrd.runs.options import TrainingOptions
-from afrd.runs.plan import default_fusion, default_memory
+from afrd.runs.plan import model_config
 
 METHODS: dict[str, dict[str, str]] = {
     "afrd": {"fusion": "attention"},
@@ -213,18 +213,10 @@ class SweepPlan(BaseModel):
             for teacher in self.teachers:
                 try:
                     settings = {**METHODS[method], **options}
-                    _check_model(
-                        TrainingOptions(**settings), teacher, ("one",) if method == "single" else ("one", "two")
-                    )
+                    lights = ("one",) if method == "single" else ("one", "two")
+                    model_config(TrainingOptions(**settings), lights, teacher, channels=(1,), strides=(1,))
                 except ValueError as error:
                     raise ValueError(f"method {method!r} with teacher {teacher!r}: {error}") from error
-
-
-def _check_model(options: TrainingOptions, teacher: str, lights: tuple[str, ...]) -> None:
-    memory = default_memory(options, teacher, len(lights)) if options.memory is None else options.memory
-    settings: dict[str, Any] = {name: getattr(options, name) for name in ("target", "width", "method")}
-    fusion = options.fusion or default_fusion(memory)
-    ModelConfig(lights, teacher, channels=(1,), strides=(1,), memory=memory, fusion=fusion, **settings)
 
 
 def _runs_of(method: str, lights: tuple[str, ...], subset: str) -> Iterator[tuple[str, tuple[str, ...]]]:

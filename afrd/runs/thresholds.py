@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
+from afrd.model.config import LEARNED_COST
 from afrd.model.evidence import Evidence
 from afrd.runs.run import Run
 
-MAX_CHUNK = 2**23  # numbers of all maps of a chunk of sets; the learned fusion holds some dozen times as many
+MAX_CHUNK = 2**23  # numbers of all maps of a chunk of sets, times the cost of their fusion
 
 
 def subset_thresholds(
@@ -40,8 +41,8 @@ def subset_thresholds(
 def subset_scores(run: Run, evidence: Evidence, members: Tensor, fusion: str | None) -> np.ndarray:
     """(K, N) scores of N samples under K sets of lights."""
     height, width = run.config.picture_size
-    channels = 16 if (fusion or run.model.config.fusion) == "learned" else 1
-    step = max(1, MAX_CHUNK // (height * width * channels))
+    cost = LEARNED_COST if (fusion or run.model.config.fusion) == "learned" else 1
+    step = max(1, MAX_CHUNK // (height * width * cost))
     scores = np.empty((len(members), len(evidence.errors)))
     for n in range(len(evidence.errors)):
         sample = evidence.rows(slice(n, n + 1), run.everything)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import afrd.runs
-from afrd.model.config import FORMULA_FUSIONS
+from afrd.model.config import FORMULA_FUSIONS, LEARNED_COST
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from afrd.runs.run import Run
 
 MAX_LIGHTS = 10  # 1023 sets of lights, each with a threshold
-AT_ONCE = 4 * 10**8  # pixels of calibration maps under all sets of lights that are fused while somebody waits
-LEARNED_COST = 16  # times that of another fusion
+MAX_PIXELS_AT_ONCE = 4 * 10**8  # of calibration maps under all sets of lights, fused while somebody waits
 LARGEST = 2.0**15  # to which weights are scaled; the unit of weights does not matter, and float16 ends at 65504
 
 
@@ -35,7 +34,7 @@ def why_not(run: Run) -> str:
 
 def all_at_once(run: Run) -> bool:
     """Whether the thresholds of all sets of lights are worked out quickly."""
-    return _cost(run, run.model.config.fusion) <= AT_ONCE
+    return _cost(run, run.model.config.fusion) <= MAX_PIXELS_AT_ONCE
 
 
 def fusion_of(run: Run, lights: Sequence[str] | None = None) -> dict[str, Any]:

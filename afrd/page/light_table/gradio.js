@@ -1,5 +1,5 @@
-// The light table in the Gradio page: its value is the scene, and what a user does becomes the component's events. Of
-// lamps about which the server need not be asked it is told once they rest, so that nothing waits for it.
+// The light table in the Gradio page: its value is the scene, and what a user does becomes the component's events.
+// Where the browser fuses the lights itself, the server gets the lit lamps when none has changed for `QUIET`.
 import { render } from './table.js';
 
 const QUIET = 800;  // milliseconds

@@ -21,7 +21,8 @@ from afrd.page.light_table.place import reasons
 
 if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset, Sample
-    from afrd.runs.run import Prediction
+    from afrd.runs.prediction import Prediction
+    from afrd.runs.run import Run
 
 PICTURE_SIDE, TILE_MAP_SIDE = 512, 128
 SINGLE_SPOTS = ("bottom", "right", "top", "left")
@@ -207,12 +208,17 @@ def _main(
         if folder is None or why_not(run := library.run(folder)):
             return _prediction_or_problem(library, folder, dataset, index, selection.lights), None
         chosen = None if all_at_once(run) else selection.lights
-        how = _fusions.get((keys.of_run(folder), chosen), lambda: fusion_of(run, chosen))
+        how = known_fusion(folder, run, chosen)
         key = library.prediction_key(folder, dataset, index, run.lights)
         sent = _evidence.get(key, lambda: evidence_of(run, library.evidence(folder, dataset, index), dataset.lights))
         return None, how | sent
     except (ValueError, OSError, RuntimeError) as error:
         return str(error), None
+
+
+def known_fusion(folder: Path, run: Run, lights: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """`fusion_of` the run in a folder, worked out once."""
+    return _fusions.get((keys.of_run(folder), lights), lambda: fusion_of(run, lights))
 
 
 def _prediction_or_problem(

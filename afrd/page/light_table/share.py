@@ -17,8 +17,8 @@ from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of, first_selection
 from afrd.page.common.scripts import joined
 from afrd.page.common.selection import Selection
-from afrd.page.light_table.fusion import fusion_of, why_not
-from afrd.page.light_table.scene import scene
+from afrd.page.light_table.fusion import why_not
+from afrd.page.light_table.scene import known_fusion, scene
 from afrd.page.light_table.style import CSS, SCRIPTS, style
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def page_of(library: Library, selection: Selection, indices: Sequence[int]) -> s
     count = f"{len(scenes)} samples" if len(scenes) > 1 else "1 sample"
     text = f"{run.method()}; {count} of {dataset.category}/{dataset.split}. Everything is worked out in this file."
     css = "".join((SCRIPTS / name).read_text(encoding="utf-8") for name in ("shared.css", CSS.name))
-    script = joined(SCRIPTS / "shared.js", STYLE=style(), FUSION=fusion_of(run), SCENES=scenes)
+    script = joined(SCRIPTS / "shared.js", STYLE=style(), FUSION=known_fusion(selection.run, run), SCENES=scenes)
     title = f"{dataset.category}: what each light sees, and what the lights together find"
     page = macros("light_table/shared.html").page(title, text, Markup(css), Markup(script))
     return str(page).strip() + "\n"
