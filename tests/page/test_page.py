@@ -84,7 +84,7 @@ def test_where_thresholds_take_long_those_that_are_shown_are_sent(
     library: Library, selection: Selection, monkeypatch: pytest.MonkeyPatch
 ):
     whole = shown(library, selection)["fusion"]["thresholds"]["attention"]
-    monkeypatch.setattr("afrd.page.light_table.fusion.AT_ONCE", 0)
+    monkeypatch.setattr("afrd.page.light_table.fusion.MAX_PIXELS_AT_ONCE", 0)
     few = shown(library, replace(selection, lights=("top", "box")))["fusion"]["thresholds"]
     assert few == {"attention": {s: pytest.approx(whole[s], rel=1e-6) for s in ("40", "63")}}
 
