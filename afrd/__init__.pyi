@@ -5,9 +5,10 @@ from .data.dataset import list_categories, open_dataset
 from .data.sample import Sample, read_sample
 from .metrics.predictions import Predictions
 from .page.light_table.notebook import explore, light_table
+from .runs.loading import load_run
 from .runs.plan import plan
 from .runs.prediction import Prediction
-from .runs.run import Run, load_run
+from .runs.run import Run
 from .runs.training import fit
 
 __version__: str

@@ -23,7 +23,7 @@ from afrd.metrics.predictions import Predictions
 from afrd.model.config import FEATURE_FUSIONS
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
-from afrd.runs.run import load_run
+from afrd.runs.loading import load_run
 
 
 def plans(lights: tuple[str, ...]) -> dict[str, dict]:

@@ -31,7 +31,8 @@ from afrd.model.config import EVIDENCE_FUSIONS, FEATURE_FUSIONS, FORMULA_FUSIONS
 from afrd.model.evidence import Evidence
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.feature_store import load_features
-from afrd.runs.run import Run, load_run
+from afrd.runs.loading import load_run
+from afrd.runs.run import Run
 
 REPORTED_METRICS = ["image_auroc", "pixel_ap", "aupro"]
 REFERENCE = "AFRD, attention"

@@ -9,14 +9,24 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tqdm import tqdm
 
+import afrd.data
 import afrd.files
+import afrd.runs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from afrd.data.dataset import Category
+    from afrd.runs.run import Run
+
+ROI_AUTO, ROI_NONE = "auto", "none"
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,6 +44,47 @@ def as_path(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(f"{text} names the home folder of a user who is not known here") from error
+
+
+def add_region_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds `--roi`; `what` says what happens to the region."""
+    parser.add_argument(
+        "--roi",
+        metavar="FILE|auto|none",
+        help=f"judge inside a region only: a picture, white inside; auto: the silhouette of the parts; {what}",
+    )
+
+
+def region_of(
+    roi: str, size: tuple[int, int], data: Callable[[], Category], lights: Sequence[str]
+) -> np.ndarray | None:
+    """The region that a value of `--roi` names, for pictures of this size (H, W); None for `none`.
+
+    Args:
+        roi: the option's value.
+        size: of the training pictures.
+        data: opens the data set; called for `auto` only, whose train split is read under these lights.
+
+    Raises:
+        ValueError, FileNotFoundError: see `afrd.runs.read_region` and `afrd.runs.silhouette`.
+    """
+    if roi == ROI_NONE:
+        return None
+    if roi != ROI_AUTO:
+        return afrd.runs.read_region(as_path(roi), size)
+    category = data()
+    if "train" not in category:
+        raise ValueError(
+            f"--roi auto finds the region from good training parts, and {category.name} has no train split"
+        )
+    return afrd.runs.silhouette(category["train"].select(lights))
+
+
+def with_region(run: Run, roi: str | None, data: Callable[[], Category]) -> Run:
+    """The run with the region of `--roi`, for this call only; with its own where that was not given."""
+    if roi is None:
+        return run
+    return run.with_region(region_of(roi, run.config.picture_size, data, run.lights))
 
 
 def any_text_prints() -> None:

@@ -12,7 +12,7 @@ import afrd.analysis.explain
 import afrd.data
 import afrd.metrics
 import afrd.runs
-from afrd.cli.common import Bar, as_path, write_json
+from afrd.cli.common import Bar, add_region_option, as_path, with_region, write_json
 
 pd = lazy.load("pandas")  # takes a third of a second to import
 
@@ -31,6 +31,7 @@ def add_command(commands: Any) -> None:
     p.add_argument("--split", help="default test_public, or test in the folder layout")
     p.add_argument("--lights", default="all")
     p.add_argument("--views", help="names of the views to judge; default those of the training (layout of M2AD)")
+    add_region_option(p, "instead of the run's own, for this call")
     p.add_argument("--attribution", action="store_true", help="also how well evidence ranks the lights; needs twins")
     p.add_argument("--json", type=as_path, metavar="FILE")
     p.add_argument("--device", default="auto")
@@ -42,6 +43,7 @@ def evaluate(options: argparse.Namespace) -> None:
     lights = afrd.data.parse_lights(options.lights, run.lights)
     views = run.config.views if options.views is None else afrd.data.parse_views(options.views)
     data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, views)
+    run = with_region(run, options.roi, lambda: data)
     dataset = data[options.split or data.test_split]
     attribution = attribute(run, data, lights) if options.attribution else None  # first, as it may raise
     with Bar(f"evaluate {dataset.split}") as bar:
@@ -54,6 +56,8 @@ def evaluate(options: argparse.Namespace) -> None:
     print(
         f"{predictions.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous"
     )
+    if predictions.region is not None:
+        print(predictions.region_note())
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
     if predictions.threshold:
         truth = predictions.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
@@ -67,6 +71,7 @@ def evaluate(options: argparse.Namespace) -> None:
         "lights": list(lights),
         "samples": len(dataset),
         "method": predictions.method,
+        "region": None if predictions.region is None else float(predictions.region.mean()),
         "threshold": predictions.threshold.value if predictions.threshold else None,
     }
     about |= {k: None if v != v else v for k, v in metrics.items()}

@@ -13,7 +13,7 @@ import afrd.data
 import afrd.files
 import afrd.metrics
 import afrd.runs
-from afrd.cli.common import Bars, as_path
+from afrd.cli.common import Bars, add_region_option, as_path, with_region
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ def add_command(commands: Any) -> None:
     p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("--data", type=as_path, metavar="ROOT", help="data set to use instead of the one it was trained on")
     p.add_argument("--split", help="default test_public, or test in the folder layout")
+    add_region_option(p, "instead of the run's own, for this call")
     p.add_argument("--metric", default="image_auroc", help="what a rig should be good at (image_auroc)")
     p.add_argument("--delta", type=float, metavar="D", help="how much of it a smaller rig may lose (0.05)")
     p.add_argument(
@@ -49,6 +50,7 @@ def lights(options: argparse.Namespace) -> None:
     costs = afrd.analysis.lights.checked_costs(parse_costs(options.cost), run.lights)  # before the long work
     delta = afrd.analysis.lights.checked_delta(afrd.analysis.lights.DELTA if options.delta is None else options.delta)
     data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
+    run = with_region(run, options.roi, lambda: data)
     with ExitStack() as bars:
         survey = afrd.analysis.lights.survey.survey(
             run, data[options.split or data.test_split], options.metric, Bars(bars)

@@ -9,8 +9,9 @@ from typing import Any
 import afrd.data
 import afrd.figures
 import afrd.files
+import afrd.metrics
 import afrd.runs
-from afrd.cli.common import as_path, write_json
+from afrd.cli.common import add_region_option, as_path, with_region, write_json
 
 MAX_PICTURE_SIDE = 100_000  # pixels; larger than any picture, so that none is shrunk
 
@@ -27,6 +28,7 @@ def add_command(commands: Any) -> None:
     )
     p.add_argument("--json", type=as_path, metavar="FILE")
     p.add_argument("--figure", type=as_path, metavar="HTML", help="also write the map over the picture as a page")
+    add_region_option(p, "instead of the run's own, for this call")
     p.add_argument("--point", metavar="NAME", help="judge by this operating point of the run (`afrd points`)")
     p.add_argument("--device", default="auto")
     p.set_defaults(run=predict)
@@ -35,6 +37,8 @@ def add_command(commands: Any) -> None:
 def predict(options: argparse.Namespace) -> None:
     run = afrd.runs.load_run(options.run_folder, options.device)
     point = afrd.runs.operating_point(options.run_folder, options.point) if options.point else None
+    config = run.config
+    run = with_region(run, options.roi, lambda: afrd.data.open_dataset(config.data_root, config.category, config.views))
     uploads = afrd.data.uploads_of(options.pictures, run.lights)
     name = uploads[0].path.stem
     sample, notes = afrd.data.read_uploads(uploads, run.lights, name, side=MAX_PICTURE_SIDE)
@@ -43,6 +47,8 @@ def predict(options: argparse.Namespace) -> None:
     size = (sample.images.shape[-2], sample.images.shape[-1])
     for note in [*notes, *afrd.runs.size_notes(size, run.model.config, run.config)]:
         print(note)
+    if run.region is not None:
+        print(f"judged inside a region of {afrd.metrics.region_share(run.region)} of the picture")
     prediction = run.predict(sample)
     if point:
         prediction = replace(prediction, threshold=run.threshold(prediction.lights, alpha=point.alpha))

@@ -1,5 +1,5 @@
 from .consequences import PER_THOUSAND, OperatingPoint, at_most, consequences
-from .predictions import Predictions
+from .predictions import Predictions, region_share
 from .ranking import METRIC_NAMES, METRICS, aupro, image_metrics, pixel_metrics
 from .threshold import Threshold, conformal_threshold
 from .views import object_metrics, object_scores, view_metrics
@@ -19,5 +19,6 @@ __all__ = [
     "object_metrics",
     "object_scores",
     "pixel_metrics",
+    "region_share",
     "view_metrics",
 ]

@@ -20,10 +20,17 @@ class Resampler:
         scores: (N,).
         masks, maps: (N, H, W).
         masked: (N,) bool, samples whose mask is known; only they count for pixel metrics.
+        region: (H, W) bool; pixels outside of it are left out. All pixels by default.
     """
 
     def __init__(
-        self, anomalous: np.ndarray, scores: np.ndarray, masks: np.ndarray, maps: np.ndarray, masked: np.ndarray
+        self,
+        anomalous: np.ndarray,
+        scores: np.ndarray,
+        masks: np.ndarray,
+        maps: np.ndarray,
+        masked: np.ndarray,
+        region: np.ndarray | None = None,
     ) -> None:
         self.anomalous = anomalous
         ranks = np.unique(scores, return_inverse=True)[1]
@@ -33,14 +40,18 @@ class Resampler:
         self.regions = np.zeros(n)
         if not masked.any():
             return
+        if region is not None:
+            masks = masks & region
         # Bins of equal filling over a regular part of the pixels: fine where the maps have most of their values.
-        values = np.sort(maps[masked].reshape(-1)[:: max(1, maps[masked].size // 500_000)].astype(np.float32))
-        top = maps[masked].max(axis=(1, 2))
+        counted = maps[masked] if region is None else maps[masked][:, region]
+        values = np.sort(counted.reshape(-1)[:: max(1, counted.size // 500_000)].astype(np.float32))
+        top = counted.reshape(len(counted), -1).max(axis=1)
         edges = np.unique(np.concatenate([values[:: max(1, len(values) // (SCORE_BINS // 2))], _upper(values), top]))
         edges = edges[np.linspace(0, len(edges) - 1, min(SCORE_BINS - 1, len(edges))).astype(int)]
         for i in np.flatnonzero(masked):
             bins = np.searchsorted(edges, maps[i].ravel().astype(np.float32), side="right").reshape(maps[i].shape)
-            self.good_pixels[i] = np.bincount(bins[~masks[i]], minlength=SCORE_BINS)
+            normal = ~masks[i] if region is None else ~masks[i] & region
+            self.good_pixels[i] = np.bincount(bins[normal], minlength=SCORE_BINS)
             if masks[i].any():
                 self.bad_pixels[i] = np.bincount(bins[masks[i]], minlength=SCORE_BINS)
                 labels, self.regions[i] = ndimage.label(masks[i], EIGHT_NEIGHBOURS)

@@ -17,6 +17,16 @@ from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
 from afrd.metrics.threshold import Threshold
 
 
+def region_share(region: np.ndarray) -> str:
+    """The share of the picture that a region (H, W) covers, as text such as `43 %`."""
+    share = 100 * float(region.mean())
+    return f"{share:.0f} %" if share >= 1 else f"{share:.2g} %"
+
+
+def _or_everywhere(region: np.ndarray | None) -> np.ndarray:
+    return np.array(True) if region is None or region.all() else region
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Predictions of one method on one split.
@@ -31,6 +41,7 @@ class Predictions:
         lights: names of the lights used.
         threshold: behind the verdicts; None without one.
         category, split: of the samples; "" where they are not known, as in folders that older versions saved.
+        region: (H, W) bool, where the maps are judged; pixel metrics leave out what lies outside. None: everywhere.
     """
 
     table: pd.DataFrame
@@ -42,6 +53,7 @@ class Predictions:
     threshold: Threshold | None = None
     category: str = ""
     split: str = ""
+    region: np.ndarray | None = None
 
     def metrics(self) -> dict[str, float]:
         """All of `METRICS`, over the samples with known truth; NaN where one is not defined."""
@@ -54,8 +66,32 @@ class Predictions:
         if labelled.any():
             result |= image_metrics(self._labels()[labelled], self.table.score.to_numpy()[labelled])
         if self.masked.any():
-            result |= pixel_metrics(self.masks[self.masked], self.maps[self.masked])
+            result |= pixel_metrics(self.masks[self.masked], self.maps[self.masked], self.region)
         return result
+
+    @property
+    def judged_masks(self) -> np.ndarray:
+        """`masks` inside the region, (N, H, W) bool: the defective pixels that count."""
+        return self.masks if self.region is None else self.masks & self.region
+
+    def outside(self) -> list[str]:
+        """Names of the samples with known defective pixels of which none lies in the region."""
+        if self.region is None:
+            return []
+        lost = self.masks.any((1, 2)) & ~self.judged_masks.any((1, 2))
+        return [str(name) for name, is_lost in zip(self.table["sample"], lost, strict=True) if is_lost]
+
+    def region_note(self) -> str:
+        """What a reader of the metrics must know of the region, in sentences; empty without one."""
+        if self.region is None:
+            return ""
+        note = f"Judged inside a region of {region_share(self.region)} of the picture; pixels outside are left out."
+        lost = self.outside()
+        if lost:
+            names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
+            samples = "1 sample" if len(lost) == 1 else f"{len(lost)} samples"
+            note += f" The whole defect of {samples} lies outside ({names}): it counts as anomalous all the same."
+        return note
 
     def intervals(self, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
         """Bootstrap intervals over the samples: index metric, columns `value`, `low`, `high`."""
@@ -114,6 +150,11 @@ class Predictions:
                 f"{self.method} and {other.method} are about different samples and cannot be {purpose}; "
                 "evaluate both on the same samples"
             )
+        if not np.array_equal(_or_everywhere(self.region), _or_everywhere(other.region)):
+            raise ValueError(
+                f"{self.method} and {other.method} are judged inside different regions of the picture and cannot be "
+                f"{purpose}; evaluate both with one region (`Run.with_region`, --roi)"
+            )
 
     def save(self, folder: Path) -> None:
         """Writes `table.csv`, `maps.npy`, `masks.npy`, then `about.json`, which marks them complete."""
@@ -122,6 +163,12 @@ class Predictions:
         for name, array in (("maps", self.maps), ("masks", np.packbits(self.masks, axis=-1))):
             with replacing(folder / f"{name}.npy") as path:
                 np.save(path, array, allow_pickle=False)
+        region_file = folder / "region.npy"
+        if self.region is None:
+            region_file.unlink(missing_ok=True)
+        else:
+            with replacing(region_file) as path:
+                np.save(path, np.packbits(self.region, axis=-1), allow_pickle=False)
         about = {
             "method": self.method,
             "lights": list(self.lights),
@@ -129,6 +176,7 @@ class Predictions:
             "split": self.split,
             "masked": self.masked.tolist(),
             "threshold": asdict(self.threshold) if self.threshold else None,
+            "region": self.region is not None,
             "metrics": {k: None if math.isnan(v) else v for k, v in self.metrics().items()},
         }
         save_json(folder / "about.json", about)
@@ -147,6 +195,10 @@ class Predictions:
             packed = np.load(folder / "masks.npy", allow_pickle=False)
             masks = np.unpackbits(packed, axis=-1, count=maps.shape[-1]).astype(bool)
             threshold = Threshold(**about["threshold"]) if about["threshold"] else None
+            region = None
+            if about.get("region"):
+                packed = np.load(folder / "region.npy", allow_pickle=False)
+                region = np.unpackbits(packed, axis=-1, count=maps.shape[-1]).astype(bool)
             return Predictions(
                 table,
                 maps,
@@ -157,6 +209,7 @@ class Predictions:
                 threshold,
                 about.get("category", ""),
                 about.get("split", ""),
+                region,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"predictions in {folder} cannot be read ({error}); run `afrd evaluate` again") from error
@@ -189,4 +242,5 @@ class Predictions:
             self.masks[labelled],
             self.maps[labelled],
             self.masked[labelled],
+            self.region,
         )

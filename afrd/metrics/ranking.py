@@ -119,12 +119,13 @@ def _f1_max(ranking: _Ranking) -> tuple[float, float]:
     return float(f1[best]), float(ranking.thresholds[best])
 
 
-def pixel_metrics(masks: ArrayLike, maps: ArrayLike) -> dict[str, float]:
+def pixel_metrics(masks: ArrayLike, maps: ArrayLike, region: np.ndarray | None = None) -> dict[str, float]:
     """How well anomaly maps tell defective pixels from normal ones, over all pixels of a test set.
 
     Args:
         masks: (N, H, W) bool, True at defective pixels; all False for a good sample.
         maps: (N, H, W) finite, higher is more anomalous, any unit; float16 and float32 are ranked in float32.
+        region: (H, W) bool; pixels outside of it are left out, be they normal or defective. All pixels by default.
 
     Returns:
         `pixel_auroc`, `pixel_ap`, `aupro` (see there), each in 0..1. NaN where undefined: all three without a
@@ -134,8 +135,8 @@ def pixel_metrics(masks: ArrayLike, maps: ArrayLike) -> dict[str, float]:
     Raises:
         ValueError: Shapes differ or are not (N, H, W), or a map holds NaN or infinity.
     """
-    masks, maps = _pixel_input(masks, maps)
-    ranking = _rank(maps[masks], maps[~masks])
+    masks, normal, maps = _pixel_input(masks, maps, region)
+    ranking = _rank(maps[masks], maps[normal])
     return {
         "pixel_auroc": _auroc(ranking),
         "pixel_ap": _average_precision(ranking),
@@ -166,13 +167,16 @@ def aupro(masks: ArrayLike, maps: ArrayLike, fpr_limit: float = FPR_LIMIT) -> fl
     return _area(*pro_curve(masks, maps, fpr_limit))
 
 
-def pro_curve(masks: ArrayLike, maps: ArrayLike, fpr_limit: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def pro_curve(
+    masks: ArrayLike, maps: ArrayLike, fpr_limit: float = 1.0, region: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The curve under which `aupro` measures.
 
     Args:
         masks: (N, H, W) bool, True at defective pixels.
         maps: (N, H, W) finite, higher is more anomalous.
         fpr_limit: Where the curve ends: above 0, up to 1.
+        region: As for `pixel_metrics`; of a defective region only the part inside counts.
 
     Returns:
         False-positive rate and mean per-region overlap, both (K,), both from 0 up and never falling; the last rate is
@@ -184,8 +188,8 @@ def pro_curve(masks: ArrayLike, maps: ArrayLike, fpr_limit: float = 1.0) -> tupl
     """
     if not 0 < fpr_limit <= 1:
         raise ValueError(f"fpr_limit is {fpr_limit}; it must be above 0 and at most 1")
-    masks, maps = _pixel_input(masks, maps)
-    return _pro_curve(_rank(maps[masks], maps[~masks]), masks, fpr_limit)
+    masks, normal, maps = _pixel_input(masks, maps, region)
+    return _pro_curve(_rank(maps[masks], maps[normal]), masks, fpr_limit)
 
 
 def _pro_curve(ranking: _Ranking, masks: np.ndarray, fpr_limit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -234,7 +238,10 @@ def _image_input(anomalous: ArrayLike, scores: ArrayLike) -> tuple[np.ndarray, n
     return labels.astype(bool), values
 
 
-def _pixel_input(masks: ArrayLike, maps: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _pixel_input(
+    masks: ArrayLike, maps: ArrayLike, region: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Defective and normal pixels inside the region, and the maps."""
     truth, values = np.asarray(masks), np.asarray(maps)
     if truth.ndim != 3 or truth.shape != values.shape:
         raise ValueError(f"masks of shape {truth.shape} and maps of shape {values.shape}; both must be (N, H, W)")
@@ -243,4 +250,9 @@ def _pixel_input(masks: ArrayLike, maps: ArrayLike) -> tuple[np.ndarray, np.ndar
     for i, map_ in enumerate(values):
         if not np.isfinite(map_).all():
             raise ValueError(f"the map of sample {i} holds NaN or infinity")
-    return truth.astype(bool, copy=False), values
+    truth = truth.astype(bool, copy=False)
+    if region is None:
+        return truth, ~truth, values
+    if region.shape != truth.shape[1:]:
+        raise ValueError(f"a region of shape {region.shape} for maps of shape {values.shape}; it must be (H, W)")
+    return truth & region, ~truth & region, values

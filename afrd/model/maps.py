@@ -10,13 +10,21 @@ from torch import Tensor, nn
 from afrd.model.evidence import Evidence, EvidenceTerms, Maps, to_maps, upsampled_evidence
 from afrd.model.fusion import coalition_maps
 from afrd.model.learned_fusion import LearnedFusion
+from afrd.model.region import region_at, within
 
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
 
 
 class EvidenceModel(nn.Module):
-    """Base class of AFRD and the patch memory: a configuration, and maps from evidence."""
+    """Base class of AFRD and the patch memory: a configuration, and maps from evidence.
+
+    Attributes:
+        region: (H, W) bool, on the model's device, outside of which all maps are 0; None: they are of the whole
+            picture. It is no part of the weights.
+    """
+
+    region: Tensor | None = None
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -41,8 +49,8 @@ class EvidenceModel(nn.Module):
         """
         fusion = fusion or self.config.fusion
         if fusion != "learned":
-            return to_maps(evidence, size, fusion)
-        return to_maps(self._learned(evidence)(evidence), size, "attention")
+            return within(to_maps(evidence, size, fusion), self.region)
+        return within(to_maps(self._learned(evidence)(evidence), size, "attention"), self.region)
 
     def subset_maps(
         self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None
@@ -57,12 +65,13 @@ class EvidenceModel(nn.Module):
         """
         fusion = fusion or self.config.fusion
         if fusion != "learned":
-            return coalition_maps(*upsampled_evidence(evidence, 0, size), members, fusion)
+            maps = coalition_maps(*upsampled_evidence(evidence, 0, size), members, fusion)
+            return maps if self.region is None else maps.masked_fill(~region_at(self.region, size), 0.0)
         nonempty = members.any(1)
         maps = evidence.errors.new_zeros(len(members), *size)
         if nonempty.any():
             fused = self._learned(evidence)(evidence, members[nonempty])
-            maps[nonempty] = to_maps(fused, size, "attention").anomaly_map
+            maps[nonempty] = within(to_maps(fused, size, "attention"), self.region).anomaly_map
         return maps
 
     def _learned(self, evidence: Evidence) -> LearnedFusion:

@@ -1,11 +1,13 @@
 from . import store, sweep_plan
 from .export import Export, export_onnx
 from .feature_store import features_stored
+from .loading import load_run
 from .operating_points import operating_point, operating_points, save_operating_point
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, default_memory, plan, split_train
 from .prediction import Prediction
-from .run import Run, load_run
+from .region import drawn_region, read_region, save_region, silhouette, stored_region
+from .run import Run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
 from .run_log import log_event
 from .sizes import same_grid, size_notes
@@ -26,6 +28,7 @@ __all__ = [
     "crop",
     "default_epochs",
     "default_memory",
+    "drawn_region",
     "export_onnx",
     "features_stored",
     "find_runs",
@@ -40,12 +43,16 @@ __all__ = [
     "operating_points",
     "plan",
     "read_config",
+    "read_region",
     "read_sweep",
     "same_grid",
     "save_operating_point",
+    "save_region",
+    "silhouette",
     "size_notes",
     "split_train",
     "store",
+    "stored_region",
     "subset_thresholds",
     "sweep_plan",
     "train",

@@ -35,11 +35,16 @@ class EvidenceCache:
         weakref.finalize(owner, self._forget, number)
         return number
 
+    def peek(self, number: int, key: Hashable) -> Evidence | None:
+        """The cached evidence for this owner and key, or None."""
+        with self._lock:
+            return self._cache.get((number, key))
+
     def get(self, number: int, key: Hashable, make: Callable[[], Evidence]) -> Evidence:
         """The cached evidence for this owner and key; made now if there is none."""
-        with self._lock:
-            if (number, key) in self._cache:
-                return self._cache[number, key]
+        cached = self.peek(number, key)
+        if cached is not None:
+            return cached
         evidence = make()
         with self._lock:
             self._cache[number, key] = evidence

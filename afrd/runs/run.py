@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,20 @@ import torch
 from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset, Sample, open_dataset, parse_lights
-from afrd.metrics.predictions import Predictions
+from afrd.metrics.predictions import Predictions, region_share
 from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
-from afrd.model.afrd import Model, make_model
-from afrd.model.device import pick_device
+from afrd.model.afrd import Model
 from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, compute_inputs
+from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index, evidence_of, stored_inputs
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.plan import fingerprint
 from afrd.runs.prediction import Prediction
-from afrd.runs.run_folder import FitConfig, read_config
-from afrd.runs.tensors import load_tensors
+from afrd.runs.region import checked_region
+from afrd.runs.run_folder import FitConfig
 
 
 class Run:
@@ -47,7 +48,7 @@ class Run:
         self.calibration = calibration
         self._teacher: Teacher | None = None
         self._thresholds: dict[tuple, Threshold | None] = {}
-        self._number = EVIDENCE_CACHE.register(self)
+        self._number = EVIDENCE_CACHE.register(config)  # which the copies of `with_region` share
 
     def __repr__(self) -> str:
         return f"Run({self.folder}: {self.method()} on {self.config.category})"
@@ -72,6 +73,32 @@ class Run:
         return weights + (evidence_bytes(self.calibration) if self.calibration is not None else 0)
 
     @property
+    def region(self) -> np.ndarray | None:
+        """(H, W) bool, where parts are judged; None: in the whole picture."""
+        return None if self.model.region is None else self.model.region.cpu().numpy()
+
+    def region_at(self, size: tuple[int, int]) -> np.ndarray | None:
+        """`region` for pictures of another size (H, W)."""
+        return None if self.model.region is None else region_at(self.model.region, size).cpu().numpy()
+
+    def with_region(self, region: np.ndarray | None) -> Run:
+        """The same run, which judges parts inside a region only; its weights, teacher and evidence are shared.
+
+        Args:
+            region: (H, W) bool of the training pictures' size or aspect ratio; None: the whole picture.
+
+        Raises:
+            ValueError: it does not fit, or is empty.
+        """
+        other = copy(self)
+        other.model, other._thresholds = copy(self.model), {}
+        other.model.region = None
+        if region is not None:
+            region = checked_region(region, self.config.picture_size)
+            other.model.region = torch.from_numpy(region).to(self.device)
+        return other
+
+    @property
     def teacher(self) -> Teacher:
         """The frozen teacher, loaded at first use.
 
@@ -94,7 +121,14 @@ class Run:
         self._teacher = teacher.to(self.device)
 
     def method(self, lights: Sequence[str] | None = None, fusion: str | None = None) -> str:
-        """Name of the method for text and figures, such as `AFRD, attention over evidence, lights top, box`."""
+        """Name of the method for text and figures, such as `AFRD, attention over evidence, lights top, box`.
+
+        With a region it ends in the region's share of the picture.
+        """
+        within = "" if self.region is None else f", within {region_share(self.region)} of the picture"
+        return self._method(lights, fusion) + within
+
+    def _method(self, lights: Sequence[str] | None, fusion: str | None) -> str:
         used = tuple(lights or self.lights)
         memory = self.model.config.method == "memory"
         fusion = fusion or self.model.config.fusion
@@ -175,12 +209,23 @@ class Run:
     def predict_stored(
         self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
     ) -> Prediction:
-        """`predict` for a data set's sample, from the cached `evidence` of its split."""
+        """`predict` for a data set's sample, from stored features."""
         used = parse_lights(lights, self.lights)
-        row = range(len(dataset))[index]
-        return self._prediction(
-            self.evidence(dataset, used).rows(slice(row, row + 1), self._present(used)), used, dataset.image_size
-        )
+        return self._prediction(self.stored_evidence(dataset, index, used), used, dataset.image_size)
+
+    @torch.no_grad()
+    def stored_evidence(
+        self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
+    ) -> Evidence:
+        """Evidence of a data set's sample (B = 1) with these lights present: of its split's, where that is cached.
+
+        It does not wait for the rest of its split; only the features are computed for all, where the store has none.
+        """
+        used, row = parse_lights(lights, self.lights), range(len(dataset))[index]
+        split = EVIDENCE_CACHE.peek(self._number, self._evidence_key(dataset, used))
+        if split is None:
+            return self.model.evidence(*self.stored_inputs(dataset, row, used))
+        return split.rows(slice(row, row + 1), self._present(used))
 
     def evaluate(
         self,
@@ -214,7 +259,9 @@ class Run:
         masks = np.stack([np.zeros((height, width), bool) if mask is None else mask.numpy() for mask in samples])
         masked = np.array([mask is not None for mask in samples])
         method, category, split = self.method(used, fusion), dataset.category, dataset.split
-        return Predictions(table, maps, masks, masked, method, used, threshold, category, split)
+        return Predictions(
+            table, maps, masks, masked, method, used, threshold, category, split, self.region_at((height, width))
+        )
 
     def predictions_folder(self, split: str, lights: Sequence[str]) -> Path:
         """The folder where `afrd evaluate` stores predictions."""
@@ -250,7 +297,6 @@ class Run:
             progress: called with (samples done, samples in all).
         """
         used = parse_lights(lights, self.lights) if self.model.config.target == "fused" else self.lights
-        key = (stored_under(dataset, self.teacher, self.config.size), used)
 
         def make() -> Evidence:
             features, batches = self.features(dataset), []
@@ -262,7 +308,12 @@ class Run:
                     progress(sum(len(p.errors) for p in batches), len(features))
             return joined(batches)
 
-        return EVIDENCE_CACHE.get(self._number, key, make)
+        return EVIDENCE_CACHE.get(self._number, self._evidence_key(dataset, used), make)
+
+    def _evidence_key(self, dataset: MultiLightDataset, lights: tuple[str, ...]) -> Hashable:
+        """Key of a split's evidence; which lights are present only matters where features are fused."""
+        lights_that_matter = lights if self.model.config.target == "fused" else self.lights
+        return stored_under(dataset, self.teacher, self.config.size), lights_that_matter
 
     def calibration_maps(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
@@ -352,38 +403,3 @@ class Run:
                 f"{dataset.category} has no light {missing[0]!r}, which run {self.folder} was trained on; "
                 f"its lights are {', '.join(dataset.lights)}"
             )
-
-
-def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None = None) -> Run:
-    """A finished run; nothing in the folder is ever executed.
-
-    Raises:
-        ValueError: the folder is no finished run, or a file in it is broken.
-    """
-    folder = Path(folder)
-    if not (folder / "config.json").is_file():
-        raise ValueError(f"{folder} is not a run folder: it has no config.json; `afrd train` makes one")
-    model_config, config = read_config(folder)
-    if not (folder / "model.safetensors").is_file():
-        raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
-    tensors, _ = load_tensors(folder / "model.safetensors")
-    try:
-        with torch.random.fork_rng(devices=[]):  # initial weights must not change the caller's random state
-            model = make_model(model_config)
-        model.load_state_dict(tensors)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error
-    torch_device = pick_device(device)
-    calibration = None
-    if (folder / "calibration.safetensors").is_file():
-        stored, _ = load_tensors(folder / "calibration.safetensors")
-        if not {"errors", "weights"} <= set(stored):
-            raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
-        errors, weights = (stored[name].to(torch_device).float() for name in ("errors", "weights"))
-        present = torch.ones(weights.shape[:2], dtype=torch.bool, device=torch_device)
-        terms = stored["terms"].to(torch_device) if "terms" in stored else None
-        calibration = Evidence(errors, weights, present, model_config.target == "fused", terms)
-    run = Run(folder, model, config, calibration, torch_device)
-    if teacher is not None:
-        run.use_teacher(teacher)
-    return run

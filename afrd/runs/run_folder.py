@@ -15,6 +15,7 @@ from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import Evidence
 from afrd.runs.lock import LOCK_FILE
+from afrd.runs.region import copy_region
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
@@ -128,6 +129,7 @@ def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> N
     start_run(to, read_config(folder)[0], config)
     with replacing(to / "history.csv") as path:
         pd.read_csv(folder / "history.csv").to_csv(path, index=False, float_format="%.5g" if half else None)
+    copy_region(folder, to)
     for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and mark it as finished
         if (folder / name).is_file():
             tensors, about = load_tensors(folder / name)

@@ -24,10 +24,11 @@ from afrd.model.teacher import Teacher
 from afrd.runs.calibration import calibrate
 from afrd.runs.checkpoint import load_checkpoint, save_checkpoint
 from afrd.runs.feature_store import Features, load_features
+from afrd.runs.loading import load_run
 from afrd.runs.lock import locked
 from afrd.runs.options import TrainingOptions
 from afrd.runs.plan import TrainingPlan, plan
-from afrd.runs.run import Run, load_run
+from afrd.runs.run import Run
 from afrd.runs.run_folder import finish_run, is_finished, start_run
 from afrd.runs.run_log import log_event
 

@@ -35,7 +35,7 @@ from afrd.page.common.samples import (
 from afrd.page.common.selection import Selection
 from afrd.page.explore import other_methods
 from afrd.page.explore.strip import _tile, strip_of
-from afrd.runs.run import load_run
+from afrd.runs.loading import load_run
 from tests.page.helpers import app_command, browsing, serving
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -22,7 +22,7 @@ from afrd.page.common.scripts import joined_text
 from afrd.page.light_table.fusion import evidence_of, fusion_of, with_fusion
 from afrd.page.light_table.share import chosen, shared_page
 from afrd.page.light_table.style import SCRIPTS, style
-from afrd.runs.run import load_run
+from afrd.runs.loading import load_run
 from afrd.runs.thresholds import subset_thresholds
 
 JUDGED = """

@@ -158,8 +158,13 @@ def curves(predictions: Predictions) -> Curves:
             predicted_anomalous = (predictions.table.verdict == "anomalous").to_numpy()
             at = (float(predicted_anomalous[labelled & ~bad].mean()), float(predicted_anomalous[labelled & bad].mean()))
     regions = pd.DataFrame(columns=["fpr", "pro"])
-    if predictions.masks[predictions.masked].any():
-        fpr, pro = pro_curve(predictions.masks[predictions.masked], predictions.maps[predictions.masked], FPR_LIMIT)
+    if predictions.judged_masks[predictions.masked].any():
+        fpr, pro = pro_curve(
+            predictions.masks[predictions.masked],
+            predictions.maps[predictions.masked],
+            FPR_LIMIT,
+            predictions.region,
+        )
         grid = FPR_LIMIT * np.linspace(0, 1, CURVE_POINTS) ** 2  # dense near zero, where the curve rises
         regions = pd.DataFrame({"fpr": grid, "pro": np.interp(grid, fpr, pro)})
     return Curves(image, regions, at)
@@ -184,9 +189,14 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
         selected, masked = of_kind | (labelled & ~bad), of_kind & predictions.masked
         values = image_metrics(bad[selected], scores[selected])
         if masked.any():
-            values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked])
+            values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked], predictions.region)
         resampler = Resampler(
-            bad[selected], scores[selected], predictions.masks[selected], predictions.maps[selected], masked[selected]
+            bad[selected],
+            scores[selected],
+            predictions.masks[selected],
+            predictions.maps[selected],
+            masked[selected],
+            predictions.region,
         )
         draws = pd.DataFrame(resampler.draw(repeats, seed), columns=list(METRICS))
         row: dict[str, object] = {"defect": kind, "samples": int(of_kind.sum())}
@@ -241,10 +251,9 @@ def _truth(predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _own_pixel_ap(predictions: Predictions, index: int) -> float:
-    mask = predictions.masks[index]
-    if not predictions.masked[index] or not mask.any():
+    if not predictions.masked[index]:
         return np.nan
-    return pixel_metrics(mask[None], predictions.maps[index][None])["pixel_ap"]
+    return pixel_metrics(predictions.masks[[index]], predictions.maps[[index]], predictions.region)["pixel_ap"]
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -26,8 +26,9 @@ from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS, pixel_metrics
 from afrd.metrics.views import object_metrics
 from afrd.model.teacher import load_teacher
+from afrd.runs.loading import load_run
 from afrd.runs.plan import fingerprint
-from afrd.runs.run import Run, load_run
+from afrd.runs.run import Run
 from afrd.runs.sweep_plan import Cell, Group
 from afrd.runs.tensors import save_tensors
 
@@ -220,8 +221,10 @@ def _object_auroc(predictions: Predictions, dataset: MultiLightDataset) -> float
 
 def _examples(predictions: Predictions) -> list[int]:
     """The anomalous samples with the best, the median and the worst own pixel AP."""
-    positions = [i for i in np.flatnonzero(predictions.masked).tolist() if predictions.masks[i].any()]
-    quality = [pixel_metrics(predictions.masks[[i]], predictions.maps[[i]])["pixel_ap"] for i in positions]
+    positions = [i for i in np.flatnonzero(predictions.masked).tolist() if predictions.judged_masks[i].any()]
+    quality = [
+        pixel_metrics(predictions.masks[[i]], predictions.maps[[i]], predictions.region)["pixel_ap"] for i in positions
+    ]
     order = [positions[i] for i in np.argsort(quality, kind="stable")[::-1]]
     return [order[0], order[len(order) // 2], order[-1]] if order else []
 

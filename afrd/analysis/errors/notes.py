@@ -1,11 +1,12 @@
-"""Notes and tags on samples, stored in the run folder: `notes.json`.
+"""Notes and tags on samples, kept for all runs of a folder in its `notes.sqlite` (`afrd.runs.shared_file`).
 
-    notes = Notes("runs/praline")
+    notes = Notes("runs/praline")  # in runs/notes.sqlite, under the run's name praline
     notes.save("test_public", "25", Note("dent only under top", ("shiny",)))
     notes.of("test_public")["25"].tags
+    notes.undo("test_public", "25")
 
-Several people may write at once: a lock serialises them, and a note that somebody else changed meanwhile is merged with
-the new one, so nothing is lost.
+Several people may write at once, and a note that somebody else changed meanwhile is merged with the new one, so nothing
+is lost. Notes of earlier versions, `notes.json` in a run's folder, are taken over at the first opening; the file stays.
 """
 
 from __future__ import annotations
@@ -17,15 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from afrd.files import load_json
+from afrd.runs.shared_file import DamagedError, Entries, Key, NotWritableError, SharedFile
 
-from afrd.files import load_json, save_json
-
-FORMAT = 1
+NOTE, TAKEN_OVER = "note", "taken over"  # kinds of entries
+EARLIER_FILE, EARLIER_FORMAT = "notes.json", 1
 MAX_NOTE_LENGTH, MAX_TAGS, MAX_TAG_LENGTH = 2000, 12, 40  # characters of a note, tags of a sample, characters of a tag
-MAX_NOTES_BYTES = 8_000_000  # size limit of a file that is read, far above real use
+MAX_NOTES_BYTES = 8_000_000  # size limit of a file of JSON that is read, far above real use
 DIRECTION_CONTROLS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-LOCK_TIMEOUT = 10.0  # seconds to wait for another writer
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Notes:
     """The notes of one run.
 
     Args:
-        folder: of the run; it must exist.
+        folder: of the run. The notes lie in the folder that holds it, links resolved, under its name.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.path = self.folder / "notes.json"
+        self.folder = Path(folder).resolve()
+        self.file = SharedFile(self.folder.parent)
 
     def of(self, split: str) -> dict[str, Note]:
         """Notes by sample name.
@@ -56,11 +56,11 @@ class Notes:
         Raises:
             ValueError: the file is broken.
         """
-        return self._read().get(split, {})
+        return {key.name: note for key, note in self._read().items() if key.split == split}
 
     def tags(self) -> list[str]:
         """All tags of the run, the most used first."""
-        count = Counter(tag for split in self._read().values() for note in split.values() for tag in note.tags)
+        count = Counter(tag for note in self._read().values() for tag in note.tags)
         return [tag for tag, _ in sorted(count.items(), key=lambda item: (-item[1], item[0].casefold()))]
 
     def save(self, split: str, sample: str, note: Note, base: Note | None = None) -> Note:
@@ -79,41 +79,57 @@ class Notes:
         Raises:
             ValueError: the note is too long, there are too many tags, or the folder cannot be written to.
         """
-        result = cleaned(note)
+        result, key = cleaned(note), self._key(split, sample)
         if not self.folder.is_dir():
             raise ValueError(f"notes cannot be saved: there is no run folder {self.folder}")
-        try:
-            with FileLock(self.folder / ".notes.lock", timeout=LOCK_TIMEOUT):
-                stored = self._read()
-                of_split = stored.setdefault(split, {})
-                if base is not None:
-                    result = merged(of_split.get(sample, Note()), result, base)
-                if result:
-                    of_split[sample] = result
-                else:
-                    of_split.pop(sample, None)
-                save_json(self.path, _as_json(stored))
-        except Timeout as error:
-            raise ValueError(f"{self.path} is being written by somebody else; try again") from error
-        except OSError as error:
-            raise ValueError(f"notes cannot be saved in {self.folder} ({error.strerror or error})") from error
+        with self.file.writing() as entries:
+            take_over(entries, self.folder)
+            if base is not None:
+                result = merged(stored_note(entries.get(key)), result, base)
+            entries.put(key, as_value(result))
         return result
 
-    def _read(self) -> dict[str, dict[str, Note]]:
-        if not self.path.is_file():
-            return {}
+    def can_undo(self, split: str, sample: str) -> bool:
+        """Whether this sample's note has a change that can be undone."""
+        with self.file.reading() as entries:
+            return entries.can_undo(self._key(split, sample))
+
+    def undo(self, split: str, sample: str, seen: Note | None = None) -> Note:
+        """Takes back the latest change of a sample's note, a removal as well.
+
+        Args:
+            split, sample: the sample's split and name.
+            seen: the note as its reader last saw it; None: whatever it is.
+
+        Returns:
+            The note as it is stored now.
+
+        Raises:
+            ValueError: there is nothing to undo, or somebody else has changed the note since.
+        """
+        key = self._key(split, sample)
+        with self.file.writing() as entries:
+            stored = stored_note(entries.get(key))
+            if seen is not None and stored != seen:
+                raise ValueError(f"somebody else has changed the note on {sample} meanwhile; look at it first")
+            if not entries.undo(key):
+                raise ValueError(f"there is no change of the note on {sample} to undo")
+            return stored_note(entries.get(key))
+
+    def _key(self, split: str, sample: str) -> Key:
+        return Key(NOTE, self.folder.name, split, sample)
+
+    def _read(self) -> dict[Key, Note]:
+        with self.file.reading() as entries:
+            if is_taken_over(entries, self.folder):
+                return notes_in(entries, self.folder.name)
+        earlier = earlier_notes(self.folder)  # said where it is broken, before anything is written
         try:
-            if self.path.stat().st_size > MAX_NOTES_BYTES:
-                raise ValueError(f"it is larger than {MAX_NOTES_BYTES // 1_000_000} MB")
-            content = load_json(self.path)
-            if content["format"] != FORMAT:
-                raise ValueError(f"format {content['format']} is not {FORMAT}")
-            return {
-                str(split): {str(sample): _note(entry) for sample, entry in notes.items()}
-                for split, notes in content["splits"].items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{self.path} does not hold notes ({error}); move it away to start anew") from error
+            with self.file.writing() as entries:
+                take_over(entries, self.folder)
+                return notes_in(entries, self.folder.name)
+        except NotWritableError:
+            return {self._key(split, sample): note for (split, sample), note in earlier.items()}
 
 
 def cleaned(note: Note) -> Note:
@@ -167,17 +183,81 @@ def _plain(text: str, keep: str = "") -> str:
     )
 
 
-def _note(entry: Any) -> Note:
-    text, tags = entry["text"], entry["tags"]
+def is_taken_over(entries: Entries, folder: Path) -> bool:
+    """Whether no notes of an earlier version wait in the run's folder."""
+    return not (folder / EARLIER_FILE).is_file() or entries.get(_marker(folder)) is not None
+
+
+def take_over(entries: Entries, folder: Path) -> None:
+    """Takes over the notes of an earlier version from the run's folder, once.
+
+    Raises:
+        ValueError: the earlier file is broken.
+    """
+    if is_taken_over(entries, folder):
+        return
+    for (split, sample), note in earlier_notes(folder).items():
+        key = Key(NOTE, folder.name, split, sample)
+        if entries.get(key) is None:
+            entries.put(key, as_value(note), first=True)
+    entries.put(_marker(folder), True, first=True)
+
+
+def earlier_notes(folder: Path) -> dict[tuple[str, str], Note]:
+    """The notes in the `notes.json` of a run's folder, by split and sample.
+
+    Raises:
+        ValueError: the file is broken.
+    """
+    path = folder / EARLIER_FILE
+    try:
+        if path.stat().st_size > MAX_NOTES_BYTES:
+            raise ValueError(f"it is larger than {MAX_NOTES_BYTES // 1_000_000} MB")
+        content = load_json(path)
+        if content["format"] != EARLIER_FORMAT:
+            raise ValueError(f"format {content['format']} is not {EARLIER_FORMAT}")
+        splits = content["splits"].items()
+        return {
+            (str(split), str(sample)): note
+            for split, notes in splits
+            for sample, entry in notes.items()
+            if (note := cleaned(note_of(entry)))
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} does not hold notes ({error}); move it away to start anew") from error
+
+
+def notes_in(entries: Entries, run: str | None = None) -> dict[Key, Note]:
+    """The stored notes by key, of one run or of all."""
+    return {key: stored_note(value) for key, value in entries.of(NOTE, run).items()}
+
+
+def stored_note(value: Any) -> Note:
+    """A note from an entry of the file; the empty one from None."""
+    try:
+        return note_of(value)
+    except ValueError as error:
+        raise DamagedError(str(error)) from error
+
+
+def note_of(value: Any) -> Note:
+    """A note from JSON; the empty one from None.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if value is None:
+        return Note()
+    text, tags = (value.get("text"), value.get("tags")) if isinstance(value, dict) else (None, None)
     if not isinstance(text, str) or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise ValueError("a note should have a text and a list of tags")
     return Note(text, tuple(tags))
 
 
-def _as_json(stored: dict[str, dict[str, Note]]) -> dict[str, Any]:
-    splits = {
-        split: {sample: {"text": note.text, "tags": list(note.tags)} for sample, note in sorted(notes.items())}
-        for split, notes in sorted(stored.items())
-        if notes
-    }
-    return {"format": FORMAT, "splits": splits}
+def as_value(note: Note) -> dict[str, Any] | None:
+    """A note as JSON; None for the empty one."""
+    return {"text": note.text, "tags": list(note.tags)} if note else None
+
+
+def _marker(folder: Path) -> Key:
+    return Key(TAKEN_OVER, folder.name, "", EARLIER_FILE)

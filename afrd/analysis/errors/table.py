@@ -350,7 +350,9 @@ def table(
     predictions = by_label[main.label]
     unit = predictions.threshold.value if predictions.threshold else 1.0
     samples = predictions.table[["sample", "anomalous", "defects"]].reset_index(drop=True)
-    masks = [mask if has_mask else None for mask, has_mask in zip(predictions.masks, predictions.masked, strict=True)]
+    masks = [
+        mask if has_mask else None for mask, has_mask in zip(predictions.judged_masks, predictions.masked, strict=True)
+    ]
     localisations = [localise(values, mask) for values, mask in zip(predictions.maps, masks, strict=True)]
     samples["best_iou"] = [localisation.best_iou for localisation in localisations]
     samples["peak_off"] = [localisation.peak_off for localisation in localisations]

@@ -62,6 +62,7 @@ class SubsetEvaluation:
         masks = [dataset.mask(int(i)) for i in rows]
         self.masked = np.array([mask is not None for mask in masks])
         self.masks = np.stack([np.zeros(dataset.image_size, bool) if m is None else m.numpy() for m in masks])
+        self.region = run.region_at(dataset.image_size)
         self.counts = drawn_halves(self.anomalous, self.defects, repeats)
         if run.model.config.target == "lights":  # the map of any subset is computed from the evidence of all lights
             self.evidence = run.evidence(dataset, progress=partial(report, "samples read"))
@@ -102,7 +103,8 @@ class SubsetEvaluation:
         """The metrics of a constant map: without light samples and places are indistinguishable."""
         flat = image_metrics(self.anomalous, np.zeros(len(self.anomalous)))
         if self.masked.any():  # 0.5, the share of defective pixels, and half of AUPRO's limit, without sorting pixels
-            flat |= pixel_metrics(self.masks[self.masked], np.zeros(self.masks[self.masked].shape, np.float32))
+            masks = self.masks[self.masked]
+            flat |= pixel_metrics(masks, np.zeros(masks.shape, np.float32), self.region)
         return np.array([flat.get(metric, np.nan) for metric in METRICS])
 
     def judge(self, members: np.ndarray) -> dict[str, np.ndarray]:
@@ -150,10 +152,10 @@ class SubsetEvaluation:
         scores = maps.max((1, 2)).astype(float)
         metrics = image_metrics(self.anomalous, scores)
         if self.masked.any():
-            metrics |= pixel_metrics(self.masks[self.masked], maps[self.masked])
+            metrics |= pixel_metrics(self.masks[self.masked], maps[self.masked], self.region)
         draws = np.empty((0, 3, len(METRICS)))
         if draw:
-            sampler = Resampler(self.anomalous, scores, self.masks, maps, self.masked)
+            sampler = Resampler(self.anomalous, scores, self.masks, maps, self.masked, self.region)
             counts = np.concatenate([self.counts, self.counts.sum(1, keepdims=True)], 1)  # (R, 3, N)
             chunks = [sampler.metrics(chunk) for chunk in np.array_split(counts.reshape(-1, counts.shape[-1]), 12)]
             draws = np.concatenate(chunks).reshape(len(counts), 3, len(METRICS))

@@ -199,8 +199,8 @@ def survey(
 ) -> Survey:
     """Evaluates every set of the run's lights; beyond `MAX_EXACT_LIGHTS` lights it searches the best ones of each size.
 
-    The result is stored in the run folder and read from there the next time, unless the weights, pictures, masks or
-    labels have changed.
+    The result is stored in the run folder and read from there the next time, unless the weights, pictures, masks,
+    labels or the run's region have changed.
 
     Args:
         run: with at least two lights.
@@ -294,6 +294,8 @@ def _file(run: Run, dataset: MultiLightDataset, metric: str) -> Path:
 def _key(run: Run, dataset: MultiLightDataset) -> str:
     """A digest of all that a survey depends on; the data set's path does not count."""
     sha = hashlib.sha256(f"{FORMAT} {run.lights} {run.model.config} {run.config.size} {dataset.lights}".encode())
+    if run.region is not None:
+        sha.update(run.region.tobytes())
     for name in ("model.safetensors", "calibration.safetensors"):
         if (run.folder / name).is_file():
             with (run.folder / name).open("rb") as file:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.data.uploads import Upload
 
-RUN_FILES = ("config.json", "calibration.safetensors", "model.safetensors")
+WEIGHT_FILES = ("config.json", "calibration.safetensors", "model.safetensors")
+RUN_FILES = (*WEIGHT_FILES, "region.png")
 
 
 def of_file(path: Path) -> Hashable:
@@ -30,8 +31,13 @@ def of_file(path: Path) -> Hashable:
 
 
 def of_run(folder: Path) -> Hashable:
-    """Key of results of a run; it changes when the run is trained again."""
+    """Key of results of a run; it changes when the run is trained again, or judges in another region."""
     return tuple(file_state(folder / name) for name in RUN_FILES)
+
+
+def of_weights(folder: Path) -> Hashable:
+    """Key of what a run has learned; it changes when the run is trained again."""
+    return tuple(file_state(folder / name) for name in WEIGHT_FILES)
 
 
 def of_sample(dataset: MultiLightDataset, index: int) -> Hashable:

@@ -219,7 +219,7 @@ class Library:
         run = self.run(folder)
         if _has_features(run, dataset):
             with self.turn(run):
-                return run.evidence(dataset).rows(slice(index, index + 1), run.everything)
+                return run.stored_evidence(dataset, index)
         sample = self.sample(dataset, index)
         return run.sample_evidence(sample, run.lights_of(sample))
 

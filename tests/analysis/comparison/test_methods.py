@@ -22,7 +22,7 @@ from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS
 from afrd.metrics.threshold import Threshold
-from afrd.runs.run import load_run
+from afrd.runs.loading import load_run
 
 
 def predictions(shift: float = 1.0, noise_seed: int = 0, samples: int = 20, light: str = "top") -> Predictions:

@@ -9,7 +9,8 @@ import pytest
 
 import afrd
 from afrd.analysis.comparison.scores import split_scores
-from afrd.runs.run import Run, load_run
+from afrd.runs.loading import load_run
+from afrd.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ import afrd
 from afrd.analysis.explain.place import MAX_SEARCHED_SAMPLES, searched, similar_places, why
 from afrd.data.dataset import Category, Sample
 from afrd.model.evidence import EXCUSED_SHARE, resize, smooth
-from afrd.runs.run import Run, load_run
+from afrd.runs.loading import load_run
+from afrd.runs.run import Run
 
 PLACE = (41, 22)
 
