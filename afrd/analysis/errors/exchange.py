@@ -1,0 +1,143 @@
+"""Notes of all runs of a folder as JSON, to be sent or kept elsewhere, and back without overwriting anything.
+
+save_json(Path("notes.json"), exported("runs"))
+imported("elsewhere/runs", load_json(Path("notes.json")))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from afrd.analysis.errors.notes import (
+    EARLIER_FILE,
+    MAX_NOTE_LENGTH,
+    MAX_TAGS,
+    NOTE,
+    Note,
+    as_value,
+    cleaned,
+    note_of,
+    notes_in,
+    stored_note,
+    take_over,
+)
+from afrd.runs.shared_file import Entries, Key, SharedFile
+
+KIND, FORMAT = "notes of AFRD", 1
+
+
+@dataclass
+class Imported:
+    """What became of the entries of an import.
+
+    Attributes:
+        added: entries that were not there before.
+        merged: notes that now hold what was there and what was imported.
+        same: entries with nothing new.
+        left: samples whose two notes together are longer than a note may be; they stay as they were.
+    """
+
+    added: list[Key] = field(default_factory=list)
+    merged: list[Key] = field(default_factory=list)
+    same: list[Key] = field(default_factory=list)
+    left: list[Key] = field(default_factory=list)
+
+
+def exported(folder: str | Path) -> dict[str, Any]:
+    """All notes of the runs in a folder, as JSON: run -> split -> sample -> text and tags.
+
+    Raises:
+        ValueError: the file of notes is broken.
+    """
+    folder = Path(folder)
+    _take_over_all(folder)
+    runs: dict[str, Any] = {}
+    with SharedFile(folder).reading() as entries:
+        for key, note in notes_in(entries).items():
+            runs.setdefault(key.run, {}).setdefault(key.split, {})[key.name] = as_value(note)
+    return {"kind": KIND, "format": FORMAT, "runs": runs}
+
+
+def imported(folder: str | Path, content: Any) -> Imported:
+    """Adds exported notes to those of a folder. Where both have a note on a sample, texts and tags of both stay.
+
+    Args:
+        folder: that holds the runs.
+        content: as `exported` gives it.
+
+    Raises:
+        ValueError: the content is something else, or the folder cannot be written to; then nothing is stored.
+    """
+    folder, result = Path(folder), Imported()
+    notes = _notes_of(content)  # read whole before anything is written
+    _take_over_all(folder)
+    with SharedFile(folder).writing() as entries:
+        for key, note in notes.items():
+            _add(entries, key, note, result)
+    return result
+
+
+def undo_latest(folder: str | Path) -> list[Key]:
+    """Takes back the latest change in the file of a folder; an import counts as one. Returns what it was about.
+
+    Raises:
+        ValueError: there is no change to undo.
+    """
+    file = SharedFile(folder)
+    if not file.path.exists():
+        raise ValueError(f"{folder} has no notes, so there is nothing to undo")
+    with file.writing() as entries:
+        keys = entries.undo_latest()
+    if not keys:
+        raise ValueError(f"{file.path} has no change that can be undone")
+    return keys
+
+
+def both(stored: Note, new: Note) -> Note | None:
+    """A note with the texts and the tags of both; None where it would be longer than a note may be."""
+    if new.text in stored.text:
+        text = stored.text
+    elif stored.text in new.text:
+        text = new.text
+    else:
+        text = f"{stored.text}\n{new.text}"
+    tags = tuple({tag.casefold(): tag for tag in (*new.tags, *stored.tags)}.values())
+    return Note(text, tags) if len(text) <= MAX_NOTE_LENGTH and len(tags) <= MAX_TAGS else None
+
+
+def _add(entries: Entries, key: Key, note: Note, result: Imported) -> None:
+    stored = stored_note(entries.get(key))
+    together = both(stored, note)
+    if together is None:
+        result.left.append(key)
+        return
+    is_same = together.text == stored.text and set(together.tags) == set(stored.tags)
+    (result.same if is_same else result.merged if stored else result.added).append(key)
+    if not is_same:
+        entries.put(key, as_value(together))
+
+
+def _take_over_all(folder: Path) -> None:
+    waiting = [path.parent for path in sorted(folder.glob(f"*/{EARLIER_FILE}"))]
+    if waiting:
+        with SharedFile(folder).writing() as entries:
+            for run in waiting:
+                take_over(entries, run)
+
+
+def _notes_of(content: Any) -> dict[Key, Note]:
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise ValueError(f"it is no export of notes: its kind should be {KIND!r}")
+    if content.get("format") != FORMAT:
+        raise ValueError(f"it has format {content.get('format')!r}, and this version of AFRD reads {FORMAT}")
+    notes = {}
+    try:
+        for run, splits in content["runs"].items():
+            for split, samples in splits.items():
+                for sample, value in samples.items():
+                    notes[Key(NOTE, run, split, sample)] = cleaned(note_of(value))
+    except (KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"it is no export of notes ({error})") from error
+    return {key: note for key, note in notes.items() if note}

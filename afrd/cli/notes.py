@@ -1,0 +1,105 @@
+"""`afrd notes`: the notes of all runs of a folder, as JSON and back, and undoing."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import afrd.analysis.errors
+import afrd.files
+from afrd.cli.common import as_path
+from afrd.runs import shared_file
+
+if TYPE_CHECKING:
+    from afrd.runs.shared_file import Key
+
+SHOWN = 20  # samples that a list names
+
+
+def add_command(commands: Any) -> None:
+    """Adds the command `notes`."""
+    p = commands.add_parser("notes", help="notes and groups of the runs in a folder: list, export, import, undo")
+    actions = p.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(p))
+    for name, title, handler in (
+        ("list", "what is noted on which sample", show),
+        ("export", "write all of it to a JSON file", export_notes),
+        ("import", "add what an export holds; nothing is overwritten", import_notes),
+        ("undo", "take back the latest change, such as a removal or an import", undo),
+    ):
+        action = actions.add_parser(name, help=title)
+        action.add_argument("runs", type=as_path, metavar="RUNS", help="folder that holds the runs")
+        if name in ("export", "import"):
+            action.add_argument("file", type=as_path, metavar="FILE")
+        action.set_defaults(run=handler)
+
+
+def show(options: argparse.Namespace) -> None:
+    content = afrd.analysis.errors.exported(checked(options.runs))
+    for run, splits in content["runs"].items():
+        for split, samples in splits.items():
+            for sample, note in samples.items():
+                tags = f" [{', '.join(note['tags'])}]" if note["tags"] else ""
+                print(f"{run}  {split}  {sample}{tags}  {' '.join(note['text'].split())}".rstrip())
+    print(f"{count_of(content)} in {options.runs}{elsewhere(options.runs, content)}")
+
+
+def export_notes(options: argparse.Namespace) -> None:
+    content = afrd.analysis.errors.exported(checked(options.runs))
+    afrd.files.save_json(options.file, content)
+    print(f"{count_of(content)} of {options.runs} written to {options.file}{elsewhere(options.runs, content)}")
+
+
+def import_notes(options: argparse.Namespace) -> None:
+    folder = checked(options.runs)
+    if options.file.is_file() and options.file.stat().st_size > afrd.analysis.errors.notes.MAX_NOTES_BYTES:
+        limit = afrd.analysis.errors.notes.MAX_NOTES_BYTES // 1_000_000
+        raise ValueError(f"{options.file} is larger than {limit} MB, so it is not imported")
+    content = afrd.files.load_json(options.file)
+    try:
+        result = afrd.analysis.errors.imported(folder, content)
+    except ValueError as error:
+        raise ValueError(f"{options.file} cannot be imported into {folder}: {error}") from error
+    print(f"{len(result.added)} added, {len(result.merged)} merged, {len(result.same)} already there")
+    if result.left:
+        print(f"left as they were, as both notes together are too long: {named(result.left)}")
+    missing = sorted(
+        {key.run for key in (*result.added, *result.merged) if key.run and not (folder / key.run).is_dir()}
+    )
+    if missing:
+        print(f"{folder} has no run {', '.join(missing)}; its notes wait for a run of that name")
+
+
+def undo(options: argparse.Namespace) -> None:
+    keys = afrd.analysis.errors.undo_latest(checked(options.runs))
+    print(f"undone: {named(keys)}")
+
+
+def checked(folder: Path) -> Path:
+    """The folder that holds runs.
+
+    Raises:
+        ValueError: it is none, or is itself a run.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder; give the one that holds the runs")
+    if (folder / "config.json").is_file():
+        parent = folder.resolve().parent
+        raise ValueError(f"{folder} is a run, and its notes are kept beside it; give the folder {parent}")
+    return folder
+
+
+def count_of(content: dict[str, Any]) -> str:
+    count = sum(len(samples) for splits in content["runs"].values() for samples in splits.values())
+    return f"{count} note{'' if count == 1 else 's'}"
+
+
+def elsewhere(folder: Path, content: dict[str, Any]) -> str:
+    """Where notes are, if not in this folder."""
+    below = sorted(str(path.parent) for path in folder.glob(f"*/**/{shared_file.FILE}"))
+    return f"; there are notes in {', '.join(below[:SHOWN])}" if below and not content["runs"] else ""
+
+
+def named(keys: list[Key]) -> str:
+    names = [" ".join(filter(None, (key.kind, key.run, key.split, key.name))) for key in keys[:SHOWN]]
+    return ", ".join(names) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")

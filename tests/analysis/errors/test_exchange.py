@@ -1,0 +1,114 @@
+"""Notes of a folder as JSON and back: nothing is overwritten, and the command line says what it did."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from afrd.analysis.errors.exchange import exported, imported, undo_latest
+from afrd.analysis.errors.notes import MAX_NOTE_LENGTH, Note, Notes
+from afrd.cli.commands import main
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """A folder with notes on two runs, one of them of an earlier version."""
+    folder = tmp_path / "runs"
+    (folder / "a").mkdir(parents=True)
+    (folder / "b").mkdir()
+    Notes(folder / "a").save("test", "01", Note("dent", ("rim",)))
+    Notes(folder / "a").save("val", "scratch/02", Note(tags=("x",)))
+    earlier = {"format": 1, "splits": {"test": {"01": {"text": "earlier", "tags": []}}}}
+    (folder / "b" / "notes.json").write_text(json.dumps(earlier))
+    return folder
+
+
+def copy_of(tmp_path: Path, content: object) -> Path:
+    other = tmp_path / "other"
+    (other / "a").mkdir(parents=True, exist_ok=True)
+    imported(other, content)
+    return other
+
+
+def test_what_is_exported_is_imported_elsewhere(runs: Path, tmp_path: Path):
+    content = exported(runs)
+    assert content["runs"]["b"] == {"test": {"01": {"text": "earlier", "tags": []}}}
+    other = copy_of(tmp_path, json.loads(json.dumps(content)))
+    assert exported(other) == content
+    assert Notes(other / "a").of("test") == {"01": Note("dent", ("rim",))}
+
+
+def test_an_import_keeps_what_is_there_and_again_brings_nothing(runs: Path, tmp_path: Path):
+    content = exported(runs)
+    Notes(runs / "a").save("test", "01", Note("a stain", ("mine",)))
+    result = imported(runs, content)
+    assert [key.name for key in result.merged] == ["01"] and len(result.same) == 2 and not result.added
+    assert Notes(runs / "a").of("test")["01"] == Note("a stain\ndent", ("rim", "mine"))
+    assert len(imported(runs, content).same) == 3
+    undo_latest(runs)
+    assert Notes(runs / "a").of("test")["01"] == Note("a stain", ("mine",))
+
+
+def test_two_notes_too_long_together_are_left_and_named(runs: Path):
+    content = exported(runs)
+    Notes(runs / "a").save("test", "01", Note("y" * (MAX_NOTE_LENGTH - 1)))
+    result = imported(runs, content)
+    assert [key.name for key in result.left] == ["01"]
+    assert Notes(runs / "a").of("test")["01"] == Note("y" * (MAX_NOTE_LENGTH - 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([], "it is no export of notes: its kind should be 'notes of AFRD'"),
+        ({"kind": "notes of AFRD", "format": 2}, "it has format 2, and this version of AFRD reads 1"),
+        ({"kind": "notes of AFRD", "format": 1}, "it is no export of notes"),
+        ({"kind": "notes of AFRD", "format": 1, "runs": {"a": []}}, "it is no export of notes"),
+        (
+            {"kind": "notes of AFRD", "format": 1, "runs": {"a": {"t": {"1": {"text": "new", "tags": []}, "2": 3}}}},
+            "a note should have a text and a list of tags",
+        ),
+    ],
+)
+def test_what_is_no_export_is_refused_and_nothing_is_stored(content: object, sentence: str, runs: Path):
+    before = exported(runs)
+    with pytest.raises(ValueError, match=sentence):
+        imported(runs, content)
+    assert exported(runs) == before
+
+
+def test_the_command_exports_imports_lists_and_undoes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    file = tmp_path / "notes.json"
+    assert main(["notes", "export", str(runs), str(file)]) == 0
+    assert f"3 notes of {runs} written to {file}" in capsys.readouterr().out
+    other = tmp_path / "other"
+    (other / "a").mkdir(parents=True)
+    assert main(["notes", "import", str(other), str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "3 added, 0 merged, 0 already there" in said and f"{other} has no run b; its notes wait" in said
+    assert main(["notes", "list", str(other)]) == 0
+    assert "a  test  01 [rim]  dent" in capsys.readouterr().out
+    assert main(["notes", "undo", str(other)]) == 0
+    assert "undone: note a test 01, note a val scratch/02, note b test 01" in capsys.readouterr().out
+    assert main(["notes", "undo", str(other)]) == 2
+    assert "has no change that can be undone" in capsys.readouterr().err
+
+
+def test_wrong_paths_and_files_are_one_sentence(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    (runs / "a" / "config.json").write_text("{}")
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    for arguments, sentence in (
+        (("list", tmp_path / "gone"), "is not a folder; give the one that holds the runs"),
+        (("list", runs / "a"), f"is a run, and its notes are kept beside it; give the folder {runs}"),
+        (("import", runs, tmp_path / "gone.json"), "gone.json does not exist"),
+        (("import", runs, broken), "broken.json cannot be read as JSON"),
+        (("undo", tmp_path), "has no notes, so there is nothing to undo"),
+    ):
+        assert main(["notes", *map(str, arguments)]) == 2
+        said = capsys.readouterr().err
+        assert sentence in said and said.count("\n") == 1
+    assert main(["notes", "list", str(tmp_path)]) == 0
+    assert f"there are notes in {runs}" in capsys.readouterr().out
