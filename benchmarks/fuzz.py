@@ -25,11 +25,13 @@ from safetensors.torch import save
 
 with atheris.instrument_imports(include=["afrd"]):
     import afrd
+    from afrd.analysis.errors.exchange import exported
     from afrd.analysis.errors.notes import Notes
     from afrd.data.images import decode_mask, picture_size, read_picture
     from afrd.data.layouts import read_metadata
     from afrd.runs.operating_points import operating_points
     from afrd.runs.run_folder import read_config
+    from afrd.runs.shared_file import Key, SharedFile
     from afrd.runs.sweep_plan import load_sweep
     from afrd.runs.tensors import load_tensors
 
@@ -77,14 +79,16 @@ def read_as_data_set(folder: Path, content: bytes) -> None:
 
 
 def read_as_run(folder: Path, content: bytes) -> None:
-    """Every file of a run folder that is read: with the bytes as its content, and with one entry replaced by them.
+    """Every file of a run folder that is read: with the bytes as its content, and with a part replaced by them.
 
-    The first byte says which entry of the valid file.
+    The first byte says which entry of a valid JSON file, the first two which place of a valid file of notes.
     """
     for name, (read, valid) in RUN_FILES.items():
         changed = [content]
         if name.endswith(".json"):
             changed.append(with_entry(valid, sum(content[:1]), content[1:].decode(errors="replace")))
+        if name.endswith(".sqlite"):
+            changed.append(with_bytes(valid, int.from_bytes(content[:2], "big"), content[2:]))
         for file_content in changed:
             (folder / name).write_bytes(file_content)
             answered(lambda read=read: read(folder))
@@ -102,6 +106,12 @@ def with_entry(valid: bytes, number: int, text: str) -> bytes:
     holder, key = holders[number % len(holders)]
     holder[key] = value
     return json.dumps(document).encode()
+
+
+def with_bytes(valid: bytes, place: int, content: bytes) -> bytes:
+    """A file with some of its bytes replaced, from this place on, counted around its end."""
+    place %= len(valid)
+    return (valid[:place] + content + valid[place + len(content) :])[: len(valid)]
 
 
 def entries(document: Any) -> Iterator[tuple[Any, Any]]:
@@ -124,10 +134,21 @@ def answered(read: Callable[[], object]) -> None:
 CONFIG = next((Path(afrd.__file__).parent / "demo" / "runs").glob("*/afrd/config.json")).read_bytes()
 POINT = {"per_thousand": 50.0, "missed_cost": 50.0, "alarm_cost": 1.0}
 NOTES = {"format": 1, "splits": {"test_public": {"25": {"text": "dent", "tags": ["a"]}}}}
+
+
+def file_of_notes() -> bytes:
+    with tempfile.TemporaryDirectory() as name:
+        file = SharedFile(name)
+        with file.writing() as entries:
+            entries.put(Key("note", "run", "test_public", "25"), {"text": "dent", "tags": ["a"]})
+        return file.path.read_bytes()
+
+
 RUN_FILES: dict[str, tuple[Callable[[Path], object], bytes]] = {
     "config.json": (read_config, CONFIG),
     "model.safetensors": (lambda folder: load_tensors(folder / "model.safetensors"), save({"a": torch.zeros(2)})),
     "notes.json": (lambda folder: Notes(folder).of("test_public"), json.dumps(NOTES).encode()),
+    "notes.sqlite": (exported, file_of_notes()),
     "operating_points.json": (operating_points, json.dumps({"line": POINT}).encode()),
     "sweep.toml": (lambda folder: load_sweep(folder / "sweep.toml"), b'data = "data"\ncategories = ["Praline"]\n'),
 }

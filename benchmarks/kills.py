@@ -29,13 +29,16 @@ from PIL import Image
 from safetensors import safe_open
 
 import afrd
+from afrd.analysis.errors.exchange import exported
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.model.teacher import load_teacher
+from afrd.runs import shared_file
 from afrd.runs.feature_store import load_features
 
 CATEGORY = "Praline"
 OPTIONS = {"lights": ["left", "box"], "size": 64, "width": 16, "memory": 64, "epochs": 12, "show_progress": False}
 VOLATILE = {"log.txt"}  # of files that differ from one undisturbed run to the next: they tell times
+OF_NOTES = {f"{shared_file.FILE}{ending}" for ending in ("-wal", "-shm", "-journal")}  # belong to the file of notes
 
 
 def render(work: Path) -> None:
@@ -112,16 +115,22 @@ def files_of(work: Path) -> dict[str, Path]:
     files = {}
     for path in sorted(work.rglob("*")):
         name = path.relative_to(work)
-        if path.is_file() and path.name not in VOLATILE and not any(part.startswith(".") for part in name.parts):
+        is_unfinished = any(part.startswith(".") for part in name.parts)
+        if path.is_file() and not is_unfinished and path.name not in VOLATILE | OF_NOTES:
             files[str(name)] = path
     return files
 
 
 def digests(work: Path) -> dict[str, str]:
-    """Of every file; those of the cache are named by their pictures' times, so only their content counts."""
+    """Of every file; those of the cache are named by their pictures' times, so only their content counts.
+
+    Of the file of notes, which holds times, only the notes count.
+    """
     file_states = {}
     for name, path in files_of(work).items():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        is_notes = path.name == shared_file.FILE
+        content = json.dumps(exported(path.parent)).encode() if is_notes else path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
         cached = name.startswith("cache/")
         if not cached or path.suffix == ".npy":
             file_states[digest if cached else name] = digest
@@ -137,6 +146,8 @@ def is_whole(path: Path) -> bool:
             json.loads(path.read_text())
         elif path.suffix == ".yaml":
             yaml.safe_load(path.read_text())
+        elif path.name == shared_file.FILE:
+            exported(path.parent)
         elif path.suffix == ".csv":
             pd.read_csv(path)
         elif path.suffix == ".npy":

@@ -232,6 +232,8 @@ def test_broken_notes_are_told_and_do_not_hide_the_table(runs: Path, candies: Pa
     assert state.analysis is not None and state.table is not None
     assert "does not hold notes" in views.summary(state.analysis, state.table)
     assert len(asked(state).rows) == 4
+    (tmp_path / "runs" / "Praline" / "notes.sqlite").write_text("no database")
+    assert "is not a file of notes of AFRD" in views.summary(state.analysis, state.table)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 import afrd
+from afrd.analysis.errors.exchange import undo_latest
 from afrd.analysis.errors.notes import Note, Notes
-from afrd.files import save_json
+from afrd.runs.shared_file import Key, SharedFile
 from tests.page.helpers import app_command, browsing, serving, settled
 
 EVIL = "<img src=x onerror=window.hit=1>"  # a name that a file may have
@@ -94,17 +95,17 @@ def test_notes_tags_and_the_search_text_stay_text(app: str, chromium: str | None
 def test_an_error_that_quotes_a_strangers_file_stays_text(
     app: str, chromium: str | None, evil_runs: Path, tmp_path: Path
 ):
-    file = next(evil_runs.rglob("notes.json"))
-    kept = file.read_text()
+    run = next(evil_runs.rglob("notes.sqlite")).parent / f"both{EVIL}"
+    with SharedFile(run.parent).writing() as entries:
+        entries.put(Key("note", run.name, "test", EVIL), {EVIL: SCRIPT})
     try:
-        save_json(file, {EVIL: SCRIPT})
         with browsing(chromium, app) as page:
             open_tab(page, "Errors")
             page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
             nothing_came_alive(page)
-            assert "notes.json" in page.inner_text("#errors-status")
+            assert "notes.sqlite" in page.inner_text("#errors-status")
     finally:
-        file.write_text(kept)
+        undo_latest(run.parent)
 
 
 def test_an_error_sentence_with_a_name_in_it_stays_text(app: str, chromium: str | None, tmp_path: Path):

@@ -83,7 +83,7 @@ class ErrorsComponents(Components):
         self.number = gr.Textbox(visible=False, label="card")
         self.note = gr.Textbox(
             label="Note",
-            placeholder="kept with the run as soon as you leave the field",
+            placeholder="kept for all who use these runs as soon as you leave the field",
             lines=2,
             max_lines=6,
             max_length=2000,
@@ -94,5 +94,6 @@ class ErrorsComponents(Components):
         )
         with gr.Row(equal_height=True):
             self.saved = gr.HTML("", elem_id="errors-saved", elem_classes="grow")
+            self.undo = gr.Button("Undo", size="sm", min_width=70, scale=0, visible=False, elem_id="errors-undo")
             title = f"Open in Explore {views.OPEN_MARK}"
             self.open = gr.Button(title, size="sm", min_width=130, scale=0, elem_id="errors-open")

@@ -17,7 +17,7 @@ from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.state import FILTER_INPUTS, Card, ErrorsState, Filters, view_of
 
-SELECTED = ("card", "note_box", "number", "note", "tags", "saved")  # what `selected_row` fills
+SELECTED = ("card", "note_box", "number", "note", "tags", "undo", "saved")  # what `selected_row` fills
 MERGED = "saved, beside what somebody else has written meanwhile"
 _numbers = count(1)
 
@@ -42,10 +42,12 @@ class Rows:
         on(components.sheet.select, self.select_row, filter_values, outputs, "errors_select", **usual)
         on(components.open.click, self.open_row, [], open_in_explore.outputs, "errors_open_row", **usual)
         saving = [components.number, components.note, components.tags, *filter_values]
-        kept = [components.sheet, components.saved, components.tags, merged]
+        kept = [components.sheet, components.saved, components.tags, components.undo, merged]
         on(components.note.blur, self.save, saving, kept, "errors_save_note", trigger_mode="multiple")
         # not `input`, which a tag of the user's own does not fire; a card being filled changes nothing
         on(components.tags.change, self.save, saving, kept, "errors_save_tags", trigger_mode="multiple")
+        undone = [components.sheet, *selected]
+        on(components.undo.click, self.undo, [components.number, *filter_values], undone, "errors_undo_note", **usual)
         on(merged.change, self.read_again, [components.threshold], selected, "errors_read_note_again")
 
     def select_row(self, session: PageSession, event: gr.SelectData, *filter_values: Any) -> dict:
@@ -84,7 +86,9 @@ class Rows:
         retagged = list(note.tags) != list(tags or ()) or note.tags != card.note.tags
         card.note = note
         view = view_of(state, Filters(*filter_values))
-        values: dict[Any, Any] = {components.sheet: views.sheet(view)} if view is not None else {}
+        values: dict[Any, Any] = {components.undo: gr.Button(visible=True)}
+        if view is not None:
+            values[components.sheet] = views.sheet(view)
         if stored == note:
             if retagged:
                 values[components.tags] = tag_menu(notes.tags(), note.tags)
@@ -92,6 +96,18 @@ class Rows:
         values[components.saved] = plain(f"{card.sample}: {MERGED}")
         is_shown = number == next(reversed(state.cards))
         return values | ({self.merged: next(_numbers)} if is_shown else {})
+
+    def undo(self, session: PageSession, number: str, threshold: float, *filter_values: Any) -> dict:
+        """Takes back the latest change of the note of the card of this number."""
+        state = session.state(ErrorsState)
+        card = state.cards.get(number)
+        if card is None:
+            raise ValueError("Select a row first.")
+        card.analysis.notes().undo(card.analysis.dataset.split, card.sample, card.note)
+        state.sample = card.sample
+        values = selected_row(state, threshold, f"{card.sample}: the last change was undone")
+        view = view_of(state, Filters(threshold, *filter_values))
+        return self.components.filled(values | ({"sheet": views.sheet(view)} if view is not None else {}))
 
     def read_again(self, session: PageSession, threshold: float) -> dict:
         return self.components.filled(selected_row(session.state(ErrorsState), threshold, MERGED))
@@ -115,6 +131,7 @@ def selected_row(state: ErrorsState, threshold: float | None, saved: str = "") -
         "number": state.show(Card(analysis, sample, note)),
         "note": note.text,
         "tags": tag_menu(tags, note.tags),
+        "undo": gr.Button(visible=notes.can_undo(analysis.dataset.split, sample)),
         "saved": saved,
     }
 
