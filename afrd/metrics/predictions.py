@@ -78,8 +78,8 @@ class Predictions:
         """Names of the samples with known defective pixels of which none lies in the region."""
         if self.region is None:
             return []
-        lost = self.masks.any((1, 2)) & ~self.judged_masks.any((1, 2))
-        return [str(name) for name, is_lost in zip(self.table["sample"], lost, strict=True) if is_lost]
+        lost = np.flatnonzero(self.masks.any((1, 2)) & ~self.judged_masks.any((1, 2)))
+        return [str(self.table["sample"].iloc[i]) for i in lost]
 
     def region_note(self) -> str:
         """What a reader of the metrics must know of the region, in sentences; empty without one."""

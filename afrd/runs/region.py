@@ -1,0 +1,184 @@
+"""Region of interest of a run: where parts are judged. Read from a picture, found from good parts, or drawn.
+
+    run = run.with_region(read_region(Path("mask.png"), run.config.picture_size))  # for now
+    save_region(run.folder, run.region)  # kept with the run, for `load_run`
+
+A region is (H, W) bool at the size of the training pictures, and holds at least one pixel. Outside of it maps are 0;
+the score is the maximum inside, as are the scores that set thresholds. Training does not depend on it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from afrd.data.dataset import MultiLightDataset
+from afrd.data.images import decode_mask, picture_size, pixels_text
+from afrd.files import replacing
+
+REGION_FILE = "region.png"
+MIN_PARTS, MAX_PARTS = 4, 24  # good parts that a silhouette is found from
+MARGIN = 0.02  # around a silhouette, as a fraction of the longer side
+CLOSED = 0.015  # gaps in a silhouette up to twice this fraction of the longer side are closed
+MIN_DEVIATION = 1 / 1024  # of grey values 0..1; smaller ones are quantisation
+MIN_SEPARATION = 0.78  # share of the variance between the two classes; a flat distribution has 0.75
+SHARES = 0.01, 0.95  # of the picture that a silhouette may cover
+MAX_CORNERS = 4000  # of all polygons of a drawing
+
+
+def checked_region(region: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A region (H, W) bool at pictures of this size.
+
+    A region of another size but of the same aspect ratio is resized, each pixel to that of the nearest place.
+
+    Raises:
+        ValueError: another aspect ratio, or nothing inside.
+    """
+    if region.ndim != 2:
+        raise ValueError(f"a region is (H, W), but this one has the shape {region.shape}")
+    if region.shape != tuple(size):
+        check_aspect("the region", (region.shape[0], region.shape[1]), size)
+        rows, columns = (
+            ((np.arange(pixels) + 0.5) * own / pixels).astype(int)
+            for pixels, own in zip(size, region.shape, strict=True)
+        )
+        region = region[np.ix_(rows, columns)]
+    if not region.any():
+        raise ValueError("the region is empty: no pixel is inside, so nothing could be judged")
+    return np.ascontiguousarray(region, dtype=bool)
+
+
+def check_aspect(what: str, own: tuple[int, int], size: tuple[int, int]) -> None:
+    """Raises ValueError where a size (H, W) has another aspect ratio than `size`, by more than a pixel."""
+    if abs(own[0] * size[1] / own[1] - size[0]) > max(1.0, size[0] / own[0]):
+        raise ValueError(
+            f"{what} is {pixels_text(own)} pixels, but the pictures are {pixels_text(size)}; make it of their size, or "
+            "of the same aspect ratio"
+        )
+
+
+def read_region(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """The region in a picture file: what is not black (`afrd.data.decode_mask`), for pictures of this size.
+
+    Raises:
+        ValueError: no readable picture, one of another aspect ratio, or one that is black everywhere.
+        FileNotFoundError: there is no such file.
+    """
+    check_aspect(str(path), picture_size(path), size)
+    region = decode_mask(path).defective
+    if not region.any():
+        raise ValueError(f"{path} is black everywhere, so nothing would be judged; make the inside of the region white")
+    return checked_region(region, size)
+
+
+def stored_region(folder: Path, size: tuple[int, int]) -> np.ndarray | None:
+    """The region kept with the run in this folder; None without one.
+
+    Raises:
+        ValueError: its file is broken or does not fit; the message names it.
+    """
+    path = folder / REGION_FILE
+    return read_region(path, size) if path.is_file() else None
+
+
+def save_region(folder: Path, region: np.ndarray | None) -> None:
+    """Keeps a region with the run in this folder, replacing an existing one; None removes it."""
+    if region is None:
+        (folder / REGION_FILE).unlink(missing_ok=True)
+        return
+    with replacing(folder / REGION_FILE) as path:
+        Image.fromarray(region).save(path, "png")  # 1 bit a pixel
+
+
+def copy_region(folder: Path, to: Path) -> None:
+    """Copies the region of one run to another, if there is one."""
+    if (folder / REGION_FILE).is_file():
+        with replacing(to / REGION_FILE) as path:
+            shutil.copyfile(folder / REGION_FILE, path)
+
+
+def drawn_region(polygons: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int]) -> np.ndarray:
+    """The union of polygons, each a list of corners (x, y) in pixels; parts outside the picture are cut off.
+
+    Raises:
+        ValueError: a polygon of fewer than three corners, too many corners, or nothing inside the picture.
+    """
+    if any(len(corners) < 3 for corners in polygons):
+        raise ValueError("a polygon of a region needs at least three corners")
+    if sum(map(len, polygons)) > MAX_CORNERS:
+        raise ValueError(f"the drawing has more than {MAX_CORNERS} corners; draw it more coarsely")
+    height, width = size
+    image = Image.new("1", (width, height))
+    pen = ImageDraw.Draw(image)
+    for corners in polygons:
+        pen.polygon(
+            [(float(np.clip(x, -width, 2 * width)), float(np.clip(y, -height, 2 * height))) for x, y in corners], 1
+        )
+    return checked_region(np.array(image), size)
+
+
+def silhouette(good: MultiLightDataset) -> np.ndarray:
+    """Where good parts differ from each other: the union of their silhouettes, with a margin.
+
+    The mat below is the same in all pictures of one light, the parts are not: at each pixel, the standard deviation of
+    the grey value over the parts, averaged over the lights. Otsu's threshold of its logarithm separates the two; then
+    gaps are closed, holes filled, the largest connected piece taken, and `MARGIN` added. It needs a fixed camera.
+
+    Args:
+        good: a split of good parts, of which at most `MAX_PARTS`, evenly spread, are read; with all its lights.
+
+    Raises:
+        ValueError: too few parts, or nothing that stands out.
+    """
+    advice = "draw the region in the page, or give it as a picture (--roi FILE)"
+    if len(good) < MIN_PARTS:
+        raise ValueError(
+            f"{good.category}/{good.split} has {len(good)} samples; a silhouette needs {MIN_PARTS} of them: {advice}"
+        )
+    values = np.log(np.maximum(_deviation(good), MIN_DEVIATION))
+    level, separation = _otsu(values)
+    found = _largest_piece(values > level)
+    if separation < MIN_SEPARATION or not SHARES[0] <= found.mean() <= SHARES[1]:
+        raise ValueError(
+            f"no silhouette stands out in {good.category}/{good.split}: the pictures vary by about as much everywhere; "
+            f"{advice}"
+        )
+    return ndimage.distance_transform_edt(~found) <= MARGIN * max(found.shape)
+
+
+def _deviation(good: MultiLightDataset) -> np.ndarray:
+    """(H, W) standard deviation of the grey value over the parts, mean over the lights."""
+    index = np.unique(np.linspace(0, len(good) - 1, min(MAX_PARTS, len(good))).round().astype(int))
+    total = squares = np.zeros(())
+    for i in index:
+        grey = good[int(i)].images.mean(1).double().numpy()  # (L, H, W)
+        total, squares = total + grey, squares + grey**2
+    mean = total / len(index)
+    return np.sqrt(np.maximum(squares / len(index) - mean**2, 0)).mean(0)
+
+
+def _otsu(values: np.ndarray) -> tuple[float, float]:
+    """The threshold with the largest variance between its two classes (Otsu 1979), and that share of the variance."""
+    counts, edges = np.histogram(values, 256)
+    middles, below = (edges[:-1] + edges[1:]) / 2, np.cumsum(counts)
+    sums, total = np.cumsum(counts * middles), counts.sum()
+    weight = below * (total - below)
+    between = np.divide((sums[-1] * below - sums * total) ** 2, weight, out=np.zeros(256), where=weight > 0) / total**2
+    best = int(between.argmax())
+    return float(edges[best + 1]), float(between[best] / max(values.var(), 1e-12))
+
+
+def _largest_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece of a mask, gaps closed and holes filled."""
+    reach = max(1, round(CLOSED * max(mask.shape)))
+    padded = np.pad(mask, reach)
+    grown = ndimage.distance_transform_edt(~padded) <= reach if padded.any() else padded
+    closed = ndimage.distance_transform_edt(grown) > reach  # what is left of it when its edge moves back
+    filled = ndimage.binary_fill_holes(closed[reach:-reach, reach:-reach])
+    pieces, count = ndimage.label(filled)
+    return pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:]) if count else filled
