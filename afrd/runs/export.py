@@ -6,7 +6,8 @@
 The graph reads `pictures` (1, L, 3, H, W) float32 in 0..1 in the run's order of lights and at its picture size, and
 `present` (1, L) bool. It gives `score` (1,), `anomaly_map` (1, H, W), `light_maps` and `attention` (1, L, H, W). Its
 metadata entry `afrd` is JSON: `lights`, `picture_size` (H, W), `category`, `method`, and `thresholds` of all lights and
-of all but one, by the names of the lights joined by +.
+of all but one, by the names of the lights joined by +, and `region`, the share of the picture inside of which the run
+judges (null: all of it); outside of it the maps are 0.
 """
 
 from __future__ import annotations
@@ -147,6 +148,7 @@ def _about(run: Run) -> dict[str, object]:
         "picture_size": run.config.picture_size,
         "category": run.config.category,
         "method": run.method(),
+        "region": None if run.region is None else float(run.region.mean()),
         "thresholds": thresholds,
         "version": version("afrd"),
     }

@@ -157,3 +157,13 @@ def test_the_example_of_the_documentation_gives_the_verdicts_of_the_run(
     command = [sys.executable, str(script), str(file), str(tmp_path / "parts")]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert lines == [f"{name} {seen.score:.3f} {seen.verdict}" for name, seen in expected.items()]
+
+
+def test_a_region_is_part_of_the_graph(run: Path, data: afrd.data.dataset.Category, tmp_path: Path):
+    region = np.zeros((72, 72), bool)
+    region[10:50, 20:70] = True
+    inside = afrd.load_run(run, "cpu").with_region(region)
+    exporting.export_onnx(inside, tmp_path / "inside.onnx", 1)
+    _agree(tmp_path / "inside.onnx", inside, data)
+    meta = json.loads(_session(tmp_path / "inside.onnx").get_modelmeta().custom_metadata_map["afrd"])
+    assert meta["region"] == pytest.approx(region.mean()) and meta["method"].endswith("within 39 % of the picture")

@@ -7,11 +7,14 @@ file once, and all its answers stand on the same view of the files.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 import afrd.data
 from afrd.files import SnapshotValues, file_state, snapshot
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from afrd.analysis.comparison.methods import Method
     from afrd.data.dataset import MultiLightDataset
     from afrd.data.uploads import Upload
+    from afrd.runs.run import Run
 
 WEIGHT_FILES = ("config.json", "calibration.safetensors", "model.safetensors")
 RUN_FILES = (*WEIGHT_FILES, "region.png")
@@ -40,6 +44,11 @@ def of_weights(folder: Path) -> Hashable:
     return tuple(file_state(folder / name) for name in WEIGHT_FILES)
 
 
+def of_region(run: Run) -> Hashable:
+    """Key of the region in which a run judges, which need not be the one kept in its folder."""
+    return None if run.region is None else hashlib.blake2b(np.packbits(run.region).tobytes()).hexdigest()
+
+
 def of_sample(dataset: MultiLightDataset, index: int) -> Hashable:
     """Key of one sample: its pictures, masks and metadata."""
     where = (dataset.category, dataset.split, dataset.names[index], dataset.lights)
@@ -53,7 +62,12 @@ def of_split(dataset: MultiLightDataset) -> Hashable:
 
 def of_method(method: Method) -> Hashable:
     """Key of results of a method: its runs, lights and fusion."""
-    return method.label, tuple(of_run(run.folder) for run in method.runs), method.lights, method.fusion
+    return (
+        method.label,
+        tuple((of_run(run.folder), of_region(run)) for run in method.runs),
+        method.lights,
+        method.fusion,
+    )
 
 
 def of_uploads(uploads: Iterable[Upload]) -> Hashable:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakValueDictionary
 
 from PIL import Image
 
@@ -91,6 +92,8 @@ class Library:
         self._listed, self._categories = Cache(16, lambda _: 1), Cache(16, lambda _: 1)  # lists of files
         self._entries, self._scores, self._thumbnails = Cache(2 * MB), Cache(20 * MB), Cache(30 * MB)
         self._runs = Cache(600 * MB, lambda run: run.memory_bytes)
+        self._learned: WeakValueDictionary[Hashable, Run] = WeakValueDictionary()  # loaded runs, by their weights
+        self._within = Cache(64, lambda _: 1)  # runs that judge in the region of another
         self._samples, self._predictions = Cache(300 * MB), Cache(300 * MB)
         self._judged = Cache(400 * MB)  # splits judged by a method, with all their maps: 13 MB for 40 of 256x256
         self._turns: dict[Path, threading.RLock] = {}
@@ -182,7 +185,16 @@ class Library:
 
     def run(self, folder: Path) -> Run:
         """A loaded run; raises ValueError if it is broken."""
-        return self._runs.get(keys.of_run(folder), lambda: self._share_teacher(afrd.runs.load_run(folder)))
+        return self._runs.get(keys.of_run(folder), lambda: self._load(folder))
+
+    def _load(self, folder: Path) -> Run:
+        """From disk; where only the region is another than that of a loaded run, with its weights and evidence."""
+        learned = keys.of_weights(folder)
+        run = self._learned.get(learned)
+        if run is not None:
+            return self._share_teacher(run.with_region(afrd.runs.stored_region(folder, run.config.picture_size)))
+        run = self._learned[learned] = self._share_teacher(afrd.runs.load_run(folder))
+        return run
 
     def keep(self, folder: Path, run: Run) -> None:
         """Takes a run that is loaded already instead of reading it from its folder."""
@@ -227,18 +239,37 @@ class Library:
         """Key of a prediction; it changes when the run or the sample changes on disk."""
         return keys.of_run(folder), keys.of_sample(dataset, index), lights
 
-    def methods(self, entry: CategoryEntry, lights: tuple[str, ...] | None = None) -> list[Method]:
+    def methods(
+        self, entry: CategoryEntry, lights: tuple[str, ...] | None = None, shown: Path | None = None
+    ) -> list[Method]:
         """Every way to judge a split of the category with these lights (all: None); a broken run is left out, and so is
-        a light that no run knows."""
+        a light that no run knows.
+
+        All judge inside the region of the run in the folder `shown`, else of the first one, so that they can be
+        compared.
+        """
 
         runs: list[Run] = []
         for entry_of_run in (*entry.fused, *entry.single):
             with suppress(ValueError):
                 runs.append(self.run(entry_of_run.folder))
+        runs = self._in_one_region(runs, shown)
         if lights is None:
             return afrd.analysis.comparison.methods_of(runs)
         known_lights = [light for light in lights if any(light in run.lights for run in runs)]
         return afrd.analysis.comparison.methods_of(runs, known_lights) if known_lights else []
+
+    def _in_one_region(self, runs: list[Run], shown: Path | None) -> list[Run]:
+        reference = next((run for run in runs if run.folder == shown), runs[0] if runs else None)
+        region = None if reference is None else keys.of_region(reference)
+
+        def within(run: Run) -> Run:
+            assert reference is not None
+            if keys.of_region(run) == region:
+                return run
+            return self._within.get((keys.of_run(run.folder), region), lambda: run.with_region(reference.region))
+
+        return [within(run) for run in runs]
 
     def judged(self, method: Method, dataset: MultiLightDataset) -> Predictions:
         """Predictions of a method on a whole split.

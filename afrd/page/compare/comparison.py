@@ -52,7 +52,7 @@ class Comparison:
                     "Choose at least one light", "Every method judges with the chosen lights only."
                 )
             _check_truth(self.dataset)
-            methods = library.methods(self.entry, selection.lights)
+            methods = library.methods(self.entry, selection.lights, selection.run)
             reference = afrd.analysis.comparison.reference_of(methods, selection.run)
         except PROBLEMS as error:
             raise NothingToShowError("This cannot be compared", str(error)) from None
@@ -62,6 +62,10 @@ class Comparison:
     @property
     def reference(self) -> Method:
         return self.methods[0]
+
+    def region_note(self) -> str:
+        """What must be known of the region in which all methods judge; empty without one."""
+        return self._get("region", lambda predictions: predictions.region_note(), self.reference)
 
     def method(self, label: str) -> Method | None:
         return next((method for method in self.methods if method.label == label), None)

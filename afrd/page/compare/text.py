@@ -78,7 +78,7 @@ def lights_text(used: Sequence[str], lights: Sequence[str]) -> str:
     return f"all {len(used)}" if len(used) > 2 and set(used) == set(lights) else ", ".join(used)
 
 
-def headline(dataset: MultiLightDataset, lights: Sequence[str]) -> str:
+def headline(dataset: MultiLightDataset, lights: Sequence[str], region_note: str) -> str:
     labels = list(dataset.anomalous)
     good, bad, unknown = (sum(label is kind for label in labels) for kind in (False, True, None))
     left_out = f", {unknown} of unknown truth left out" if unknown else ""
@@ -86,6 +86,8 @@ def headline(dataset: MultiLightDataset, lights: Sequence[str]) -> str:
         f"{good} good and {bad} anomalous samples{left_out}; lights {', '.join(lights)}; in brackets 95 % intervals, "
         "by bootstrap over the samples"
     )
+    if region_note:
+        text += f". {region_note}"
     return macros(TEMPLATE).headline(dataset, text)
 
 

@@ -46,7 +46,7 @@ def sheets(library: Library, selection: Selection, metric: str, picked: str, dra
         yield {"status": message(*why.parts)}
         return
     yield {
-        "status": text.headline(comparison.dataset, comparison.lights),
+        "status": text.headline(comparison.dataset, comparison.lights, comparison.region_note()),
         "table": text.method_rows(standings, comparison.data_lights),
         "notes": text.notes(comparison.dataset, standings, left_out),
         **first_look(comparison, standings, metric, picked),

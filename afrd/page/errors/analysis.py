@@ -55,13 +55,13 @@ class Analysis:
                 raise NothingToShowError("No light is switched on", "Choose at least one light in Explore.")
             if not len(self.dataset):
                 raise NothingToShowError("This split has no samples", "Choose another one.")
-            methods = library.methods(self.entry, selection.lights)
+            methods = library.methods(self.entry, selection.lights, selection.run)
             self.main: Method = afrd.analysis.comparison.reference_of(methods, selection.run)
             if self.main.late:
                 raise ValueError("none of the runs knows a light that is switched on")
         except PROBLEMS as error:
             raise NothingToShowError("This cannot be shown", str(error)) from None
-        beside = [m for m in library.methods(self.entry) if m.single and m not in methods]
+        beside = [m for m in library.methods(self.entry, None, selection.run) if m.single and m not in methods]
         others = [m for m in methods if m is not self.main]
         # a single light can be compared with whether it is switched on or not
         self.methods = [self.main, *others, *(m for m in beside if m.label not in {o.label for o in others})]

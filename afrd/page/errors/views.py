@@ -71,6 +71,8 @@ def summary(analysis: Analysis, table: ErrorTable) -> str:
         f"; raw, without a threshold: {', '.join(name.removesuffix(' (raw)') for name in raw)}" if raw else ""
     )
     text = f"{', '.join(counts)}. {analysis.main.label}, lights {', '.join(analysis.main.lights)}. {unit}."
+    if region_note := analysis.judged(analysis.main).region_note():
+        text += f" {region_note}"
     problem = ""
     try:
         analysis.notes().of(dataset.split)
