@@ -14,6 +14,7 @@ from afrd.cli import (
     download,
     evaluate,
     export,
+    groups,
     lights,
     notes,
     points,
@@ -26,7 +27,23 @@ from afrd.cli import (
 from afrd.cli.common import Parser, any_text_prints, end_well, heed_termination
 
 # in the order of a user's work
-COMMANDS = (render, check, train, evaluate, predict, lights, points, notes, cache, sweep, export, share, download, doctor)
+COMMANDS = (
+    render,
+    check,
+    train,
+    evaluate,
+    predict,
+    lights,
+    points,
+    groups,
+    notes,
+    cache,
+    sweep,
+    export,
+    share,
+    download,
+    doctor,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,6 +41,8 @@ def show(options: argparse.Namespace) -> None:
             for sample, note in samples.items():
                 tags = f" [{', '.join(note['tags'])}]" if note["tags"] else ""
                 print(f"{run}  {split}  {sample}{tags}  {' '.join(note['text'].split())}".rstrip())
+    for name, value in content["groups"].items():
+        print(f"group {name}: {afrd.analysis.errors.groups.group_of(value).words()}")
     print(f"{count_of(content)} in {options.runs}{elsewhere(options.runs, content)}")
 
 
@@ -63,6 +65,8 @@ def import_notes(options: argparse.Namespace) -> None:
     print(f"{len(result.added)} added, {len(result.merged)} merged, {len(result.same)} already there")
     if result.left:
         print(f"left as they were, as both notes together are too long: {named(result.left)}")
+    for name, new_name in result.renamed.items():
+        print(f"another group is called {name}; the imported one is called {new_name}")
     missing = sorted(
         {key.run for key in (*result.added, *result.merged) if key.run and not (folder / key.run).is_dir()}
     )
@@ -91,13 +95,18 @@ def checked(folder: Path) -> Path:
 
 def count_of(content: dict[str, Any]) -> str:
     count = sum(len(samples) for splits in content["runs"].values() for samples in splits.values())
-    return f"{count} note{'' if count == 1 else 's'}"
+    groups = len(content["groups"])
+    return f"{count} note{'' if count == 1 else 's'} and {groups} group{'' if groups == 1 else 's'}"
 
 
 def elsewhere(folder: Path, content: dict[str, Any]) -> str:
     """Where notes are, if not in this folder."""
     below = sorted(str(path.parent) for path in folder.glob(f"*/**/{shared_file.FILE}"))
-    return f"; there are notes in {', '.join(below[:SHOWN])}" if below and not content["runs"] else ""
+    return (
+        f"; there are notes in {', '.join(below[:SHOWN])}"
+        if below and not content["runs"] and not content["groups"]
+        else ""
+    )
 
 
 def named(keys: list[Key]) -> str:

@@ -1,14 +1,23 @@
-from . import exchange, notes, table
+from . import columns, exchange, expression, group_metrics, groups, notes, table
 from .exchange import Imported, exported, imported, undo_latest
+from .group_metrics import GROUP_METRICS
+from .groups import Group, Groups
 from .notes import Note, Notes, cleaned
 
 __all__ = [
+    "GROUP_METRICS",
+    "Group",
+    "Groups",
     "Imported",
     "Note",
     "Notes",
     "cleaned",
+    "columns",
     "exchange",
     "exported",
+    "expression",
+    "group_metrics",
+    "groups",
     "imported",
     "notes",
     "table",

@@ -1,4 +1,4 @@
-"""Notes of all runs of a folder as JSON, to be sent or kept elsewhere, and back without overwriting anything.
+"""Notes and groups of all runs of a folder as JSON, to be sent or kept, and back without overwriting anything.
 
 save_json(Path("notes.json"), exported("runs"))
 imported("elsewhere/runs", load_json(Path("notes.json")))
@@ -7,9 +7,12 @@ imported("elsewhere/runs", load_json(Path("notes.json")))
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from afrd.analysis.errors.groups import MAX_NAME, Group, group_of, groups_in, key_of, put
+from afrd.analysis.errors.groups import as_value as group_value
 from afrd.analysis.errors.notes import (
     EARLIER_FILE,
     MAX_NOTE_LENGTH,
@@ -37,16 +40,18 @@ class Imported:
         merged: notes that now hold what was there and what was imported.
         same: entries with nothing new.
         left: samples whose two notes together are longer than a note may be; they stay as they were.
+        renamed: groups of another content than those of the same name, and the name under which they were added.
     """
 
     added: list[Key] = field(default_factory=list)
     merged: list[Key] = field(default_factory=list)
     same: list[Key] = field(default_factory=list)
     left: list[Key] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 def exported(folder: str | Path) -> dict[str, Any]:
-    """All notes of the runs in a folder, as JSON: run -> split -> sample -> text and tags.
+    """All notes and groups of a folder, as JSON: notes by run, split and sample, groups by name.
 
     Raises:
         ValueError: the file of notes is broken.
@@ -57,11 +62,15 @@ def exported(folder: str | Path) -> dict[str, Any]:
     with SharedFile(folder).reading() as entries:
         for key, note in notes_in(entries).items():
             runs.setdefault(key.run, {}).setdefault(key.split, {})[key.name] = as_value(note)
-    return {"kind": KIND, "format": FORMAT, "runs": runs}
+        groups = {name: group_value(group) for name, group in groups_in(entries).items()}
+    return {"kind": KIND, "format": FORMAT, "runs": runs, "groups": groups}
 
 
 def imported(folder: str | Path, content: Any) -> Imported:
-    """Adds exported notes to those of a folder. Where both have a note on a sample, texts and tags of both stay.
+    """Adds exported notes and groups to those of a folder.
+
+    Where both have a note on a sample, texts and tags of both stay; a group whose name is taken by another gets a new
+    name.
 
     Args:
         folder: that holds the runs.
@@ -71,11 +80,13 @@ def imported(folder: str | Path, content: Any) -> Imported:
         ValueError: the content is something else, or the folder cannot be written to; then nothing is stored.
     """
     folder, result = Path(folder), Imported()
-    notes = _notes_of(content)  # read whole before anything is written
+    notes, groups = _notes_of(content), _groups_of(content)  # read whole before anything is written
     _take_over_all(folder)
     with SharedFile(folder).writing() as entries:
         for key, note in notes.items():
             _add(entries, key, note, result)
+        for name, group in groups.items():
+            _add_group(entries, name, group, result)
     return result
 
 
@@ -119,6 +130,21 @@ def _add(entries: Entries, key: Key, note: Note, result: Imported) -> None:
         entries.put(key, as_value(together))
 
 
+def _add_group(entries: Entries, name: str, group: Group, result: Imported) -> None:
+    stored = groups_in(entries)
+    free = (new for number in count(2) if (new := f"{name[: MAX_NAME - 5]} ({number})") not in stored)
+    if stored.get(name, group) != group:
+        same = next((new for new in stored if new.startswith(name[: MAX_NAME - 5]) and stored[new] == group), None)
+        result.renamed[name] = new_name = same or next(free)
+    else:
+        new_name = name
+    if stored.get(new_name) == group:
+        result.same.append(key_of(new_name))
+    else:
+        put(entries, new_name, group)
+        result.added.append(key_of(new_name))
+
+
 def _take_over_all(folder: Path) -> None:
     waiting = [path.parent for path in sorted(folder.glob(f"*/{EARLIER_FILE}"))]
     if waiting:
@@ -141,3 +167,13 @@ def _notes_of(content: Any) -> dict[Key, Note]:
     except (KeyError, AttributeError, ValueError) as error:
         raise ValueError(f"it is no export of notes ({error})") from error
     return {key: note for key, note in notes.items() if note}
+
+
+def _groups_of(content: dict[str, Any]) -> dict[str, Group]:
+    groups = content.get("groups", {})
+    if not isinstance(groups, dict):
+        raise ValueError("it is no export of notes (its groups are not by name)")
+    try:
+        return {name: group_of(value) for name, value in groups.items()}
+    except ValueError as error:
+        raise ValueError(f"it is no export of notes ({error})") from error

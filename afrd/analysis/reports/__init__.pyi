@@ -1,3 +1,3 @@
-from . import errors, lights, sweep
+from . import errors, groups, lights, sweep
 
-__all__ = ["errors", "lights", "sweep"]
+__all__ = ["errors", "groups", "lights", "sweep"]

@@ -82,7 +82,7 @@ def test_what_is_no_export_is_refused_and_nothing_is_stored(content: object, sen
 def test_the_command_exports_imports_lists_and_undoes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     file = tmp_path / "notes.json"
     assert main(["notes", "export", str(runs), str(file)]) == 0
-    assert f"3 notes of {runs} written to {file}" in capsys.readouterr().out
+    assert f"3 notes and 0 groups of {runs} written to {file}" in capsys.readouterr().out
     other = tmp_path / "other"
     (other / "a").mkdir(parents=True)
     assert main(["notes", "import", str(other), str(file)]) == 0
