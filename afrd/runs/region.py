@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 from scipy import ndimage
 
 from afrd.data.dataset import MultiLightDataset
@@ -102,8 +102,13 @@ def copy_region(folder: Path, to: Path) -> None:
             shutil.copyfile(folder / REGION_FILE, path)
 
 
-def drawn_region(polygons: Sequence[Sequence[tuple[float, float]]], size: tuple[int, int]) -> np.ndarray:
-    """The union of polygons, each a list of corners (x, y) in pixels; parts outside the picture are cut off.
+def drawn_region(polygons: Sequence[Sequence[Sequence[float]]], size: tuple[int, int]) -> np.ndarray:
+    """The union of polygons: the pixels whose middle lies inside one (by the even-odd rule where it crosses itself).
+
+    Args:
+        polygons: each a list of corners (x, y) in pixels, (0, 0) being the upper left corner of the picture; what lies
+            outside of the picture is cut off.
+        size: (H, W) of the pictures.
 
     Raises:
         ValueError: a polygon of fewer than three corners, too many corners, or nothing inside the picture.
@@ -112,14 +117,23 @@ def drawn_region(polygons: Sequence[Sequence[tuple[float, float]]], size: tuple[
         raise ValueError("a polygon of a region needs at least three corners")
     if sum(map(len, polygons)) > MAX_CORNERS:
         raise ValueError(f"the drawing has more than {MAX_CORNERS} corners; draw it more coarsely")
-    height, width = size
-    image = Image.new("1", (width, height))
-    pen = ImageDraw.Draw(image)
+    region = np.zeros(size, bool)
     for corners in polygons:
-        pen.polygon(
-            [(float(np.clip(x, -width, 2 * width)), float(np.clip(y, -height, 2 * height))) for x, y in corners], 1
-        )
-    return checked_region(np.array(image), size)
+        region |= _filled(np.asarray(corners, dtype=float), size)
+    return checked_region(region, size)
+
+
+def _filled(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The inside of one polygon (K, 2): along each row of pixels, an edge that crosses it changes in and out."""
+    height, width = size
+    changes = np.zeros((height, width + 1), np.int32)
+    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, 0), strict=True):
+        first, last = (int(np.clip(np.ceil(y - 0.5), 0, height)) for y in (min(y0, y1), max(y0, y1)))
+        rows = np.arange(first, last)
+        if len(rows):
+            crossings = x0 + (rows + 0.5 - y0) * (x1 - x0) / (y1 - y0)
+            np.add.at(changes, (rows, np.clip(np.ceil(crossings - 0.5), 0, width).astype(int)), 1)
+    return (np.cumsum(changes, 1) % 2 == 1)[:, :width]
 
 
 def silhouette(good: MultiLightDataset) -> np.ndarray:

@@ -20,6 +20,7 @@ from afrd.model.evidence import upsampled_evidence
 from afrd.model.fusion import fuse_evidence
 from afrd.page.common.scripts import joined_text
 from afrd.page.light_table.fusion import evidence_of, fusion_of, with_fusion
+from afrd.page.light_table.region import region_on_table
 from afrd.page.light_table.share import chosen, shared_page
 from afrd.page.light_table.style import SCRIPTS, style
 from afrd.runs.loading import load_run
@@ -71,15 +72,21 @@ def more_runs(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("name", ["afrd", "learned", "memory"])
+@pytest.mark.parametrize("name", ["afrd", "learned", "memory", "afrd in a region", "learned in a region"])
 def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(
     name: str, tiny_runs: Path, more_runs: Path, candies: Path, browser: Any
 ):
-    run = load_run((tiny_runs / "Praline" if name == "afrd" else more_runs) / name, "cpu")
+    folder, _, where = name.partition(" ")
+    run = load_run((tiny_runs / "Praline" if folder == "afrd" else more_runs) / folder, "cpu")
+    if where:
+        region = np.zeros((64, 64), bool)
+        region[5:40, 20:] = True
+        run = run.with_region(region)
     dataset, index = afrd.open_dataset(candies, "Praline")["test_public"], 1
     evidence = run.evidence(dataset).rows(slice(index, index + 1), run.everything)
     lights = [{"name": light} for light in run.lights]
     scene = {"size": dataset.image_size, "header": {"kind": "anomalous"}, "panels": [{}], "lights": lights}
+    scene["region"] = region_on_table(run.region)
     scene |= with_fusion(lights, fusion_of(run) | evidence_of(run, evidence, run.lights))
     sets = [[name for i, name in enumerate(run.lights) if s >> i & 1] for s in range(1, 64)]
     page = browser.new_page()
@@ -110,6 +117,7 @@ def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(
             assert [mean for mean, _ in parts] == pytest.approx(attention, abs=2e-3)
             assert sum(peak for _, peak in parts) == pytest.approx(1, abs=1e-3)
     light_maps, weights = (part[None] for part in upsampled_evidence(evidence, 0, dataset.image_size))
+    light_maps = light_maps if run.model.region is None else light_maps * run.model.region
     weights = weights * torch.tensor([given["say"].get(light, 1.0) for light in run.lights])[:, None, None]
     expected = float(fuse_evidence(light_maps, weights, weights.amax((2, 3)) > 0)[0].max())
     score, made_by, threshold_text = weighed

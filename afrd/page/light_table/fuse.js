@@ -3,7 +3,7 @@
 import { percent } from '../common/dom.js';
 import { attend, ofTerms } from './learned.js';
 import { blocks, bytesOf } from './maps.js';
-import { floats } from './numbers.js';
+import { floats, insideOf } from './numbers.js';
 
 const MIN_WEIGHT = 1e-12, ROUNDING = 1e-5;  // as in afrd.model.fusion and afrd.metrics.threshold
 const MAP_SIDE = 256, TILE_SIDE = 128;
@@ -24,9 +24,9 @@ function blocked([height, width], side) {  // to hold the maximum of each block 
 
 // Enlarges every light's error and weight to `size`, bilinearly between the middles of the cells, and fuses them row by
 // row: every toggle of a lamp waits for this. `how` is attention, mean or max; `say` of a light, 0..1, is how much it
-// may say. Gives the map (sum_l a_l E_l) and each light's error and share a_l, shrunk; the score, and each light's mean
-// share and that at the map's maximum.
-export function fuse(lights, how, [high, wide], size) {
+// may say; errors are 0 where `inside`, of the pixels, is. Gives the map (sum_l a_l E_l) and each light's error and share
+// a_l, shrunk; the score, and each light's mean share and that at the map's maximum.
+export function fuse(lights, how, [high, wide], size, inside = null) {
   const [height, width] = size, rows = taps(high, height), columns = taps(wide, width);
   const large = blocked(size, MAP_SIDE), small = blocked(size, TILE_SIDE), map = large.make();
   const found = lights.map(({ errors, weights, say = 1 }) => ({ errors, weights: how === 'attention' ? weights : null,
@@ -43,7 +43,7 @@ export function fuse(lights, how, [high, wide], size) {
     for (let x = 0; x < width; x++) total[x] = 1 / total[x];
     let best = -1;
     for (let x = 0; x < width; x++) {
-      value[x] *= total[x];
+      value[x] *= inside && !inside[y * width + x] ? 0 : total[x];
       if (value[x] > score) score = value[best = x];
     }
     raise(map, large, y, value);
@@ -56,7 +56,7 @@ export function fuse(lights, how, [high, wide], size) {
       raise(light.share, small, y, weight);
     }
   }
-  return { map, score, errors: found.map(({ errors }) => shrunk(errors, [high, wide], size, small)),
+  return { map, score, errors: found.map(({ errors }) => shrunk(errors, [high, wide], size, small, inside)),
     shares: found.map(light => light.share), means: found.map(light => light.sum / height / width),
     peaks: found.map(light => light.peak) };
 }
@@ -109,16 +109,17 @@ function raise(map, { rows, columns }, y, line) {  // the blocks of a row of pix
 }
 
 const kept = new WeakMap();  // maps on the grid, shrunk: by the formulas a light's error is the same in every set
-function shrunk(grid, [high, wide], [height, width], blocks) {
-  if (kept.has(grid)) return kept.get(grid);
+function shrunk(grid, [high, wide], [height, width], blocks, inside) {
+  if (kept.get(grid)?.inside === inside) return kept.get(grid).map;
   const map = blocks.make(), rows = taps(high, height), { low, high: next, part } = taps(wide, width);
   const row = new Float32Array(wide), line = new Float32Array(width);
   for (let y = 0; y < height; y++) {
     between(grid, row, rows, y);
     for (let x = 0; x < width; x++) line[x] = row[low[x]] + (row[next[x]] - row[low[x]]) * part[x];
+    if (inside) for (let x = 0; x < width; x++) line[x] *= inside[y * width + x];
     raise(map, blocks, y, line);
   }
-  kept.set(grid, map);
+  kept.set(grid, { map, inside });
   return map;
 }
 
@@ -150,7 +151,7 @@ export function judge(scene, style, how, say) {
   const learned = how === 'learned', names = on.map(item => item.name);
   const evidence = learned ? attend(on, fusion.learned, grid) : on.map(item => item.evidence);
   const lights = evidence.map(({ errors, weights }, i) => ({ errors, weights, say: part(on[i]) }));
-  const found = fuse(lights, learned ? 'attention' : how, grid, size);
+  const found = fuse(lights, learned ? 'attention' : how, grid, size, insideIn(scene));
   const known = fusion.thresholds[how], index = indexOf(fusion, names), threshold = known[index] ?? null;
   const whole = known[(1 << fusion.lights.length) - 1], unit = threshold ?? whole ?? 1;
   on.forEach((item, i) => Object.assign(item, {
@@ -168,6 +169,11 @@ export function judge(scene, style, how, say) {
     right: rightness(verdict, scene.header.kind),
     threshold: verdict ? `threshold ${+threshold.toPrecision(4)} (${fusion.promise})${full}` : 'no threshold',
     made_by: `lights: ${told.join(', ')}` });
+}
+
+export function insideIn({ region, size: [height, width] }) {  // the pixels in which a scene's run judges; null: in all
+  if (region && !region.inside) region.inside = insideOf(region.lengths, height * width);
+  return region?.inside ?? null;
 }
 
 function rightness(verdict, truth) {

@@ -135,6 +135,8 @@ def light_table(
         known = run.lights_of(sample)
         fusion = fusion_of(run) | evidence_of(run, run.sample_evidence(sample, known), known)
     options: dict[str, Any] = {"steps": False, "answers": False, "fusion": fusion, "usable": known}
+    if run is not None:
+        options["region"] = run.region_at((sample.images.shape[-2], sample.images.shape[-1]))
     options["missing"] = None if fusion else "afrd.light_table(sample, run=run)"
 
     def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:

@@ -1,4 +1,4 @@
-// Numbers that came as text.
+// Numbers as they are sent.
 const bytesIn = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
 
 export const singles = text => new Float32Array(bytesIn(text).buffer);  // base64 of float32
@@ -9,3 +9,11 @@ const half = Float32Array.from({ length: 65536 }, (_, bits) => {
 });
 
 export const floats = text => Float32Array.from(new Uint16Array(bytesIn(text).buffer), bits => half[bits]);  // float16
+
+// Pixels inside (1) and outside (0), from the lengths of their runs, the first one outside.
+export function insideOf(lengths, pixels) {
+  const inside = new Uint8Array(pixels);
+  let at = 0;
+  lengths.forEach((length, i) => { if (i % 2) inside.fill(1, at, at + length); at += length; });
+  return inside;
+}

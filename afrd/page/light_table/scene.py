@@ -18,8 +18,11 @@ from afrd.page.common.library import Library, RunEntry
 from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not, with_fusion
 from afrd.page.light_table.place import reasons
+from afrd.page.light_table.region import region_on_table
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from afrd.data.dataset import MultiLightDataset, Sample
     from afrd.runs.prediction import Prediction
     from afrd.runs.run import Run
@@ -82,7 +85,15 @@ def scene(library: Library, selection: Selection) -> str:
         pinned=selection.pinned,
         why=reasons(library, selection, entry, dataset, sample),
         fusion=fusion,
+        region=_region(library, selection.run, dataset),
     )
+
+
+def _region(library: Library, folder: Path | None, dataset: MultiLightDataset) -> np.ndarray | None:
+    try:
+        return library.run(folder).region_at(dataset.image_size) if folder is not None else None
+    except (ValueError, OSError):  # the first map says what is wrong
+        return None
 
 
 def heard(number: int) -> str:
@@ -110,6 +121,7 @@ class SceneOptions:
         why: its explanation by `afrd.page.light_table.place.answer`.
         fusion: how the browser fuses the lights, and every light's evidence, see `fusion.py`; the first map is then the
             browser's, and there is no prediction for it.
+        region: (H, W) bool of the pictures, in which the main run judges; None: everywhere.
     """
 
     place: str = ""
@@ -127,6 +139,7 @@ class SceneOptions:
     pinned: tuple[int, int] | None = None
     why: Mapping[str, Any] | None = None
     fusion: Mapping[str, Any] | None = None
+    region: np.ndarray | None = None
 
 
 def sample_scene(
@@ -164,6 +177,7 @@ def sample_scene(
         "missing": chosen.missing,
         "pinned": list(pinned) if pinned is not None and in_picture else None,
         "why": chosen.why if in_picture else None,
+        "region": region_on_table(chosen.region),
     }
     return _dated(content | with_fusion(tiles, chosen.fusion))
 

@@ -240,6 +240,7 @@ class SampleEvaluator:
             sets=presets(sample.lights),
             steps=False,
             pinned=uploaded.pinned,
+            region=run.region_at(_size(sample)),
             why=self._why(uploaded, entry, run, sample, lights_on),
         )
 
