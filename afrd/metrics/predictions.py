@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -33,7 +33,8 @@ class Predictions:
 
     Attributes:
         table: a row a sample: `sample`, `anomalous` (True, False, None unknown), `defects` (joined by +), `score`,
-            `verdict` (empty without a threshold).
+            `verdict` (empty without a threshold); `corrected` (bool) where the method stands on corrections, see
+            `afrd.runs.corrections`: such a sample does not count, so its truth is None here.
         maps: (N, H, W) float32 anomaly maps, in the order of the table.
         masks: (N, H, W) bool; rows whose truth is not known are False and not `masked`.
         masked: (N,) bool, the samples whose defective pixels are known.
@@ -42,6 +43,7 @@ class Predictions:
         threshold: behind the verdicts; None without one.
         category, split: of the samples; "" where they are not known, as in folders that older versions saved.
         region: (H, W) bool, where the maps are judged; pixel metrics leave out what lies outside. None: everywhere.
+        corrections: that the method stands on.
     """
 
     table: pd.DataFrame
@@ -54,6 +56,26 @@ class Predictions:
     category: str = ""
     split: str = ""
     region: np.ndarray | None = None
+    corrections: int = 0
+
+    @property
+    def corrected(self) -> np.ndarray:
+        """(N,) bool, the samples that were corrected and do not count."""
+        return self.table.get("corrected", pd.Series(False, self.table.index)).to_numpy(bool)
+
+    @property
+    def standing(self) -> str:
+        """Such as `on 2 corrections; 1 sample corrected is not counted`; empty without corrections."""
+        return standing(self.corrections, int(self.corrected.sum()))
+
+    def counted_as(self, other: Predictions) -> Predictions:
+        """These predictions without the samples that were corrected for the other method, so that they compare."""
+        more = other.corrected & ~self.corrected
+        if not more.any():
+            return self
+        truth = [None if out else label for out, label in zip(more, self.table.anomalous, strict=True)]
+        table = self.table.assign(anomalous=pd.Series(truth, self.table.index, object), corrected=self.corrected | more)
+        return replace(self, table=table, masked=self.masked & ~more)
 
     def metrics(self) -> dict[str, float]:
         """All of `METRICS`, over the samples with known truth; NaN where one is not defined."""
@@ -116,9 +138,10 @@ class Predictions:
             ValueError: the two are about different samples.
         """
         self.check_same_samples(other, "compared")
-        draws = self._draws(repeats, seed) - other._draws(repeats, seed)
+        own, other = self.counted_as(other), other.counted_as(self)
+        draws = own._draws(repeats, seed) - other._draws(repeats, seed)
         edges = interval(draws, level)
-        own_metrics, other_metrics = self.metrics(), other.metrics()
+        own_metrics, other_metrics = own.metrics(), other.metrics()
         table = pd.DataFrame(
             {"this": [own_metrics[m] for m in METRICS], "other": [other_metrics[m] for m in METRICS]},
             index=list(METRICS),
@@ -177,6 +200,7 @@ class Predictions:
             "masked": self.masked.tolist(),
             "threshold": asdict(self.threshold) if self.threshold else None,
             "region": self.region is not None,
+            "corrections": self.corrections,
             "metrics": {k: None if math.isnan(v) else v for k, v in self.metrics().items()},
         }
         save_json(folder / "about.json", about)
@@ -210,6 +234,7 @@ class Predictions:
                 about.get("category", ""),
                 about.get("split", ""),
                 region,
+                about.get("corrections", 0),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
             raise ValueError(f"predictions in {folder} cannot be read ({error}); run `afrd evaluate` again") from error
@@ -244,3 +269,11 @@ class Predictions:
             self.masked[labelled],
             self.region,
         )
+
+
+def standing(corrections: int, samples: int) -> str:
+    """What figures stand on, in words, for a number of corrections and of corrected samples; empty without any."""
+    if not corrections:
+        return ""
+    on = "1 correction" if corrections == 1 else f"{corrections} corrections"
+    return f"on {on}; {'1 sample corrected is' if samples == 1 else f'{samples} samples corrected are'} not counted"

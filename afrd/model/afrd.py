@@ -75,8 +75,10 @@ class AFRD(EvidenceModel):
         inward, shares, _ = self._fuse(features, present)
         weighted, plain = self._errors(inward)
         share = None if shares is None else torch.stack([resize(s, inward[0].shape[-2:]) for s in shares]).mean(0)
-        distance, usual = (None, None) if self.bank is None else (smooth(term) for term in self.bank(inward))
-        return EvidenceTerms(weighted, plain, smooth(contrast), distance, usual, share)
+        if self.bank is None:
+            return EvidenceTerms(weighted, plain, smooth(contrast), None, None, share)
+        nearest, usual = self.bank(inward)
+        return EvidenceTerms(weighted, plain, smooth(contrast), smooth(nearest), smooth(usual), share, nearest)
 
     def _errors(self, inward: list[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Per scale e exp(-v / 2), and the sum over scales of e; smoothed, on the grid of the finest scale."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ class Evidence:
         present: (B, L) bool.
         fused: whether the lights' features were fused before the student, so that all lights share one error.
         terms: (B, L, T, h, w), see `EvidenceTerms.stacked`; None where no learned fusion will read them.
+        nearest, usual: (B, L, h, w) D before it is smoothed, and U; None without a memory. `nearer` reads them.
     """
 
     errors: Tensor
@@ -36,12 +37,36 @@ class Evidence:
     present: Tensor
     fused: bool
     terms: Tensor | None = None
+    nearest: Tensor | None = None
+    usual: Tensor | None = None
 
-    def rows(self, rows: slice, present: Tensor) -> Evidence:
+    def rows(self, rows: slice | list[int], present: Tensor) -> Evidence:
         """Evidence of some samples, with these lights present, (1, L) or (B, L) bool."""
         errors = self.errors[rows]
-        terms = None if self.terms is None else self.terms[rows]
-        return Evidence(errors, self.weights[rows], present.expand(len(errors), -1), self.fused, terms)
+        terms, nearest, usual = (None if t is None else t[rows] for t in (self.terms, self.nearest, self.usual))
+        return Evidence(errors, self.weights[rows], present.expand(len(errors), -1), self.fused, terms, nearest, usual)
+
+    def nearer(self, distance: Tensor) -> Evidence:
+        """The evidence of a memory that also holds patches at this distance (B, L, h, w), without its student.
+
+        D falls to D', so sqrt(S D) = E + U / 2 falls by the factor sqrt(D' / D); where E is 0, it stays 0. This agrees
+        with computing everything anew up to rounding.
+        """
+        assert self.nearest is not None
+        nearest = torch.minimum(self.nearest, distance)
+        smoothed = smooth(nearest)
+        ratio = smoothed / smooth(self.nearest).clamp_min(1e-12)
+        if self.usual is None:  # the memory alone: E is D, and so is the plain error in its weight
+            return replace(self, errors=smoothed, weights=self.weights * ratio.square(), nearest=nearest)
+        excused = EXCUSED_SHARE * self.usual
+        errors = ((self.errors + excused) * ratio.sqrt() - excused).clamp_min(0.0)
+        errors = torch.where(self.errors > 0, errors, 0.0)
+        weights = self.weights * errors / self.errors.clamp_min(1e-30)
+        terms = self.terms
+        if terms is not None:
+            terms = terms.clone()
+            terms[:, :, TERMS.index("distance")], terms[:, :, TERMS.index("evidence")] = smoothed, errors
+        return replace(self, errors=errors, weights=weights, terms=terms, nearest=nearest)
 
 
 @dataclass(frozen=True)
@@ -54,6 +79,7 @@ class EvidenceTerms:
         contrast: of the pictures (`afrd.model.inputs.local_contrast`).
         distance, usual: D and U of `afrd.model.patch_memory`; None without a memory.
         shares: of the lights in the fused features; None with target `lights`.
+        nearest: D before it is smoothed; None without a memory.
     """
 
     scales: list[Tensor]
@@ -62,6 +88,7 @@ class EvidenceTerms:
     distance: Tensor | None
     usual: Tensor | None
     shares: Tensor | None
+    nearest: Tensor | None = None
 
     def evidence(self, present: Tensor) -> Evidence:
         """The error E and the weight w of every light.
@@ -74,7 +101,8 @@ class EvidenceTerms:
         errors = self._errors()
         if self.shares is not None:
             return Evidence(errors, self.shares, present, fused=True)
-        return Evidence(errors, errors * self.plain * self.contrast, present, fused=False)
+        weights = errors * self.plain * self.contrast
+        return Evidence(errors, weights, present, fused=False, nearest=self.nearest, usual=self.usual)
 
     def _errors(self) -> Tensor:
         errors = torch.stack(self.scales).sum(0)
@@ -123,13 +151,19 @@ def cosine_errors(regressed: Sequence[Tensor], features: Sequence[Tensor]) -> li
 
 def joined(batches: Sequence[Evidence]) -> Evidence:
     """Evidence of one or more batches, concatenated."""
-    terms = [batch.terms for batch in batches if batch.terms is not None]
+    one = batches[0]
+
+    def all_of(name: str) -> Tensor | None:
+        return None if getattr(one, name) is None else torch.cat([getattr(batch, name) for batch in batches])
+
     return Evidence(
         torch.cat([batch.errors for batch in batches]),
         torch.cat([batch.weights for batch in batches]),
         torch.cat([batch.present for batch in batches]),
-        batches[0].fused,
-        torch.cat(terms) if terms else None,
+        one.fused,
+        all_of("terms"),
+        all_of("nearest"),
+        all_of("usual"),
     )
 
 

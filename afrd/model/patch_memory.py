@@ -4,7 +4,8 @@ PatchCore's idea (Roth et al., CVPR 2022, section 3, https://arxiv.org/abs/2106.
 student reads: the distance to the nearest stored patch of a good part is an error. Every light has a memory of its own.
 The patches are drawn at random, where PatchCore selects them greedily. AFRD weighs its student's errors by the distance
 (`afrd.model.afrd`) and stores with every patch how much evidence it raised itself, though its part was good; alone, as
-`PatchMemory`, it is the baseline that needs no training.
+`PatchMemory`, it is the baseline that needs no training. Patches of places that a person called normal
+(`afrd.runs.corrections`) count as stored ones: the distance is the smaller of the two.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class PatchBank(nn.Module):
     patches: Tensor  # (L, patches, channels) float16, as precise as the stored features
     usual: Tensor  # (L, patches) float32, the evidence of each patch in its own good part; 0 where not computed
     reach: Tensor  # (L,) float32, width of the kernel regression of `usual`, as a squared distance
+    corrections: Tensor  # (L, K, channels) float16, patches of places that a person called normal; never in the weights
 
     def __init__(self, lights: int, channels: int, patches: int) -> None:
         super().__init__()
@@ -47,6 +49,7 @@ class PatchBank(nn.Module):
         self.register_buffer("patches", torch.zeros(lights, 0, channels, dtype=torch.float16))
         self.register_buffer("usual", torch.zeros(lights, 0))
         self.register_buffer("reach", torch.ones(lights))
+        self.register_buffer("corrections", torch.zeros(lights, 0, channels, dtype=torch.float16), persistent=False)
         self._usual_known: tuple[Tensor, bool] | None = None
         self.register_load_state_dict_pre_hook(_make_room)
 
@@ -102,9 +105,10 @@ class PatchBank(nn.Module):
         """Distance and usual evidence of every place of features (B, L, C, h, w) per scale.
 
         Returns:
-            The distance d to the nearest remembered patch, and the usual evidence of the patches around: their mean
-            with weights exp(-d^2 / reach), the kernel regression of Nadaraya and Watson (1964), which the nearest
-            patches dominate and which is differentiable. Both (B, L, h, w).
+            The distance d to the nearest remembered patch, that of a correction included, and the usual evidence of
+            the patches of good parts around: their mean with weights exp(-d^2 / reach), the kernel regression of
+            Nadaraya and Watson (1964), which the nearest patches dominate and which is differentiable. Both
+            (B, L, h, w).
         """
         places = embed([f.float() for f in features]).transpose(0, 1).flatten(1, 2)  # (L, B places, C)
         stored = self.patches.float()
@@ -115,6 +119,8 @@ class PatchBank(nn.Module):
         lookups = [self._look_up(part, stored, slope, offset[:, None]) for part in places.split(chunk_size, 1)]
         grid = (-1, *features[0].shape[-2:])
         distance, usual = (torch.cat(part, 1).unflatten(1, grid).transpose(0, 1) for part in zip(*lookups, strict=True))
+        if self.corrections.shape[1]:
+            distance = torch.minimum(distance, distance_to_few(features, self.corrections))
         return distance, usual
 
     def _look_up(self, places: Tensor, stored: Tensor, slope: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,8 +170,9 @@ class PatchMemory(EvidenceModel):
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
         """The terms of `evidence`; for the arguments see there."""
         mask = present[:, :, None, None, None]
-        errors = smooth(self.bank([f.masked_fill(~mask, 0.0) for f in features])[0])
-        return EvidenceTerms([errors], errors, smooth(contrast), errors, None, None)
+        nearest = self.bank([f.masked_fill(~mask, 0.0) for f in features])[0]
+        errors = smooth(nearest)
+        return EvidenceTerms([errors], errors, smooth(contrast), errors, None, None, nearest)
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         return self.maps(self.evidence(features, contrast, present), size)
@@ -180,3 +187,34 @@ def embed(features: Sequence[Tensor]) -> Tensor:
     scales = [resize(F.avg_pool2d(f.flatten(0, 1), 3, stride=1, padding=1), grid) for f in features]
     scales = [F.normalize(scale, dim=1) for scale in scales]
     return torch.cat(scales, 1).flatten(2).transpose(1, 2).unflatten(0, features[0].shape[:2])
+
+
+def distance_to_few(features: Sequence[Tensor], patches: Tensor) -> Tensor:
+    """Distance of every place to the nearest of a few patches, without the patch of each place that `embed` makes.
+
+    The mean, the resizing and the products with the patches are linear, so only the products are normalised: a fifth
+    of the time of `embed` alone.
+
+    Args:
+        features: per scale (B, L, C, h, w), finest first.
+        patches: (L, K, C of all scales), of `embed`.
+
+    Returns:
+        (B, L, h, w), at least 1e-3, which is what float32 resolves; so its gradient is finite.
+    """
+    grid = features[0].shape[-2:]
+    squares = patches.float().square().sum(-1)[:, :, None] + len(features)  # every scale of a place has length 1
+    for f, of_scale in zip(features, patches.float().split([f.shape[2] for f in features], 2), strict=True):
+        rows, columns = (_mean_and_resize(f, axis, grid[axis]) for axis in range(2))
+        resized = (rows @ (f.float() @ columns.mT)).flatten(3)  # (B, L, C, h w)
+        length = resized.square().sum(2, keepdim=True).sqrt().clamp_min(1e-12)
+        squares = squares - 2 * (of_scale @ resized) / length  # (B, L, K, h w)
+    return squares.amin(2).clamp_min(1e-6).sqrt().unflatten(2, grid)
+
+
+def _mean_and_resize(features: Tensor, axis: int, size: int) -> Tensor:
+    """(size, h) what `embed` does along one axis before it normalises, as a matrix."""
+    pixels = features.shape[-2 + axis]
+    unit = torch.eye(pixels, device=features.device)[None]
+    mean = F.avg_pool1d(unit, 3, stride=1, padding=1)
+    return (mean if size == pixels else F.interpolate(mean, size, mode="linear", align_corners=False))[0].mT

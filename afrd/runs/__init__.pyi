@@ -1,4 +1,6 @@
 from . import store, sweep_plan
+from .correction_files import Correction, corrected_samples, correction_ids, read_corrections, remove_correction
+from .corrections import correct, keep, propose, undo, with_corrections, with_kept_corrections
 from .export import Export, export_onnx
 from .feature_store import features_stored
 from .loading import load_run
@@ -17,6 +19,7 @@ from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
     "Cancelled",
+    "Correction",
     "Export",
     "FitConfig",
     "Prediction",
@@ -25,6 +28,9 @@ __all__ = [
     "TrainingOptions",
     "TrainingPlan",
     "copy_run",
+    "correct",
+    "corrected_samples",
+    "correction_ids",
     "crop",
     "default_epochs",
     "default_memory",
@@ -34,6 +40,7 @@ __all__ = [
     "find_runs",
     "fit",
     "is_finished",
+    "keep",
     "learning_rate",
     "load_run",
     "load_sweep",
@@ -42,9 +49,12 @@ __all__ = [
     "operating_point",
     "operating_points",
     "plan",
+    "propose",
     "read_config",
+    "read_corrections",
     "read_region",
     "read_sweep",
+    "remove_correction",
     "same_grid",
     "save_operating_point",
     "save_region",
@@ -56,4 +66,7 @@ __all__ = [
     "subset_thresholds",
     "sweep_plan",
     "train",
+    "undo",
+    "with_corrections",
+    "with_kept_corrections",
 ]

@@ -12,6 +12,7 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.model.afrd import Model
 from afrd.model.evidence import Evidence, joined
 from afrd.model.inputs import Inputs
+from afrd.model.patch_memory import distance_to_few
 from afrd.runs.feature_store import Features
 
 MAPS_BATCH_SIZE = 8  # samples for which maps are computed at a time
@@ -65,3 +66,13 @@ def calibrate(
             model.config.target == "fused",
         )
     return joined(list(evidence_of(model, features, index, positions, present)))
+
+
+@torch.no_grad()
+def distances_to(
+    patches: Tensor, features: Features, index: Sequence[int], lights: Sequence[str], present: Tensor
+) -> Tensor:
+    """Distance of every place of the samples at `index` to the nearest of a few patches (L, K, C): (N, L, h, w)."""
+    positions = features.positions(lights)
+    inputs = (stored_inputs(features, [i], positions, present) for i in index)  # one by one, as they fit the cache
+    return torch.cat([distance_to_few(sample.features, patches.to(present.device)) for sample in inputs])

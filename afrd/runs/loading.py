@@ -10,6 +10,7 @@ from afrd.model.afrd import make_model
 from afrd.model.device import pick_device
 from afrd.model.evidence import Evidence
 from afrd.model.teacher import Teacher
+from afrd.runs.corrections import with_kept_corrections
 from afrd.runs.region import stored_region
 from afrd.runs.run import Run
 from afrd.runs.run_folder import read_config
@@ -17,7 +18,7 @@ from afrd.runs.tensors import load_tensors
 
 
 def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None = None) -> Run:
-    """A finished run, with its region where it has one; nothing in the folder is ever executed.
+    """A finished run, with its region and its corrections where it has some; nothing in the folder is ever executed.
 
     Raises:
         ValueError: the folder is no finished run, or a file in it is broken.
@@ -43,10 +44,15 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
             raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
         errors, weights = (stored[name].to(torch_device).float() for name in ("errors", "weights"))
         present = torch.ones(weights.shape[:2], dtype=torch.bool, device=torch_device)
-        terms = stored["terms"].to(torch_device) if "terms" in stored else None
-        calibration = Evidence(errors, weights, present, model_config.target == "fused", terms)
+        terms, nearest, usual = (
+            stored[name].to(torch_device).float() if name in stored else None for name in ("terms", "nearest", "usual")
+        )
+        fused = model_config.target == "fused"
+        calibration = Evidence(errors, weights, present, fused, terms, nearest, usual)
     run = Run(folder, model, config, calibration, torch_device)
     if teacher is not None:
         run.use_teacher(teacher)
     region = stored_region(folder, config.picture_size)
-    return run if region is None else run.with_region(region)
+    if region is not None:
+        run = run.with_region(region)
+    return with_kept_corrections(run)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from afrd.data.dataset import Category, MultiLightDataset, parse_lights
+from afrd.data.dataset import Category, MultiLightDataset, open_dataset, parse_lights
 from afrd.model.config import ModelConfig
 from afrd.model.device import pick_device
 from afrd.model.teacher import Teacher, load_teacher
@@ -133,6 +133,31 @@ def fingerprint(lights: Sequence[str], *splits: MultiLightDataset) -> str:
             sha.update(f"{split.split} {name} {files}\n".encode(errors="surrogateescape"))
     counts = ", ".join(f"{len(split)} of {split.split}" for split in splits)
     return f"{counts}; {sha.hexdigest()[:16]}"
+
+
+def calibration_split(
+    config: FitConfig, lights: Sequence[str], folder: Path, otherwise: str
+) -> tuple[MultiLightDataset, list[int]]:
+    """The split of a run's calibration samples, and their positions in it.
+
+    Args:
+        config, lights, folder: of the run.
+        otherwise: what cannot be had without these samples, for the message.
+
+    Raises:
+        ValueError, FileNotFoundError: the data set is not there, or does not hold the pictures of the training.
+    """
+    data = open_dataset(config.data_root, config.category, config.views)
+    held_out = config.calibration not in data
+    dataset = data["train" if held_out else config.calibration]
+    pictures = fingerprint(lights, data["train"], *([] if held_out else [dataset]))
+    if config.pictures not in ("", pictures):
+        then, now = (text.partition(";")[0] for text in (config.pictures, pictures))
+        raise ValueError(
+            f"{config.data_root} does not hold the pictures that run {folder} was trained on ({then}; now {now}), so "
+            f"{otherwise}"
+        )
+    return dataset, calibration_index(dataset, held_out)
 
 
 def _file_print(path: Path) -> tuple[int, ...] | int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from afrd.data.dataset import MultiLightDataset, Sample, open_dataset, parse_lights
+from afrd.data.dataset import MultiLightDataset, Sample, parse_lights
 from afrd.metrics.predictions import Predictions, region_share
 from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
 from afrd.model.afrd import Model
@@ -19,11 +19,12 @@ from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
-from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, calibration_index, evidence_of, stored_inputs
+from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, distances_to, evidence_of, stored_inputs
+from afrd.runs.correction_files import Correction
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
-from afrd.runs.plan import fingerprint
-from afrd.runs.prediction import Prediction
+from afrd.runs.plan import calibration_split
+from afrd.runs.prediction import Prediction, method_name, split_predictions
 from afrd.runs.region import checked_region
 from afrd.runs.run_folder import FitConfig
 
@@ -33,7 +34,11 @@ class Run:
 
     Attributes:
         calibration: evidence of the good samples that the threshold comes from, under all lights; None without any.
+        corrections: those that its memory holds (`afrd.runs.corrections`).
     """
+
+    corrections: tuple[Correction, ...] = ()
+    _base: Run | None = None
 
     def __init__(
         self,
@@ -99,6 +104,20 @@ class Run:
         return other
 
     @property
+    def base(self) -> Run:
+        """The run without corrections, which shares its evidence with this one."""
+        return self._base or self
+
+    def with_memory(self, corrections: Sequence[Correction], patches: Tensor, calibration: Evidence | None) -> Run:
+        """The same run with the patches (L, K, C) of corrections in its memory; see `afrd.runs.corrections`."""
+        other = copy(self)
+        other._base, other.corrections, other.calibration = self.base, tuple(corrections), calibration
+        other.model, other._thresholds = deepcopy(self.model), {}
+        assert other.model.bank is not None
+        other.model.bank.corrections = patches
+        return other
+
+    @property
     def teacher(self) -> Teacher:
         """The frozen teacher, loaded at first use.
 
@@ -129,17 +148,7 @@ class Run:
         return self._method(lights, fusion) + within
 
     def _method(self, lights: Sequence[str] | None, fusion: str | None) -> str:
-        used = tuple(lights or self.lights)
-        memory = self.model.config.method == "memory"
-        fusion = fusion or self.model.config.fusion
-        if len(self.lights) == 1:
-            return f"single-light {'memory' if memory else 'RD'}, {used[0]}"
-        fused_quantity = "evidence" if self.model.config.target == "lights" else "features"
-        lights_text = "all lights" if used == self.lights else f"lights {', '.join(used)}"
-        if memory:
-            return f"patch memory, {fusion} over evidence, {lights_text}"
-        without_memory = "" if self.model.config.memory or fused_quantity == "features" else " without memory"
-        return f"AFRD{without_memory}, {fusion} over {fused_quantity}, {lights_text}"
+        return method_name(self.model.config, tuple(lights or self.lights), fusion)
 
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""
@@ -223,6 +232,8 @@ class Run:
         """
         used, row = parse_lights(lights, self.lights), range(len(dataset))[index]
         split = EVIDENCE_CACHE.peek(self._number, self._evidence_key(dataset, used))
+        if split is None and self.corrections and self._base_evidence_cached(dataset, used):
+            split = self.evidence(dataset, used)
         if split is None:
             return self.model.evidence(*self.stored_inputs(dataset, row, used))
         return split.rows(slice(row, row + 1), self._present(used))
@@ -246,22 +257,8 @@ class Run:
         threshold = self.threshold(used, fusion)
         height, width = dataset.image_size
         maps, scores = self._all_maps(self.evidence(dataset, used, progress), used, fusion, (height, width))
-        samples = [dataset.mask(i) for i in range(len(dataset))]
-        table = pd.DataFrame(
-            {
-                "sample": dataset.names,
-                "anomalous": pd.Series(dataset.anomalous, dtype=object),
-                "defects": ["+".join(d) for d in dataset.defects],
-                "score": scores,
-                "verdict": [threshold.verdict(s) if threshold else "" for s in scores],
-            }
-        )
-        masks = np.stack([np.zeros((height, width), bool) if mask is None else mask.numpy() for mask in samples])
-        masked = np.array([mask is not None for mask in samples])
-        method, category, split = self.method(used, fusion), dataset.category, dataset.split
-        return Predictions(
-            table, maps, masks, masked, method, used, threshold, category, split, self.region_at((height, width))
-        )
+        about = (self.method(used, fusion), used, threshold, self.region_at((height, width)))
+        return split_predictions(dataset, maps, scores, *about, self.corrections)
 
     def predictions_folder(self, split: str, lights: Sequence[str]) -> Path:
         """The folder where `afrd evaluate` stores predictions."""
@@ -300,6 +297,10 @@ class Run:
 
         def make() -> Evidence:
             features, batches = self.features(dataset), []
+            if (bank := self.model.bank) is not None and bank.corrections.shape[1]:
+                index = range(len(features))
+                distance = distances_to(bank.corrections, features, index, self.lights, self.everything)
+                return self.base.evidence(dataset, used, progress).nearer(distance)
             for batch in evidence_of(
                 self.model, features, range(len(features)), features.positions(self.lights), self._present(used)
             ):
@@ -313,7 +314,11 @@ class Run:
     def _evidence_key(self, dataset: MultiLightDataset, lights: tuple[str, ...]) -> Hashable:
         """Key of a split's evidence; which lights are present only matters where features are fused."""
         lights_that_matter = lights if self.model.config.target == "fused" else self.lights
-        return stored_under(dataset, self.teacher, self.config.size), lights_that_matter
+        corrections = tuple(correction.about.id for correction in self.corrections)
+        return stored_under(dataset, self.teacher, self.config.size), lights_that_matter, corrections
+
+    def _base_evidence_cached(self, dataset: MultiLightDataset, lights: tuple[str, ...]) -> bool:
+        return EVIDENCE_CACHE.peek(self._number, self.base._evidence_key(dataset, lights)) is not None
 
     def calibration_maps(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
@@ -378,20 +383,10 @@ class Run:
         if self.calibration is None or self.model.config.target == "lights" or lights == self.lights:
             return self.calibration
         # Fused features depend on the lights, so the good samples are evaluated again.
-        data = open_dataset(self.config.data_root, self.config.category, self.config.views)
-        held_out = self.config.calibration not in data
-        dataset = data["train" if held_out else self.config.calibration]
-        pictures = fingerprint(self.lights, data["train"], *([] if held_out else [dataset]))
-        if self.config.pictures not in ("", pictures):
-            then, now = (text.partition(";")[0] for text in (self.config.pictures, pictures))
-            raise ValueError(
-                f"{self.config.data_root} does not hold the pictures that run {self.folder} was trained on "
-                f"({then}; now {now}), so there is no threshold for lights {', '.join(lights)} alone; use all its "
-                "lights, or train it anew"
-            )
+        lacking = f"there is no threshold for lights {', '.join(lights)} alone; use all its lights, or train it anew"
+        dataset, index = calibration_split(self.config, self.lights, self.folder, lacking)
         features = self.features(dataset)
-        index, positions = calibration_index(dataset, held_out), features.positions(self.lights)
-        return calibrate(self.model, features, index, positions, self._present(lights))
+        return calibrate(self.model, features, index, features.positions(self.lights), self._present(lights))
 
     def _present(self, lights: Sequence[str]) -> Tensor:
         return torch.tensor([[light in lights for light in self.lights]], device=self.device)

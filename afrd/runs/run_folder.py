@@ -119,6 +119,10 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
         tensors = {"errors": calibration.errors, "weights": calibration.weights}
         if calibration.terms is not None:
             tensors["terms"] = calibration.terms  # in full: the sample that sets the threshold is no false alarm again
+        if calibration.nearest is not None:  # for corrections, see `afrd.runs.corrections`
+            tensors["nearest"] = calibration.nearest
+        if calibration.usual is not None:
+            tensors["usual"] = calibration.usual
         save_tensors(folder / "calibration.safetensors", tensors)
     save_tensors(folder / "model.safetensors", model.state_dict())
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)

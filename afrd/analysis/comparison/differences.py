@@ -224,6 +224,7 @@ def telling_samples(reference: Predictions, other: Predictions, metric: str) -> 
         ValueError: the two are about different samples.
     """
     reference.check_same_samples(other, "compared")
+    reference, other = reference.counted_as(other), other.counted_as(reference)
     labelled, bad = _truth(reference)
     table = reference.table.loc[labelled, ["sample"]].assign(
         anomalous=bad[labelled], defects=reference.table.defects[labelled]

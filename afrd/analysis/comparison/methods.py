@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import zip_longest
 from pathlib import Path
 
@@ -166,9 +167,10 @@ def late_fusion(
     if len(calibration_scores):
         threshold = conformal_threshold(calibration_scores)
     verdicts = [threshold.verdict(s) if threshold else "" for s in scores]
+    counted = reduce(Predictions.counted_as, singles)
     return replace(
-        singles[0],
-        table=singles[0].table.assign(score=scores, verdict=verdicts),
+        counted,
+        table=counted.table.assign(score=scores, verdict=verdicts),
         maps=maps,
         method=label or f"single-light RDs, late {how}",
         lights=tuple(light for p in singles for light in p.lights),

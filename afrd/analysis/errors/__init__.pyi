@@ -1,4 +1,5 @@
 from . import columns, exchange, expression, group_metrics, groups, notes, table
+from .correcting import Changes, changes
 from .exchange import Imported, exported, imported, undo_latest
 from .group_metrics import GROUP_METRICS
 from .groups import Group, Groups
@@ -6,11 +7,13 @@ from .notes import Note, Notes, cleaned
 
 __all__ = [
     "GROUP_METRICS",
+    "Changes",
     "Group",
     "Groups",
     "Imported",
     "Note",
     "Notes",
+    "changes",
     "cleaned",
     "columns",
     "exchange",

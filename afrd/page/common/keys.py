@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from afrd.runs.run import Run
 
 WEIGHT_FILES = ("config.json", "calibration.safetensors", "model.safetensors")
-RUN_FILES = (*WEIGHT_FILES, "region.png")
+RUN_FILES = (*WEIGHT_FILES, "region.png", "corrections")  # a folder changes with each file in it
 
 
 def of_file(path: Path) -> Hashable:
@@ -35,7 +35,7 @@ def of_file(path: Path) -> Hashable:
 
 
 def of_run(folder: Path) -> Hashable:
-    """Key of results of a run; it changes when the run is trained again, or judges in another region."""
+    """Key of results of a run; it changes when the run is trained again or corrected, or judges in another region."""
     return tuple(file_state(folder / name) for name in RUN_FILES)
 
 

@@ -188,11 +188,12 @@ class Library:
         return self._runs.get(keys.of_run(folder), lambda: self._load(folder))
 
     def _load(self, folder: Path) -> Run:
-        """From disk; where only the region is another than that of a loaded run, with its weights and evidence."""
+        """From disk; where only region or corrections are others than those of a loaded run, with its evidence."""
         learned = keys.of_weights(folder)
         run = self._learned.get(learned)
         if run is not None:
-            return self._share_teacher(run.with_region(afrd.runs.stored_region(folder, run.config.picture_size)))
+            region = afrd.runs.stored_region(folder, run.config.picture_size)
+            return self._share_teacher(afrd.runs.with_kept_corrections(run.with_region(region)))
         run = self._learned[learned] = self._share_teacher(afrd.runs.load_run(folder))
         return run
 

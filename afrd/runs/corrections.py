@@ -1,0 +1,299 @@
+"""Corrections of a run without training: a place that a person calls normal joins the patch memory.
+
+    candidate = propose(run, data["test_public"], 7, place=(120, 88))  # nothing is written
+    run = keep(candidate)                                              # now it is, in the folder of the run
+    run = correct(run, data["test_public"], 7, place=(120, 88), why="a seam")  # both at once
+    run = undo(run, run.corrections[-1].about.id)
+
+The patches of the place count as stored ones, under each light: the distance D of `afrd.model.patch_memory` is the
+smaller of the two distances. No weight changes, so the evidence of a light can only fall. Thresholds follow from the
+calibration samples, judged in the same way. A corrected sample no longer counts, neither for the threshold nor in any
+metric. `with_corrections` with fewer corrections gives the earlier state to the bit.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from afrd.data.dataset import MultiLightDataset
+from afrd.model.evidence import Evidence, smooth
+from afrd.model.patch_memory import PatchBank, embed
+from afrd.runs.calibration import distances_to, stored_inputs
+from afrd.runs.correction_files import (
+    FOLDER,
+    MAX_PATCHES,
+    MAX_TEXT,
+    About,
+    Correction,
+    new_id,
+    normal,
+    read_corrections,
+    remove_correction,
+    save_correction,
+)
+from afrd.runs.plan import calibration_split
+from afrd.runs.run import Run
+from afrd.runs.tensors import load_tensors, save_tensors
+
+HOT_SHARE = 0.5  # of the threshold, from which on a place belongs to a hot one
+LOOKUPS_FILE = "calibration.safetensors"  # distances of calibration samples, for runs whose own file has none
+
+
+def propose(
+    run: Run,
+    dataset: MultiLightDataset,
+    index: int,
+    place: tuple[int, int] | None = None,
+    why: str = "",
+    who: str | None = None,
+    kind: str = "normal",
+) -> Run:
+    """The run with one more correction, of which nothing is written.
+
+    Args:
+        run: with a patch memory, and with its earlier corrections.
+        dataset: a split of the lights of the run; features are computed where the store has none.
+        index: the sample in it.
+        place: (x, y) in pixels of its pictures, in a hot place, whose patches are all taken; elsewhere the 3x3 places
+            around are. None: all hot places of the part. Hot is what has `HOT_SHARE` of the threshold or more.
+        why: the reason, in up to `MAX_TEXT` characters.
+        who: a name; the user's account by default.
+        kind: `normal`, or `defect` for a missed defect, which is remembered for searches and changes no verdict.
+
+    Raises:
+        ValueError: the run has no memory, the place is not in the picture, no place is hot, a text is too long, or
+            the calibration samples are not at hand.
+    """
+    bank = memory_of(run)
+    index = range(len(dataset))[index]
+    who = _user() if who is None else who
+    for text in (why, who):
+        if len(text) > MAX_TEXT or not text.isprintable():
+            raise ValueError(f"a reason or a name has up to {MAX_TEXT} characters, on one line")
+    features = run.stored_inputs(dataset, index).features
+    cells = _hot_cells(run, dataset, index, place, tuple(features[0].shape[-2:])) if kind == "normal" else None
+    if cells is None:
+        cells = _around(place, dataset.image_size, tuple(features[0].shape[-2:]))
+    patches = embed(features)[0][:, cells].half()  # (L, K, C)
+    at, nearer, row = torch.zeros(0, dtype=torch.int64), torch.zeros(0), None
+    if kind == "normal" and run.calibration is not None:
+        at, nearer, row = _nearer_calibration(run, patches, dataset, index)
+    about = About(
+        id=new_id(),
+        kind=kind,
+        category=dataset.category,
+        split=dataset.split,
+        sample=dataset.names[index],
+        place=place,
+        who=who,
+        when=datetime.now(UTC).isoformat(timespec="microseconds"),
+        why=why,
+        memory=digest_of(bank),
+        calibration_row=row,
+    )
+    return with_corrections(run, [*run.corrections, Correction(about, patches.cpu(), at, nearer)])
+
+
+def keep(run: Run) -> Run:
+    """Writes the latest correction of a proposed run into its folder; the same run.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    save_correction(run.folder, run.corrections[-1])
+    return run
+
+
+def correct(
+    run: Run,
+    dataset: MultiLightDataset,
+    index: int,
+    place: tuple[int, int] | None = None,
+    why: str = "",
+    who: str | None = None,
+    kind: str = "normal",
+) -> Run:
+    """The run with one more correction, which is kept in its folder; see `propose`."""
+    return keep(propose(run, dataset, index, place, why, who, kind))
+
+
+def undo(run: Run, correction: str) -> Run:
+    """The run without one correction, whose file is removed.
+
+    Raises:
+        ValueError: the folder has no correction of this id.
+    """
+    remove_correction(run.folder, correction)
+    return with_corrections(run, [kept for kept in run.corrections if kept.about.id != correction])
+
+
+def with_kept_corrections(run: Run) -> Run:
+    """The run with the corrections kept in its folder.
+
+    Raises:
+        ValueError: a file is broken, or was made for another run; the message names it.
+    """
+    corrections = read_corrections(run.folder)
+    return with_corrections(run, corrections) if corrections or run.corrections else run
+
+
+def with_corrections(run: Run, corrections: Sequence[Correction]) -> Run:
+    """The same run with these corrections instead of its own; weights, teacher and cached evidence are shared.
+
+    Raises:
+        ValueError: one was made for another memory, or does not fit.
+    """
+    bank = memory_of(run)
+    digest, calibration = digest_of(bank), run.base.calibration
+    for correction in corrections:
+        if correction.about.memory != digest or correction.patches.shape[::2] != bank.patches.shape[::2]:
+            raise ValueError(
+                f"correction {correction.about.id} was made for other weights than those of {run.folder}; "
+                f"`afrd correct {run.folder} --undo {correction.about.id}` removes it"
+            )
+    applied = normal(corrections)
+    if calibration is not None and applied:
+        calibration = _calibration_of(with_lookups(run), applied, run)
+    patches = torch.cat([bank.corrections[:, :0], *(c.patches.to(run.device) for c in applied)], 1)
+    return run.with_memory(corrections, patches, calibration)
+
+
+def memory_of(run: Run) -> PatchBank:
+    """The patch memory of the run.
+
+    Raises:
+        ValueError: it has none.
+    """
+    bank = run.model.bank
+    if bank is None:
+        raise ValueError(
+            f"run {run.folder} has no patch memory, so it cannot be corrected without training; train one with a "
+            "memory (`afrd train --memory 2048`, target lights)"
+        )
+    return bank
+
+
+def digest_of(bank: PatchBank) -> str:
+    """Identifies the stored patches of a memory; corrections do not count."""
+    return hashlib.sha256(bank.patches.cpu().numpy().tobytes()).hexdigest()[:16]
+
+
+def with_lookups(run: Run) -> Evidence:
+    """Calibration evidence of the run without corrections, with its distances to the memory.
+
+    Runs trained with this version have them; for others they are computed once and kept beside the corrections.
+
+    Raises:
+        ValueError: they are needed, and the calibration samples are not at hand.
+    """
+    base, path = run.base, run.folder / FOLDER / LOOKUPS_FILE
+    assert base.calibration is not None
+    if base.calibration.nearest is not None:
+        return base.calibration
+    shape = base.calibration.weights.shape
+    if path.is_file():
+        tensors, _ = load_tensors(path)
+        if set(tensors) != {"nearest", "usual"} or any(t.shape != shape for t in tensors.values()):
+            raise ValueError(f"{path} does not fit the run; delete it, and correct the run again")
+    else:
+        dataset, index = calibration_split(base.config, base.lights, base.folder, "the threshold cannot be corrected")
+        tensors = _lookups(base, dataset, index)
+        save_tensors(path, tensors)
+    usual = None if base.model.config.method == "memory" else tensors["usual"].to(base.device)
+    base.calibration = replace(base.calibration, nearest=tensors["nearest"].to(base.device), usual=usual)
+    return base.calibration
+
+
+@torch.no_grad()
+def _lookups(base: Run, dataset: MultiLightDataset, index: list[int]) -> dict[str, Tensor]:
+    features = base.features(dataset)
+    positions, bank = features.positions(base.lights), memory_of(base)
+    found = [bank(stored_inputs(features, [i], positions, base.everything).features) for i in index]
+    return {"nearest": torch.cat([d for d, _ in found]), "usual": torch.cat([smooth(usual) for _, usual in found])}
+
+
+def _nearer_calibration(
+    run: Run, patches: Tensor, dataset: MultiLightDataset, index: int
+) -> tuple[Tensor, Tensor, int | None]:
+    """`Correction.nearer_at` and `nearer` of new patches, and the sample's row among the calibration samples."""
+    nearest = with_lookups(run).nearest
+    assert nearest is not None
+    samples, rows = calibration_split(run.config, run.lights, run.folder, "the threshold cannot be corrected")
+    distance = distances_to(patches, run.features(samples), rows, run.lights, run.everything)
+    at = (distance < nearest).flatten().nonzero()[:, 0]
+    same = (samples.root, samples.category, samples.split) == (dataset.root, dataset.category, dataset.split)
+    row = rows.index(index) if same and index in rows else None
+    return at.cpu(), distance.flatten()[at].float().cpu(), row
+
+
+def _calibration_of(evidence: Evidence, corrections: Sequence[Correction], run: Run) -> Evidence:
+    """Calibration evidence with corrections, without the samples that were corrected."""
+    assert evidence.nearest is not None
+    distance = evidence.nearest.flatten().clone()
+    for correction in corrections:
+        at, nearer = correction.nearer_at.to(run.device), correction.nearer.to(run.device)
+        if len(at) and not 0 <= int(at.min()) <= int(at.max()) < len(distance):
+            raise ValueError(f"correction {correction.about.id} does not fit the calibration samples of {run.folder}")
+        distance[at] = torch.minimum(distance[at], nearer)
+    dropped = {correction.about.calibration_row for correction in corrections}
+    counted = [row for row in range(len(evidence.errors)) if row not in dropped]
+    return evidence.nearer(distance.view_as(evidence.nearest)).rows(counted, run.everything)
+
+
+def _hot_cells(
+    run: Run, dataset: MultiLightDataset, index: int, place: tuple[int, int] | None, grid: tuple[int, ...]
+) -> list[int] | None:
+    """Positions on the flattened grid that belong to the hot place, at most `MAX_PATCHES`, evenly spread over it.
+
+    None where the place is not hot.
+    """
+    prediction = run.predict_stored(dataset, index)
+    level = HOT_SHARE * prediction.threshold.value if prediction.threshold else np.inf
+    hot = F.adaptive_max_pool2d(torch.from_numpy(prediction.anomaly_map)[None], grid)[0].numpy() > level
+    if place is None:
+        if not hot.any():
+            raise ValueError(
+                f"no place of sample {dataset.names[index]} has {HOT_SHARE:.0%} of the threshold or more, so there is "
+                "nothing to correct; name a place"
+            )
+    else:
+        pieces, _ = ndimage.label(hot, np.ones((3, 3)))
+        row, column = _cell(place, dataset.image_size, grid)
+        if not hot[row, column]:
+            return None
+        hot = pieces == pieces[row, column]
+    cells = np.flatnonzero(hot)
+    return cells[np.unique(np.linspace(0, len(cells) - 1, min(len(cells), MAX_PATCHES)).round().astype(int))].tolist()
+
+
+def _around(place: tuple[int, int] | None, size: tuple[int, int], grid: tuple[int, ...]) -> list[int]:
+    """Positions of the 3x3 cells around a place."""
+    if place is None:
+        raise ValueError("a missed defect needs a place (x, y)")
+    row, column = _cell(place, size, grid)
+    rows, columns = (range(max(0, at - 1), min(n, at + 2)) for at, n in zip((row, column), grid, strict=True))
+    return [r * grid[1] + c for r in rows for c in columns]
+
+
+def _cell(place: tuple[int, int], size: tuple[int, int], grid: tuple[int, ...]) -> tuple[int, int]:
+    (x, y), (height, width) = place, size
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"place x {x}, y {y} is not in the picture, which has {width}x{height} pixels")
+    return y * grid[0] // height, x * grid[1] // width
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # an account without a name, as in some containers
+        return ""
