@@ -68,7 +68,7 @@ def build(
         panel, outside = DemoPanel(preparation), PageComponents()
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Explore", id=FIRST_TAB) as tab:
-                shown = explore.explore_tab(tab, library, outside)
+                shown = explore.explore_tab(tab, library, outside, not access.open)
             open_in_explore = OpenInExplore(library, tabs, outside.session, shown.changed, shown, explore.everything)
             for tab_id, title, lay_out in tabs_after_explore(access):
                 with gr.Tab(title, id=tab_id) as tab:

@@ -6,6 +6,7 @@ import gradio as gr
 
 from afrd.page.common.components import Components, menu, plot
 from afrd.page.common.selection import Selection
+from afrd.page.explore.region import RegionComponents
 from afrd.page.explore.strip import strip
 from afrd.page.light_table.component import light_table
 
@@ -16,9 +17,12 @@ class ExploreComponents(Components):
     Attributes:
         changed: the latest selection that an event has drawn; a new one draws `FollowingComponents`. Never an input.
         drawn: the selection that this tab shows; another tab may have changed the session's since.
+
+    Args:
+        following, region: laid out among these; None: the region cannot be changed here.
     """
 
-    def __init__(self, following: FollowingComponents) -> None:
+    def __init__(self, following: FollowingComponents, region: RegionComponents | None) -> None:
         self.changed, self.drawn = gr.State(Selection()), gr.State(Selection())
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
@@ -32,6 +36,8 @@ class ExploreComponents(Components):
                 following.lay_out_samples()
                 self.share = gr.Button("Share as a file", size="sm", elem_id="share")
                 self.shared = gr.DownloadButton(elem_id="shared-file", elem_classes="file")
+                if region is not None:
+                    region.lay_out()
             with gr.Column(scale=1, min_width=560):
                 self.table = light_table("light-table")
                 following.lay_out_methods()

@@ -34,6 +34,7 @@ from afrd.page.common.selection import ORDERS, Selection, first_beside, known_ru
 from afrd.page.common.session import PageSession
 from afrd.page.explore import other_methods
 from afrd.page.explore.layout import ExploreComponents, FollowingComponents
+from afrd.page.explore.region import RegionComponents, RegionControls
 from afrd.page.explore.strip import strip_of
 from afrd.page.light_table.scene import heard, nothing_yet, scene
 from afrd.page.light_table.share import page_of
@@ -43,18 +44,19 @@ BUSY: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once"}
 TABLE = ("changed", "drawn", "table")  # what `drawn` fills
 
 
-def explore_tab(tab: gr.Tab, library: Library, page: PageComponents) -> ExploreComponents:
-    """Lays the tab out and connects it."""
-    return ExploreTab(tab, library, page).components
+def explore_tab(tab: gr.Tab, library: Library, page: PageComponents, changes_runs: bool) -> ExploreComponents:
+    """Lays the tab out and connects it; `changes_runs`: what is kept with a run can be changed in it."""
+    return ExploreTab(tab, library, page, changes_runs).components
 
 
 class ExploreTab:
     """The tab's components, and the handlers of their events."""
 
-    def __init__(self, tab: gr.Tab, library: Library, page: PageComponents) -> None:
+    def __init__(self, tab: gr.Tab, library: Library, page: PageComponents, changes_runs: bool) -> None:
         self.library, self.page = library, page
         self.following = following = FollowingComponents()
-        self.components = components = ExploreComponents(following)
+        region = RegionComponents() if changes_runs else None
+        self.components = components = ExploreComponents(following, region)
         on = partial(events.on, page.session)
         table = components.named(*TABLE)
         for name, change in MENU_CHANGES.items():
@@ -77,6 +79,8 @@ class ExploreTab:
             (components.table.pinned, self.pin_place, "pin"),
         ):
             on(event, handler, [], table, api_name)
+        if region is not None:
+            RegionControls(region, library, on, components.table, [*table, page.news], self.run_changed)
         sharing = on(components.share.click, self.share, [], [components.shared], "share_table", **BUSY)
         sharing.success(**fetch("shared-file"), api_name="fetch_shared_table")
         on(tab.select, self.refresh, [components.drawn], components.all(), "refresh_explore")
@@ -104,6 +108,10 @@ class ExploreTab:
         """Changes the selection; values of `TABLE`."""
         session.apply(lambda selection: change(self.library, selection, *values))
         return self.components.filled(session.drawn(partial(drawn, self.library)))
+
+    def run_changed(self, session: PageSession) -> dict:
+        """After a change of what is kept with the shown run: the light table, and news for all that follows it."""
+        return {**self.components.filled(session.drawn(partial(drawn, self.library))), self.page.news: time.monotonic()}
 
     def select_sample(self, session: PageSession, event: gr.EventData) -> dict:
         return self.change_table(with_sample, session, told(event, "sample", str))

@@ -2,6 +2,7 @@
 import { clamp, make } from '../common/dom.js';
 import { pixel, pointAt } from './cursor.js';
 import { showPhotograph } from './panels.js';
+import { drawingKey } from './region.js';
 import { sendLamps } from './tiles.js';
 import { moveTo, wholePicture, zoomBy } from './view.js';
 import { pin } from './why.js';
@@ -69,6 +70,8 @@ const SIMPLE = {
 function action(table, event) {  // what a key does, or null
   const { key, target } = event, { place, root, scene } = table;
   const onButton = target.closest?.('button, a, summary, input, [role=button]:not(.stage)');
+  const drawn = table.drawing && drawingKey(table, key, onButton);
+  if (drawn) return drawn;
   const digit = /^Digit([1-9])$/.exec(event.code)?.[1] ?? (/^[1-9]$/.test(key) ? key : null);
   const name = digit && scene.lights[digit - 1]?.name;
   if (name) return () => lampKey(table, name, event.shiftKey);

@@ -2,6 +2,7 @@
 import { clamp } from '../common/dom.js';
 import { pixel, pointAt, pointNowhere } from './cursor.js';
 import { showPhotograph } from './panels.js';
+import { addCorner, closeShape, dragCorner, letGo, takeHold } from './region.js';
 import { inside, measure, moveTo, stageOf, wholePicture, zoomTo } from './view.js';
 import { pin } from './why.js';
 
@@ -14,7 +15,9 @@ function moved(table, event) {
   if (gesture && pointers.size === 1) {
     const across = event.clientX - gesture.clientX, down = event.clientY - gesture.clientY;
     if (Math.hypot(across, down) > 4) gesture.moved = true;
-    if (gesture.moved && view.zoom > 1) {
+    if (gesture.holds) {
+      if (gesture.moved) dragCorner(table, inside(table, stage, event));
+    } else if (gesture.moved && view.zoom > 1) {
       moveTo(table, gesture.left - across / stage.width / view.zoom, gesture.top - down / stage.height / view.zoom);
     }
   }
@@ -42,7 +45,9 @@ function down(table, event) {
   pointers.set(event.pointerId, event);
   if (pointers.size === 1) {
     const { clientX, clientY } = event, { left, top } = view;
-    table.gesture = { stage, moved: false, clientX, clientY, left, top };
+    const holds = table.drawing !== null && stage.large && takeHold(table, stage, event);
+    table.gesture = { stage, moved: false, clientX, clientY, left, top, holds };
+    if (holds) stage.box.setPointerCapture?.(event.pointerId);
   } else {
     for (const id of pointers.keys()) stage.box.setPointerCapture?.(id);
   }
@@ -50,14 +55,16 @@ function down(table, event) {
 
 function up(table, event) {
   if (!table.pointers.delete(event.pointerId) || !table.gesture) return;
-  const { stage, moved } = table.gesture;
+  const { stage, moved, holds } = table.gesture;
   if (table.pointers.size) { table.gesture.apart = null; return; }
   table.gesture = null;
+  if (holds && table.drawing?.held) return letGo(table, moved);
   if (event.type === 'pointercancel' || moved || stageOf(table, event) !== stage) return table.soon('cursor');
   const { x, y } = inside(table, stage, event);
   pointAt(table, x, y, stage);
   stage.box.focus({ preventScroll: true });
   if (stage.light) return showPhotograph(table, stage.light);  // to the large ones; a place on a large one is pinned
+  if (table.drawing) return addCorner(table, { x, y });
   clearTimeout(table.pinning);
   table.pinning = setTimeout(() => pin(table, pixel(table)), 230);  // unless it becomes a double click
 }
@@ -74,6 +81,7 @@ function wheeled(table, event) {
 function doubleClicked(table, event) {
   if (!stageOf(table, event)) return;
   clearTimeout(table.pinning);
+  if (table.drawing) return closeShape(table);
   wholePicture(table);
 }
 

@@ -4,7 +4,7 @@
 //
 // and hears emit(event, data): `lights` { lights }, the lamps that are lit, for which it asks the model; `lit`
 // { lights }, those for which the table has worked everything out; `shown` { light }; `step` { by }, -1 or 1; `pinned`
-// { place }, [x, y] in pixels of the sample's pictures or []. `style` is what style.py's `style` gives; `keys` is where
+// { place }, [x, y] in pixels of the sample's pictures or []; `region` { shapes }, see region.js. `style` is what style.py's `style` gives; `keys` is where
 // keys are heard, the whole document by default.
 import { button, make } from '../common/dom.js';
 import { drawCursor, valueCard } from './cursor.js';
@@ -14,13 +14,14 @@ import { Lamps } from './lamps.js';
 import { mapOf, palette, pixelsOf } from './maps.js';
 import { legend, mapPanel, outline, paint, picturePanel, relight, tellLevel } from './panels.js';
 import { listenToPointers } from './pointers.js';
+import { beginDrawing, drawingBar, followDrawing, sketch } from './region.js';
 import { rejudge, strip } from './tiles.js';
 import { drawAll, drawLarge, drawMaps, measure, wholePicture, zoomBy } from './view.js';
 import { drawWhy } from './why.js';
 
 // What is worked out before the next frame, by the names that `soon` takes.
 const TASKS = { all: drawAll, cursor: drawCursor, drawn: drawMaps, fused: rejudge, large: drawLarge, light: relight,
-  lines: outline, maps: paint };
+  lines: outline, maps: paint, sketch };
 
 export function render(element, scene, { emit = () => {}, style, keys = document }) {
   element.classList.add('light-table');
@@ -35,6 +36,7 @@ export function render(element, scene, { emit = () => {}, style, keys = document
       passed: true, fusion: null, loupe: true, values: true, zoom: 1, left: 0, top: 0, relit: false },
     place: { x: 0.5, y: 0.5, on: false, at: null },  // the cursor; `at` is the stage under the pointer
     pointers: new Map(),  // those that are down, to tell a click, a drag and a pinch apart
+    drawing: null,  // the region that is being drawn
     gesture: null, pinning: 0, telling: 0, soloNext: 0, generation: 0, toldWhy: '',
     said: make('p', { class: 'said', 'aria-live': 'polite' }),
     draw: () => draw(table),
@@ -90,18 +92,19 @@ function draw(table) {
     return root.replaceChildren(make('div', { class: 'message' }, make('h2', {}, title), make('p', {}, text),
       command ? make('code', {}, command) : null));
   }
+  root.classList.toggle('sketching', table.drawing !== null);
   table.values = valueCard(scene);
   const bare = scene.missing && scene.panels.every(panel => !panel.values);  // room for the picture without a run
   const aspect = `--aspect:${scene.size[1] / scene.size[0]}`;
   const panels = make('div', { class: `panels ${bare ? 'bare' : ''}`, style: aspect }, picturePanel(table),
     ...scene.panels.slice(0, bare ? 1 : 2).map(panel => mapPanel(table, panel)));
   const note = scene.note ? make('p', { class: 'note' }, scene.note) : null;
-  const parts = [header(table), note, panels, legend(table), make('section', { class: 'why' }), strip(table),
+  const parts = [header(table), note, drawingBar(table), panels, legend(table), make('section', { class: 'why' }), strip(table),
     table.values.card, table.said, keyList()];
   root.replaceChildren(...parts.filter(Boolean));
   place.at = table.stages[pointed] ?? null;
   measure(table);
-  for (const show of [relight, paint, outline, tellLevel, drawWhy]) show(table);
+  for (const show of [relight, paint, outline, tellLevel, drawWhy, sketch]) show(table);
   if (held) root.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
 }
 
@@ -122,13 +125,16 @@ async function update(table, next) {
         singles: map(item.single?.map, 'error', limit) });
     }
     const { view, style } = table;
+    if (next.drawing) beginDrawing(table, next, next.drawing); else followDrawing(table, next);
     if (next.fusion && !(view.fusion in next.fusion.thresholds)) view.fusion = next.fusion.how;
     if (next.fusion) judge(next, style, view.fusion, lamps.say);
     const same = what => what.lights && JSON.stringify([what.header, what.panels[0].title]);
     root.classList.toggle('busy', !lamps.follow(next.lights, scene && same(next) === same(scene)));
   } else {
     root.classList.remove('busy');
+    table.drawing = null;
   }
   table.scene = next;
   draw(table);
+  if (next?.drawing) root.querySelector('.drawing-bar').scrollIntoView({ block: 'nearest' });
 }

@@ -17,14 +17,16 @@ export function stage(table, source, map, { title, light = null, large = false, 
       '<path class="edge"/><path/></svg>');
     return box.lastChild;
   };
-  const outside = scene.region ? lines('outside') : null;
+  const outside = scene.region?.outline ? lines('outside') : null;
   if (outside) outside.lastChild.setAttribute('d', `M0 0H${scene.size[1]}V${scene.size[0]}H0Z${scene.region.outline}`);
   const truth = view.truth && scene.truth ? lines('truth') : null;
   if (truth) for (const path of truth.children) path.setAttribute('d', scene.truth);
   const passed = map && units && map.kind === 'error' ? lines('passed') : null;
+  const sketch = table.drawing && large ? lines('sketch') : null;
+  sketch?.insertAdjacentHTML('beforeend', '<path class="corner"/><path class="corner chosen"/>');
   box.append(mark, loupe, cross, reading);
-  table.stages.push({ box, source, canvas, base: map ? make('canvas') : canvas, layer, map, outside, truth, passed, loupe,
-    cross, mark, reading, light, large, dark });
+  table.stages.push({ box, source, canvas, base: map ? make('canvas') : canvas, layer, map, outside, truth, passed, sketch,
+    loupe, cross, mark, reading, light, large, dark });
   return box;
 }
 
@@ -93,7 +95,7 @@ export function drawAll(table) {
   const box = `${view.left * wide} ${view.top * high} ${wide / view.zoom} ${high / view.zoom}`;
   for (const stage of stages) {
     drawStage(table, stage);
-    for (const lines of [stage.outside, stage.truth, stage.passed]) lines?.setAttribute('viewBox', box);
+    for (const lines of [stage.outside, stage.truth, stage.passed, stage.sketch]) lines?.setAttribute('viewBox', box);
   }
   root.classList.toggle('zoomed', view.zoom > 1);
   root.querySelector('.percent').textContent = percent(view.zoom);
