@@ -24,13 +24,15 @@ def test_attention_and_variety_are_those_of_the_run_and_the_features(fused: afrd
     train = afrd.open_dataset(candies, "Praline")["train"]
     table = drift(fused, train)
     assert list(table.index) == ["top", "box"] and table.attention.sum() == pytest.approx(1, abs=1e-4)
-    features = fused.features(train).batch(range(len(train)), [3, 5])
+    stored = fused.features(train)  # of these two lights, or of all, where another test stored those
+    index, positions = list(range(len(train))), stored.positions(["top", "box"])
+    features = stored.batch(index, positions)
     naive = []
     for scale in features:
         unit = torch.nn.functional.normalize(scale.double(), dim=2)  # (N, L, C, h, w)
         naive.append(1 - unit.mean(0).norm(dim=1).mean((1, 2)))
     np.testing.assert_allclose(table.variety, torch.stack(naive).mean(0).numpy(), rtol=1e-6)
-    contrast = fused.features(train).contrasts(list(range(len(train))), [3, 5]).double()
+    contrast = stored.contrasts(index, positions).double()
     np.testing.assert_allclose(table.contrast, contrast.mean((0, 2, 3)).numpy(), rtol=1e-4)
 
 
