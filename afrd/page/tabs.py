@@ -38,7 +38,7 @@ def tabs_after_explore(access: Access) -> list[tuple[str, str, Callable[[gr.Tab,
     """Id, title and function of each tab; the function lays it out and connects it."""
     tabs: list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]] = [
         ("compare", "Compare", compare_tab),
-        ("errors", "Errors", errors_tab),
+        ("errors", "Errors", partial(errors_tab, may_save=not access.open)),
         ("lights", "Lights", lights_tab),
         ("sweeps", "Sweeps", sweeps_tab),
         ("train", "Train", train_tab if access.training else lambda *_: training_off(TRAINING_OFF)),

@@ -70,7 +70,7 @@ def ranked_rows(table: ErrorTable, rows: Sequence[int]) -> tuple[list[int], str]
         return known, ""
     is_bad = bool(bad[known[0]])
     others = np.flatnonzero(labelled & (bad != is_bad)).tolist()
-    return known + others, f"all {len(others)} {'good' if is_bad else 'bad'} samples" if others else ""
+    return known + others, f"all {len(others)} {'good' if is_bad else 'bad'}" if others else ""
 
 
 def of_rows(predictions: Predictions, rows: Sequence[int]) -> Predictions:

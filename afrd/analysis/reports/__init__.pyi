@@ -1,3 +1,3 @@
-from . import errors, groups, lights, sweep
+from . import contact_sheet, errors, groups, lights, sweep
 
-__all__ = ["errors", "groups", "lights", "sweep"]
+__all__ = ["contact_sheet", "errors", "groups", "lights", "sweep"]

@@ -17,6 +17,7 @@ from afrd.page.common.selection import Selection, missing_run
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.methods import Method
+    from afrd.analysis.errors.groups import Group
     from afrd.analysis.errors.notes import Note
     from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
@@ -156,6 +157,17 @@ class Analysis:
         """Notes by sample; empty if the file is broken, which `summary` reports."""
         try:
             return self.notes().of(self.dataset.split)
+        except ValueError:
+            return {}
+
+    def groups(self) -> afrd.analysis.errors.Groups:
+        """The groups of the folder that holds the run."""
+        return afrd.analysis.errors.Groups(self.main.runs[0].folder.resolve().parent)
+
+    def groups_by_name(self) -> dict[str, Group]:
+        """Groups by name; none if the file is broken, which `summary` reports."""
+        try:
+            return self.groups().all()
         except ValueError:
             return {}
 

@@ -13,8 +13,9 @@ from afrd.page.common.messages import PROBLEMS, page_error
 from afrd.page.common.session import PageSession
 from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis
+from afrd.page.errors.groups import measured, shown_view
 from afrd.page.errors.layout import ErrorsComponents
-from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, View, view_of
+from afrd.page.errors.state import FILTER_INPUTS
 
 
 class Files:
@@ -35,11 +36,11 @@ class Files:
         event.success(**fetch("errors-report-file"), api_name="errors_fetch_report")
 
     def make_csv(self, session: PageSession, *filter_values: Any) -> str:
-        analysis, view = current_view(session, filter_values)
+        analysis, view = shown_view(session, filter_values)
         return made_file(file_name(analysis, "csv"), afrd.analysis.reports.errors.csv(view.frame.iloc[view.rows]))
 
     def make_report(self, session: PageSession, *filter_values: Any) -> Iterator[dict]:
-        analysis, view = current_view(session, filter_values)
+        analysis, view = shown_view(session, filter_values)
         button, filled = gr.Button("Report", interactive=True), self.components.filled
         yield filled({"report": gr.Button("Making it …", interactive=False)})
         beside = analysis.beside(view.table.other)
@@ -47,26 +48,14 @@ class Files:
         filters, notes = views.count_line(view).partition(": ")[2], analysis.notes_by_sample()
         light = analysis.selection.shown
         try:
+            groups = measured(analysis, view)[0]
             content = afrd.analysis.reports.errors.report(
-                view.table, view.rows, analysis.dataset, predictions, notes, view.threshold, filters, light
+                view.table, view.rows, analysis.dataset, predictions, notes, view.threshold, filters, light, groups
             )
         except PROBLEMS as error:
             yield filled({"report": button})
             raise page_error(error) from None
         yield filled({"report": button, "report_file": made_file(file_name(analysis, "html"), content)})
-
-
-def current_view(session: PageSession, filter_values: tuple) -> tuple[Analysis, View]:
-    """The analysis and the view in the user's table.
-
-    Raises:
-        ValueError: there is no table.
-    """
-    state = session.state(ErrorsState)
-    view = view_of(state, Filters(*filter_values))
-    if view is None or state.analysis is None:
-        raise ValueError("There is no table yet.")
-    return state.analysis, view
 
 
 def file_name(analysis: Analysis, suffix: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -10,16 +11,23 @@ import afrd.analysis.reports
 from afrd.page.common.components import Components, menu, plot, table
 from afrd.page.common.menus import selection_menus
 from afrd.page.common.messages import working
+from afrd.page.common.scripts import CLICKS, joined
 from afrd.page.errors import views
 
 CARD_STYLE = Path(afrd.analysis.reports.__file__).with_name("templates") / "card.css"
 
 
 class ErrorsComponents(Components):
-    """The tab's components."""
+    """The tab's components.
 
-    def __init__(self) -> None:
-        gr.HTML(f"<style>{CARD_STYLE.read_text()}</style>", elem_classes="only-style")
+    Args:
+        may_save: whether groups can be saved and removed here.
+    """
+
+    def __init__(self, may_save: bool = True) -> None:
+        self.stamp = gr.State(0)  # changes whenever the table is drawn
+        styles = CARD_STYLE.read_text() + afrd.analysis.reports.contact_sheet.css()
+        gr.HTML(f"<style>{styles}</style>", elem_classes="only-style")
         with gr.Column(elem_classes="errors"):
             with gr.Row(elem_classes="controls", equal_height=True):
                 self.category, self.run, self.split = selection_menus("errors")
@@ -31,6 +39,14 @@ class ErrorsComponents(Components):
                 self.question = gr.Radio([], label="Questions", show_label=False, elem_id="errors-question")
                 with gr.Row(elem_classes="filters", equal_height=True):
                     self._filters()
+                with gr.Row(elem_classes="filters", equal_height=True):
+                    self._where()
+                self.where_said = gr.HTML("", apply_default_css=False, elem_id="errors-where-said")
+                with gr.Row(elem_classes="filters", equal_height=True):
+                    self._groups(may_save)
+                self.group_table = gr.HTML("", apply_default_css=False, elem_id="errors-group-table")
+                with gr.Column(visible=False, elem_classes="contact", elem_id="errors-contact-box") as self.contact_box:
+                    self._contact()
                 with gr.Row(equal_height=False, elem_classes="rows"):
                     with gr.Column(scale=8, min_width=420):
                         self.sheet = table("Samples", "errors-sheet", max_height=620, pinned_columns=2)
@@ -78,6 +94,51 @@ class ErrorsComponents(Components):
         self.report = gr.Button("Report", size="sm", min_width=80, scale=0, elem_id="errors-report")
         self.csv_file = gr.DownloadButton(elem_id="errors-csv-file", elem_classes="file")
         self.report_file = gr.DownloadButton(elem_id="errors-report-file", elem_classes="file")
+
+    def _where(self) -> None:
+        self.where = gr.Textbox(
+            label="Where",
+            placeholder="score > 1 and 'dents' in defects; press Enter",
+            max_length=500,
+            min_width=320,
+            scale=4,
+            elem_id="errors-where",
+        )
+        self.group = menu("Group", "errors-group", 170, [("none", "")], value="")
+
+    def _groups(self, may_save: bool) -> None:
+        self.measure = gr.Button("Metrics of groups", size="sm", min_width=130, scale=0, elem_id="errors-measure")
+        self.contact = gr.Button("Contact sheet", size="sm", min_width=110, scale=0, elem_id="errors-contact")
+        said = "" if may_save else "Groups are saved on your own machine: everybody can reach this page."
+        self.group_said = gr.HTML(said, elem_id="errors-group-said", elem_classes="grow")
+        self.group_name = gr.Textbox(
+            show_label=False,
+            container=False,
+            placeholder="its name",
+            max_length=60,
+            min_width=150,
+            scale=0,
+            visible=may_save,
+            elem_id="errors-group-name",
+        )
+        button: dict[str, Any] = {"size": "sm", "scale": 0, "visible": may_save}
+        self.save_group = gr.Button("Save as group", min_width=110, elem_id="errors-save-group", **button)
+        self.remove_group = gr.Button("Remove", min_width=70, elem_id="errors-remove-group", **button)
+        self.undo_group = gr.Button(
+            "Undo", min_width=60, size="sm", scale=0, visible=False, elem_id="errors-undo-group"
+        )
+
+    def _contact(self) -> None:
+        with gr.Row(elem_classes="filters", equal_height=True):
+            orders = list(afrd.analysis.reports.contact_sheet.ORDERS)
+            self.contact_order = menu("Sorted by", "errors-contact-order", 140, orders, value=orders[0])
+            self.contact_map = menu("Map of", "errors-contact-map", 140)
+            hint = "All maps on one scale, from 0 to twice the threshold; a click selects the sample."
+            gr.HTML(hint, elem_classes="hint grow")
+        script = joined(CLICKS, EVENTS=["pick"])
+        self.contact_tiles = gr.HTML(
+            "", js_on_load=script, apply_default_css=False, max_height=560, elem_id="errors-contact-sheet"
+        )
 
     def _note(self) -> None:
         self.number = gr.Textbox(visible=False, label="card")

@@ -10,6 +10,7 @@ import gradio as gr
 
 import afrd.analysis.errors
 from afrd.page.common.html import plain
+from afrd.page.common.messages import told
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession
 from afrd.page.errors import views
@@ -41,6 +42,14 @@ class Rows:
         outputs = [*selected, components.scatter, *open_in_explore.outputs]
         on(components.sheet.select, self.select_row, filter_values, outputs, "errors_select", **usual)
         on(components.open.click, self.open_row, [], open_in_explore.outputs, "errors_open_row", **usual)
+        on(
+            components.contact_tiles.pick,
+            self.pick,
+            filter_values,
+            [*selected, components.scatter],
+            "errors_pick",
+            **usual,
+        )
         saving = [components.number, components.note, components.tags, *filter_values]
         kept = [components.sheet, components.saved, components.tags, components.undo, merged]
         on(components.note.blur, self.save, saving, kept, "errors_save_note", trigger_mode="multiple")
@@ -60,6 +69,16 @@ class Rows:
             return self.opened(session, state.analysis, name)
         view = view_of(state, filters)
         assert view is not None
+        values = selected_row(state, filters.threshold)
+        return self.components.filled(values | {"scatter": views.points(view, state.sample)})
+
+    def pick(self, session: PageSession, event: gr.EventData, *filter_values: Any) -> dict:
+        """Selects the sample of a tile of the contact sheet."""
+        state, row, filters = session.state(ErrorsState), told(event, "number", int), Filters(*filter_values)
+        view = view_of(state, filters)
+        if state.analysis is None or view is None or not 0 <= row < len(state.analysis.dataset.names):
+            raise ValueError("This sample is not in the table any more.")
+        state.sample = state.analysis.dataset.names[row]
         values = selected_row(state, filters.threshold)
         return self.components.filled(values | {"scatter": views.points(view, state.sample)})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+import afrd.analysis.errors
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS
 from afrd.page.common.samples import splits_of
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from afrd.analysis.errors.table import ErrorTable
 
 MAX_CARDS = 20  # cards that a session keeps
-FILTER_INPUTS = ("threshold", "question", "kind", "text", "across", "up")  # components whose values are `Filters`
+FILTER_INPUTS = (
+    "threshold",
+    "question",
+    "kind",
+    "text",
+    "across",
+    "up",
+    "where",
+)  # components whose values are `Filters`
 _numbers = count(1)
 
 
@@ -35,6 +44,7 @@ class Filters:
         kind: `all`, `good`, `bad` or a defect type.
         text: words to search.
         across, up: columns on the plot's axes; None for the run's score and that of the method beside it.
+        where: an expression over columns, see `afrd.analysis.errors.expression`.
     """
 
     threshold: float | None = None
@@ -43,6 +53,7 @@ class Filters:
     text: str | None = ""
     across: str | None = None
     up: str | None = None
+    where: str | None = ""
 
 
 @dataclass
@@ -65,6 +76,9 @@ class ErrorsState:
         analysis, table: of the selection, once there is some.
         sample: name of the selected row.
         region: a column and a range of it, chosen in the plot; None for all.
+        changed_group: name of the group that was saved or removed last, which Undo is about.
+        contact: whether the contact sheet is open.
+        measured: what the metrics of groups that are shown were made of; None where none are shown.
         cards: the latest by number; the browser holds that of the one it shows, so that a note which is on its way
             while another row is selected still finds its sample.
         lock: held while `selection`, `request` and `split` change together.
@@ -77,6 +91,9 @@ class ErrorsState:
     table: ErrorTable | None = None
     sample: str | None = None
     region: tuple[str, float, float] | None = None
+    changed_group: str | None = None
+    contact: bool = False
+    measured: tuple | None = None
     cards: dict[str, Card] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -138,6 +155,7 @@ class View:
         filters, region: see `Filters` and `ErrorsState`.
         frame: of all samples.
         rows: positions of the samples that pass the filters, in the question's order.
+        problem: why the expression chooses nothing: it is none, or names what is not there. Then it is left out.
     """
 
     table: ErrorTable
@@ -146,6 +164,7 @@ class View:
     region: tuple[str, float, float] | None
     frame: pd.DataFrame
     rows: list[int]
+    problem: str = ""
 
 
 def view_of(state: ErrorsState, filters: Filters) -> View | None:
@@ -158,17 +177,17 @@ def view_of(state: ErrorsState, filters: Filters) -> View | None:
     if analysis is None or table is None:
         return None
     question, kind, text = filters.question or "all", filters.kind or "all", filters.text or ""
+    where = (filters.where or "").strip()
     threshold = state.threshold(filters.threshold)
     notes = analysis.notes_by_sample()
     frame = table.frame(threshold, notes=notes)
-    matches = table.search(text, threshold, notes) if text else None
-    rows = [row for row in table.answer(question, threshold) if matches is None or matches[row]]
-    if kind in ("good", "bad"):
-        rows = [row for row in rows if table.samples.anomalous[row] is (kind == "bad")]
-    elif kind != "all":
-        rows = [row for row in rows if kind in table.samples.defects[row].split("+")]
-    if state.region is not None and state.region[0] in frame:
-        column, low, high = state.region
-        rows = [row for row in rows if low <= frame[column].iloc[row] <= high]
-    filters = replace(filters, threshold=threshold, question=question, kind=kind, text=text)
-    return View(table, threshold, filters, state.region, frame, rows)
+    region = state.region if state.region is not None and state.region[0] in frame else None
+    group = afrd.analysis.errors.Group("", question, kind, text, region)
+    rows, problem = group.rows(table, threshold, notes, frame), ""
+    if where:
+        try:
+            rows = replace(group, where=where).rows(table, threshold, notes, frame)
+        except ValueError as error:
+            problem = str(error)
+    filters = replace(filters, threshold=threshold, question=question, kind=kind, text=text, where=where)
+    return View(table, threshold, filters, region, frame, rows, problem)

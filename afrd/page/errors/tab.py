@@ -19,6 +19,7 @@ from afrd.page.common.session import PageSession
 from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.files import Files
+from afrd.page.errors.groups import GroupActions
 from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.rows import SELECTED, Rows, selected_row
 from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, shown_first, view_of
@@ -31,28 +32,32 @@ MOVE_LINE = """at => {  // in the browser: the line follows the slider at once; 
     'annotations[0].x': at, 'annotations[0].text': `threshold ${Number(at).toFixed(2)}`,
     'xaxis.range': [Math.min(low, at - room), Math.max(high, at + room)]});
 }"""
-DRAWN = ("counts", "question", "kind", "across", "up", "scatter", "line", "sheet")  # what `views.drawn` fills
+DRAWN = (  # what `views.drawn` fills
+    *("counts", "question", "kind", "across", "up", "scatter", "line", "where_said", "group", "sheet", "stamp"),
+)
+CLOSED = ("where", "group_table", "contact_box", "contact_tiles")  # what another run or other samples make empty
 QUICK: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors"}  # of events that judge nothing
 _numbers = count(1)
 
 
-def errors_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
-    """Builds the tab and connects its events."""
-    ErrorsTab(tab, open_in_explore)
+def errors_tab(tab: gr.Tab, open_in_explore: OpenInExplore, may_save: bool = True) -> None:
+    """Builds the tab and connects its events; `may_save`: whether groups can be saved and removed here."""
+    ErrorsTab(tab, open_in_explore, may_save)
 
 
 class ErrorsTab:
     """The tab's components, and the handlers of the events that choose what is shown."""
 
-    def __init__(self, tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
+    def __init__(self, tab: gr.Tab, open_in_explore: OpenInExplore, may_save: bool) -> None:
         self.open_in_explore, self.library = open_in_explore, open_in_explore.library
-        self.components = ErrorsComponents()
+        self.components = ErrorsComponents(may_save)
         self.request, self.judged, merged = gr.State(0), gr.State(0), gr.State(0)
         on = partial(events.on, open_in_explore.session, **QUICK)
         self._connect_menus(tab, on)
         self._connect_filters(on)
         Rows(open_in_explore, self.components, on, merged)
         Files(self.components, on)
+        GroupActions(self.components, on, DRAWN, drawn_values, may_save)
 
     def _connect_menus(self, tab: gr.Tab, on: Callable) -> None:
         components, changed = self.components, self.open_in_explore.changed
@@ -62,7 +67,9 @@ class ErrorsTab:
         for menu, (name, change) in zip(menus, MENU_CHANGES.items(), strict=True):
             handler = self.choose_split if name == "split" else partial(self.choose, change)
             on(menu.input, handler, [menu], whole_tab, f"errors_{name}")
-        filled = components.named("status", "body", "other", "threshold", "text", "histogram", *DRAWN, *SELECTED)
+        filled = components.named(
+            "status", "body", "other", "threshold", "text", "histogram", *CLOSED, *DRAWN, *SELECTED
+        )
         judging = {"concurrency_limit": 2, "concurrency_id": "comparison"}
         on(self.request.change, self.judge, [], [*filled, self.judged], "errors_judge", **judging)
 
@@ -78,6 +85,8 @@ class ErrorsTab:
             ("question", components.question.input, self.show),
             ("kind", components.kind.input, self.show),
             ("search", components.text.change, self.show),  # its input event misses what is deleted or pasted
+            ("where", components.where.submit, self.show),
+            ("where_left", components.where.blur, self.show),
             ("across", components.across.input, self.show_without_region),
             ("up", components.up.input, self.show),
             ("region", scatter.select, self.select_region),
@@ -92,7 +101,8 @@ class ErrorsTab:
             [*drawn, changed],
             "errors_compare",
         )
-        on(components.clear.click, self.show_all, filter_values, [*drawn, components.text], "errors_show_all")
+        emptied = [*drawn, components.text, components.where]
+        on(components.clear.click, self.show_all, filter_values, emptied, "errors_show_all")
 
     def look_at(self, session: PageSession) -> list:
         """Shows the session's selection: it, the menus, and the number of a new request."""
@@ -154,10 +164,10 @@ class ErrorsTab:
         return self.show(session, *filter_values)
 
     def show_all(self, session: PageSession, threshold: float, *filter_values: Any) -> dict:
-        state, (across, up) = session.state(ErrorsState), filter_values[3:]
+        state, shown = session.state(ErrorsState), Filters(threshold, *filter_values)
         state.region = None
-        values = drawn_values(state, Filters(threshold, across=across, up=up))
-        return self.components.filled(values | {"text": ""})
+        values = drawn_values(state, Filters(threshold, across=shown.across, up=shown.up))
+        return self.components.filled(values | {"text": "", "where": ""})
 
     def select_region(self, session: PageSession, event: gr.SelectData, *filter_values: Any) -> dict:
         low, high = sorted(float(value) for value in event.index)
@@ -183,7 +193,7 @@ def drawn_values(state: ErrorsState, filters: Filters, histogram: bool = False) 
     view = view_of(state, filters)
     if view is None or state.analysis is None:
         return {"line": gr.skip()}
-    values = views.drawn(view, state.analysis.dataset, state.sample)
+    values = views.drawn(view, state.analysis.dataset, state.sample, state.analysis.groups_by_name())
     return values | ({"histogram": afrd.figures.score_histogram(view.table, view.threshold)} if histogram else {})
 
 
@@ -191,12 +201,15 @@ def begin_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
     """Values of components by name, for another run or other samples."""
     table = state.table
     assert table is not None
+    state.contact, state.measured = False, None
     return {
         "status": views.summary(analysis, table),
         "body": gr.Column(visible=True),
         "other": gr.Dropdown([table.other] if table.other else [], value=table.other),
         "threshold": views.slider(analysis, table, table.first_threshold),
         "text": "",
+        **dict.fromkeys(CLOSED, ""),
+        "contact_box": gr.Column(visible=False),
     }
 
 

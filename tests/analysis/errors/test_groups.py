@@ -143,7 +143,7 @@ def test_a_group_of_one_kind_is_ranked_against_all_of_the_other():
     bad, good, unknown, none = (
         group_metrics(table, {"g": rows}, predictions[:1], repeats=20).iloc[0] for rows in ([0, 1], [3], [6], [])
     )
-    assert bad.against == "all 3 good samples" and good.against == "all 3 bad samples"
+    assert bad.against == "all 3 good" and good.against == "all 3 bad"
     scores = predictions[0].table.score
     assert bad.image_auroc == pytest.approx(roc_auc_score([1, 1, 0, 0, 0], scores[[0, 1, 3, 4, 5]]))
     assert math.isnan(good.aupro) and not math.isnan(bad.aupro)
@@ -238,7 +238,7 @@ def test_the_command_shows_saves_lists_and_removes(
     bad = ["groups", run, "--where", "truth == 'bad'", "--save", "bad ones", "--csv", str(file)]
     assert main([*bad, "--beside", str(runs / "single-top")]) == 0
     said = capsys.readouterr().out
-    assert "2: 0 good, 2 bad, against all 2 good samples" in said and "RD top" in said
+    assert "2: 0 good, 2 bad, against all 2 good" in said and "RD top" in said
     assert [row["truth"] for row in csv.DictReader(file.open())] == ["bad", "bad"]
     assert main(["groups", run, "--csv", str(file)]) == 0
     assert "all samples" in (said := capsys.readouterr().out) and "bad ones" in said

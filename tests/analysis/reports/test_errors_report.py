@@ -17,7 +17,9 @@ from PIL import Image
 import afrd
 from afrd.analysis.comparison.methods import methods_of
 from afrd.analysis.errors import table as errors
+from afrd.analysis.errors.group_metrics import group_metrics
 from afrd.analysis.errors.notes import Note
+from afrd.analysis.reports.contact_sheet import contact_sheet
 from afrd.analysis.reports.errors import MAX_REPORT_SAMPLES, card, card_html, csv, report
 
 EVIL = "<script>alert('x')</script> & \"quotes\""
@@ -57,7 +59,7 @@ def test_a_report_shows_every_sample_with_its_pictures_scores_and_notes(scene):
     notes = {dataset.names[1]: Note("dent under top only", ("faint", "to do"))}
     text = report(found, [1, 2], dataset, judged, notes, chosen="two of them")
     html = Reader(text)
-    assert len(html.all("img")) == 2 * 3
+    assert len(html.all("img")) == 2 * 3 + 2  # on the cards, and on the contact sheet
     assert "two of them: 2 of 4 samples" in html.text
     assert "dent under top only" in html.text and "to do" in html.text
     assert {a["id"] for a in html.all("article")} == {"sample-1", "sample-2"}
@@ -70,6 +72,37 @@ def test_a_report_shows_every_sample_with_its_pictures_scores_and_notes(scene):
     for label in (found.run, found.other):
         count = found.confusion(label=label)
         assert f"{label} {count.detected} {count.missed} {count.false_alarms} {count.passed} " in lines
+
+
+def test_a_report_holds_groups_and_all_maps_on_one_scale(scene):
+    found, dataset, judged = scene
+    metrics = group_metrics(found, {"all": range(4), EVIL: [1]}, judged, repeats=20)
+    text = report(found, range(4), dataset, judged, groups=metrics)
+    html = Reader(text)
+    assert html.text.count(EVIL) == 2 and "<script" not in text
+    assert "4: 2 good, 2 bad" in html.text and "Clopper and Pearson" in html.text
+    links = [a["href"] for a in html.all("a") if "title" in a]
+    assert links == [f"#sample-{row}" for row in range(4)]
+    assert "Groups" not in Reader(report(found, range(4), dataset, judged)).text
+
+
+def test_a_contact_sheet_has_the_order_that_is_asked_for(scene):
+    found, dataset, judged = scene
+    scores = found.scores[found.run]
+
+    def rows(order: str) -> list[int]:
+        html = contact_sheet(found, [0, 1, 2, 3], dataset, judged[0], order=order, does="pick")
+        return [int(a["data-number"]) for a in Reader(html).all("button")]
+
+    assert rows("as in the table") == [0, 1, 2, 3]
+    assert rows("highest score") == scores.sort_values(ascending=False, kind="stable").index.tolist()
+    assert rows("lowest score") == scores.sort_values(kind="stable").index.tolist()
+    assert rows("largest defect")[:2] == sorted((1, 3), key=lambda row: -len(found.inside[row]))
+    assert rows("smallest defect")[:2] == sorted((1, 3), key=lambda row: len(found.inside[row]))
+    with pytest.raises(ValueError, match="there is no order 'by luck'"):
+        rows("by luck")
+    with pytest.raises(ValueError, match="at most 200 samples, and these are 201; filter the table first"):
+        contact_sheet(found, [0] * 201, dataset, judged[0])
 
 
 def test_a_report_needs_nothing_from_elsewhere(scene):
