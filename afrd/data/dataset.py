@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import SupportsIndex
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -33,6 +34,7 @@ from afrd.data.layouts import (
 from afrd.data.names import checked_lights, parse_lights
 from afrd.data.records import Layout, Record, View, composed, leads_nowhere, printable, subfolders
 from afrd.data.sample import Sample, read_sample
+from afrd.files import once_per_snapshot
 
 __all__ = [
     "EYECANDIES_LIGHTS",
@@ -129,6 +131,22 @@ class MultiLightDataset(Dataset[Sample]):
         """(H, W) bool, the defective pixels of one sample, without reading its pictures; see `Sample.mask`."""
         i = self._position(index)
         return self._mask(self._records[i], self._truth(i)[0], self.image_size)
+
+    def masks(self) -> tuple[np.ndarray, np.ndarray]:
+        """All masks (N, H, W), read-only, and which samples have one (N,), both bool; the rows of the others are False.
+
+        Within a `snapshot` they are read once.
+        """
+        return once_per_snapshot(("masks", self), self._masks)
+
+    def _masks(self) -> tuple[np.ndarray, np.ndarray]:
+        masks, known = np.zeros((len(self), *self.image_size), bool), np.zeros(len(self), bool)
+        for i in range(len(self)):
+            mask = self.mask(i)
+            if mask is not None:
+                masks[i], known[i] = mask.numpy(), True
+        masks.flags.writeable = known.flags.writeable = False
+        return masks, known
 
     def _mask(self, record: Record, anomalous: bool | None, size: tuple[int, int]) -> Tensor | None:
         if anomalous is False:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from scipy import ndimage
 
@@ -34,7 +36,7 @@ class Resampler:
     ) -> None:
         self.anomalous = anomalous
         ranks = np.unique(scores, return_inverse=True)[1]
-        self.score_bins = _one_hot(ranks)  # (N, distinct scores), lowest first
+        self.score_bins = _one_hot(ranks.max() - ranks)  # (N, distinct scores), highest first
         n = len(scores)
         self.good_pixels, self.bad_pixels, self.overlap = (np.zeros((n, SCORE_BINS)) for _ in range(3))
         self.regions = np.zeros(n)
@@ -51,6 +53,7 @@ class Resampler:
         for i in np.flatnonzero(masked):
             bins = np.searchsorted(edges, maps[i].ravel().astype(np.float32), side="right").reshape(maps[i].shape)
             normal = ~masks[i] if region is None else ~masks[i] & region
+            bins = SCORE_BINS - 1 - bins  # highest first
             self.good_pixels[i] = np.bincount(bins[normal], minlength=SCORE_BINS)
             if masks[i].any():
                 self.bad_pixels[i] = np.bincount(bins[masks[i]], minlength=SCORE_BINS)
@@ -58,6 +61,17 @@ class Resampler:
                 inside = labels > 0
                 weights = 1 / np.bincount(labels[inside])[labels[inside]]
                 self.overlap[i] = np.bincount(bins[inside], weights, minlength=SCORE_BINS)
+
+    def of(self, selected: np.ndarray, masked: np.ndarray) -> Resampler:
+        """That of some of the samples, (N,) bool; of their pixels only those of `masked` samples count, (N,) bool."""
+        part = copy(self)
+        part.anomalous, part.score_bins = self.anomalous[selected], self.score_bins[selected]
+        counts = masked[selected, None]
+        part.good_pixels, part.bad_pixels, part.overlap = (
+            of_pixels[selected] * counts for of_pixels in (self.good_pixels, self.bad_pixels, self.overlap)
+        )
+        part.regions = self.regions[selected] * counts[:, 0]
+        return part
 
     def draw(self, repeats: int, seed: int) -> np.ndarray:
         """(repeats, metrics) of draws of N samples; NaN where a draw leaves a metric undefined."""
@@ -72,12 +86,14 @@ class Resampler:
         """All of `METRICS`, (draws, metrics), when sample i counts `counts[draw, i]` times."""
         counts = counts.astype(float)
         with np.errstate(invalid="ignore", divide="ignore"):
-            good = (counts * ~self.anomalous) @ self.score_bins
-            bad = (counts * self.anomalous) @ self.score_bins
-            auroc, ap, f1 = _ranking(good, bad)
-            good_pixels = counts @ self.good_pixels
-            pixel_auroc, pixel_ap, _ = _ranking(good_pixels, counts @ self.bad_pixels)
-            pro = _pro_area(good_pixels, counts @ self.overlap, counts @ self.regions)
+            good, bad = (counts * ~self.anomalous) @ self.score_bins, (counts * self.anomalous) @ self.score_bins
+            false, true = np.cumsum(good, 1), np.cumsum(bad, 1)
+            auroc, ap = _ranking(good, bad, false, true)
+            f1 = np.where(np.isnan(auroc), np.nan, (2 * true / (true + false + true[:, -1:])).max(1))
+            good, bad = counts @ self.good_pixels, counts @ self.bad_pixels
+            false = np.cumsum(good, 1)
+            pixel_auroc, pixel_ap = _ranking(good, bad, false, np.cumsum(bad, 1))
+            pro = _pro_area(false, counts @ self.overlap, counts @ self.regions)
         values = {
             "image_auroc": auroc,
             "image_ap": ap,
@@ -139,29 +155,33 @@ def _upper(values: np.ndarray) -> np.ndarray:
     return tail[:: max(1, len(tail) // (SCORE_BINS // 2))]
 
 
-def _ranking(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """AUROC, average precision and best F1 of each row of two histograms of scores (draws, bins), lowest bin first."""
-    false, true = (np.cumsum(h[:, ::-1], 1) for h in (good, bad))
-    all_false, all_true = false[:, -1:], true[:, -1:]
-    recall = true / all_true
-    auroc = np.trapezoid(_from_zero(recall), _from_zero(false / all_false), axis=1)
-    precision = true / np.maximum(true + false, 1e-12)
-    ap = (np.diff(recall, prepend=0, axis=1) * precision).sum(1)
-    f1 = (2 * true / (true + false + all_true)).max(1)
-    undefined = (all_false[:, 0] == 0) | (all_true[:, 0] == 0)
-    return tuple(np.where(undefined, np.nan, values) for values in (auroc, ap, f1))  # type: ignore[return-value]
+def _ranking(good: np.ndarray, bad: np.ndarray, false: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC and average precision of each row of two histograms of scores and their running sums, (draws, bins)."""
+    all_false, all_true = false[:, -1], true[:, -1]
+    # a bin's good items lie below the bad ones of higher bins, and tie with half of those of their own
+    auroc = (np.einsum("db,db->d", good, true) - np.einsum("db,db->d", good, bad) / 2) / (all_false * all_true)
+    ap = np.einsum("db,db->d", bad, true / np.maximum(true + false, 1e-12)) / all_true
+    undefined = (all_false == 0) | (all_true == 0)
+    return np.where(undefined, np.nan, auroc), np.where(undefined, np.nan, ap)
 
 
-def _pro_area(good: np.ndarray, overlap: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """AUPRO of each row of the histograms; the curve ends at the limit, where it is interpolated."""
-    fpr = _from_zero(np.cumsum(good[:, ::-1], 1) / good.sum(1, keepdims=True))
-    pro = _from_zero(np.cumsum(overlap[:, ::-1], 1) / regions[:, None])
-    areas = []
-    for x, y in zip(fpr, pro, strict=True):
-        inside = x < FPR_LIMIT
-        x, y = np.append(x[inside], FPR_LIMIT), np.append(y[inside], np.interp(FPR_LIMIT, x, y))
-        areas.append(np.trapezoid(y, x) / FPR_LIMIT)
-    return np.array(areas)
+def _pro_area(false: np.ndarray, overlap: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """AUPRO of each row; the curve ends at the limit, where it is interpolated.
+
+    Args:
+        false: (draws, bins) normal pixels down to each bin.
+        overlap: (draws, bins) histograms of regions, each of which counts 1.
+        regions: (draws,) how many there are.
+    """
+    row, steps = np.arange(len(false)), (false < FPR_LIMIT * false[:, -1:]).sum(1)
+    cut = int(steps.max()) + 1  # nothing beyond it counts in any row
+    fpr = _from_zero(false[:, :cut] / false[:, -1:])
+    pro = _from_zero(np.cumsum(overlap[:, :cut], 1) / regions[:, None])
+    end = np.minimum(steps + 1, fpr.shape[1] - 1)  # the first point at the limit or beyond
+    share = (FPR_LIMIT - fpr[row, end - 1]) / (fpr[row, end] - fpr[row, end - 1])
+    pro[row, end] = pro[row, end - 1] + (pro[row, end] - pro[row, end - 1]) * share
+    widths = np.diff(np.minimum(fpr, FPR_LIMIT), axis=1)  # none beyond the limit
+    return np.einsum("db,db->d", widths, pro[:, 1:] + pro[:, :-1]) / (2 * FPR_LIMIT)
 
 
 def _from_zero(curve: np.ndarray) -> np.ndarray:

@@ -57,10 +57,9 @@ def split_predictions(
     corrections: Sequence[Correction] = (),
 ) -> Predictions:
     """The predictions of a split from its maps (N, H, W) and scores (N,); samples that were corrected do not count."""
-    height, width = maps.shape[1:]
     corrected = corrected_samples(corrections, dataset)
     truth = [None if i in corrected else label for i, label in enumerate(dataset.anomalous)]
-    masks = [dataset.mask(i) for i in range(len(dataset))]
+    masks, masked = dataset.masks()
     table = pd.DataFrame(
         {
             "sample": dataset.names,
@@ -75,8 +74,8 @@ def split_predictions(
     return Predictions(
         table,
         maps,
-        np.stack([np.zeros((height, width), bool) if mask is None else mask.numpy() for mask in masks]),
-        np.array([mask is not None and i not in corrected for i, mask in enumerate(masks)]),
+        masks,
+        masked & [i not in corrected for i in range(len(masks))],
         method,
         lights,
         threshold,

@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.metrics import roc_curve
 
 from afrd.analysis.comparison.methods import Method
-from afrd.metrics.bootstrap import Resampler, interval
+from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import FPR_LIMIT, METRIC_NAMES, METRICS, image_metrics, pixel_metrics, pro_curve
 
@@ -190,14 +190,7 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
         values = image_metrics(bad[selected], scores[selected])
         if masked.any():
             values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked], predictions.region)
-        resampler = Resampler(
-            bad[selected],
-            scores[selected],
-            predictions.masks[selected],
-            predictions.maps[selected],
-            masked[selected],
-            predictions.region,
-        )
+        resampler = predictions.resampler.of(selected[labelled], masked[labelled])
         draws = pd.DataFrame(resampler.draw(repeats, seed), columns=list(METRICS))
         row: dict[str, object] = {"defect": kind, "samples": int(of_kind.sum())}
         for metric in DEFECT_METRICS:

@@ -59,9 +59,7 @@ class SubsetEvaluation:
         self.run, self.dataset, self.rows, self.report = run, dataset, rows, report
         self.anomalous = np.array([dataset.anomalous[i] is True for i in rows])
         self.defects = tuple("+".join(dataset.defects[i]) for i in rows)
-        masks = [dataset.mask(int(i)) for i in rows]
-        self.masked = np.array([mask is not None for mask in masks])
-        self.masks = np.stack([np.zeros(dataset.image_size, bool) if m is None else m.numpy() for m in masks])
+        self.masks, self.masked = (of_all[rows] for of_all in dataset.masks())
         self.region = run.region_at(dataset.image_size)
         self.counts = drawn_halves(self.anomalous, self.defects, repeats)
         if run.model.config.target == "lights":  # the map of any subset is computed from the evidence of all lights
