@@ -10,6 +10,7 @@ from afrd import cli
 from afrd.cli import (
     cache,
     check,
+    correct,
     doctor,
     download,
     evaluate,
@@ -35,6 +36,7 @@ COMMANDS = (
     predict,
     lights,
     points,
+    correct,
     groups,
     notes,
     cache,

@@ -56,11 +56,12 @@ def evaluate(options: argparse.Namespace) -> None:
     print(
         f"{predictions.method}; {dataset.split}: {len(dataset)} samples, {sum(map(bool, dataset.anomalous))} anomalous"
     )
-    if predictions.region is not None:
-        print(predictions.region_note())
+    if note := predictions.note():
+        print(note)
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
     if predictions.threshold:
         truth = predictions.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
+        truth[predictions.corrected] = "corrected"
         confusion = pd.crosstab(truth, predictions.table.verdict)
         print(f"threshold {predictions.threshold}")
         print(confusion.rename_axis(index="truth", columns="verdict").to_string())
@@ -73,6 +74,7 @@ def evaluate(options: argparse.Namespace) -> None:
         "method": predictions.method,
         "region": None if predictions.region is None else float(predictions.region.mean()),
         "threshold": predictions.threshold.value if predictions.threshold else None,
+        "corrections": predictions.corrections,
     }
     about |= {k: None if v != v else v for k, v in metrics.items()}
     if dataset.views:

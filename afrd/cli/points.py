@@ -56,9 +56,12 @@ def show_consequences(run: Run, options: argparse.Namespace) -> None:
     promises = afrd.metrics.PER_THOUSAND if options.per_thousand is None else [options.per_thousand]
     calibration = run.calibration_scores(lights)
     costs = options.missed_cost, options.alarm_cost
-    table = afrd.metrics.consequences(run.evaluate(dataset, lights), calibration, promises, *costs)
+    predictions = run.evaluate(dataset, lights)
+    table = afrd.metrics.consequences(predictions, calibration, promises, *costs)
     good, bad, few = table.good[0], table.anomalous[0], table[table.promised > table.asked * (1 + 1e-9)]
     print(f"{run.method(lights)}; {dataset.split}: {good} good and {bad} anomalous samples")
+    if note := predictions.note():
+        print(note)
     print("false alarms and missed defects, with the most per thousand that they leave possible at 95 % confidence")
     print(table.drop(columns=["good", "anomalous"]).to_string(index=False, float_format="{:.4g}".format))
     if len(few):

@@ -103,6 +103,11 @@ class Predictions:
         lost = np.flatnonzero(self.masks.any((1, 2)) & ~self.judged_masks.any((1, 2)))
         return [str(self.table["sample"].iloc[i]) for i in lost]
 
+    def note(self) -> str:
+        """What a reader of the metrics must know of region and corrections, in sentences; empty without either."""
+        corrections = f"The method stands {self.standing}." if self.corrections else ""
+        return " ".join(filter(None, (self.region_note(), corrections)))
+
     def region_note(self) -> str:
         """What a reader of the metrics must know of the region, in sentences; empty without one."""
         if self.region is None:

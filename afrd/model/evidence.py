@@ -55,12 +55,13 @@ class Evidence:
         assert self.nearest is not None
         nearest = torch.minimum(self.nearest, distance)
         smoothed = smooth(nearest)
-        ratio = smoothed / smooth(self.nearest).clamp_min(1e-12)
+        before = smooth(self.nearest)
+        ratio = smoothed / before.clamp_min(1e-12)
         if self.usual is None:  # the memory alone: E is D, and so is the plain error in its weight
             return replace(self, errors=smoothed, weights=self.weights * ratio.square(), nearest=nearest)
         excused = EXCUSED_SHARE * self.usual
         errors = ((self.errors + excused) * ratio.sqrt() - excused).clamp_min(0.0)
-        errors = torch.where(self.errors > 0, errors, 0.0)
+        errors = torch.where((self.errors > 0) & (smoothed < before), errors, self.errors)  # to the bit where D stays
         weights = self.weights * errors / self.errors.clamp_min(1e-30)
         terms = self.terms
         if terms is not None:

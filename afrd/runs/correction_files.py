@@ -82,6 +82,12 @@ def corrected_samples(corrections: Sequence[Correction], dataset: MultiLightData
     return {i for i, name in enumerate(dataset.names) if name in names}
 
 
+def on_corrections(corrections: Sequence[Correction]) -> str:
+    """The end of a method's name: `, on 2 corrections`; empty without any."""
+    count = len(normal(corrections))
+    return f", on {count} correction{'s' * (count > 1)}" if count else ""
+
+
 def new_id() -> str:
     return secrets.token_hex(3)
 

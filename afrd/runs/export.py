@@ -5,9 +5,9 @@
 
 The graph reads `pictures` (1, L, 3, H, W) float32 in 0..1 in the run's order of lights and at its picture size, and
 `present` (1, L) bool. It gives `score` (1,), `anomaly_map` (1, H, W), `light_maps` and `attention` (1, L, H, W). Its
-metadata entry `afrd` is JSON: `lights`, `picture_size` (H, W), `category`, `method`, and `thresholds` of all lights and
-of all but one, by the names of the lights joined by +, and `region`, the share of the picture inside of which the run
-judges (null: all of it); outside of it the maps are 0.
+metadata entry `afrd` is JSON: `lights`, `picture_size` (H, W), `category`, `method`, `corrections` (how many it holds),
+`thresholds` of all lights and of all but one, by the names of the lights joined by +, and `region`, the share of the
+picture inside of which the run judges (null: all of it); outside of it the maps are 0.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from afrd.files import replacing
 from afrd.model.afrd import Model
 from afrd.model.inputs import read_pictures
 from afrd.model.teacher import Teacher
+from afrd.runs.correction_files import normal
 from afrd.runs.feature_store import Progress
 from afrd.runs.run import Run
 
@@ -148,6 +149,7 @@ def _about(run: Run) -> dict[str, object]:
         "picture_size": run.config.picture_size,
         "category": run.config.category,
         "method": run.method(),
+        "corrections": len(normal(run.corrections)),
         "region": None if run.region is None else float(run.region.mean()),
         "thresholds": thresholds,
         "version": version("afrd"),

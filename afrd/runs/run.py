@@ -20,7 +20,7 @@ from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, distances_to, evidence_of, stored_inputs
-from afrd.runs.correction_files import Correction
+from afrd.runs.correction_files import Correction, on_corrections
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.plan import calibration_split
@@ -142,13 +142,11 @@ class Run:
     def method(self, lights: Sequence[str] | None = None, fusion: str | None = None) -> str:
         """Name of the method for text and figures, such as `AFRD, attention over evidence, lights top, box`.
 
-        With a region it ends in the region's share of the picture.
+        With a region it ends in the region's share of the picture, and with corrections in their number.
         """
         within = "" if self.region is None else f", within {region_share(self.region)} of the picture"
-        return self._method(lights, fusion) + within
-
-    def _method(self, lights: Sequence[str] | None, fusion: str | None) -> str:
-        return method_name(self.model.config, tuple(lights or self.lights), fusion)
+        name = method_name(self.model.config, tuple(lights or self.lights), fusion)
+        return name + within + on_corrections(self.corrections)
 
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""

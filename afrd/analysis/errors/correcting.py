@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from afrd.analysis.comparison.scores import split_scores
+from afrd.analysis.comparison.scores import Scores, split_scores
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.threshold import Threshold, outcome, verdict_word
 from afrd.runs.correction_files import corrected_samples
@@ -35,6 +35,8 @@ class Changes:
         good, bad: how many of these samples there are.
         lost: names of the samples with a defect that was found before and is missed now.
         corrected: names of the samples of the split that do not count.
+        itself: the sample of the latest correction, and its score before and after in units of the threshold; None
+            where it is none of this split.
     """
 
     table: pd.DataFrame
@@ -47,6 +49,7 @@ class Changes:
     bad: int
     lost: tuple[str, ...]
     corrected: tuple[str, ...]
+    itself: tuple[str, float, float] | None = None
 
     def sentence(self) -> str:
         """The change in words."""
@@ -60,19 +63,30 @@ class Changes:
             f"missed defects {self.missed[0]} → {self.missed[1]} of {self.bad}",
         ]
         lost = f" Defects lost: {', '.join(self.lost)}." if self.lost else " No defect is lost."
+        own = ""
+        if self.itself is not None:
+            name, before, after = self.itself
+            own = f"Sample {name}: {before:.2f} → {after:.2f} × the threshold. "
         uncounted = f" Not counted: {', '.join(self.corrected)}." if self.corrected else ""
-        return f"{'; '.join(parts)}.{lost}{uncounted}"
+        return f"{own}{'; '.join(parts)}.{lost}{uncounted}"
 
 
-def changes(before: Run, after: Run, dataset: MultiLightDataset, lights: Sequence[str] | None = None) -> Changes:
+def changes(
+    before: Run,
+    after: Run,
+    dataset: MultiLightDataset,
+    lights: Sequence[str] | None = None,
+    scored: Scores | None = None,
+) -> Changes:
     """Judges a split by a run before and after a correction (or any other change).
 
     Args:
         before, after: of the same lights.
         dataset: a split; with the evidence of `before` in memory this takes a second for 40 samples.
         lights: a subset; all by default.
+        scored: the scores of `before`, if computed already.
     """
-    scores = [split_scores(run, dataset, lights) for run in (before, after)]
+    scores = [scored or split_scores(before, dataset, lights), split_scores(after, dataset, lights)]
     verdicts = [s.anomalous if s.anomalous is not None else np.zeros(len(dataset), bool) for s in scores]
     corrected = corrected_samples(after.corrections, dataset)
     counted = np.array([i not in corrected for i in range(len(dataset))])
@@ -103,4 +117,16 @@ def changes(before: Run, after: Run, dataset: MultiLightDataset, lights: Sequenc
         int(bad.sum()),
         tuple(names[verdicts[0] & ~verdicts[1] & bad]),
         tuple(names[~counted]),
+        _itself(after, dataset, [float(s.relative[i]) for s in scores for i in _row(after, dataset)]),
     )
+
+
+def _row(run: Run, dataset: MultiLightDataset) -> list[int]:
+    """The position of the sample of the latest correction, if the split has it."""
+    latest = [correction.about for correction in run.corrections[-1:]]
+    names = [one.sample for one in latest if (one.category, one.split) == (dataset.category, dataset.split)]
+    return [dataset.names.index(name) for name in names if name in dataset.names]
+
+
+def _itself(run: Run, dataset: MultiLightDataset, scores: list[float]) -> tuple[str, float, float] | None:
+    return (dataset.names[_row(run, dataset)[0]], scores[0], scores[1]) if scores else None

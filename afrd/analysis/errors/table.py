@@ -121,6 +121,11 @@ class ErrorTable:
         """(N,) bool, whose truth is known."""
         return np.array([label is not None for label in self.samples.anomalous], dtype=bool)
 
+    @property
+    def corrected(self) -> np.ndarray:
+        """(N,) bool, corrected for the run (`afrd.runs.corrections`), so that its truth does not count."""
+        return self.samples.get("corrected", pd.Series(False, self.samples.index)).to_numpy(bool)
+
     def with_scores(self, predictions: Mapping[str, Predictions]) -> ErrorTable:
         """The table with the scores of more methods, by label; those of labels already in it are replaced."""
         scores, thresholds = self.scores.copy(), dict(self.thresholds)
@@ -283,7 +288,10 @@ class ErrorTable:
         others = [label for label in self.labels if label not in (self.run, self.other)]
         columns = {
             "sample": self.samples["sample"],
-            "truth": [truth_word(label) for label in self.samples.anomalous],
+            "truth": [
+                "corrected" if corrected else truth_word(label)
+                for label, corrected in zip(self.samples.anomalous, self.corrected, strict=True)
+            ],
             "defects": self.samples.defects.str.replace("+", ", "),
             "outcome": self.outcome(at),
             names[self.run]: self.scores[self.run],
@@ -349,7 +357,8 @@ def table(
     by_label = {method.label: judge(method, dataset) for method in methods}
     predictions = by_label[main.label]
     unit = predictions.threshold.value if predictions.threshold else 1.0
-    samples = predictions.table[["sample", "anomalous", "defects"]].reset_index(drop=True)
+    columns = [name for name in ("sample", "anomalous", "defects", "corrected") if name in predictions.table]
+    samples = predictions.table[columns].reset_index(drop=True)
     masks = [
         mask if has_mask else None for mask, has_mask in zip(predictions.judged_masks, predictions.masked, strict=True)
     ]

@@ -1,4 +1,5 @@
 from . import score
+from .alike import Alike, Reach, alike, reach
 from .attention_drift import drift, sentence
 from .place import searched, similar_places, why
 from .region import around
@@ -10,9 +11,13 @@ __all__ = [
     "MAX_EXACT_LIGHTS",
     "NEAR",
     "VISIBLE",
+    "Alike",
+    "Reach",
+    "alike",
     "around",
     "drift",
     "measure",
+    "reach",
     "score",
     "searched",
     "sentence",

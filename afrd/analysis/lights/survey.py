@@ -32,6 +32,7 @@ from afrd.files import file_state
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRICS
 from afrd.metrics.threshold import SCORE_TOLERANCE
+from afrd.runs.correction_files import corrected_samples
 from afrd.runs.run import Run
 from afrd.runs.tensors import load_tensors, save_tensors
 
@@ -200,7 +201,7 @@ def survey(
     """Evaluates every set of the run's lights; beyond `MAX_EXACT_LIGHTS` lights it searches the best ones of each size.
 
     The result is stored in the run folder and read from there the next time, unless the weights, pictures, masks,
-    labels or the run's region have changed.
+    labels, the run's region or its corrections have changed. Samples that were corrected do not count.
 
     Args:
         run: with at least two lights.
@@ -283,7 +284,8 @@ def _labelled_samples(run: Run, dataset: MultiLightDataset, metric: str) -> np.n
             f"run {run.folder} knows one light only ({run.lights[0]}), so there is nothing to choose from; train one "
             "on several lights (`afrd train --lights all`)"
         )
-    return with_truth(dataset)
+    corrected = corrected_samples(run.corrections, dataset)
+    return np.array([i for i in with_truth(dataset) if i not in corrected], dtype=int)
 
 
 def _file(run: Run, dataset: MultiLightDataset, metric: str) -> Path:
@@ -296,6 +298,7 @@ def _key(run: Run, dataset: MultiLightDataset) -> str:
     sha = hashlib.sha256(f"{FORMAT} {run.lights} {run.model.config} {run.config.size} {dataset.lights}".encode())
     if run.region is not None:
         sha.update(run.region.tobytes())
+    sha.update("".join(correction.about.id for correction in run.corrections).encode())
     for name in ("model.safetensors", "calibration.safetensors"):
         if (run.folder / name).is_file():
             with (run.folder / name).open("rb") as file:

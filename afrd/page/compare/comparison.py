@@ -64,8 +64,8 @@ class Comparison:
         return self.methods[0]
 
     def region_note(self) -> str:
-        """What must be known of the region in which all methods judge; empty without one."""
-        return self._get("region", lambda predictions: predictions.region_note(), self.reference)
+        """What must be known of the region in which all methods judge, and of corrections; empty without either."""
+        return self._get("region", lambda predictions: predictions.note(), self.reference)
 
     def method(self, label: str) -> Method | None:
         return next((method for method in self.methods if method.label == label), None)
