@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ class ErrorsComponents(Components):
     """The tab's components.
 
     Args:
-        may_save: whether groups can be saved and removed here.
+        may_save: whether groups and operating points can be saved and removed here.
+        lay_out_points: lays out the operating points, below the figures.
     """
 
-    def __init__(self, may_save: bool = True) -> None:
+    def __init__(self, may_save: bool, lay_out_points: Callable[[bool], None]) -> None:
         self.stamp = gr.State(0)  # changes whenever the table is drawn
         styles = CARD_STYLE.read_text() + afrd.analysis.reports.contact_sheet.css()
         gr.HTML(f"<style>{styles}</style>", elem_classes="only-style")
@@ -36,6 +38,7 @@ class ErrorsComponents(Components):
             with gr.Column(visible="hidden", elem_id="errors-body") as self.body:
                 with gr.Row(equal_height=False, elem_classes="figures"):
                     self._figures()
+                lay_out_points(may_save)
                 self.question = gr.Radio([], label="Questions", show_label=False, elem_id="errors-question")
                 with gr.Row(elem_classes="filters", equal_height=True):
                     self._filters()

@@ -21,6 +21,7 @@ from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.files import Files
 from afrd.page.errors.groups import GroupActions
 from afrd.page.errors.layout import ErrorsComponents
+from afrd.page.errors.points import PointActions, PointsComponents
 from afrd.page.errors.rows import SELECTED, Rows, selected_row
 from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, shown_first, view_of
 
@@ -50,7 +51,8 @@ class ErrorsTab:
 
     def __init__(self, tab: gr.Tab, open_in_explore: OpenInExplore, may_save: bool) -> None:
         self.open_in_explore, self.library = open_in_explore, open_in_explore.library
-        self.components = ErrorsComponents(may_save)
+        points = PointsComponents()
+        self.components = ErrorsComponents(may_save, points.lay_out)
         self.request, self.judged, merged = gr.State(0), gr.State(0), gr.State(0)
         on = partial(events.on, open_in_explore.session, **QUICK)
         self._connect_menus(tab, on)
@@ -58,6 +60,7 @@ class ErrorsTab:
         Rows(open_in_explore, self.components, on, merged)
         Files(self.components, on)
         GroupActions(self.components, on, DRAWN, drawn_values, may_save)
+        PointActions(points, self.components, self.judged, on, DRAWN, drawn_values, may_save)
 
     def _connect_menus(self, tab: gr.Tab, on: Callable) -> None:
         components, changed = self.components, self.open_in_explore.changed
