@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -55,15 +55,13 @@ def add_region_option(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def region_of(
-    roi: str, size: tuple[int, int], data: Callable[[], Category], lights: Sequence[str]
-) -> np.ndarray | None:
+def region_of(roi: str, size: tuple[int, int], data: Callable[[], Category]) -> np.ndarray | None:
     """The region that a value of `--roi` names, for pictures of this size (H, W); None for `none`.
 
     Args:
         roi: the option's value.
         size: of the training pictures.
-        data: opens the data set; called for `auto` only, whose train split is read under these lights.
+        data: opens the data set; called for `auto` only, which reads its train split under all lights.
 
     Raises:
         ValueError, FileNotFoundError: see `afrd.runs.read_region` and `afrd.runs.silhouette`.
@@ -77,14 +75,14 @@ def region_of(
         raise ValueError(
             f"--roi auto finds the region from good training parts, and {category.name} has no train split"
         )
-    return afrd.runs.silhouette(category["train"].select(lights))
+    return afrd.runs.silhouette(category["train"])
 
 
 def with_region(run: Run, roi: str | None, data: Callable[[], Category]) -> Run:
     """The run with the region of `--roi`, for this call only; with its own where that was not given."""
     if roi is None:
         return run
-    return run.with_region(region_of(roi, run.config.picture_size, data, run.lights))
+    return run.with_region(region_of(roi, run.config.picture_size, data))
 
 
 def any_text_prints() -> None:

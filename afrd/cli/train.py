@@ -55,7 +55,7 @@ def train(options: argparse.Namespace) -> None:
     region = None
     if options.roi is not None:  # before the training, so that a wrong file costs no time
         lights = afrd.data.parse_lights(options.lights, data.lights)
-        region = region_of(options.roi, data["train"].select(lights).image_size, lambda: data, lights)
+        region = region_of(options.roi, data["train"].select(lights).image_size, lambda: data)
     run = afrd.runs.fit(
         data,
         options.lights,

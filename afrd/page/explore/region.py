@@ -87,12 +87,11 @@ class RegionControls:
     def propose(self, session: PageSession) -> str:
         """The light table with the silhouette of the good training parts, to be corrected and kept."""
         selection = session.selection
-        folder, size = _run_of(selection)
+        _, size = _run_of(selection)
         data = self.library.data_of(self.library.category(selection.category))
         if "train" not in data:
             raise ValueError(f"{data.name} has no train split to find the silhouette of its parts in; draw the region")
-        model = afrd.runs.read_config(folder)[0]
-        found = afrd.runs.silhouette(data["train"].select(model.lights))
+        found = afrd.runs.silhouette(data["train"])
         if found.shape != size:
             raise ValueError(f"the training pictures of {data.name} have another size now; draw the region")
         return self._to_draw(session, polygons_of(found))
