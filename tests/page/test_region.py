@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined_text
 from afrd.page.light_table.region import polygons_of, region_on_table
 from afrd.page.light_table.scene import scene
+from afrd.page.light_table.share import shared_page
 from afrd.page.light_table.style import SCRIPTS
 from afrd.page.tabs import build
 from afrd.runs.region import REGION_FILE, drawn_region, save_region
@@ -204,3 +206,14 @@ def test_a_region_is_drawn_kept_undone_and_cleared(runs: Path, candies: Path, ch
         page.keyboard.press("Escape")
         page.wait_for_selector(".drawing-bar", state="detached")
         assert not (folder / REGION_FILE).exists() and verdict.inner_text()
+
+
+def test_a_shared_file_and_an_explanation_know_the_region(runs: Path, candies: Path):
+    save_region(runs / "Praline" / "afrd", half())
+    page = shared_page(runs / "Praline" / "afrd", 1)
+    assert '"share": "53 %"' in page and "within 53 % of the picture" in page
+    library = Library(runs, None)
+    selection = first_selection(library, "Praline")
+    told = [json.loads(scene(library, replace(selection, pinned=place)))["why"] for place in ((5, 20), (40, 20))]
+    assert told[0]["summary"] == "outside of the region in which this run judges"
+    assert told[1]["summary"].startswith("evidence ")

@@ -98,7 +98,7 @@ def answer(
             }
         )
     return {
-        "summary": _summary(explanation, unit, threshold is not None),
+        "summary": _summary(explanation, unit, threshold is not None, _is_inside(run, sample, explanation)),
         "unit": " × threshold" if threshold else "",
         "strides": list(explanation.strides),
         "lights": lights,
@@ -119,7 +119,14 @@ def _neighbours(near: Similar, train: MultiLightDataset, light: str) -> list[dic
     ]
 
 
-def _summary(explanation: Why, unit: float, has_threshold: bool) -> str:
+def _is_inside(run: Run, sample: Sample, explanation: Why) -> bool:
+    region = run.region_at((sample.images.shape[-2], sample.images.shape[-1]))
+    return region is None or bool(region[explanation.y, explanation.x])
+
+
+def _summary(explanation: Why, unit: float, has_threshold: bool, inside: bool) -> str:
+    if not inside:
+        return "outside of the region in which this run judges"
     text = f"evidence {explanation.evidence / unit:.2f}" + (" × the threshold" if has_threshold else "")
     if len(explanation.lights) < 2:
         return text
