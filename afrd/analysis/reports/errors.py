@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup
 
 from afrd.analysis.errors.notes import Note
 from afrd.analysis.errors.table import ErrorTable, truth_word
+from afrd.analysis.reports.contact_sheet import contact_sheet
+from afrd.analysis.reports.contact_sheet import css as contact_sheet_css
+from afrd.analysis.reports.groups import EXPLANATION as GROUPS_EXPLAINED
+from afrd.analysis.reports.groups import group_texts
 from afrd.figures import MAP_LIMIT, contour_lines, covered_uri, main_light, shrink, svg_path
 from afrd.metrics.predictions import Predictions
 
@@ -93,8 +98,9 @@ def report(
     at: float | None = 1.0,
     chosen: str = "",
     light: str | None = None,
+    groups: pd.DataFrame | None = None,
 ) -> str:
-    """A self-contained HTML page: counts, a table, and pictures, maps, scores and notes of every sample.
+    """A self-contained HTML page: counts, groups, a table, and pictures, maps, scores and notes of every sample.
 
     Args:
         table: the error table of `dataset`.
@@ -105,6 +111,7 @@ def report(
         at: the threshold, see `afrd.analysis.errors.table`.
         chosen: text that names the selection of samples.
         light: whose picture is shown under the maps; the light box or the last light by default.
+        groups: metrics of groups of these samples, as `group_metrics` gives them.
 
     Raises:
         ValueError: more than `MAX_REPORT_SAMPLES` samples, or a picture that cannot be read.
@@ -137,9 +144,11 @@ def report(
                 [cell_text(*cell) for cell in zip(head, line, strict=True)] for line in visible.itertuples(index=False)
             ],
             cards=cards,
-            explained=EXPLANATIONS,
+            groups=None if groups is None else group_texts(groups, table.column_names()),
+            contact=Markup(contact_sheet(table, rows, dataset, predictions[0], at=at, light=light)),
+            explained=EXPLANATIONS + (() if groups is None else (GROUPS_EXPLAINED,)),
             with_note=True,
-            card_css=card_css(),
+            css=card_css() + contact_sheet_css(),
         )
     )
 

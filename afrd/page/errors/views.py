@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import pandas as pd
 
+import afrd.analysis.errors
 import afrd.analysis.reports
 import afrd.figures
 from afrd.metrics.threshold import OUTCOMES
@@ -18,6 +21,7 @@ from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.state import View
 
 if TYPE_CHECKING:
+    from afrd.analysis.errors.groups import Group
     from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
 
@@ -25,9 +29,17 @@ TEMPLATE = "errors/macros.html"
 OPEN_MARK = "↗"  # a cell that opens its sample in Explore
 ACROSS, UP = "x", "y"  # columns of the plot's data
 FILTERED_OUT, SELECTED_POINT = "filtered out", "selected"
+EXAMPLES = (  # of expressions, under their field
+    "score > 1",
+    "'dents' in defects and defect_px < 200",
+    "not 'top' in lights_above",
+    "outcome in ['missed', 'false alarm']",
+    "'unsure' in tags",
+)
 TRUTHS = {"unknown": "truth not known"}
 TOOLTIP = ["sample", "defects", "outcome"]  # columns shown under the cursor
 _, *WRONG = OUTCOMES
+_stamps = count(1)
 
 
 def question_titles(table: ErrorTable) -> dict[str, str]:
@@ -205,11 +217,38 @@ def count_line(view: View) -> str:
     if view.region is not None:
         column, low, high = view.region
         on.append(f"{column} from {low:.2f} to {high:.2f}")
+    if filters.where and not view.problem:
+        on.append(filters.where)
     return f"{len(view.rows)} of {len(view.table)} samples" + (f": {'; '.join(on)}" if on else "")
 
 
-def drawn(view: View, dataset: MultiLightDataset, sample: str | None) -> dict[str, Any]:
-    """Values of the components that show the table, by name; `sample` is the selected row's."""
+def expression_columns(view: View) -> list[str]:
+    """Names that an expression can use without backticks."""
+    return [
+        name
+        for name in afrd.analysis.errors.columns.columns_of(view.table, view.threshold, frame=view.frame)
+        if name.isidentifier()
+    ]
+
+
+def group_choices(groups: Mapping[str, Group]) -> list[tuple[str, str]]:
+    return [("none", ""), *((name, name) for name in groups)]
+
+
+def group_menu(view: View, groups: Mapping[str, Group]) -> gr.Dropdown:
+    """The saved groups; chosen is the one whose filters are on."""
+    filters = view.filters
+    on = (filters.where, filters.question, filters.kind, filters.text, view.region)
+    names = [
+        name
+        for name, group in groups.items()
+        if on == (group.where, group.question, group.kind, group.text, group.region)
+    ]
+    return gr.Dropdown(group_choices(groups), value=names[0] if names else "")
+
+
+def drawn(view: View, dataset: MultiLightDataset, sample: str | None, groups: Mapping[str, Group]) -> dict[str, Any]:
+    """Values of the components that show the table, by name; `sample` is the selected row's, `groups` those saved."""
     truths, kind = kinds(dataset), view.filters.kind
     columns, across, up = axes(view)
     return {
@@ -226,5 +265,8 @@ def drawn(view: View, dataset: MultiLightDataset, sample: str | None) -> dict[st
             color_map=colour_map(view.table),
         ),
         "line": plain(count_line(view)),
+        "where_said": macros(TEMPLATE).where_said(view.problem, EXAMPLES, expression_columns(view)),
+        "group": group_menu(view, groups),
         "sheet": sheet(view),
+        "stamp": next(_stamps),
     }
