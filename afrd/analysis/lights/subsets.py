@@ -155,7 +155,8 @@ class SubsetEvaluation:
         if draw:
             sampler = Resampler(self.anomalous, scores, self.masks, maps, self.masked, self.region)
             counts = np.concatenate([self.counts, self.counts.sum(1, keepdims=True)], 1)  # (R, 3, N)
-            chunks = [sampler.metrics(chunk) for chunk in np.array_split(counts.reshape(-1, counts.shape[-1]), 12)]
+            rows = counts.reshape(-1, counts.shape[-1])
+            chunks = [sampler.metrics(chunk) for chunk in np.array_split(rows, min(12, len(rows)))]
             draws = np.concatenate(chunks).reshape(len(counts), 3, len(METRICS))
         return scores, np.array([metrics.get(metric, np.nan) for metric in METRICS]), draws
 
