@@ -19,6 +19,7 @@ from afrd.page.common import keys
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined_text
+from afrd.page.explore import other_methods
 from afrd.page.light_table.region import polygons_of, region_on_table
 from afrd.page.light_table.scene import scene
 from afrd.page.light_table.share import shared_page
@@ -217,3 +218,15 @@ def test_a_shared_file_and_an_explanation_know_the_region(runs: Path, candies: P
     told = [json.loads(scene(library, replace(selection, pinned=place)))["why"] for place in ((5, 20), (40, 20))]
     assert told[0]["summary"] == "outside of the region in which this run judges"
     assert told[1]["summary"].startswith("evidence ")
+
+
+def test_other_methods_of_the_sample_judge_in_the_same_region(runs: Path):
+    save_region(runs / "Praline" / "afrd", half())
+    library = Library(runs, None)
+    selection = first_selection(library, "Praline")
+    found = other_methods.predictions_of(library, selection)
+    assert list(found) == ["AFRD", "RD, top"] and all((p.anomaly_map[:, :30] == 0).all() for p in found.values())
+    own = library.prediction(runs / "Praline" / "single-top", library.data_of(library.category("Praline"))["val"], 0)
+    assert (own.anomaly_map[:, :30] > 0).any()
+    beside = json.loads(scene(library, selection))["panels"][1]
+    assert beside["exact"] == f"score {found['RD, top'].score:.6g}"

@@ -209,19 +209,38 @@ class Library:
                 break
         return run
 
+    def corrected(self, folder: Path, dataset: MultiLightDataset) -> set[int]:
+        """Positions of the samples of a split that were corrected for the run, and do not count."""
+        return afrd.runs.corrected_samples(self.run(folder).corrections, dataset)
+
     def sample(self, dataset: MultiLightDataset, index: int) -> Sample:
         return self._samples.get(keys.of_sample(dataset, index), lambda: dataset[index])
 
-    def prediction(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
-        """Prediction of a run for a sample under these lights, from stored features if the split has them.
+    def prediction(
+        self,
+        folder: Path,
+        dataset: MultiLightDataset,
+        index: int,
+        lights: tuple[str, ...] | None = None,
+        shown: Path | None = None,
+    ) -> Prediction:
+        """Prediction of a run for a sample, from stored features if the split has them.
+
+        Args:
+            folder: of the run.
+            dataset, index: the sample.
+            lights: all of the run's by default.
+            shown: folder of a run, inside the region of which this one judges instead of its own.
 
         Raises:
-            ValueError: the run does not fit the data.
+            ValueError: a run does not fit the data, or is broken.
         """
         run = self.run(folder)
-        return self._predictions.get(
-            self.prediction_key(folder, dataset, index, lights), lambda: _predict(self, run, dataset, index, lights)
-        )
+        with suppress(ValueError):  # a broken run is shown as such, and the others in their own regions
+            run = run if shown is None else self._in_one_region([self.run(shown), run], shown)[1]
+        used = run.lights if lights is None else lights
+        key = self.prediction_key(run, dataset, index, used)
+        return self._predictions.get(key, lambda: _predict(self, run, dataset, index, used))
 
     def evidence(self, folder: Path, dataset: MultiLightDataset, index: int) -> Evidence:
         """A run's evidence on a sample under all lights, from stored features if the split has them.
@@ -236,9 +255,9 @@ class Library:
         sample = self.sample(dataset, index)
         return run.sample_evidence(sample, run.lights_of(sample))
 
-    def prediction_key(self, folder: Path, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Hashable:
+    def prediction_key(self, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Hashable:
         """Key of a prediction; it changes when the run or the sample changes on disk."""
-        return keys.of_run(folder), keys.of_sample(dataset, index), lights
+        return keys.of_run(run.folder), keys.of_region(run), keys.of_sample(dataset, index), lights
 
     def methods(
         self, entry: CategoryEntry, lights: tuple[str, ...] | None = None, shown: Path | None = None

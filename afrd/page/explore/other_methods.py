@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import afrd.figures
+from afrd.page.common import keys
 from afrd.page.common.library import CategoryEntry, Library, RunEntry
 from afrd.page.common.samples import dataset_of
 from afrd.page.common.selection import Selection
@@ -36,7 +37,9 @@ def predictions_of(library: Library, selection: Selection) -> dict[str, Predicti
         if not lights:
             continue
         try:
-            predictions[_name(entry, run)] = library.prediction(run.folder, dataset, selection.index, lights)
+            predictions[_name(entry, run)] = library.prediction(
+                run.folder, dataset, selection.index, lights, selection.run
+            )
         except (ValueError, OSError, RuntimeError):  # the light table shows the errors of its runs
             continue
     return predictions
@@ -64,14 +67,17 @@ def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str,
     try:
         dataset = dataset_of(library, selection)
         sample = library.sample(dataset, selection.index)
-        single = library.prediction(selection.beside, dataset, selection.index, library.run(selection.beside).lights)
+        single = library.prediction(selection.beside, dataset, selection.index, None, selection.run)
         fused = library.prediction(selection.run, dataset, selection.index, selection.lights)
     except (ValueError, OSError, RuntimeError):  # shown in the light table
         return no_result
     light = selection.shown if selection.shown in sample.lights else afrd.figures.main_light(sample.lights)
 
+    region = keys.of_region(library.run(selection.run))
+
     def file(prediction: Prediction, folder: Path) -> str:
-        key = (library.prediction_key(folder, dataset, selection.index or 0, prediction.lights), light)
+        where = keys.of_run(folder), keys.of_sample(dataset, selection.index or 0), region
+        key = (*where, prediction.lights, light)
         return str(library.picture_file(key, lambda: afrd.figures.painted(sample, prediction, light)))
 
     left, right = (

@@ -24,8 +24,8 @@ function blocked([height, width], side) {  // to hold the maximum of each block 
 
 // Enlarges every light's error and weight to `size`, bilinearly between the middles of the cells, and fuses them row by
 // row: every toggle of a lamp waits for this. `how` is attention, mean or max; `say` of a light, 0..1, is how much it
-// may say; errors are 0 where `inside`, of the pixels, is. Gives the map (sum_l a_l E_l) and each light's error and share
-// a_l, shrunk; the score, and each light's mean share and that at the map's maximum.
+// may say; errors are 0 where `inside`, of the pixels, is. Gives the map (sum_l a_l E_l) and each light's error and
+// share a_l, shrunk; the score, and each light's mean share and that at the map's maximum.
 export function fuse(lights, how, [high, wide], size, inside = null) {
   const [height, width] = size, rows = taps(high, height), columns = taps(wide, width);
   const large = blocked(size, MAP_SIDE), small = blocked(size, TILE_SIDE), map = large.make();

@@ -164,7 +164,7 @@ export function legend(table) {
     ...(judged ? [make('span', { class: 'mix' }, 'picture', slider, 'map'), errorBar(table), scales] : []),
     scene.truth ? choice(view, 'truth', 'true defect', table.draw) : null,
     judged && !scene.unit ? choice(view, 'passed', 'over threshold', () => soon('lines')) : null,
-    scene.region?.share ? make('span', { class: 'small', title: 'outside of it nothing is judged, and the pictures are shaded' },
+    scene.region?.share ? make('span', { class: 'small', title: 'outside of it, in the shade, nothing is judged' },
       `judged inside ${scene.region.share} of the picture`) : null,
     make('span', { class: 'small trial', role: 'status' }),
     scene.unit ? make('span', { class: 'small' }, scene.unit) : null);

@@ -1,6 +1,6 @@
 // A region that is being drawn: shapes on the large pictures, corner by corner, in pixels of the sample's pictures. A
-// host begins it by `drawing` in a scene, the shapes to start from, and hears of those to be kept as `region` { shapes }.
-// Where the browser fuses, the score is that inside the drawn shapes at once.
+// host begins it by `drawing` in a scene, the shapes to start from, and hears of those to be kept as `region`
+// { shapes }. Where the browser fuses, the score is that inside the drawn shapes at once.
 import { clamp, make } from '../common/dom.js';
 import { onScreen } from './view.js';
 
@@ -161,7 +161,7 @@ export function sketch(table) {
   root.querySelector('.drawing-bar .keep').disabled = !shapes.length || open !== null;
   root.querySelector('.drawing-bar .hint').textContent = open
     ? `${open.length} corners: click the next one; the first one, or c, closes the shape; Esc takes it away`
-    : shapes.length ? 'Drag a corner, click one to choose it, or begin another shape. The score is that inside, against ' +
-      'the threshold so far; its own follows when it is kept.'
+    : shapes.length ? 'Drag a corner, click one to choose it, or begin another shape. The score is that inside, ' +
+      'against the threshold so far; its own follows when it is kept.'
     : 'Click the corners of a shape on a large picture; with the keyboard: Shift + arrows and Enter.';
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import afrd.figures
+import afrd.runs
 from afrd.metrics.threshold import outcome
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
@@ -62,14 +63,14 @@ def scene(library: Library, selection: Selection) -> str:
     main, fusion = _main(library, selection, dataset, index)
     singles: dict[str, Prediction] = {}
     for run in entry.single:
-        prediction = _prediction_or_problem(library, run.folder, dataset, index, None)
+        prediction = _prediction_or_problem(library, run.folder, dataset, index, None, selection.run)
         if run.method == "Single-light RD" and prediction is not None and not isinstance(prediction, str):
             singles.setdefault(run.lights[0], prediction)
     return sample_scene(
         sample,
         main,
-        _prediction_or_problem(library, selection.beside, dataset, index, None),
-        place=f"{dataset.category} / {dataset.split}",
+        _prediction_or_problem(library, selection.beside, dataset, index, None, selection.run),
+        place=f"{dataset.category} / {dataset.split}" + not_counted(library, selection.run, dataset, index),
         shown=selection.shown,
         lights=selection.lights,
         usable=usable,
@@ -78,7 +79,10 @@ def scene(library: Library, selection: Selection) -> str:
             _method(entry.fused, selection.run, "AFRD"),
             _method(entry.single, selection.beside, "Single-light RD"),
         ),
-        titles=(_title(entry.fused, selection.run), _title(entry.single, selection.beside)),
+        titles=(
+            _title(entry.fused, selection.run) + _corrections(library, selection.run),
+            _title(entry.single, selection.beside),
+        ),
         missing=missing_run(entry) if selection.run is None else None,
         pictures={light: _picture(dataset, sample, index, light) for light in sample.lights},
         singles=singles,
@@ -223,7 +227,7 @@ def _main(
             return _prediction_or_problem(library, folder, dataset, index, selection.lights), None
         chosen = None if all_at_once(run) else selection.lights
         how = known_fusion(folder, run, chosen)
-        key = library.prediction_key(folder, dataset, index, run.lights)
+        key = library.prediction_key(run, dataset, index, run.lights)
         sent = _evidence.get(key, lambda: evidence_of(run, library.evidence(folder, dataset, index), dataset.lights))
         return None, how | sent
     except (ValueError, OSError, RuntimeError) as error:
@@ -236,16 +240,20 @@ def known_fusion(folder: Path, run: Run, lights: tuple[str, ...] | None = None) 
 
 
 def _prediction_or_problem(
-    library: Library, folder: Path | None, dataset: MultiLightDataset, index: int, lights: tuple[str, ...] | None
+    library: Library,
+    folder: Path | None,
+    dataset: MultiLightDataset,
+    index: int,
+    lights: tuple[str, ...] | None,
+    shown: Path | None = None,
 ) -> Prediction | str | None:
-    """A prediction, a sentence why there is none, or None without a run."""
+    """A prediction (see `Library.prediction`), a sentence why there is none, or None without a run."""
     if folder is None:
         return None
     try:
-        used = library.run(folder).lights if lights is None else lights
-        if not used:
+        if lights == ():
             return "Choose at least one light."
-        return library.prediction(folder, dataset, index, used)
+        return library.prediction(folder, dataset, index, lights, shown)
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
         return str(error)
 
@@ -340,6 +348,23 @@ def _picture(dataset: MultiLightDataset, sample: Sample, index: int, light: str)
 
 def _title(runs: Sequence[RunEntry], folder: Path | None) -> str:
     return next((run.label for run in runs if run.folder == folder), "")
+
+
+def _corrections(library: Library, folder: Path | None) -> str:
+    """Such as `, on 2 corrections`; empty without any, and for a run that cannot be read."""
+    try:
+        return afrd.runs.on_corrections(library.run(folder).corrections) if folder is not None else ""
+    except (ValueError, OSError, RuntimeError):  # shown in the place of its map
+        return ""
+
+
+def not_counted(library: Library, folder: Path | None, dataset: MultiLightDataset, index: int) -> str:
+    """Said of a sample that was corrected for the run; empty for others."""
+    try:
+        corrected = folder is not None and index in library.corrected(folder, dataset)
+    except (ValueError, OSError, RuntimeError):
+        return ""
+    return " · corrected, so it does not count" if corrected else ""
 
 
 def _method(runs: Sequence[RunEntry], folder: Path | None, otherwise: str) -> str:

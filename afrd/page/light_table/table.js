@@ -4,8 +4,8 @@
 //
 // and hears emit(event, data): `lights` { lights }, the lamps that are lit, for which it asks the model; `lit`
 // { lights }, those for which the table has worked everything out; `shown` { light }; `step` { by }, -1 or 1; `pinned`
-// { place }, [x, y] in pixels of the sample's pictures or []; `region` { shapes }, see region.js. `style` is what style.py's `style` gives; `keys` is where
-// keys are heard, the whole document by default.
+// { place }, [x, y] in pixels of the sample's pictures or []; `region` { shapes }, see region.js. `style` is what
+// style.py's `style` gives; `keys` is where keys are heard, the whole document by default.
 import { button, make } from '../common/dom.js';
 import { drawCursor, valueCard } from './cursor.js';
 import { judge } from './fuse.js';
@@ -99,8 +99,8 @@ function draw(table) {
   const panels = make('div', { class: `panels ${bare ? 'bare' : ''}`, style: aspect }, picturePanel(table),
     ...scene.panels.slice(0, bare ? 1 : 2).map(panel => mapPanel(table, panel)));
   const note = scene.note ? make('p', { class: 'note' }, scene.note) : null;
-  const parts = [header(table), note, drawingBar(table), panels, legend(table), make('section', { class: 'why' }), strip(table),
-    table.values.card, table.said, keyList()];
+  const parts = [header(table), note, drawingBar(table), panels, legend(table), make('section', { class: 'why' }),
+    strip(table), table.values.card, table.said, keyList()];
   root.replaceChildren(...parts.filter(Boolean));
   place.at = table.stages[pointed] ?? null;
   measure(table);

@@ -25,8 +25,8 @@ export function stage(table, source, map, { title, light = null, large = false, 
   const sketch = table.drawing && large ? lines('sketch') : null;
   sketch?.insertAdjacentHTML('beforeend', '<path class="corner"/><path class="corner chosen"/>');
   box.append(mark, loupe, cross, reading);
-  table.stages.push({ box, source, canvas, base: map ? make('canvas') : canvas, layer, map, outside, truth, passed, sketch,
-    loupe, cross, mark, reading, light, large, dark });
+  table.stages.push({ box, source, canvas, base: map ? make('canvas') : canvas, layer, map, outside, truth, passed,
+    sketch, loupe, cross, mark, reading, light, large, dark });
   return box;
 }
 
