@@ -7,7 +7,6 @@ import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -99,26 +98,23 @@ def test_strangers_find_no_way_to_change_a_run(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_the_browser_fills_shapes_as_python_does(browser: Any):
+def test_the_browser_fills_shapes_as_python_does(chromium: str | None):
+    from playwright.sync_api import sync_playwright
+
     random.seed(0)
     drawings = [
         [[[random.randint(-5, 45), random.randint(-5, 35)] for _ in range(random.randint(3, 9))] for _ in range(2)]
         for _ in range(30)
     ]
     source = "import { filled } from './region.js';\nreturn given.map(shapes => [...filled(shapes, [30, 40])]);\n"
-    page = browser.new_page()
-    found = page.evaluate(f"given => {{ {joined_text(source, SCRIPTS / 'test.js')} }}", drawings)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        script = joined_text(source, SCRIPTS / "test.js")
+        found = browser.new_page().evaluate(f"given => {{ {script} }}", drawings)
+        browser.close()
     for shapes, inside in zip(drawings, found, strict=True):
         if any(inside):
             np.testing.assert_array_equal(np.array(inside, bool).reshape(30, 40), drawn_region(shapes, (30, 40)))
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str | None) -> Any:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
 
 
 @pytest.mark.browser
