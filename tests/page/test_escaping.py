@@ -9,12 +9,14 @@ import pytest
 
 import afrd
 from afrd.analysis.errors.exchange import undo_latest
+from afrd.analysis.errors.groups import Group, Groups
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.runs.shared_file import Key, SharedFile
 from tests.page.helpers import app_command, browsing, serving, settled
 
 EVIL = "<img src=x onerror=window.hit=1>"  # a name that a file may have
 SCRIPT = "</script><script>window.hit=1</script>"
+GROUP = f"group{EVIL}"  # the name of a group
 
 pytestmark = pytest.mark.browser
 
@@ -44,6 +46,8 @@ def evil_runs(evil_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     test = data[data.test_split]
     for name in test.names:
         notes.save(test.split, name, Note(f"note{EVIL}{SCRIPT}", (f"tag{EVIL}",)))
+    Groups(runs / "C").save(GROUP, Group(f"note == '{EVIL}' or score > -1"))
+    Groups(runs / "C").save("no such column", Group(f"`{EVIL}` > 1"))
     return runs
 
 
@@ -89,6 +93,26 @@ def test_notes_tags_and_the_search_text_stay_text(app: str, chromium: str | None
         search = page.locator("#errors-text").locator("input, textarea")
         search.fill(f"{EVIL}{SCRIPT}")
         search.press("Enter")
+        nothing_came_alive(page)
+
+
+def test_names_of_groups_their_expressions_and_the_contact_sheet_stay_text(app: str, chromium: str | None):
+    with browsing(chromium, app) as page:
+        open_tab(page, "Errors")
+        page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
+        page.locator("#errors-group input").click()
+        page.get_by_role("option", name=GROUP).click()
+        page.wait_for_function("document.querySelector('#errors-line').innerText.includes('img src=x')")
+        page.locator("#errors-contact").click()
+        page.wait_for_selector("#errors-contact-sheet button")
+        page.locator("#errors-measure").click()
+        page.wait_for_function("document.querySelector('#errors-group-table')?.innerText.includes('is left out')")
+        nothing_came_alive(page)
+        assert GROUP in page.inner_text("#errors-group-table")
+        where = page.locator("#errors-where").locator("input, textarea")
+        where.fill(f"`{EVIL}{SCRIPT}` > 1")
+        where.press("Enter")
+        page.wait_for_function("document.querySelector('#errors-where-said').innerText.includes('there is no column')")
         nothing_came_alive(page)
 
 
