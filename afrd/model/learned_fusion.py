@@ -8,6 +8,7 @@ so neither their order nor absent ones matter.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -64,18 +65,28 @@ class LearnedFusion(nn.Module):
         """Sets the units of every light's terms to their means on good parts (N, L, T, h, w), N at least 1."""
         self.normal.copy_(good.float().mean((0, 3, 4)).clamp_min(1e-6))
 
-    def forward(self, evidence: Evidence, members: Tensor | None = None) -> Evidence:
+    def forward(self, evidence: Evidence) -> Evidence:
         """Evidence whose errors are M and whose weights are a, which `fuse_evidence` fuses by `attention`.
 
         Args:
             evidence: of B samples, with terms.
-            members: (K, L) bool, sets of lights instead of those present; none empty, and K is B, or B is 1.
+        """
+        return next(self.of_sets(evidence, evidence.present, len(evidence.present)))
+
+    def of_sets(self, evidence: Evidence, members: Tensor, at_once: int) -> Iterator[Evidence]:
+        """`forward` under many sets of lights: what each light brings by itself is computed once.
+
+        Args:
+            evidence: of one sample, or of one for each set.
+            members: (K, L) bool, none empty.
+            at_once: sets in each of the results; with one for each set, K.
         """
         assert evidence.terms is not None
-        present = evidence.present if members is None else members
         terms = evidence.terms.float() / self.normal[:, :, None, None]
-        maps, attention = self.combine(terms, *self.light_features(terms), present)
-        return Evidence(maps, attention, present, fused=False)
+        features = self.light_features(terms)
+        for present in members.split(at_once):
+            maps, attention = self.combine(terms, *features, present)
+            yield Evidence(maps, attention, present, fused=False)
 
     def light_features(self, terms: Tensor) -> tuple[Tensor, Tensor]:
         """Each light by itself: terms (B, L, T, h, w) -> features h (B, L, C, h, w) and log w (B, L, h, w)."""

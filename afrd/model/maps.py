@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from afrd.model.evidence import Evidence, EvidenceTerms, Maps, to_maps, upsampled_evidence
@@ -14,6 +15,8 @@ from afrd.model.region import region_at, within
 
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
+
+SETS_AT_ONCE, SETS_AT_ONCE_CUDA = 2, 64  # sets of lights fused at a time, few enough for a processor's cache
 
 
 class EvidenceModel(nn.Module):
@@ -70,8 +73,10 @@ class EvidenceModel(nn.Module):
         nonempty = members.any(1)
         maps = evidence.errors.new_zeros(len(members), *size)
         if nonempty.any():
-            fused = self._learned(evidence)(evidence, members[nonempty])
-            maps[nonempty] = within(to_maps(fused, size, "attention"), self.region).anomaly_map
+            at_once = SETS_AT_ONCE_CUDA if maps.is_cuda else SETS_AT_ONCE
+            of_sets = self._learned(evidence).of_sets(evidence, members[nonempty], at_once)
+            parts = [within(to_maps(fused, size, "attention"), self.region).anomaly_map for fused in of_sets]
+            maps[nonempty] = torch.cat(parts)
         return maps
 
     def _learned(self, evidence: Evidence) -> LearnedFusion:

@@ -133,7 +133,7 @@ class PatchBank(nn.Module):
             distance = (places.square().sum(-1) - self.reach[:, None] * logits.amax(-1)).clamp_min(0.0).sqrt()
         if not (torch.compiler.is_exporting() or self.has_usual):  # U is 0
             return distance, torch.zeros_like(distance)
-        # A softmax whose least weights are bounded: most are so small that a processor takes four times as long for them.
+        # A softmax whose least weights are bounded: most are so small that a processor takes four times as long.
         weights = (logits - logits.amax(-1, keepdim=True)).clamp_min_(LEAST_LOGIT).exp_()
         sums = weights @ torch.stack([self.usual, torch.ones_like(self.usual)], -1)  # (L, places, 2)
         return distance, sums[..., 0] / sums[..., 1]
