@@ -105,7 +105,10 @@ def show_missed(run: Run, dataset: MultiLightDataset, index: int, place: tuple[i
     reached = afrd.analysis.explain.reach(run, dataset, index, place)
     if reached is not None:
         print(f"evidence there {reached.evidence:.2f} × threshold")
-        print(f"a threshold for {reached.per_thousand:.3g} false alarms per thousand good parts would find it")
+        if reached.per_thousand < 1000:
+            print(f"a threshold for {reached.per_thousand:.0f} false alarms per thousand good parts would find it")
+        else:
+            print("all calibration samples score higher, so no threshold tells it from them")
         for lights, value in reached.found[:SHOWN]:
             print(f"  lights {', '.join(lights)}: {value:.2f} × their threshold")
         if not reached.found:

@@ -1,5 +1,12 @@
 from . import store, sweep_plan
-from .correction_files import Correction, corrected_samples, correction_ids, read_corrections, remove_correction
+from .correction_files import (
+    Correction,
+    corrected_samples,
+    correction_ids,
+    on_corrections,
+    read_corrections,
+    remove_correction,
+)
 from .corrections import correct, keep, propose, undo, with_corrections, with_kept_corrections
 from .export import Export, export_onnx
 from .feature_store import features_stored
@@ -46,6 +53,7 @@ __all__ = [
     "load_sweep",
     "log_event",
     "make_sweep",
+    "on_corrections",
     "operating_point",
     "operating_points",
     "plan",

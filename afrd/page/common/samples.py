@@ -35,7 +35,12 @@ def listed(library: Library, selection: Selection) -> list[int]:
     if scores is None:
         return indices
     if selection.verdict in OUTCOMES and scores.anomalous is not None:
-        indices = [i for i in indices if outcome(dataset.anomalous[i], bool(scores.anomalous[i])) == selection.verdict]
+        corrected = library.corrected(selection.run, dataset) if selection.run is not None else set()
+        indices = [
+            i
+            for i in indices
+            if i not in corrected and outcome(dataset.anomalous[i], bool(scores.anomalous[i])) == selection.verdict
+        ]
     return sorted(indices, key=lambda i: -scores.values[i]) if selection.order == "score" else indices
 
 

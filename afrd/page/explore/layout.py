@@ -6,6 +6,7 @@ import gradio as gr
 
 from afrd.page.common.components import Components, menu, plot
 from afrd.page.common.selection import Selection
+from afrd.page.explore.corrections import CorrectionComponents
 from afrd.page.explore.region import RegionComponents
 from afrd.page.explore.strip import strip
 from afrd.page.light_table.component import light_table
@@ -19,10 +20,15 @@ class ExploreComponents(Components):
         drawn: the selection that this tab shows; another tab may have changed the session's since.
 
     Args:
-        following, region: laid out among these; None: the region cannot be changed here.
+        following, region, corrections: laid out among these; None: what is kept with a run cannot be changed here.
     """
 
-    def __init__(self, following: FollowingComponents, region: RegionComponents | None) -> None:
+    def __init__(
+        self,
+        following: FollowingComponents,
+        region: RegionComponents | None,
+        corrections: CorrectionComponents | None,
+    ) -> None:
         self.changed, self.drawn = gr.State(Selection()), gr.State(Selection())
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
@@ -38,6 +44,8 @@ class ExploreComponents(Components):
                 self.shared = gr.DownloadButton(elem_id="shared-file", elem_classes="file")
                 if region is not None:
                     region.lay_out()
+                if corrections is not None:
+                    corrections.lay_out()
             with gr.Column(scale=1, min_width=560):
                 self.table = light_table("light-table")
                 following.lay_out_methods()

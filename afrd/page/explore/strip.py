@@ -61,17 +61,20 @@ def strip_of(library: Library, selection: Selection) -> str:
         and bool(selection.lights)
         and not scores_ready(library, selection, dataset)
     )
+    corrected = library.corrected(selection.run, dataset) if scores is not None and selection.run else set()
     content = {
         "stamp": stamp,
         "selected": dataset.names[selection.index] if selection.index is not None else None,
-        "samples": [_tile(library, dataset, i, light, scores) for i in on_page],
+        "samples": [_tile(library, dataset, i, light, scores, i in corrected) for i in on_page],
         "note": "" if indices else "No sample of this split fits the filter.",
         "wait": f"The {len(dataset)} samples of this split have no scores yet." if waits else "",
     }
     return json.dumps(content)
 
 
-def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, scores: Scores | None) -> dict[str, Any]:
+def _tile(
+    library: Library, dataset: MultiLightDataset, i: int, light: str, scores: Scores | None, corrected: bool = False
+) -> dict[str, Any]:
     name, truth = sample_label(dataset, i)
     tile = {"id": dataset.names[i], "name": name, "what": truth, "picture": library.thumbnail_uri(dataset, i, light)}
     if scores is None:
@@ -79,9 +82,10 @@ def _tile(library: Library, dataset: MultiLightDataset, i: int, light: str, scor
     if scores.anomalous is None:
         return tile | {"score": f"{scores.values[i]:.2f}"}
     label, is_called = dataset.anomalous[i], bool(scores.anomalous[i])
+    mark = "corrected" if corrected else outcome(label, is_called) if label is not None else ""
     return tile | {
         "score": f"{scores.relative[i]:.1f}×",
         "exact": f"score {scores.relative[i]:.2f} × threshold",
         "verdict": verdict_word(is_called),
-        "mark": outcome(label, is_called) if label is not None else "",
+        "mark": mark,
     }

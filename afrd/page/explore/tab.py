@@ -33,6 +33,7 @@ from afrd.page.common.samples import (
 from afrd.page.common.selection import ORDERS, Selection, first_beside, known_run, with_run
 from afrd.page.common.session import PageSession
 from afrd.page.explore import other_methods
+from afrd.page.explore.corrections import CorrectionComponents, CorrectionControls
 from afrd.page.explore.layout import ExploreComponents, FollowingComponents
 from afrd.page.explore.region import RegionComponents, RegionControls
 from afrd.page.explore.strip import strip_of
@@ -56,7 +57,8 @@ class ExploreTab:
         self.library, self.page = library, page
         self.following = following = FollowingComponents()
         region = RegionComponents() if changes_runs else None
-        self.components = components = ExploreComponents(following, region)
+        corrections = CorrectionComponents() if changes_runs else None
+        self.components = components = ExploreComponents(following, region, corrections)
         on = partial(events.on, page.session)
         table = components.named(*TABLE)
         for name, change in MENU_CHANGES.items():
@@ -94,6 +96,9 @@ class ExploreTab:
         follow(self.follow, [page.arrived], outputs, "follow_choice", concurrency_id="following")
         # The other methods' runs are loaded for their scores, which takes seconds at first.
         loading: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "peers"}
+        if corrections is not None:
+            outputs = [*table, page.news]
+            CorrectionControls(corrections, library, on, follow, outputs, self.run_changed)
         follow(self.ask_other_methods, [], [following.bars, following.slider], "ask_other_methods", **loading)
 
     def choose(self, change: Callable[..., Selection], session: PageSession, value: str) -> dict:
