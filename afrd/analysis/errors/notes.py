@@ -7,6 +7,7 @@
 
 Several people may write at once, and a note that somebody else changed meanwhile is merged with the new one, so nothing
 is lost. Notes of earlier versions, `notes.json` in a run's folder, are taken over at the first opening; the file stays.
+A run's folder that is copied elsewhere leaves its notes behind: `afrd notes export` and `import` bring them.
 """
 
 from __future__ import annotations
