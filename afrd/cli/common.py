@@ -50,12 +50,18 @@ def add_region_option(parser: argparse.ArgumentParser, what: str) -> None:
     """Adds `--roi`; `what` says what happens to the region."""
     parser.add_argument(
         "--roi",
+        type=as_roi,
         metavar="FILE|auto|none",
         help=f"judge inside a region only: a picture, white inside; auto: the silhouette of the parts; {what}",
     )
 
 
-def region_of(roi: str, size: tuple[int, int], data: Callable[[], Category]) -> np.ndarray | None:
+def as_roi(text: str) -> Path | str:
+    """A value of `--roi`: a path, or one of its words."""
+    return text if text in (ROI_AUTO, ROI_NONE) else as_path(text)
+
+
+def region_of(roi: Path | str, size: tuple[int, int], data: Callable[[], Category]) -> np.ndarray | None:
     """The region that a value of `--roi` names, for pictures of this size (H, W); None for `none`.
 
     Args:
@@ -68,8 +74,8 @@ def region_of(roi: str, size: tuple[int, int], data: Callable[[], Category]) -> 
     """
     if roi == ROI_NONE:
         return None
-    if roi != ROI_AUTO:
-        return afrd.runs.read_region(as_path(roi), size)
+    if isinstance(roi, Path):
+        return afrd.runs.read_region(roi, size)
     category = data()
     if "train" not in category:
         raise ValueError(
@@ -78,7 +84,7 @@ def region_of(roi: str, size: tuple[int, int], data: Callable[[], Category]) -> 
     return afrd.runs.silhouette(category["train"])
 
 
-def with_region(run: Run, roi: str | None, data: Callable[[], Category]) -> Run:
+def with_region(run: Run, roi: Path | str | None, data: Callable[[], Category]) -> Run:
     """The run with the region of `--roi`, for this call only; with its own where that was not given."""
     if roi is None:
         return run

@@ -247,3 +247,8 @@ def test_a_wrong_file_costs_no_training(candies: Path, tmp_path: Path, capsys: p
     train = ["train", str(candies), "Praline", "--out", str(out), "--size", "64", "--roi", str(tmp_path / "no.png")]
     assert main(train) == 2 and not out.exists()
     assert f"{tmp_path / 'no.png'} does not exist" in capsys.readouterr().err
+    assert main([*train[:-1], str(tmp_path)]) == 2 and not out.exists()
+    assert str(tmp_path) in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*train[:-1], ""])
+    assert "--roi" in capsys.readouterr().err
