@@ -45,7 +45,7 @@ from afrd.runs.plan import calibration_split
 from afrd.runs.run import Run
 from afrd.runs.tensors import load_tensors, save_tensors
 
-HOT_SHARE = 0.5  # of the threshold, from which on a place belongs to a hot one
+HOT_SHARE = 0.7  # of the threshold, from which on a place belongs to a hot one
 LOOKUPS_FILE = "calibration.safetensors"  # distances of calibration samples, for runs whose own file has none
 
 
@@ -253,13 +253,13 @@ def _calibration_of(evidence: Evidence, corrections: Sequence[Correction], run: 
 def _hot_cells(
     run: Run, dataset: MultiLightDataset, index: int, place: tuple[int, int] | None, grid: tuple[int, ...]
 ) -> list[int] | None:
-    """Positions on the flattened grid that belong to the hot place, at most `MAX_PATCHES`, evenly spread over it.
-
-    None where the place is not hot.
+    """Positions on the flattened grid that belong to the hot place, at most `MAX_PATCHES`, those nearest to it; of the
+    whole part the hottest ones. None where the place is not hot.
     """
     prediction = run.predict_stored(dataset, index)
     level = HOT_SHARE * prediction.threshold.value if prediction.threshold else np.inf
-    hot = F.adaptive_max_pool2d(torch.from_numpy(prediction.anomaly_map)[None], grid)[0].numpy() > level
+    heat = F.adaptive_max_pool2d(torch.from_numpy(prediction.anomaly_map)[None], grid)[0].numpy()  # (h, w)
+    hot, far = heat > level, -heat
     if place is None:
         if not hot.any():
             raise ValueError(
@@ -272,8 +272,10 @@ def _hot_cells(
         if not hot[row, column]:
             return None
         hot = pieces == pieces[row, column]
+        rows, columns = np.ogrid[: grid[0], : grid[1]]
+        far = (rows - row) ** 2 + (columns - column) ** 2
     cells = np.flatnonzero(hot)
-    return cells[np.unique(np.linspace(0, len(cells) - 1, min(len(cells), MAX_PATCHES)).round().astype(int))].tolist()
+    return cells[np.argsort(far.flatten()[cells], kind="stable")[:MAX_PATCHES]].tolist()
 
 
 def _around(place: tuple[int, int] | None, size: tuple[int, int], grid: tuple[int, ...]) -> list[int]:

@@ -104,6 +104,19 @@ def test_the_place_itself_is_normal_now_and_no_light_sees_more_than_before(run: 
     assert (before.nearest[1, :, row, column] > 0.05).all()
 
 
+def test_of_a_large_hot_place_the_places_nearest_to_the_click_are_taken(
+    learned: Run, test: MultiLightDataset, monkeypatch
+):
+    monkeypatch.setattr(corrections, "HOT_SHARE", 0.0)
+    monkeypatch.setattr(corrections, "MAX_PATCHES", 5)
+    after = corrections.propose(learned, test, 1, PLACE)
+    assert after.corrections[0].patches.shape[1] == 5
+    nearest = after.evidence(test).nearest
+    row, column = PLACE[1] // 8, PLACE[0] // 8
+    assert nearest is not None and nearest.shape[-2:] == (8, 8)
+    assert (nearest[1, :, [row, row, row - 1], [column, column + 1, column]] < 0.05).all()
+
+
 def test_undo_gives_the_earlier_state_to_the_bit(run: Run, test: MultiLightDataset):
     weights = (run.folder / "model.safetensors").read_bytes()
     first = bits(run, test)
