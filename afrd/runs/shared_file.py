@@ -22,6 +22,7 @@ import json
 import os
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -41,6 +42,9 @@ TABLES = (
     "split TEXT NOT NULL, name TEXT NOT NULL, value TEXT, at TEXT NOT NULL, undone INTEGER NOT NULL DEFAULT 0)",
     "CREATE INDEX versions_of ON versions (kind, run, split, name, undone, id)",
 )
+# One connection at a time in a process: its locks on a file end when any thread of it closes that file, as the look at
+# the first bytes does (https://www.sqlite.org/howtocorrupt.html, 2.2); another process would then take the log away.
+_in_this_process = threading.Lock()
 _MAGIC, _LOG_AT, _ID_AT = b"SQLite format 3\0", 18, 68  # a file's first bytes; where it says log and application
 _PAGE = 4096  # bytes
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")  # the end of a journal that names another file
@@ -82,7 +86,7 @@ class SharedFile:
         Raises:
             ValueError: the file is damaged, or not ours.
         """
-        with self._in_one_sentence():
+        with self._alone(), self._in_one_sentence():
             connection = self._opened(writes=False) if self.path.is_file() else _empty()
             try:
                 yield Entries(connection)
@@ -97,7 +101,7 @@ class SharedFile:
             NotWritableError: the folder cannot be written to.
             ValueError: the file is damaged or not ours, or somebody else is writing.
         """
-        with self._in_one_sentence():
+        with self._alone(), self._in_one_sentence():
             if not self.folder.is_dir():
                 raise ValueError(f"notes cannot be saved: there is no folder {self.folder}")
             if not self.path.is_file():
@@ -157,6 +161,16 @@ class SharedFile:
 
     def _beside(self, ending: str) -> Path:
         return self.path.with_name(self.path.name + ending)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else in this process is at such a file."""
+        if not _in_this_process.acquire(timeout=2 * LOCK_TIMEOUT):
+            raise ValueError(f"{self.path} is being written by somebody else; try again")
+        try:
+            yield
+        finally:
+            _in_this_process.release()
 
     @contextmanager
     def _in_one_sentence(self) -> Iterator[None]:

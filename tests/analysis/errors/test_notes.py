@@ -40,6 +40,13 @@ def test_runs_of_a_folder_share_one_file_and_each_has_its_own_notes(tmp_path: Pa
 def write_many(folder: str, who: int) -> None:
     for i in range(15):
         Notes(folder).save("test", f"{who}-{i}", Note(f"{who}"))
+        assert f"{who}-{i}" in Notes(folder).of("test")
+
+
+def write_in_threads(folder: str, first: int) -> None:
+    """As one page with four users does."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda who: write_many(folder, who), range(first, first + 4)))
 
 
 def write_on_one(folder: str, who: int) -> None:
@@ -51,19 +58,18 @@ def test_processes_and_threads_that_write_at_once_lose_none_of_each_other_s_note
     run = tmp_path / "run"
     run.mkdir()
     context = multiprocessing.get_context("spawn")
-    others = [context.Process(target=write_many, args=(str(run), who)) for who in (7, 8, 9)]
+    others = [context.Process(target=write_in_threads, args=(str(run), first)) for first in (10, 20)]
     others.append(context.Process(target=write_on_one, args=(str(run), 0)))
     others.append(context.Process(target=write_on_one, args=(str(run), 1)))
     for other in others:
         other.start()
-    with ThreadPoolExecutor(3) as pool:
-        list(pool.map(lambda who: write_many(str(run), who), range(3)))
+    write_in_threads(str(run), 30)
     for other in others:
         other.join(120)
         assert other.exitcode == 0
     written = Notes(run).of("test")
     same = written.pop("same")
-    assert set(written) == {f"{who}-{i}" for who in (0, 1, 2, 7, 8, 9) for i in range(15)}
+    assert set(written) == {f"{who + i}-{k}" for who in (10, 20, 30) for i in range(4) for k in range(15)}
     assert set(same.tags) == {f"{who}-{i}" for who in range(2) for i in range(1, 5)}
     assert all(f"text of {who}" in same.text for who in range(2))
 
