@@ -96,8 +96,8 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, device:
     dataset = category[category.test_split]
     began = time.monotonic()
     teacher = load_teacher(finished[0].options.teacher, finished[0].options.weights)
-    # without a region, which a person may have given to single runs, so that all are judged alike
-    runs = {cell: load_run(folder / cell.folder, device, teacher).with_region(None) for cell in finished}
+    # without regions and corrections, which a person may have given to single runs, so that all are judged alike
+    runs = {cell: load_run(folder / cell.folder, device, teacher).base.with_region(None) for cell in finished}
     methods = _methods(runs, list(group.lights))
     metrics, draws, maps, objects = [], [], [], []
     examples: list[int] | None = None
