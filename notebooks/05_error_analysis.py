@@ -40,10 +40,12 @@ from scipy.stats import binom
 # %%
 import afrd
 from afrd.analysis.comparison import methods_of
-from afrd.analysis.errors import Note, Notes
+from afrd.analysis.errors import Group, Note, Notes
 from afrd.analysis.errors import table as errors
+from afrd.analysis.errors.group_metrics import group_metrics
 from afrd.analysis.explain.visibility import visibility
 from afrd.analysis.reports.errors import csv, report
+from afrd.analysis.reports.groups import group_texts
 from afrd.candies import render_category, render_sample
 
 # %%
@@ -384,8 +386,33 @@ chances to be wrong, each with a promise of its own.
 """)
 
 # %% [markdown]
+# ## Groups
+# A group is a condition over the columns of the table, such as `'bumps' in defects and score < 1`, and can be saved by
+# name. It has metrics of its own, so that a guess ("the small ones are missed") becomes a number with an interval. Are
+# the smaller half of the defects found less often? Guess before you look, also how sure the answer can be.
+
+# %%
+middle = np.median([len(values) for values in found.inside if len(values)])
+conditions = {"small": f"defect_px < {middle:.0f}", "large": f"defect_px >= {middle:.0f}"}
+groups = {name: Group(where=where).rows(found) for name, where in conditions.items()}
+judged = [method.judge(test) for method in methods[:2]]
+measured = group_metrics(found, groups, judged)
+group_texts(measured, found.column_names())
+
+# %% tags=["text"]
+of_run = measured[measured.method == found.run].set_index("group")
+Markdown(f"""
+Of the smaller half of the defects {of_run.missed["small"]:.0f} of {of_run.bad["small"]} are missed, of the larger half
+{of_run.missed["large"]:.0f} of {of_run.bad["large"]}. Behind each count stands the highest rate that so few samples
+leave possible: up to {of_run.missed_at_most["small"]:.0%} of small defects may be missed, and up to
+{of_run.missed_at_most["large"]:.0%} of large ones. A group has no good parts here, so its AUROC is against all good
+ones. In the page's Errors tab the same condition goes into *Where*, and *Contact sheet* shows the maps of the group.
+""")
+
+# %% [markdown]
 # ## Leave a trace
-# Notes and tags stay with the run, can be searched, and appear in the page. The report is one HTML file that needs
+# Notes and tags lie in the folder that holds the runs, in `notes.sqlite`: whoever uses these runs sees them in the
+# page, several people may write at once, and `notes.undo` takes a change back. The report is one HTML file that needs
 # nothing else: send it to whoever owns the rig.
 
 # %%
@@ -398,7 +425,6 @@ found.frame(notes=written).loc[marked, ["sample", "defects", "tags"]]
 
 # %%
 rows = found.answer("missed") + found.answer("false_alarms")
-judged = [method.judge(test) for method in methods[:2]]
 page = report(found, rows, test, judged, written, chosen="missed defects and false alarms")
 Path("errors.html").write_text(page, encoding="utf-8")
 Path("errors.csv").write_text(csv(found.frame(rows=rows, notes=written)), encoding="utf-8")
