@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from afrd.analysis.errors.notes import Note, Notes
+
 Command = Callable[..., subprocess.CompletedProcess]
 TRAINING = ("--lights", "top,box", "--size", "64", "--epochs", "2", "--memory", "16", "--seed", "1")
 
@@ -91,3 +93,18 @@ def test_features_need_room_first(candies: Path, small_disk: Path, tmp_path: Pat
     train = ("train", candies, "Praline", "--out", tmp_path / "run", *TRAINING)
     refused(afrd_command(*train, cache=small_disk), small_disk)
     assert not (tmp_path / "run").exists() and not files_of(small_disk)
+
+
+def test_notes_that_are_stored_stay_and_go_on_when_there_is_room(small_disk: Path):
+    ballast, run = small_disk / "ballast", small_disk / "run"
+    run.mkdir()
+    ballast.write_bytes(b"\0" * 200_000)
+    notes, written = Notes(run), 0
+    with pytest.raises(ValueError, match=r"notes\.sqlite cannot be written or read: .*disk is full.*free some space"):
+        while written < 1000:
+            notes.save("test", f"{written}", Note("x" * 1900))
+            written += 1
+    assert set(notes.of("test")) == set(map(str, range(written))) and written > 10
+    ballast.unlink()
+    notes.save("test", f"{written}", Note("x" * 1900))
+    assert len(Notes(run).of("test")) == written + 1
