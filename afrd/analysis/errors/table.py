@@ -21,6 +21,7 @@ import pandas as pd
 from afrd.analysis.comparison.methods import Method
 from afrd.analysis.comparison.scores import light_scores
 from afrd.analysis.errors.notes import Note
+from afrd.analysis.errors.words import short_name, truth_word
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.localisation import localise
 from afrd.metrics.predictions import Predictions
@@ -380,26 +381,6 @@ def table(
         dataset.split,
     )
     return empty.with_scores(by_label)
-
-
-def short_name(label: str) -> str:
-    """A method's label, shortened for a column header: `AFRD attention`, `memory max`, `RD box`, `RDs late max`."""
-    for long, short in (
-        ("single-light RDs, late ", "RDs late "),
-        ("single-light RD, ", "RD "),
-        ("single-light memory, ", "memory "),
-        ("patch memory, ", "memory "),
-        ("AFRD, ", "AFRD "),
-    ):
-        if label.startswith(long):
-            return (
-                (short + label.removeprefix(long)).replace(" over evidence", "").replace(" over features", " features")
-            )
-    return label
-
-
-def truth_word(anomalous: bool | None) -> str:
-    return "unknown" if anomalous is None else "bad" if anomalous else "good"
 
 
 def _in_unit(predictions: Predictions) -> tuple[np.ndarray, float | None]:

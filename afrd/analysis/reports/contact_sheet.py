@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from afrd.analysis.errors.table import ErrorTable, truth_word
+from afrd.analysis.errors.table import ErrorTable
+from afrd.analysis.errors.words import truth_word
 from afrd.figures import contour_lines, covered_uri, main_light, shrink, svg_path
 from afrd.metrics.predictions import Predictions
 

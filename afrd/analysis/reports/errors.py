@@ -21,7 +21,8 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from afrd.analysis.errors.notes import Note
-from afrd.analysis.errors.table import ErrorTable, truth_word
+from afrd.analysis.errors.table import ErrorTable
+from afrd.analysis.errors.words import truth_word
 from afrd.analysis.reports.contact_sheet import contact_sheet
 from afrd.analysis.reports.contact_sheet import css as contact_sheet_css
 from afrd.analysis.reports.groups import EXPLANATION as GROUPS_EXPLAINED

@@ -18,6 +18,7 @@ from afrd.analysis.comparison.scores import light_scores
 from afrd.analysis.errors import table as errors
 from afrd.analysis.errors.notes import Note
 from afrd.analysis.errors.table import ErrorTable
+from afrd.analysis.errors.words import short_name
 from afrd.metrics.localisation import localise
 
 RUN, OTHER = "AFRD, attention over evidence", "single-light RD, top"
@@ -219,7 +220,7 @@ def test_columns_are_named_shortly_but_never_alike():
         "single-light RD, box",
         "single-light RDs, late max",
     ]
-    assert [errors.short_name(label) for label in long] == short
+    assert [short_name(label) for label in long] == short
     twice = make_table([1.0]).scores.rename(columns={RUN: "AFRD, max over evidence", OTHER: "AFRD max"})
     table = ErrorTable(
         make_table([1.0]).samples,

@@ -1,0 +1,23 @@
+"""What the error table calls methods and truths."""
+
+from __future__ import annotations
+
+
+def short_name(label: str) -> str:
+    """A method's label, shortened for a column header: `AFRD attention`, `memory max`, `RD box`, `RDs late max`."""
+    for long, short in (
+        ("single-light RDs, late ", "RDs late "),
+        ("single-light RD, ", "RD "),
+        ("single-light memory, ", "memory "),
+        ("patch memory, ", "memory "),
+        ("AFRD, ", "AFRD "),
+    ):
+        if label.startswith(long):
+            return (
+                (short + label.removeprefix(long)).replace(" over evidence", "").replace(" over features", " features")
+            )
+    return label
+
+
+def truth_word(anomalous: bool | None) -> str:
+    return "unknown" if anomalous is None else "bad" if anomalous else "good"
