@@ -9,10 +9,9 @@ import tempfile
 import threading
 from collections.abc import Callable, Hashable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from PIL import Image
@@ -24,6 +23,7 @@ import afrd.runs
 from afrd.files import file_state, once_per_snapshot
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
+from afrd.page.common.entries import CategoryEntry, Place, RunEntry, category_entry, read_entry, short_name
 
 if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.analysis.comparison.methods import Method
@@ -37,44 +37,6 @@ if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
 THUMBNAIL = 112  # pixels
 PAINTED = 20 * MB  # of picture files, about 20 kB each
 AT_ONCE = 60  # samples of a split whose features are computed while the user waits
-
-
-@dataclass(frozen=True)
-class RunEntry:
-    """A finished run, read from its config only; `method` is the heading of its map, `label` its unique name."""
-
-    folder: Path
-    lights: tuple[str, ...]
-    label: str
-    method: str
-
-
-@dataclass(frozen=True)
-class CategoryEntry:
-    """A category that can be shown, and the runs trained on it.
-
-    Attributes:
-        key: unique, short, to be passed around.
-        name, root: the data set's folder is `root/name`; `root` may have moved.
-        fused: runs of several lights.
-        single: runs of one light.
-        views: those that the runs were trained on, and samples are of; empty for all of them, or data without views.
-    """
-
-    key: str
-    name: str
-    root: Path
-    fused: tuple[RunEntry, ...]
-    single: tuple[RunEntry, ...]
-    views: tuple[str, ...] = ()
-
-
-class Place(NamedTuple):
-    """What runs must have in common to be shown as one category."""
-
-    root: Path
-    name: str
-    views: tuple[str, ...] = ()
 
 
 class Library:
@@ -107,7 +69,7 @@ class Library:
         in_data = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
         runs: dict[Place, list[RunEntry]] = {}
         for folder in afrd.runs.find_runs(self.runs) if self.runs.is_dir() else []:
-            entry_of_run = self._entries.get(keys.of_file(folder / "config.json"), partial(_read_entry, folder))
+            entry_of_run = self._entries.get(keys.of_file(folder / "config.json"), partial(read_entry, folder))
             if entry_of_run is not None:
                 trained_on, entry = entry_of_run
                 root = self.data if self.data and trained_on.name in in_data else trained_on.root
@@ -117,7 +79,7 @@ class Library:
             places = [place for place in places if place.root == self.data or (place.root / place.name).is_dir()]
             places += [Place(self.data, name) for name in in_data if Place(self.data, name) not in runs]
         self._name(places)
-        return [_entry(self._keys[place], place, runs.get(place, [])) for place in places]
+        return [category_entry(self._keys[place], place, runs.get(place, [])) for place in places]
 
     def _shown_at(self, place: Place) -> Place:
         """The place without views where they are all views of the data."""
@@ -133,9 +95,9 @@ class Library:
         The key of a category stays the same when another one of the same name appears.
         """
         new = [place for place in places if place not in self._keys]
-        names = [_short_name(place) for place in (*self._keys, *new)]
+        names = [short_name(place) for place in (*self._keys, *new)]
         for place in new:
-            name = _short_name(place)
+            name = short_name(place)
             self._keys[place] = name if names.count(name) == 1 else f"{name} ({place.root})"
 
     def entry(self, key: str | None) -> CategoryEntry | None:
@@ -375,42 +337,6 @@ def _has_features(run: Run, dataset: MultiLightDataset) -> bool:
     if stored:
         run.features(dataset)
     return stored
-
-
-def _short_name(place: Place) -> str:
-    return f"{place.name}, views {', '.join(place.views)}" if place.views else place.name
-
-
-def _read_entry(folder: Path) -> tuple[Place, RunEntry] | None:
-
-    try:
-        model, config = afrd.runs.read_config(folder)
-    except ValueError:
-        return None
-    lights = model.lights
-    if len(lights) == 1:
-        label = lights[0] if model.method == "afrd" else f"{lights[0]} (memory)"
-    elif model.method == "memory":
-        label = f"{folder.name}: patch memory, {len(lights)} lights"
-    else:
-        what = "" if model.target == "lights" else " of features"
-        label = f"{folder.name}: {model.fusion}{what}, {len(lights)} lights"
-    place = Place(Path(config.data_root), config.category, config.views)
-    return place, RunEntry(folder, lights, label, _method(model.method, len(lights)))
-
-
-def _method(method: str, lights: int) -> str:
-    if lights == 1:
-        return "Single-light RD" if method == "afrd" else "Single-light memory"
-    return "AFRD" if method == "afrd" else "Patch memory"
-
-
-def _entry(key: str, place: Place, runs: list[RunEntry]) -> CategoryEntry:
-    fused = tuple(run for run in runs if len(run.lights) > 1)
-    order = [light for run in fused for light in run.lights]
-    single = [run for run in runs if len(run.lights) == 1]
-    single.sort(key=lambda run: order.index(run.lights[0]) if run.lights[0] in order else len(order))
-    return CategoryEntry(key, place.name, place.root, fused, tuple(single), place.views)
 
 
 def _keep_latest(folder: Path, most: int) -> None:

@@ -11,7 +11,8 @@ import gradio as gr
 
 from afrd.metrics.threshold import OUTCOMES
 from afrd.page.common import samples
-from afrd.page.common.library import CategoryEntry, Library, RunEntry
+from afrd.page.common.entries import CategoryEntry, RunEntry
+from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection, on_its_page, with_samples
 from afrd.page.common.scripts import joined
 from afrd.page.common.selection import FIRST_TAB, ORDERS, Selection, usable_lights, with_run

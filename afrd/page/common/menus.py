@@ -8,7 +8,8 @@ from contextlib import suppress
 import gradio as gr
 
 from afrd.page.common.components import menu
-from afrd.page.common.library import CategoryEntry, Library, RunEntry
+from afrd.page.common.entries import CategoryEntry, RunEntry
+from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection, splits_of, with_split
 from afrd.page.common.selection import Selection, known_run, with_run
 

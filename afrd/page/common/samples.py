@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from afrd.figures import main_light
 from afrd.metrics.threshold import OUTCOMES, outcome
-from afrd.page.common.library import CategoryEntry, Library
+from afrd.page.common.entries import CategoryEntry
+from afrd.page.common.library import Library
 from afrd.page.common.selection import ORDERS, Selection, first_beside
 
 if TYPE_CHECKING:

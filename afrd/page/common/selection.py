@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from afrd.page.common.library import CategoryEntry, Library
+from afrd.page.common.entries import CategoryEntry
+from afrd.page.common.library import Library
 
 FIRST_TAB = "explore"
 ORDERS = ("number", "score")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import afrd.figures
 from afrd.page.common import keys
-from afrd.page.common.library import CategoryEntry, Library, RunEntry
+from afrd.page.common.entries import CategoryEntry, RunEntry
+from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of
 from afrd.page.common.selection import Selection
 

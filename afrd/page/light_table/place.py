@@ -11,7 +11,8 @@ import afrd.figures
 import afrd.runs
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
-from afrd.page.common.library import AT_ONCE, CategoryEntry, Library
+from afrd.page.common.entries import CategoryEntry
+from afrd.page.common.library import AT_ONCE, Library
 from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:

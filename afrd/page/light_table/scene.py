@@ -15,7 +15,8 @@ import afrd.runs
 from afrd.metrics.threshold import outcome
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
-from afrd.page.common.library import Library, RunEntry
+from afrd.page.common.entries import RunEntry
+from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection, missing_run, usable_lights
 from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not, with_fusion
 from afrd.page.light_table.place import reasons

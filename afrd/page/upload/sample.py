@@ -17,8 +17,9 @@ import afrd.figures
 import afrd.runs
 from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
+from afrd.page.common.entries import CategoryEntry, RunEntry
 from afrd.page.common.html import macros
-from afrd.page.common.library import CategoryEntry, Library, RunEntry
+from afrd.page.common.library import Library
 from afrd.page.common.menus import NO_RUN
 from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
