@@ -1,4 +1,4 @@
-"""JupyterLab in a browser: a slider of an executed notebook is moved, an exercise is solved and checked."""
+"""JupyterLab in a browser: a slider of an executed notebook, an exercise, and the light table in a cell."""
 
 from __future__ import annotations
 
@@ -30,6 +30,30 @@ SETTINGS = {  # all cells are in the page, whether they can be seen or not
     },
     "@jupyterlab/apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
 }
+
+
+TABLE_CELLS = """import afrd
+run = afrd.load_run({run!r}, "cpu")
+table = afrd.explore(run, afrd.open_dataset({root!r}, "Praline")["test_public"])
+
+table
+
+print(table.sample, *table.lights)
+
+table.lights = ["left", "box"]
+table.sample = 1"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lab")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """Of JupyterLab, with a copy of the notebook in `folder / "work"`."""
+    with lab(folder) as address:
+        yield address
 
 
 @contextmanager
@@ -88,9 +112,9 @@ def solve(page: Page, index: int, answer: str) -> Locator:
 
 
 @pytest.mark.browser
-def test_a_slider_moves_and_an_exercise_is_checked(chromium, tmp_path):
+def test_a_slider_moves_and_an_exercise_is_checked(chromium: str | None, address: str):
     cells = [cell for cell in nbformat.read(NOTEBOOKS / NAME, as_version=4).cells if cell.cell_type == "code"]
-    with lab(tmp_path) as address, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(PATIENCE)
@@ -114,6 +138,39 @@ def test_a_slider_moves_and_an_exercise_is_checked(chromium, tmp_path):
         expect(said).to_contain_text("Not yet.", timeout=PATIENCE)
         said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.09]")
         expect(said).to_contain_text("Right.", timeout=PATIENCE)
+        browser.close()
+
+
+@pytest.mark.browser
+def test_a_lamp_of_the_light_table_is_read_in_the_next_cell_and_python_sets_it(
+    chromium: str | None, folder: Path, address: str, tiny_runs: Path, candies: Path
+):
+    text = TABLE_CELLS.format(run=str(tiny_runs / "Praline" / "afrd"), root=str(candies))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in text.split("\n\n")])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / "work" / "table.ipynb")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(2 * PATIENCE)  # the kernel loads torch
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"{address}/lab/tree/table.ipynb")
+        page.locator(".jp-CodeCell").first.locator(".cm-content").click()
+        run(page, 0)
+        run(page, 1)
+        table = page.locator(".afrd-table")
+        table.locator(".verdict b").first.wait_for()
+        assert page.locator("[data-afrd-saved]").is_hidden()
+        table.locator(".tile input[value=box]").click()
+        expect(table.get_by_text("lights: spots, bottom, right, top, left", exact=True)).to_be_visible()
+        page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
+        said = run(page, 2).locator(".jp-OutputArea-output")
+        expect(said).to_have_text("0 spots bottom right top left\n", timeout=2 * PATIENCE)
+        run(page, 3)
+        expect(table.locator("h2")).to_have_text("01", timeout=2 * PATIENCE)
+        expect(table.get_by_text("lights: left, box", exact=True)).to_be_visible(timeout=2 * PATIENCE)
+        assert wrong == []
         browser.close()
 
 
