@@ -216,9 +216,9 @@ def _train(
     largest = (STUDENT_WINDOW_WITH_MEMORY if model.config.memory else STUDENT_WINDOW) // model.config.strides[-1]
     # RD4AD's own settings for its student; the narrow student trains better with AdamW and a cosine schedule.
     optimiser: torch.optim.Optimizer = (
-        torch.optim.Adam(model.parameters(), 0.005, betas=(0.5, 0.999), fused=True)
+        torch.optim.Adam(model.parameters(), 0.005, betas=(0.5, 0.999))
         if rd4ad
-        else torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01, fused=True)
+        else torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.01)
     )
     peak = optimiser.param_groups[0]["lr"]
     steps_an_epoch = math.ceil(len(train_index) / config.batch)
