@@ -28,7 +28,7 @@ from afrd.data.images import read_picture
 from afrd.files import replacing
 from afrd.model.evidence import Evidence
 from afrd.model.learned_fusion import LearnedFusion
-from afrd.runs.calibration import MAPS_BATCH_SIZE, stored_inputs
+from afrd.runs.calibration import EVIDENCE_BATCH_SIZE, stored_inputs
 from afrd.runs.checkpoint import load_checkpoint, save_checkpoint
 from afrd.runs.run import Run
 
@@ -88,8 +88,8 @@ def terms_of(run: Run, split: MultiLightDataset) -> Tensor:
     features, positions = run.features(split), list(range(len(run.lights)))
     present = torch.ones(1, len(run.lights), dtype=torch.bool, device=run.device)
     batches = []
-    for start in range(0, len(split), MAPS_BATCH_SIZE):
-        index = range(start, min(start + MAPS_BATCH_SIZE, len(split)))
+    for start in range(0, len(split), EVIDENCE_BATCH_SIZE):
+        index = range(start, min(start + EVIDENCE_BATCH_SIZE, len(split)))
         batches.append(run.model.terms(*stored_inputs(features, index, positions, present)).stacked().cpu())
     return torch.cat(batches)
 

@@ -15,8 +15,16 @@ from afrd.model.inputs import Inputs
 from afrd.model.patch_memory import distance_to_few
 from afrd.runs.feature_store import Features
 
-MAPS_BATCH_SIZE = 8  # samples for which maps are computed at a time
+EVIDENCE_BATCH_SIZE = 8  # samples that a model reads at a time
+MAPS_BATCH_SIZE, MAPS_BATCH_SIZE_GPU = 2, 16  # samples whose maps are made at a time: a processor's cache is small
 HELD_OUT = 5  # without a validation split every fifth training sample is held out for the threshold
+
+
+def batches_of_maps(count: int, device: torch.device) -> Iterator[slice]:
+    """Slices of so many samples, or sets of lights, whose maps at a picture's size are made at a time."""
+    size = MAPS_BATCH_SIZE if device.type == "cpu" else MAPS_BATCH_SIZE_GPU
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def calibration_index(dataset: MultiLightDataset, held_out: bool) -> list[int]:
@@ -45,8 +53,9 @@ def evidence_of(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:
     """Evidence of the samples at `index`, in batches, with the lights that are `present` (1, L)."""
-    for start in range(0, len(index), MAPS_BATCH_SIZE):
-        yield model.evidence(*stored_inputs(features, index[start : start + MAPS_BATCH_SIZE], positions, present))
+    for start in range(0, len(index), EVIDENCE_BATCH_SIZE):
+        batch = index[start : start + EVIDENCE_BATCH_SIZE]
+        yield model.evidence(*stored_inputs(features, batch, positions, present))
 
 
 def calibrate(

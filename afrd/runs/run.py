@@ -19,7 +19,7 @@ from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
-from afrd.runs.calibration import MAPS_BATCH_SIZE, calibrate, distances_to, evidence_of, stored_inputs
+from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_of, stored_inputs
 from afrd.runs.correction_files import Correction, on_corrections
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
@@ -361,8 +361,7 @@ class Run:
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
     ) -> Iterator[tuple[slice, Maps]]:
         """Maps in batches, with the samples' slice."""
-        for start in range(0, len(evidence.errors), MAPS_BATCH_SIZE):
-            rows = slice(start, start + MAPS_BATCH_SIZE)
+        for rows in batches_of_maps(len(evidence.errors), self.device):
             yield rows, self._maps(evidence.rows(rows, self._present(lights)), size, fusion)
 
     def _prediction(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:

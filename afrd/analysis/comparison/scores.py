@@ -11,7 +11,7 @@ import torch
 
 from afrd.data.dataset import MultiLightDataset, parse_lights
 from afrd.metrics.threshold import Threshold
-from afrd.runs.calibration import MAPS_BATCH_SIZE
+from afrd.runs.calibration import batches_of_maps
 from afrd.runs.run import Run
 
 
@@ -54,8 +54,7 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     evidence = run.evidence(dataset, used)
     present = torch.tensor([[light in used for light in run.lights]], device=run.device)
     values = np.empty(len(evidence.errors))
-    for start in range(0, len(values), MAPS_BATCH_SIZE):
-        rows = slice(start, start + MAPS_BATCH_SIZE)
+    for rows in batches_of_maps(len(values), run.device):
         values[rows] = run.model.maps(evidence.rows(rows, present), dataset.image_size).score.cpu().numpy()
     return Scores(values, run.threshold(used))
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from afrd.analysis.explain.region import checked_region
 from afrd.analysis.explain.shapley import MAX_EXACT_LIGHTS, coalitions, shapley
 from afrd.data.dataset import MultiLightDataset, parse_lights
-from afrd.runs.calibration import MAPS_BATCH_SIZE
+from afrd.runs.calibration import batches_of_maps
 from afrd.runs.run import Run
 
 captum = lazy.load("captum")  # takes a second to import, as it imports matplotlib
@@ -107,8 +107,8 @@ def _value_of_sets(
         present[:, positions] = torch.from_numpy(members).to(run.device)
         values = np.full(len(members), empty)
         nonempty = np.flatnonzero(members.any(1))
-        for start in range(0, len(nonempty), MAPS_BATCH_SIZE):
-            rows = nonempty[start : start + MAPS_BATCH_SIZE]
+        for some in batches_of_maps(len(nonempty), run.device):
+            rows = nonempty[some]
             batch = [f.expand(len(rows), *f.shape[1:]) for f in features]
             batch_contrast = contrast.expand(len(rows), *contrast.shape[1:])
             maps = run.model.maps(run.model.evidence(batch, batch_contrast, present[rows]), size).anomaly_map
