@@ -49,7 +49,7 @@ def main() -> None:
 
 def trained(folder: Path, teacher: str, weights: Path | None, size: int, device: str) -> tuple[Run, Tensor]:
     """A run of a few steps, and the pictures (N, L, 3, H, W) of a split, uint8."""
-    render_category(folder / "data", "Praline", size=size, train=4, val=2, test_good=1, test_bad=1)
+    render_category(folder / "data", "Praline", size=size, train=4, val=2, test_good=1, test_bad=1, workers=1)
     data = afrd.open_dataset(folder / "data", "Praline")
     options = {"teacher": teacher, "weights": weights, "size": size, "epochs": 2, "batch": 4, "device": device}
     run = afrd.fit(data, "all", folder / "run", show_progress=False, **options)

@@ -49,7 +49,7 @@ def main() -> None:
 
 def rendered_features(folder: Path, size: int, samples: int, device: str) -> list[list[Tensor]]:
     """Features (1, L, C, h, w) per scale of rendered good parts, with student's errors of 1 everywhere."""
-    render_category(folder, "Praline", size=size, train=samples, val=1, test_good=1, test_bad=1)
+    render_category(folder, "Praline", size=size, train=samples, val=1, test_good=1, test_bad=1, workers=1)
     train, teacher = afrd.open_dataset(folder, "Praline")["train"], load_teacher().to(device)
     read = (compute_inputs(teacher, train[i].images, size)[0] for i in range(samples))
     return [[scale[None] for scale in scales] for scales in read]

@@ -108,8 +108,8 @@ def measure(
         device: to train on.
     """
     box = [light for light in EYECANDIES_RIG if light.name == "box"]
-    numbers = {"train": samples, "val": 8, "test_good": 1, "test_bad": 1}
-    render_category(folder / "data", "Praline", lights=box, size=size, **numbers)
+    numbers = {"train": samples, "val": min(8, samples), "test_good": 1, "test_bad": 1}
+    render_category(folder / "data", "Praline", lights=box, size=size, workers=1, **numbers)
     data = afrd.open_dataset(folder / "data", "Praline")
     if weights is None:
         torch.manual_seed(0)

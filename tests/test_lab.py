@@ -155,7 +155,7 @@ def test_a_lamp_of_the_light_table_is_read_in_the_next_cell_and_python_sets_it(
         page.set_default_timeout(2 * PATIENCE)  # the kernel loads torch
         wrong: list[str] = []
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(f"{address}/lab/tree/table.ipynb")
+        page.goto(f"{address}/lab/workspaces/table/tree/table.ipynb")  # without the other notebook
         page.locator(".jp-CodeCell").first.locator(".cm-content").click()
         run(page, 0)
         run(page, 1)
