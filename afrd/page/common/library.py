@@ -56,8 +56,9 @@ class Library:
         self._runs = Cache(600 * MB, lambda run: run.memory_bytes)
         self._learned: WeakValueDictionary[Hashable, Run] = WeakValueDictionary()  # loaded runs, by their weights
         self._within = Cache(64, lambda _: 1)  # runs that judge in the region of another
-        self._samples, self._predictions = Cache(300 * MB), Cache(300 * MB)
-        self._judged = Cache(400 * MB)  # splits judged by a method, with all their maps: 13 MB for 40 of 256x256
+        self._samples, self._predictions = Cache(150 * MB), Cache(150 * MB)
+        # splits judged by a method, with all their maps: 13 MB for 40 of 256x256, and 4 MB more once intervals are made
+        self._judged = Cache(200 * MB)
         self._turns: dict[Path, threading.RLock] = {}
         self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
