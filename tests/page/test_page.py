@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -97,6 +99,12 @@ def test_a_run_that_the_browser_cannot_fuse_is_asked_for_every_set(
     assert "fusion" not in content and content["panels"][0]["map"].startswith("data:image/png")
     assert content["panels"][0]["made_by"] == "lights: top, box"
     assert [tile["name"] for tile in content["lights"] if "error" in tile] == ["top", "box"]
+
+
+def test_the_page_is_built_without_torch(tmp_path: Path):
+    code = "import sys; from pathlib import Path; from afrd.page.tabs import build; build(Path('.'), None)"
+    command = [sys.executable, "-c", f"{code}; sys.exit('torch' in sys.modules)"]
+    subprocess.run(command, check=True, cwd=tmp_path)
 
 
 def test_a_category_without_run_shows_pictures_and_how_to_train(candies: Path, tmp_path: Path):

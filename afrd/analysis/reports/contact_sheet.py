@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader
 
-from afrd.analysis.errors.table import ErrorTable
+import afrd.figures
 from afrd.analysis.errors.words import truth_word
-from afrd.figures import contour_lines, covered_uri, main_light, shrink, svg_path
-from afrd.metrics.predictions import Predictions
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
+    from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
+    from afrd.metrics.predictions import Predictions
 
 TEMPLATES = Path(__file__).with_name("templates")
 MAX_TILES = 200
@@ -86,7 +86,7 @@ def contact_sheet(
     if key is not None:
         values = list(key(table, label))
         rows = sorted(rows, key=lambda row: values[row])
-    pictures = dataset.select([light if light in dataset.lights else main_light(dataset.lights)])
+    pictures = dataset.select([light if light in dataset.lights else afrd.figures.main_light(dataset.lights)])
     outcomes, level = table.outcome(at, label), table.threshold_of(label, at)
     tiles = [_tile(table, row, pictures, predictions, label, outcomes[row], level) for row in rows]
     return _template().render(tiles=tiles, does=does)
@@ -107,7 +107,9 @@ def _tile(
 ) -> Tile:
     picture = pictures[row].images[0]  # (3, H, W)
     height, width = picture.shape[-2:]
-    values = shrink(predictions.maps[row]) / (predictions.threshold.value if predictions.threshold else 1.0)
+    values = afrd.figures.shrink(predictions.maps[row]) / (
+        predictions.threshold.value if predictions.threshold else 1.0
+    )
     mask = predictions.masks[row]
     has_mask = predictions.masked[row] and mask.any()
     truth = truth_word(table.samples.anomalous[row])
@@ -118,11 +120,11 @@ def _tile(
         defects or {"unknown": "truth not known"}.get(truth, truth),
         outcome,
         f"{table.scores[label][row]:.2f}",
-        covered_uri(picture, values, SIDE),
+        afrd.figures.covered_uri(picture, values, SIDE),
         width,
         height,
-        svg_path(contour_lines(mask.astype(float), 0.5)) if has_mask else "",
-        svg_path(contour_lines(values, level, (height, width))) if level is not None else "",
+        afrd.figures.svg_path(afrd.figures.contour_lines(mask.astype(float), 0.5)) if has_mask else "",
+        afrd.figures.svg_path(afrd.figures.contour_lines(values, level, (height, width))) if level is not None else "",
     )
 
 
