@@ -22,6 +22,7 @@ import torch
 from scipy import ndimage
 
 import afrd
+from afrd.analysis.explain.shapley import coalitions
 from afrd.analysis.lights.subsets import SubsetEvaluation
 from afrd.candies import render_category
 from afrd.metrics.ranking import FPR_LIMIT, aupro
@@ -113,7 +114,7 @@ def subset_rows(folder: Path, samples: int, size: int, repeats: int) -> list[dic
     data = afrd.open_dataset(folder / "data", "Praline")
     run = afrd.fit(data, "all", folder / "run", size=size, epochs=2, batch=4, device="cpu", show_progress=False)
     split, lights = data["test_public"], run.lights
-    members = np.array([[bool(s >> light & 1) for light in range(len(lights))] for s in range(1, 2 ** len(lights))])
+    members = coalitions(len(lights))[1:]
     run.evidence(split)
     some = [[lights[light] for light in np.flatnonzero(members[n])] for n in np.linspace(0, 62, TIMED).astype(int)]
 

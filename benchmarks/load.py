@@ -40,7 +40,7 @@ from afrd.page.explore.strip import strip_of
 from afrd.page.light_table.scene import scene
 from afrd.page.testing import apart
 from benchmarks.measuring import report
-from benchmarks.page import ROOT, Visitor
+from benchmarks.page import ROOT, Visitor, mebibytes
 
 EVENTS = {
     "open a sample by its link": 4,
@@ -237,18 +237,12 @@ def run(load: Load, process: int, clients: int, seconds: float) -> list[tuple[fl
         thread.start()
     began, memory = time.monotonic(), []
     while time.monotonic() - began < seconds:
-        memory.append((time.monotonic() - began, resident(process)))
+        memory.append((time.monotonic() - began, mebibytes(process)[0]))
         time.sleep(2)
     load.ended.set()
     for thread in threads:
         thread.join(120)
     return memory
-
-
-def resident(process: int) -> float:
-    """MiB (Linux)."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
 def tell(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from afrd.files import replacing, save_json
+from benchmarks.page import processor
 
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("afrd", "torch", "timm", "numpy", "anomalib", "faiss-cpu", "onnxruntime")
@@ -29,29 +29,37 @@ def alternating(
     used on it (user and system), which other work changes least; with one thread it is the wall time of an idle
     machine. On a card it is the wall time until the card has finished.
     """
-    card = torch.device(device).type == "cuda"
-    clock = time.perf_counter if card else time.process_time
+    clock = clock_of(torch.device(device))
     seconds: dict[str, list[float]] = {name: [] for name in competitors}
     for turn in range(repeats + 1):
         for name, run in competitors.items():
-            if card:
-                torch.cuda.synchronize()
             began = clock()
             run()
-            if card:
-                torch.cuda.synchronize()
+            ended = clock()
             if turn:
-                seconds[name].append(clock() - began)
+                seconds[name].append(ended - began)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Processor time of this process, or for a card the wall time after it has finished."""
+    if device.type != "cuda":
+        return time.process_time
+
+    def clock() -> float:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    return clock
 
 
 def machine(device: torch.device | str = "cpu") -> str:
     """The processor or card, and the number of threads."""
     if torch.device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
-    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
-    return f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} thread{'s'[: torch.get_num_threads() != 1]}"
+    return (
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread{'s'[: torch.get_num_threads() != 1]}"
+    )
 
 
 def report(

@@ -129,17 +129,25 @@ def processor_seconds(process: int) -> float:
 
 def memory(process: int) -> str:
     """Resident now and at most, in MiB (Linux)."""
+    now, most = mebibytes(process)
+    return f"{now:.0f} MiB resident, {most:.0f} at most"
+
+
+def mebibytes(process: int) -> tuple[float, float]:
+    """Resident memory of a process now and at most, in MiB (Linux)."""
     lines = Path(f"/proc/{process}/status").read_text().splitlines()
     sizes = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.startswith(("VmRSS", "VmHWM"))}
-    return f"{sizes['VmRSS']:.0f} MiB resident, {sizes['VmHWM']:.0f} at most"
+    return sizes["VmRSS"], sizes["VmHWM"]
 
 
 def machine() -> str:
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    return f"{model}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
+    return f"{processor()}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'not set')}"
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
 
 
 if __name__ == "__main__":

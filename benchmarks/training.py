@@ -18,7 +18,6 @@ import math
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
@@ -38,7 +37,7 @@ from afrd.model.student import RD4ADStudent
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.model.weights import TIMM_NAMES
 from afrd.runs.training import StepReport
-from benchmarks.measuring import report
+from benchmarks.measuring import clock_of, report
 
 RATE = 0.005  # of RD4AD's Adam
 
@@ -225,18 +224,6 @@ def timed_epochs(
             step(index.tolist())
         seconds.append(clock() - began)
     return seconds
-
-
-def clock_of(device: torch.device) -> Callable[[], float]:
-    """Processor time of this process, or for a card the wall time after it has finished."""
-    if device.type != "cuda":
-        return time.process_time
-
-    def clock() -> float:
-        torch.cuda.synchronize()
-        return time.perf_counter()
-
-    return clock
 
 
 def rd4ad_loss(features: Sequence[Tensor], regressed: Sequence[Tensor]) -> Tensor:

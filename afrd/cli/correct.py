@@ -10,6 +10,7 @@ import afrd.analysis.errors
 import afrd.analysis.explain
 import afrd.data
 import afrd.runs
+from afrd.analysis.errors.words import truth_word
 from afrd.cli.common import as_path
 
 if TYPE_CHECKING:
@@ -115,5 +116,5 @@ def show_missed(run: Run, dataset: MultiLightDataset, index: int, place: tuple[i
             print("no set of its lights finds it at its own threshold")
     print(f"places of {dataset.split} that look like it, with their distance")
     for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, most=SHOWN):
-        truth = {True: "bad", False: "good", None: "unknown"}[dataset.anomalous[one.index]]
+        truth = truth_word(dataset.anomalous[one.index])
         print(f"  {one.sample:12} x {one.x}, y {one.y}  {one.distance:.3f}  {truth}")

@@ -43,6 +43,7 @@ from afrd.runs.correction_files import (
 )
 from afrd.runs.plan import calibration_split
 from afrd.runs.run import Run
+from afrd.runs.sizes import Size, cell_of
 from afrd.runs.tensors import load_tensors, save_tensors
 
 HOT_SHARE = 0.7  # of the threshold, from which on a place belongs to a hot one
@@ -81,9 +82,10 @@ def propose(
         if len(text) > MAX_TEXT or not text.isprintable():
             raise ValueError(f"a reason or a name has up to {MAX_TEXT} characters, on one line")
     features = run.stored_inputs(dataset, index).features
-    cells = _hot_cells(run, dataset, index, place, tuple(features[0].shape[-2:])) if kind == "normal" else None
+    grid = features[0].shape[-2], features[0].shape[-1]
+    cells = _hot_cells(run, dataset, index, place, grid) if kind == "normal" else None
     if cells is None:
-        cells = _around(place, dataset.image_size, tuple(features[0].shape[-2:]))
+        cells = _around(place, dataset.image_size, grid)
     patches = embed(features)[0][:, cells].half()  # (L, K, C)
     at, nearer, row = torch.zeros(0, dtype=torch.int64), torch.zeros(0), None
     if kind == "normal" and run.calibration is not None:
@@ -251,7 +253,7 @@ def _calibration_of(evidence: Evidence, corrections: Sequence[Correction], run: 
 
 
 def _hot_cells(
-    run: Run, dataset: MultiLightDataset, index: int, place: tuple[int, int] | None, grid: tuple[int, ...]
+    run: Run, dataset: MultiLightDataset, index: int, place: tuple[int, int] | None, grid: Size
 ) -> list[int] | None:
     """Positions on the flattened grid that belong to the hot place, at most `MAX_PATCHES`, those nearest to it; of the
     whole part the hottest ones. None where the place is not hot.
@@ -268,7 +270,7 @@ def _hot_cells(
             )
     else:
         pieces, _ = ndimage.label(hot, np.ones((3, 3)))
-        row, column = _cell(place, dataset.image_size, grid)
+        row, column = cell_of(place, dataset.image_size, grid)
         if not hot[row, column]:
             return None
         hot = pieces == pieces[row, column]
@@ -278,20 +280,13 @@ def _hot_cells(
     return cells[np.argsort(far.flatten()[cells], kind="stable")[:MAX_PATCHES]].tolist()
 
 
-def _around(place: tuple[int, int] | None, size: tuple[int, int], grid: tuple[int, ...]) -> list[int]:
+def _around(place: tuple[int, int] | None, size: Size, grid: Size) -> list[int]:
     """Positions of the 3x3 cells around a place."""
     if place is None:
         raise ValueError("a missed defect needs a place (x, y)")
-    row, column = _cell(place, size, grid)
+    row, column = cell_of(place, size, grid)
     rows, columns = (range(max(0, at - 1), min(n, at + 2)) for at, n in zip((row, column), grid, strict=True))
     return [r * grid[1] + c for r in rows for c in columns]
-
-
-def _cell(place: tuple[int, int], size: tuple[int, int], grid: tuple[int, ...]) -> tuple[int, int]:
-    (x, y), (height, width) = place, size
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"place x {x}, y {y} is not in the picture, which has {width}x{height} pixels")
-    return y * grid[0] // height, x * grid[1] // width
 
 
 def _user() -> str:

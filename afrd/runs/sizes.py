@@ -1,4 +1,4 @@
-"""Pictures of another size than those a run was trained on."""
+"""Pictures of another size than those a run was trained on, and places in pictures."""
 
 from __future__ import annotations
 
@@ -24,6 +24,20 @@ def size_notes(size: Size, model: ModelConfig, fit: FitConfig) -> list[str]:
     if not same_proportions(size, fit.picture_size):
         notes.append("Their proportions are not those of the training, so the score is hardly comparable.")
     return notes
+
+
+def check_place(place: tuple[int, int], size: Size) -> None:
+    """Raises ValueError where a place (x, y) in pixels is not in a picture of this (H, W)."""
+    (x, y), (height, width) = place, size
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"place x {x}, y {y} is not in the picture, which has {width}x{height} pixels")
+
+
+def cell_of(place: tuple[int, int], size: Size, grid: Size) -> tuple[int, int]:
+    """Row and column of a place (x, y) of a picture on a grid of (rows, columns); raises as `check_place`."""
+    check_place(place, size)
+    (x, y), (height, width) = place, size
+    return y * grid[0] // height, x * grid[1] // width
 
 
 def _read_at(size: Size, model: ModelConfig, fit: FitConfig) -> Size:

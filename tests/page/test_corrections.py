@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +19,6 @@ from afrd.page.light_table.scene import scene
 from afrd.page.tabs import build
 from afrd.runs import corrections
 from tests.page.helpers import app_command, browsing, serving
-
-
-@pytest.fixture
-def runs(tiny_runs: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny runs, to be changed."""
-    return Path(shutil.copytree(tiny_runs, tmp_path / "runs"))
 
 
 def test_a_correction_is_another_key_and_loads_no_weights_again(runs: Path, monkeypatch: pytest.MonkeyPatch):

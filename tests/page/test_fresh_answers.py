@@ -33,12 +33,6 @@ def candies_of_my_own(candies: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def runs(tiny_runs: Path, tmp_path: Path) -> Path:
-    shutil.copytree(tiny_runs, tmp_path / "runs")
-    return tmp_path / "runs"
-
-
-@pytest.fixture
 def plain(candies: Path, tmp_path: Path) -> Path:
     """The train split as folders of one's own rig."""
     data = afrd.open_dataset(candies, "Praline")

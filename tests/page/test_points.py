@@ -4,7 +4,6 @@ browser."""
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from afrd.page.errors.points import told
 from afrd.page.tabs import build
 from afrd.runs.operating_points import FILE, operating_points, save_operating_point
 from tests.page.helpers import app_command, browsing, serving
-
-
-@pytest.fixture
-def runs(tiny_runs: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny runs, to be changed."""
-    return Path(shutil.copytree(tiny_runs, tmp_path / "runs"))
 
 
 def test_what_is_told_of_a_rate_is_what_the_command_line_says(tiny_runs: Path, candies: Path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +25,6 @@ from afrd.page.light_table.style import SCRIPTS
 from afrd.page.tabs import build
 from afrd.runs.region import REGION_FILE, drawn_region, save_region
 from tests.page.helpers import app_command, browsing, serving
-
-
-@pytest.fixture
-def runs(tiny_runs: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny runs, to be changed."""
-    return Path(shutil.copytree(tiny_runs, tmp_path / "runs"))
 
 
 def half() -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from afrd.analysis.comparison.scores import Scores, split_scores
+from afrd.analysis.errors.words import truth_word
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.threshold import Threshold, outcome, verdict_word
 from afrd.runs.correction_files import corrected_samples
@@ -97,7 +98,7 @@ def changes(
     table = pd.DataFrame(
         {
             "sample": names[changed],
-            "truth": [{True: "bad", False: "good", None: "unknown"}[dataset.anomalous[i]] for i in changed],
+            "truth": [truth_word(dataset.anomalous[i]) for i in changed],
             "defects": ["+".join(dataset.defects[i]) for i in changed],
             "before": scores[0].relative[changed],
             "after": scores[1].relative[changed],
@@ -117,16 +118,16 @@ def changes(
         int(bad.sum()),
         tuple(names[verdicts[0] & ~verdicts[1] & bad]),
         tuple(names[~counted]),
-        _itself(after, dataset, [float(s.relative[i]) for s in scores for i in _row(after, dataset)]),
+        _itself(after, dataset, scores),
     )
 
 
-def _row(run: Run, dataset: MultiLightDataset) -> list[int]:
-    """The position of the sample of the latest correction, if the split has it."""
-    latest = [correction.about for correction in run.corrections[-1:]]
-    names = [one.sample for one in latest if (one.category, one.split) == (dataset.category, dataset.split)]
-    return [dataset.names.index(name) for name in names if name in dataset.names]
-
-
-def _itself(run: Run, dataset: MultiLightDataset, scores: list[float]) -> tuple[str, float, float] | None:
-    return (dataset.names[_row(run, dataset)[0]], scores[0], scores[1]) if scores else None
+def _itself(run: Run, dataset: MultiLightDataset, scores: Sequence[Scores]) -> tuple[str, float, float] | None:
+    """The sample of the latest correction and its scores before and after; None where the split does not have it."""
+    if not run.corrections:
+        return None
+    about = run.corrections[-1].about
+    if (about.category, about.split) != (dataset.category, dataset.split) or about.sample not in dataset.names:
+        return None
+    before, after = (float(of_split.relative[dataset.names.index(about.sample)]) for of_split in scores)
+    return about.sample, before, after

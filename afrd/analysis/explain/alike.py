@@ -15,10 +15,12 @@ import numpy as np
 import torch
 
 from afrd.analysis.explain.region import around
+from afrd.analysis.explain.shapley import coalitions
 from afrd.data.dataset import MultiLightDataset, parse_lights
 from afrd.model.patch_memory import distance_to_few, embed
 from afrd.runs.calibration import stored_inputs
 from afrd.runs.run import Run
+from afrd.runs.sizes import cell_of, check_place
 from afrd.runs.thresholds import subset_thresholds
 
 MOST_ALIKE = 12
@@ -87,7 +89,7 @@ def alike(
     rows = [run.lights.index(light) for light in used]
     features = [f[:, rows] for f in run.stored_inputs(dataset, index).features]
     grid = features[0].shape[-2:]
-    row, column = _cell(place, dataset.image_size, (grid[0], grid[1]))
+    row, column = cell_of(place, dataset.image_size, (grid[0], grid[1]))
     patch = embed(features)[0][:, [row * grid[1] + column]]  # (L, 1, C)
     stored = run.features(among)
     itself = index if (among.category, among.split) == (dataset.category, dataset.split) else None
@@ -121,7 +123,7 @@ def reach(run: Run, dataset: MultiLightDataset, index: int, place: tuple[int, in
         ValueError: the place is not in the picture.
     """
     size = dataset.image_size
-    _cell(place, size, size)
+    check_place(place, size)
     threshold = run.threshold()
     if threshold is None:
         return None
@@ -139,7 +141,7 @@ def _sets_that_find(
     count = len(run.lights)
     if run.model.config.target == "fused" or not 1 < count <= MAX_LIGHTS:
         return []
-    members = (np.arange(1, 2**count)[:, None] >> np.arange(count) & 1).astype(bool)
+    members = coalitions(count)[1:]
     evidence = run.stored_evidence(dataset, index)
     maps = run.model.subset_maps(evidence, torch.from_numpy(members).to(run.device), dataset.image_size)
     values = maps[:, torch.from_numpy(near).to(run.device)].amax(1).cpu().numpy()
@@ -149,10 +151,3 @@ def _sets_that_find(
             lights = tuple(light for light, present in zip(run.lights, row, strict=True) if present)
             found.append((lights, float(value / threshold.value)))
     return sorted(found, key=lambda one: -one[1])
-
-
-def _cell(place: tuple[int, int], size: tuple[int, int], grid: tuple[int, int]) -> tuple[int, int]:
-    (x, y), (height, width) = place, size
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"place x {x}, y {y} is not in the picture, which has {width}x{height} pixels")
-    return y * grid[0] // height, x * grid[1] // width

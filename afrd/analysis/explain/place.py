@@ -18,6 +18,7 @@ from afrd.model.evidence import resize
 from afrd.model.inputs import Inputs
 from afrd.model.patch_memory import PatchMemory, embed
 from afrd.runs.run import Run
+from afrd.runs.sizes import check_place
 
 MAX_NEIGHBOURS = 3
 MAX_SEARCHED_SAMPLES = 64  # training samples searched, evenly spaced in a larger set
@@ -214,8 +215,6 @@ def _nearest(
 
 def _within(sample: Sample, place: tuple[int, int]) -> tuple[int, int]:
     """(H, W) of the pictures, if the place is in them."""
-    height, width = sample.images.shape[-2], sample.images.shape[-1]
-    x, y = place
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"place x {x}, y {y} is not in the picture, which has {width}x{height} pixels")
-    return height, width
+    size = sample.images.shape[-2], sample.images.shape[-1]
+    check_place(place, size)
+    return size

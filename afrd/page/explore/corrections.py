@@ -17,7 +17,7 @@ from afrd.page.common import link as links
 from afrd.page.common.components import Components, menu
 from afrd.page.common.html import macros
 from afrd.page.common.library import Library
-from afrd.page.common.samples import dataset_of
+from afrd.page.common.samples import dataset_of, sample_label
 from afrd.page.common.session import PageSession
 
 if TYPE_CHECKING:
@@ -149,11 +149,10 @@ class CorrectionControls:
         for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, selection.lights or None):
             picture = afrd.data.read_picture(dataset.picture(one.index, light))
             there = replace(selection, index=one.index, pinned=(one.x, one.y))
-            truth = {True: ", ".join(dataset.defects[one.index]) or "bad", False: "good", None: "unknown"}
             places.append(
                 {
                     "sample": one.sample,
-                    "truth": truth[dataset.anomalous[one.index]],
+                    "truth": sample_label(dataset, one.index)[1],
                     "distance": one.distance,
                     "patch": afrd.figures.patch_uri(picture, (one.x, one.y), PATCH_SHARE, PATCH_PIXELS),
                     "address": "?" + links.query_of(self.library, there),
