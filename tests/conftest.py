@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
 
 settings.register_profile("unhurried", deadline=None)  # how fast this machine is now is no property of the code
 settings.load_profile("unhurried")
@@ -65,21 +67,21 @@ def tiny_runs(candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs
 
 
-@pytest.fixture(scope="session")
-def chromium() -> str | None:
-    """Path of an installed Chromium or Chrome; None where Playwright's own is there.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """An installed Chromium or Chrome, or Playwright's own; one for all tests of a file, as it takes seconds to start.
 
     Without any browser the test is skipped, and fails where CI=true.
     """
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if path := shutil.which(name):
-            return path
-    from playwright.sync_api import sync_playwright
-
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    path = next(filter(None, map(shutil.which, names)), None)
     with sync_playwright() as playwright:
-        if Path(playwright.chromium.executable_path).exists():
-            return None
-    why = "no browser: install chromium (Debian: apt-get install chromium) or run `playwright install chromium`"
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
+        if path is None and not Path(playwright.chromium.executable_path).exists():
+            why = "no browser: install chromium (Debian: apt-get install chromium) or run `playwright install chromium`"
+            if os.environ.get("CI") == "true":
+                pytest.fail(why)
+            pytest.skip(why)
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield browser
+        browser.close()

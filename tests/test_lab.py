@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.page.helpers import PATIENCE
 
@@ -94,6 +94,15 @@ def lab(folder: Path) -> Iterator[str]:
         process.wait(20)
 
 
+def opened(browser: Browser, address: str) -> Page:
+    """A page with a notebook whose kernel is ready: a cell that is run earlier can be lost."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(2 * PATIENCE)  # a kernel starts, and loads torch
+    page.goto(address)
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    return page
+
+
 def run(page: Page, index: int) -> Locator:
     """Runs the selected cell, number `index` of the code cells, and gives it; the next one is selected then."""
     cell = page.locator(".jp-CodeCell").nth(index)
@@ -112,66 +121,58 @@ def solve(page: Page, index: int, answer: str) -> Locator:
 
 
 @pytest.mark.browser
-def test_a_slider_moves_and_an_exercise_is_checked(chromium: str | None, address: str):
+def test_a_slider_moves_and_an_exercise_is_checked(browser: Browser, address: str):
     cells = [cell for cell in nbformat.read(NOTEBOOKS / NAME, as_version=4).cells if cell.cell_type == "code"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/lab/tree/{NAME}")
-        figure = page.locator(".jp-CodeCell").nth(first_with(cells, "go.Frame(data=at_threshold"))
-        figure.scroll_into_view_if_needed()
-        shown = figure.locator(".slider-label").first
-        shown.wait_for()
-        before = shown.text_content()
-        figure.locator(".slider-rail-touch-rect").click(position={"x": 4, "y": 4})
-        expect(shown).not_to_have_text(before, timeout=PATIENCE)
+    page = opened(browser, f"{address}/lab/tree/{NAME}")
+    figure = page.locator(".jp-CodeCell").nth(first_with(cells, "go.Frame(data=at_threshold"))
+    figure.scroll_into_view_if_needed()
+    shown = figure.locator(".slider-label").first
+    shown.wait_for()
+    before = shown.text_content()
+    figure.locator(".slider-rail-touch-rect").click(position={"x": 4, "y": 4})
+    expect(shown).not_to_have_text(before, timeout=PATIENCE)
 
-        imports = page.locator(".jp-CodeCell").first
-        imports.scroll_into_view_if_needed()
-        imports.locator(".cm-content").click()
-        run(page, 0)
-        exercise = first_with(cells, "dice = np.random.default_rng(1)")
-        page.locator(".jp-CodeCell").nth(first_with(cells, "from course import")).locator(".cm-content").click()
-        run(page, first_with(cells, "from course import"))
-        said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.4]")
-        expect(said).to_contain_text("Not yet.", timeout=PATIENCE)
-        said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.09]")
-        expect(said).to_contain_text("Right.", timeout=PATIENCE)
-        browser.close()
+    imports = page.locator(".jp-CodeCell").first
+    imports.scroll_into_view_if_needed()
+    imports.locator(".cm-content").click()
+    run(page, 0)
+    exercise = first_with(cells, "dice = np.random.default_rng(1)")
+    page.locator(".jp-CodeCell").nth(first_with(cells, "from course import")).locator(".cm-content").click()
+    run(page, first_with(cells, "from course import"))
+    said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.4]")
+    expect(said).to_contain_text("Not yet.", timeout=PATIENCE)
+    said = solve(page, exercise, "answer = [0.5, 0.5, 0.5, 0.09]")
+    expect(said).to_contain_text("Right.", timeout=PATIENCE)
+    page.close()
 
 
 @pytest.mark.browser
 def test_a_lamp_of_the_light_table_is_read_in_the_next_cell_and_python_sets_it(
-    chromium: str | None, folder: Path, address: str, tiny_runs: Path, candies: Path
+    browser: Browser, folder: Path, address: str, tiny_runs: Path, candies: Path
 ):
     text = TABLE_CELLS.format(run=str(tiny_runs / "Praline" / "afrd"), root=str(candies))
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in text.split("\n\n")])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "work" / "table.ipynb")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(2 * PATIENCE)  # the kernel loads torch
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.goto(f"{address}/lab/workspaces/table/tree/table.ipynb")  # without the other notebook
-        page.locator(".jp-CodeCell").first.locator(".cm-content").click()
-        run(page, 0)
-        run(page, 1)
-        table = page.locator(".afrd-table")
-        table.locator(".verdict b").first.wait_for()
-        assert page.locator("[data-afrd-saved]").is_hidden()
-        table.locator(".tile input[value=box]").click()
-        expect(table.get_by_text("lights: spots, bottom, right, top, left", exact=True)).to_be_visible()
-        page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
-        said = run(page, 2).locator(".jp-OutputArea-output")
-        expect(said).to_have_text("0 spots bottom right top left\n", timeout=2 * PATIENCE)
-        run(page, 3)
-        expect(table.locator("h2")).to_have_text("01", timeout=2 * PATIENCE)
-        expect(table.get_by_text("lights: left, box", exact=True)).to_be_visible(timeout=2 * PATIENCE)
-        assert wrong == []
-        browser.close()
+    page = opened(browser, f"{address}/lab/workspaces/table/tree/table.ipynb")  # without the other notebook
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.locator(".jp-CodeCell").first.locator(".cm-content").click()
+    run(page, 0)
+    run(page, 1)
+    table = page.locator(".afrd-table")
+    table.locator(".verdict b").first.wait_for()
+    assert page.locator("[data-afrd-saved]").is_hidden()
+    table.locator(".tile input[value=box]").click()
+    expect(table.get_by_text("lights: spots, bottom, right, top, left", exact=True)).to_be_visible()
+    page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
+    said = run(page, 2).locator(".jp-OutputArea-output")
+    expect(said).to_have_text("0 spots bottom right top left\n", timeout=2 * PATIENCE)
+    run(page, 3)
+    expect(table.locator("h2")).to_have_text("01", timeout=2 * PATIENCE)
+    expect(table.get_by_text("lights: left, box", exact=True)).to_be_visible(timeout=2 * PATIENCE)
+    assert wrong == []
+    page.close()
 
 
 def first_with(cells: list[nbformat.NotebookNode], text: str) -> int:

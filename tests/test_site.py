@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.page.helpers import browsing
 
@@ -78,10 +78,10 @@ def site(tmp_path_factory) -> Path:
 
 
 @pytest.mark.browser
-def test_every_page_works_without_a_network(site, chromium):
+def test_every_page_works_without_a_network(site, browser: Browser):
     pages = [*(site / "notebooks").glob("*.html"), *(site / "docs").glob("*.html"), site / "index.html"]
     assert len(pages) > 15 and (site / ".nojekyll").exists()
-    with browsing(chromium, site.as_uri(), "/index.html") as page:  # fails where the page asks for anything elsewhere
+    with browsing(browser, site.as_uri(), "/index.html") as page:  # fails where the page asks for anything elsewhere
         for path in pages:
             page.goto(path.as_uri())
             for figure in page.locator(".course-figure").all():
@@ -90,8 +90,8 @@ def test_every_page_works_without_a_network(site, chromium):
 
 
 @pytest.mark.browser
-def test_a_slider_of_the_site_moves_its_figure_and_formulas_are_drawn(site, chromium):
-    with browsing(chromium, site.as_uri(), "/notebooks/04_evaluating.html") as page:
+def test_a_slider_of_the_site_moves_its_figure_and_formulas_are_drawn(site, browser: Browser):
+    with browsing(browser, site.as_uri(), "/notebooks/04_evaluating.html") as page:
         assert page.locator("math").first.bounding_box()["width"] > 5
         figure = page.locator('.course-figure[aria-label^="Histogram of scores, confusion matrix"]')
         figure.scroll_into_view_if_needed()

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from playwright.sync_api import Browser, Page
+
 from afrd.page.testing import apart
 
 ROOT = Path(__file__).parents[2]
@@ -34,16 +36,11 @@ def app_command(runs: Path, data: Path, *options: str) -> list[object]:
 
 
 @contextmanager
-def browsing(chromium: str | None, address: str, path: str = "") -> Iterator:
+def browsing(browser: Browser, address: str, path: str = "") -> Iterator[Page]:
     """A page in the browser at `address` + `path`; fails where it logs an error or asks for anything elsewhere."""
-    from playwright.sync_api import sync_playwright
-
     wrong: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    try:
         page.set_default_timeout(PATIENCE)
         page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -53,7 +50,8 @@ def browsing(chromium: str | None, address: str, path: str = "") -> Iterator:
         )
         page.goto(address + path)
         yield page
-        browser.close()
+    finally:
+        page.close()
     assert not wrong, wrong
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
 
 from tests.page.helpers import app_command, browsing, serving, settled
 
@@ -34,9 +35,9 @@ def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_serious_finding_is_ours(app: str, chromium: str | None, theme: str):
+def test_no_serious_finding_is_ours(app: str, browser: Browser, theme: str):
     found = []
-    with browsing(chromium, app, f"/?__theme={theme}") as page:
+    with browsing(browser, app, f"/?__theme={theme}") as page:
         page.wait_for_selector(".thumb .score")
         for tab in page.get_by_role("tab").all_inner_texts():
             page.get_by_role("tab", name=tab).click()

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.metrics.ranking import METRICS
@@ -195,8 +196,8 @@ def rows_of(page, name: str) -> list[str]:
 
 
 @pytest.mark.browser
-def test_the_way_from_a_number_to_the_sample_behind_it(app: str, chromium: str | None, runs: Path):
-    with browsing(chromium, app) as page:
+def test_the_way_from_a_number_to_the_sample_behind_it(app: str, browser: Browser, runs: Path):
+    with browsing(browser, app) as page:
         page.wait_for_selector(".light-table .verdict b")  # the page has opened
         page.get_by_role("tab", name="Compare").click()
         page.wait_for_selector(DRAWN)
@@ -238,8 +239,8 @@ def test_the_way_from_a_number_to_the_sample_behind_it(app: str, chromium: str |
 
 
 @pytest.mark.browser
-def test_nothing_leaves_the_screen_of_a_tablet(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_nothing_leaves_the_screen_of_a_tablet(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.set_viewport_size({"width": 820, "height": 1180})
         page.wait_for_selector(".light-table .verdict b")  # the page has opened
         page.get_by_role("tab", name="Compare").click()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.page.access import Access
@@ -76,11 +77,11 @@ def alarming(runs: Path, candies: Path) -> tuple[str, tuple[int, int], str]:
 
 @pytest.mark.browser
 def test_a_false_alarm_is_corrected_by_one_click_and_undone(
-    runs: Path, candies: Path, alarming: tuple[str, tuple[int, int], str], chromium: str | None
+    runs: Path, candies: Path, alarming: tuple[str, tuple[int, int], str], browser: Browser
 ):
     folder = runs / "Praline" / "afrd"
     name, (x, y), before = alarming
-    with serving(app_command(runs, candies)) as address, browsing(chromium, address, f"/?sample={name}") as page:
+    with serving(app_command(runs, candies)) as address, browsing(browser, address, f"/?sample={name}") as page:
 
         def says(text: str, there: bool = True) -> None:
             page.wait_for_function(
@@ -133,8 +134,8 @@ def test_a_false_alarm_is_corrected_by_one_click_and_undone(
 
 
 @pytest.mark.browser
-def test_a_missed_defect_shows_what_is_like_it(runs: Path, candies: Path, chromium: str | None):
-    with serving(app_command(runs, candies)) as address, browsing(chromium, address, "/?sample=02&at=30,30") as page:
+def test_a_missed_defect_shows_what_is_like_it(runs: Path, candies: Path, browser: Browser):
+    with serving(app_command(runs, candies)) as address, browsing(browser, address, "/?sample=02&at=30,30") as page:
         page.wait_for_selector("#light-table .why table")
         page.locator("#corrections button").first.click()
         page.locator("#correction-missed").click()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from playwright.sync_api import Browser
 
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.page.common.library import Library
@@ -259,12 +260,12 @@ def samples_shown(page) -> list[str]:
 
 
 @pytest.mark.browser
-def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library: Library, chromium: str | None):
+def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library: Library, browser: Browser):
     state = looking(library)
     found = state.table
     assert found is not None
     notes = Notes(runs / "Praline" / "afrd")
-    with browsing(chromium, app) as page:
+    with browsing(browser, app) as page:
         open_tab(page)
         assert samples_shown(page) == list(found.samples["sample"])
 
@@ -320,12 +321,12 @@ def test_a_missed_defect_is_found_noted_and_opened(app: str, runs: Path, library
 
 @pytest.mark.browser
 def test_plot_and_table_select_each_other_and_the_table_is_taken_away(
-    app: str, library: Library, chromium: str | None, tmp_path: Path
+    app: str, library: Library, browser: Browser, tmp_path: Path
 ):
     found = looking(library).table
     assert found is not None
     scores = found.scores[found.run].to_numpy()
-    with browsing(chromium, app) as page:
+    with browsing(browser, app) as page:
         open_tab(page)
         plot = page.locator("#errors-scatter svg.marks").bounding_box()
         y = plot["y"] + plot["height"] * 0.3
@@ -366,8 +367,8 @@ def test_plot_and_table_select_each_other_and_the_table_is_taken_away(
 
 
 @pytest.mark.browser
-def test_on_a_tablet_nothing_is_cut_off(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_on_a_tablet_nothing_is_cut_off(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.set_viewport_size({"width": 820, "height": 1180})
         open_tab(page)
         page.wait_for_selector("#errors-card .error-card")

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.analysis.errors.exchange import undo_latest
@@ -70,8 +71,8 @@ def open_tab(page, name: str) -> None:
 
 
 @pytest.mark.parametrize("tab", ["Explore", "Compare", "Errors", "Lights", "Train", "Your own sample"])
-def test_names_of_files_and_folders_stay_text(app: str, chromium: str | None, tab: str):
-    with browsing(chromium, app) as page:
+def test_names_of_files_and_folders_stay_text(app: str, browser: Browser, tab: str):
+    with browsing(browser, app) as page:
         page.wait_for_selector("#tabs")
         settled(page)
         open_tab(page, tab)
@@ -81,8 +82,8 @@ def test_names_of_files_and_folders_stay_text(app: str, chromium: str | None, ta
         assert EVIL in page.inner_text("body") + values  # it is shown as it is
 
 
-def test_notes_tags_and_the_search_text_stay_text(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_notes_tags_and_the_search_text_stay_text(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         open_tab(page, "Errors")
         page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
         settled(page)
@@ -96,8 +97,8 @@ def test_notes_tags_and_the_search_text_stay_text(app: str, chromium: str | None
         nothing_came_alive(page)
 
 
-def test_names_of_groups_their_expressions_and_the_contact_sheet_stay_text(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_names_of_groups_their_expressions_and_the_contact_sheet_stay_text(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         open_tab(page, "Errors")
         page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
         page.locator("#errors-group input").click()
@@ -116,14 +117,12 @@ def test_names_of_groups_their_expressions_and_the_contact_sheet_stay_text(app: 
         nothing_came_alive(page)
 
 
-def test_an_error_that_quotes_a_strangers_file_stays_text(
-    app: str, chromium: str | None, evil_runs: Path, tmp_path: Path
-):
+def test_an_error_that_quotes_a_strangers_file_stays_text(app: str, browser: Browser, evil_runs: Path, tmp_path: Path):
     run = next(evil_runs.rglob("notes.sqlite")).parent / f"both{EVIL}"
     with SharedFile(run.parent).writing() as entries:
         entries.put(Key("note", run.name, "test", EVIL), {EVIL: SCRIPT})
     try:
-        with browsing(chromium, app) as page:
+        with browsing(browser, app) as page:
             open_tab(page, "Errors")
             page.wait_for_selector("#errors-sheet [data-testid='cell-3-1']")
             nothing_came_alive(page)
@@ -132,8 +131,8 @@ def test_an_error_that_quotes_a_strangers_file_stays_text(
         undo_latest(run.parent)
 
 
-def test_an_error_sentence_with_a_name_in_it_stays_text(app: str, chromium: str | None, tmp_path: Path):
-    with browsing(chromium, app) as page:
+def test_an_error_sentence_with_a_name_in_it_stays_text(app: str, browser: Browser, tmp_path: Path):
+    with browsing(browser, app) as page:
         open_tab(page, "Train")
         page.fill("#train-root input, #train-root textarea", f"/no/such/{EVIL}{SCRIPT}")
         page.keyboard.press("Enter")
@@ -141,13 +140,13 @@ def test_an_error_sentence_with_a_name_in_it_stays_text(app: str, chromium: str 
         assert EVIL in page.inner_text("body")
 
 
-def test_names_of_uploaded_files_stay_text(app: str, chromium: str | None, evil_data: Path, tmp_path: Path):
+def test_names_of_uploaded_files_stay_text(app: str, browser: Browser, evil_data: Path, tmp_path: Path):
     picture = next(evil_data.rglob("*.png"))
     names = [f"a{EVIL}.png", f"b{EVIL}.png"]
     for name in names:
         shutil.copy(picture, tmp_path / name)
     (tmp_path / f"c{EVIL}.png").write_bytes(b"no picture")
-    with browsing(chromium, app) as page:
+    with browsing(browser, app) as page:
         open_tab(page, "Your own sample")
         page.locator("#own-files input[type=file]").set_input_files([tmp_path / n for n in [*names, f"c{EVIL}.png"]])
         page.wait_for_selector("#own-pictures .own-picture")

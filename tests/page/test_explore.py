@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from playwright.sync_api import Browser
 from starlette.datastructures import QueryParams
 
 import afrd
@@ -300,8 +301,8 @@ def arrived(page, name: str, query: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_view_is_found_filtered_and_sent_to_a_colleague(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_a_view_is_found_filtered_and_sent_to_a_colleague(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_selector(".thumb .score")
         assert page.locator(".thumb").count() == 4
         assert re.fullmatch(r"\d+\.\d×", page.locator(".thumb .score").first.inner_text())
@@ -325,11 +326,11 @@ def test_a_view_is_found_filtered_and_sent_to_a_colleague(app: str, chromium: st
         page.wait_for_function("location.search.includes('tab=about')")
         page.get_by_role("img", name="The flow of data.").wait_for()
         assert page.get_by_role("tab", name="Train").count() == 0
-    with browsing(chromium, app, sent) as page:
+    with browsing(browser, app, sent) as page:
         arrived(page, "03", "lights=spots,bottom,right,top,left")
         page.wait_for_selector("text='lights: spots, bottom, right, top, left'")
         assert page.url == app + sent
-    with browsing(chromium, app, f"{sent}&tab=about&__theme=dark") as page:
+    with browsing(browser, app, f"{sent}&tab=about&__theme=dark") as page:
         page.get_by_role("img", name="The flow of data.").wait_for()
         assert page.get_by_role("tab", selected=True).inner_text() == "About"
         page.get_by_role("tab", name="Explore").click()
@@ -338,8 +339,8 @@ def test_a_view_is_found_filtered_and_sent_to_a_colleague(app: str, chromium: st
 
 
 @pytest.mark.browser
-def test_a_link_that_leads_nowhere_says_so_until_one_moves_on(app: str, chromium: str | None):
-    with browsing(chromium, app, "/?category=Praline&sample=%3Cimg%20src%3Dx%3E&lights=moon") as page:
+def test_a_link_that_leads_nowhere_says_so_until_one_moves_on(app: str, browser: Browser):
+    with browsing(browser, app, "/?category=Praline&sample=%3Cimg%20src%3Dx%3E&lights=moon") as page:
         notice = page.get_by_role("status").filter(has_text="The link names")
         notice.wait_for()
         assert "light “moon” and sample “<img src=x>”, which are not here" in notice.inner_text()
@@ -362,10 +363,10 @@ sys.exit(main(sys.argv[2:]))
 
 @pytest.mark.browser
 def test_scores_of_a_large_split_are_worked_out_when_asked_for(
-    tiny_runs: Path, candies: Path, tmp_path: Path, chromium: str | None
+    tiny_runs: Path, candies: Path, tmp_path: Path, browser: Browser
 ):
     options = [tmp_path, "--runs", tiny_runs, "--data", candies, "--no-train"]
-    with serving(["-c", READS_LITTLE, *options]) as address, browsing(chromium, address) as page:
+    with serving(["-c", READS_LITTLE, *options]) as address, browsing(browser, address) as page:
         page.wait_for_selector("text='The 4 samples of this split have no scores yet.'")
         assert page.locator(".thumb").count() == 4 and page.locator(".thumb .score").count() == 0
         page.get_by_role("button", name="Work them out").click()

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from afrd.analysis.errors.groups import Group, Groups
 from afrd.analysis.errors.notes import Note, Notes
@@ -156,10 +157,10 @@ def select(page, sample: str) -> None:
 
 @pytest.mark.browser
 def test_an_expression_becomes_a_group_with_metrics_and_a_contact_sheet(
-    app: str, runs: Path, chromium: str | None, tmp_path: Path
+    app: str, runs: Path, browser: Browser, tmp_path: Path
 ):
     groups = Groups(runs / "Praline")
-    with browsing(chromium, app) as page:
+    with browsing(browser, app) as page:
         open_tab(page)
         filter_by(page, "truth = 'bad'")
         page.wait_for_function(said("#errors-where-said", "cannot be read as an expression"))
@@ -224,9 +225,7 @@ def test_an_expression_becomes_a_group_with_metrics_and_a_contact_sheet(
 
 
 @pytest.mark.browser
-def test_two_people_at_once_see_each_other_s_notes_and_groups_and_lose_nothing(
-    app: str, runs: Path, chromium: str | None
-):
+def test_two_people_at_once_see_each_other_s_notes_and_groups_and_lose_nothing(app: str, runs: Path, browser: Browser):
     notes, groups = Notes(runs / "Praline" / "afrd"), Groups(runs / "Praline")
 
     def stored(sample: str, text: str, page) -> None:
@@ -237,7 +236,7 @@ def test_two_people_at_once_see_each_other_s_notes_and_groups_and_lose_nothing(
             page.wait_for_timeout(100)
         pytest.fail(f"{text!r} was not stored: {notes.of('test_public')}")
 
-    with browsing(chromium, app) as mine:
+    with browsing(browser, app) as mine:
         yours = second_page(mine, app)
         for page in (mine, yours):
             open_tab(page)

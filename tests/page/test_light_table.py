@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import Browser
 from scipy.ndimage import gaussian_filter
 
 import afrd
@@ -121,20 +122,16 @@ def test_a_pin_beside_the_picture_is_left_out(library: Library):
 
 
 @pytest.fixture
-def scripts(chromium: str | None) -> Iterator:
+def scripts(browser: Browser) -> Iterator:
     """Calls functions of the light table's scripts in the browser, on an empty page."""
-    from playwright.sync_api import sync_playwright
-
     imports = "import { exposure, relighter } from './lamps.js';\nimport { contour } from './maps.js';\n"
 
     def call(body: str, given: object) -> Any:
         return page.evaluate(f"given => {{ {joined_text(imports + body, SCRIPTS / 'test.js')} }}", given)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page()
-        yield call
-        browser.close()
+    page = browser.new_page()
+    yield call
+    page.close()
 
 
 def light_of(srgb: np.ndarray) -> np.ndarray:
@@ -246,8 +243,8 @@ def drawing(page, selector: str) -> str:
 
 
 @pytest.mark.browser
-def test_one_cursor_one_zoom_one_pin_and_nothing_asked_of_the_server_but_why(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_one_cursor_one_zoom_one_pin_and_nothing_asked_of_the_server_but_why(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_function(READY)
         settled(page)
         asked = what_is_asked(page)
@@ -289,8 +286,8 @@ def test_one_cursor_one_zoom_one_pin_and_nothing_asked_of_the_server_but_why(app
 
 
 @pytest.mark.browser
-def test_maps_and_lamps_answer_in_the_browser_which_tells_the_server_afterwards(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_maps_and_lamps_answer_in_the_browser_which_tells_the_server_afterwards(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_function(READY)
         settled(page)
         asked = what_is_asked(page)
@@ -361,8 +358,8 @@ IN_ONE_TASK = """async ([act, frames]) => {
 
 
 @pytest.mark.browser
-def test_lamps_fusions_and_weights_are_judged_at_once_and_nothing_is_asked(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_lamps_fusions_and_weights_are_judged_at_once_and_nothing_is_asked(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_function(READY)
         settled(page)
 
@@ -398,8 +395,8 @@ def test_lamps_fusions_and_weights_are_judged_at_once_and_nothing_is_asked(app: 
 
 
 @pytest.mark.browser
-def test_a_sample_that_comes_before_the_server_has_heard_of_the_lamps_keeps_them(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_a_sample_that_comes_before_the_server_has_heard_of_the_lamps_keeps_them(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_function(READY)
         settled(page)
         name = page.locator(".light-table h2").inner_text()
@@ -414,8 +411,8 @@ def test_a_sample_that_comes_before_the_server_has_heard_of_the_lamps_keeps_them
 
 
 @pytest.mark.browser
-def test_fingers_pin_and_pinch_on_a_tablet(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_fingers_pin_and_pinch_on_a_tablet(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         tablet = page.context.browser.new_context(
             viewport={"width": 820, "height": 1180}, has_touch=True, is_mobile=True
         )
@@ -442,8 +439,8 @@ def test_fingers_pin_and_pinch_on_a_tablet(app: str, chromium: str | None):
 
 
 @pytest.mark.browser
-def test_a_rig_of_nine_grey_lights_without_a_run_can_be_relit(app: str, chromium: str | None):
-    with browsing(chromium, app, "/?category=Relief") as page:
+def test_a_rig_of_nine_grey_lights_without_a_run_can_be_relit(app: str, browser: Browser):
+    with browsing(browser, app, "/?category=Relief") as page:
         page.wait_for_selector("text='No run for this category yet:'")
         settled(page)
         assert page.locator(".tile").count() == 9
@@ -460,8 +457,8 @@ def test_a_rig_of_nine_grey_lights_without_a_run_can_be_relit(app: str, chromium
 
 
 @pytest.mark.browser
-def test_everything_that_can_be_used_has_a_name(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_everything_that_can_be_used_has_a_name(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_function(READY)
         unnamed = """[...document.querySelectorAll('.light-table :is(button, input, select, [tabindex])')]
             .filter(node => ![node.getAttribute('aria-label'), node.textContent].some(text => text?.trim()))

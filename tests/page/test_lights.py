@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from afrd.background.jobs import Jobs
 from afrd.page.common.library import Library
@@ -170,8 +171,8 @@ def searched(page, table: str, lights: str, text: re.Pattern):
 
 
 @pytest.mark.browser
-def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs: Path, chromium: str | None):
-    with browsing(chromium, app, "/?tab=lights") as page:
+def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs: Path, browser: Browser):
+    with browsing(browser, app, "/?tab=lights") as page:
         page.wait_for_selector("text='Which lights are needed?'")
         assert not page.locator("#lights-body").is_visible() and not page.locator("#lights-cancel").is_visible()
         page.locator("#lights-start").click()
@@ -217,8 +218,8 @@ def test_the_advice_is_read_and_a_set_of_lights_opened_in_explore(app: str, runs
 
 
 @pytest.mark.browser
-def test_pixels_are_explained_on_demand(app: str, chromium: str | None):
-    with browsing(chromium, app, "/?tab=lights") as page:
+def test_pixels_are_explained_on_demand(app: str, browser: Browser):
+    with browsing(browser, app, "/?tab=lights") as page:
         page.wait_for_selector("#lights-shares .js-plotly-plot")
         page.locator("#lights-explain").click()
         page.wait_for_selector("#lights-pixels .js-plotly-plot")

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import pytest
+from playwright.sync_api import Browser
 
 from afrd.cli.app import main
 from afrd.page import demo_panel as progress
@@ -208,8 +209,8 @@ SETTLED = f"!document.querySelector('.light-table.busy') && {MAP}?.width > 0"
 
 
 @pytest.mark.browser
-def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.wait_for_selector(".light-table .panels")
         page.locator("#samples button").nth(2).click()
         page.wait_for_function("document.querySelector('.light-table h2').textContent == '02'")
@@ -248,8 +249,8 @@ def test_a_sample_is_chosen_and_a_light_switched_off_in_the_real_page(app: str, 
 
 
 @pytest.mark.browser
-def test_nothing_is_cut_off_on_a_tablet(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_nothing_is_cut_off_on_a_tablet(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.set_viewport_size({"width": 820, "height": 1180})
         page.wait_for_selector(".light-table .panels")
         assert page.evaluate("document.documentElement.scrollWidth") <= 820
@@ -403,14 +404,12 @@ launch(Path(runs), Path(data), Stub(), int(port)).block_thread()
 
 
 @pytest.mark.browser
-def test_the_first_run_of_a_preparation_appears_without_reloading(
-    tiny_runs: Path, tmp_path: Path, chromium: str | None
-):
+def test_the_first_run_of_a_preparation_appears_without_reloading(tiny_runs: Path, tmp_path: Path, browser: Browser):
     signal = tmp_path / "signal"
     for name in ("runs", "data"):
         (tmp_path / name).mkdir()
     arguments = [tiny_runs / "Praline" / "afrd", tmp_path / "runs", tmp_path / "data", signal]
-    with serving(["-c", STUB, *arguments]) as address, browsing(chromium, address) as page:
+    with serving(["-c", STUB, *arguments]) as address, browsing(browser, address) as page:
         page.wait_for_selector("text='The first candies are being made'")
         page.wait_for_selector("text='3 of 10, loss 0.213, 40 s left'")
         page.wait_for_selector("text=no space is left on the disk")

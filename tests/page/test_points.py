@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 import afrd
 import afrd.metrics
@@ -44,11 +45,11 @@ def test_strangers_cannot_save_operating_points(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_a_rate_is_tried_saved_chosen_and_removed(runs: Path, candies: Path, chromium: str | None):
+def test_a_rate_is_tried_saved_chosen_and_removed(runs: Path, candies: Path, browser: Browser):
     folder = runs / "Praline" / "afrd"
     save_operating_point(folder, "audit", OperatingPoint(250, missed_cost=7))
     command = app_command(runs, candies)
-    with serving(command) as address, browsing(chromium, address, "/?tab=errors&category=Praline") as page:
+    with serving(command) as address, browsing(browser, address, "/?tab=errors&category=Praline") as page:
         page.wait_for_selector("#errors-counts table")
         page.locator("#errors-points button").first.click()
         page.wait_for_selector("#errors-consequences >> text=of 2 good parts")

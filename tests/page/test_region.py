@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.page.access import Access
@@ -91,27 +92,23 @@ def test_strangers_find_no_way_to_change_a_run(tmp_path: Path):
 
 
 @pytest.mark.browser
-def test_the_browser_fills_shapes_as_python_does(chromium: str | None):
-    from playwright.sync_api import sync_playwright
-
+def test_the_browser_fills_shapes_as_python_does(browser: Browser):
     random.seed(0)
     drawings = [
         [[[random.randint(-5, 45), random.randint(-5, 35)] for _ in range(random.randint(3, 9))] for _ in range(2)]
         for _ in range(30)
     ]
     source = "import { filled } from './region.js';\nreturn given.map(shapes => [...filled(shapes, [30, 40])]);\n"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        script = joined_text(source, SCRIPTS / "test.js")
-        found = browser.new_page().evaluate(f"given => {{ {script} }}", drawings)
-        browser.close()
-    for shapes, inside in zip(drawings, found, strict=True):
+    page = browser.new_page()
+    masks = page.evaluate(f"given => {{ {joined_text(source, SCRIPTS / 'test.js')} }}", drawings)
+    page.close()
+    for shapes, inside in zip(drawings, masks, strict=True):
         if any(inside):
             np.testing.assert_array_equal(np.array(inside, bool).reshape(30, 40), drawn_region(shapes, (30, 40)))
 
 
 @pytest.mark.browser
-def test_a_region_is_drawn_kept_undone_and_cleared(runs: Path, candies: Path, chromium: str | None, tmp_path: Path):
+def test_a_region_is_drawn_kept_undone_and_cleared(runs: Path, candies: Path, browser: Browser, tmp_path: Path):
     folder = runs / "Praline" / "afrd"
     run, sample = afrd.load_run(folder, "cpu"), afrd.open_dataset(candies, "Praline")["test_public"][1]
     whole = run.predict(sample)
@@ -126,7 +123,7 @@ def test_a_region_is_drawn_kept_undone_and_cleared(runs: Path, candies: Path, ch
     def text(score: float, unit: float) -> str:
         return f"score {score / unit:.2f} × threshold"
 
-    with serving(app_command(runs, candies)) as address, browsing(chromium, address, "/?sample=01") as page:
+    with serving(app_command(runs, candies)) as address, browsing(browser, address, "/?sample=01") as page:
         verdict = page.locator("#light-table .panels .verdict").nth(1)
 
         def says(expected: str) -> None:

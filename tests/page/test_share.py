@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +40,6 @@ for (const item of given.scene.lights) item.on = true;
 const panel = judge(given.scene, given.style, 'attention', given.say);
 return { found, weighed: [panel.score_units, panel.made_by, panel.threshold] };
 """
-
-
-@pytest.fixture
-def browser(chromium: str | None) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.analysis.comparison.sweep_results import judge_group
@@ -124,8 +125,8 @@ def test_a_sweep_whose_data_are_gone_is_explained(runs: Path, candies: Path, tmp
 
 
 @pytest.mark.browser
-def test_a_cell_opens_its_run_in_explore(runs: Path, candies: Path, chromium: str | None):
-    with serving(app_command(runs, candies)) as address, browsing(chromium, address, "?tab=sweeps") as page:
+def test_a_cell_opens_its_run_in_explore(runs: Path, candies: Path, browser: Browser):
+    with serving(app_command(runs, candies)) as address, browsing(browser, address, "?tab=sweeps") as page:
         cells = page.locator("#sweeps-table :is(td, [role=gridcell])").filter(has_text="patch memory")
         cells.locator("visible=true").first.click()
         page.locator("[role=tab][aria-selected=true]").filter(has_text="Explore").wait_for()

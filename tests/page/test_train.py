@@ -12,6 +12,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.background.jobs import Worker
@@ -197,9 +198,9 @@ def open_tab(page) -> None:
 
 
 @pytest.mark.browser
-def test_trainings_are_started_watched_stopped_and_found_in_explore(app: tuple[str, Path], chromium: str | None):
+def test_trainings_are_started_watched_stopped_and_found_in_explore(app: tuple[str, Path], browser: Browser):
     address, runs = app
-    with browsing(chromium, address) as page:
+    with browsing(browser, address) as page:
         open_tab(page)
         assert page.locator("#train-name :is(input, textarea)").input_value() == "Praline/afrd-2"
         page.locator("#train-size input").fill("64")
@@ -238,9 +239,9 @@ def test_trainings_are_started_watched_stopped_and_found_in_explore(app: tuple[s
 
 @pytest.mark.browser
 def test_a_name_that_is_taken_is_refused_in_a_sentence_and_the_page_fits_a_tablet(
-    app: tuple[str, Path], chromium: str | None
+    app: tuple[str, Path], browser: Browser
 ):
-    with browsing(chromium, app[0]) as page:
+    with browsing(browser, app[0]) as page:
         page.set_viewport_size({"width": 820, "height": 1180})
         open_tab(page)
         fill(page, "Praline/afrd", 3)

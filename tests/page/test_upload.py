@@ -14,6 +14,7 @@ import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser
 
 import afrd
 from afrd.page.common.library import Library
@@ -219,9 +220,9 @@ def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
 
 @pytest.mark.browser
 def test_three_pictures_are_dropped_corrected_and_judged_in_the_real_page(
-    app: str, pictures: dict[str, Path], chromium: str | None
+    app: str, pictures: dict[str, Path], browser: Browser
 ):
-    with browsing(chromium, app) as page:
+    with browsing(browser, app) as page:
         page.wait_for_selector("#light-table .panels")
         page.get_by_role("tab", name="Your own sample").click()
         page.wait_for_selector("text='Bring the pictures of one part'")
@@ -251,8 +252,8 @@ def test_three_pictures_are_dropped_corrected_and_judged_in_the_real_page(
 
 
 @pytest.mark.browser
-def test_the_tab_fits_a_tablet(app: str, chromium: str | None):
-    with browsing(chromium, app) as page:
+def test_the_tab_fits_a_tablet(app: str, browser: Browser):
+    with browsing(browser, app) as page:
         page.set_viewport_size({"width": 820, "height": 1180})
         page.wait_for_selector("#light-table .panels")
         page.get_by_role("tab", name="Your own sample").click()
