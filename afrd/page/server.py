@@ -6,6 +6,7 @@ import atexit
 import multiprocessing
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,13 @@ def launch(
         print("The page is open: whoever reaches it can use it; --auth USER:FILE asks for a password.", flush=True)
     if preparation is not None:
         preparation.start()
+    threading.Thread(target=_load_models, daemon=True).start()
     return page
+
+
+def _load_models() -> None:
+    """Loads torch and what reads runs, seconds of work, while the browser still loads the page."""
+    import afrd.runs.run  # noqa: F401
 
 
 def _end() -> None:
