@@ -2,7 +2,7 @@
 // what Gradio gives a component's script; names in capitals are constants that Python puts in front.
 const browser = ['document', 'window', 'location', 'history', 'parent', 'performance', 'requestAnimationFrame', 'setTimeout',
   'clearTimeout', 'CustomEvent', 'Event', 'Image', 'URL', 'URLSearchParams', 'ResizeObserver', 'AbortController', 'CSS',
-  'atob', 'structuredClone'];
+  'atob', 'structuredClone', 'navigator', 'Path2D'];
 const gradio = ['element', 'props', 'trigger', 'watch'];
 const constants = ['STYLE', 'PARAMETERS', 'FIRST_TAB', 'TAB_EVENT', 'EVENTS', 'SCENES', 'FUSION'];
 

@@ -37,6 +37,12 @@ def all_at_once(run: Run) -> bool:
     return _cost(run, run.model.config.fusion) <= MAX_PIXELS_AT_ONCE
 
 
+def fusions(run: Run) -> list[str]:
+    """Ways to fuse the lights of a run whose thresholds are sent, its own first."""
+    own = run.model.config.fusion
+    return list(dict.fromkeys((own, *FORMULA_FUSIONS))) if all_at_once(run) else [own]
+
+
 def fusion_of(run: Run, lights: Sequence[str] | None = None) -> dict[str, Any]:
     """How the run fuses.
 

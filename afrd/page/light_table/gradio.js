@@ -16,6 +16,7 @@ function tell() {
 }
 
 function emit(event, data) {
+  if (event === 'fused') return;  // of this user alone
   if (event === 'lit' || event === 'lights') {
     const before = (own?.before ?? new Set()).add(own ? own.lights.join() : heardOf);
     own = { lights: data.lights, before, heard: null };

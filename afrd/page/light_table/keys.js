@@ -1,8 +1,10 @@
 // The keyboard: everything that the pointer does.
 import { clamp, make } from '../common/dom.js';
+import { copyCode } from './code.js';
 import { pixel, pointAt } from './cursor.js';
 import { showPhotograph } from './panels.js';
 import { drawingKey } from './region.js';
+import { savePicture } from './save.js';
 import { sendLamps } from './tiles.js';
 import { moveTo, wholePicture, zoomBy } from './view.js';
 import { pin } from './why.js';
@@ -12,6 +14,7 @@ const KEYS = [
   ['m', 'outline of the true defect'], ['t', 'outline of what is over the threshold'], ['Space', 'picture or map'],
   ['+ −', 'zoom at the cursor'], ['0', 'whole picture'], ['Shift + arrows', 'move the cursor'],
   ['Enter', 'pin the place, or show the picture'], ['l', 'loupe'], ['v', 'values beside the cursor'],
+  ['p', 'save the table as a PNG'], ['c', 'copy the view as Python code'],
   ['Esc', 'take the pin out; else whole picture'], ['?', 'this list'],
 ];
 const POINTER = [['wheel, pinch', 'zoom'], ['drag', 'move the zoomed pictures'], ['double click', 'whole picture'],
@@ -22,7 +25,7 @@ const TYPED_IN = 'input:not([type=checkbox], [type=range]), textarea, select, [r
 
 export function keyList() {
   const row = ([keys, what]) => make('tr', {}, make('th', { scope: 'row' }, keys), make('td', {}, what));
-  return make('dialog', { class: 'keys', 'aria-label': 'keys', onclick: event => event.currentTarget.close() },
+  return make('dialog', { class: 'box keys', 'aria-label': 'keys', onclick: event => event.currentTarget.close() },
     make('table', {}, make('tbody', {}, ...[...KEYS, ...POINTER].map(row))),
     make('button', { type: 'button' }, 'close'));
 }
@@ -62,7 +65,8 @@ function lampKey(table, name, solo) {
 const SIMPLE = {
   s: table => { table.soloNext = performance.now() + 1500; },  // until when a digit means solo
   m: table => flip(table, 'truth'), t: table => flip(table, 'passed'), l: table => flip(table, 'loupe'),
-  v: table => flip(table, 'values'), '+': table => zoomBy(table, 1.5), '=': table => zoomBy(table, 1.5),
+  v: table => flip(table, 'values'), p: savePicture, c: copyCode,
+  '+': table => zoomBy(table, 1.5), '=': table => zoomBy(table, 1.5),
   '-': table => zoomBy(table, 1 / 1.5), 0: wholePicture, '?': ({ root }) => root.querySelector('.keys').showModal(),
   Escape: table => table.scene.pinned ? pin(table, null) : wholePicture(table),
 };

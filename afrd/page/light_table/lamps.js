@@ -76,6 +76,7 @@ export class Lamps {
 
   gainOf(name) { return this.gain[name] ?? 1; }
   sayOf(name) { return this.say[name] ?? 1; }
+  said() { return Object.fromEntries(Object.entries(this.say).filter(([, part]) => part !== 1)); }
 
   follow(tiles, waits) {  // what the host says is lit; a lamp that the run does not know is lit here only
     const told = tiles.filter(tile => tile.usable && tile.on).map(tile => tile.name).join();

@@ -1,5 +1,5 @@
 // The light table in a notebook's cell, for anywidget: the model holds the scene, and the traits that Python reads and
-// sets (`lights`, `sample`, `pinned`).
+// sets (`lights`, `sample`, `pinned`, `fusion`, `weights`).
 import { render } from './table.js';
 
 export function show({ model, el }) {
@@ -11,14 +11,27 @@ export function show({ model, el }) {
   let scene = null;
   const litOf = () => scene.lights.filter(item => item.usable && item.on).map(item => item.name);
   const read = () => (scene = { ...JSON.parse(model.get('_scene')), fusion: JSON.parse(model.get('_fusion')) });
-  const emit = (event, { by, lights, place }) => {
+  const fusing = () => ({ fusion: model.get('fusion'), weights: model.get('weights') });
+  let told = JSON.stringify(fusing());  // what the table does
+  const emit = (event, { by, lights, place, ...fused }) => {
     if (event === 'step') model.set('sample', (model.get('sample') + by + model.get('_count')) % model.get('_count'));
     else if (event === 'pinned') model.set('pinned', place);
-    else if (event !== 'shown') model.set('lights', lights);
+    else if (event === 'fused') {
+      told = JSON.stringify(fused);
+      for (const [name, value] of Object.entries(fused)) model.set(name, value);
+    } else if (event !== 'shown') model.set('lights', lights);
     model.save_changes();
   };
   const table = render(node, read(), { emit, style: STYLE, keys: node });
+  table.fuse(fusing());
+  const fuse = () => {
+    if (JSON.stringify(fusing()) === told) return;
+    told = JSON.stringify(fusing());
+    table.fuse(fusing());
+  };
   const follow = {
+    'change:fusion': fuse,
+    'change:weights': fuse,
     'change:_scene': () => table.update(read()),
     'change:lights': () => {
       const lights = model.get('lights');

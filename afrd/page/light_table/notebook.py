@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,13 @@ import anywidget
 import traitlets
 from IPython.display import HTML, display
 from markupsafe import escape
+from traitlets import Bunch
 
 import afrd.figures
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined
-from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not
+from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, fusions, why_not
 from afrd.page.light_table.scene import sample_scene, scene
 from afrd.page.light_table.style import CSS, SCRIPTS, style
 
@@ -37,6 +38,7 @@ class Source:
 
     Attributes:
         lights: those that can be switched.
+        fusions: ways to fuse them that the browser knows, the run's own first; empty where it fuses none.
         count: of samples.
         all_known: whether the browser has the thresholds of all sets of lights.
         drawn: the scene of a sample under some lamps with a pinned place.
@@ -44,6 +46,7 @@ class Source:
     """
 
     lights: Sequence[str]
+    fusions: Sequence[str]
     count: int
     all_known: bool
     drawn: Callable[[int, tuple[str, ...], tuple[int, int] | None], str]
@@ -57,6 +60,8 @@ class LightTable(anywidget.AnyWidget):
         lights: names of the lamps that are lit, in the run's order.
         sample: position of the sample in the data set; 0 for a single sample.
         pinned: the pinned place [x, y] in pixels of the sample's pictures, or [].
+        fusion: how the lights are fused, `""` where the browser fuses none.
+        weights: how much a light may say, 0 to 1, by name; 1 for those that are not named.
     """
 
     _esm = joined(SCRIPTS / "notebook.js", STYLE=style()) + "\nexport default { render: show };\n"
@@ -64,6 +69,8 @@ class LightTable(anywidget.AnyWidget):
     lights = traitlets.List(traitlets.Unicode()).tag(sync=True)
     sample = traitlets.Int(0).tag(sync=True)
     pinned = traitlets.List(traitlets.Int(), maxlen=2).tag(sync=True)
+    fusion = traitlets.Unicode().tag(sync=True)
+    weights = traitlets.Dict(traitlets.Float(min=0, max=1), traitlets.Unicode()).tag(sync=True)
     _scene = traitlets.Unicode().tag(sync=True)
     _fusion = traitlets.Unicode("null").tag(sync=True)  # that of the run, once for all samples
     _count = traitlets.Int(1).tag(sync=True)
@@ -71,6 +78,7 @@ class LightTable(anywidget.AnyWidget):
 
     def __init__(self, source: Source, lights: Sequence[str], **traits: Any) -> None:
         self._source = source
+        traits["fusion"] = traits.get("fusion") or (source.fusions[0] if source.fusions else "")
         super().__init__(lights=list(lights), _count=source.count, _name=uuid.uuid4().hex, **traits)
         self._draw()
         self.observe(lambda _: self._draw(), ["sample", "pinned"])
@@ -83,6 +91,18 @@ class LightTable(anywidget.AnyWidget):
         if unknown:
             raise traitlets.TraitError(f"light {unknown[0]!r} is not on this table; it has {', '.join(known)}")
         return [light for light in known if light in proposal.value]
+
+    @traitlets.validate("fusion")
+    def _possible(self, proposal: Any) -> str:
+        ways = self._source.fusions or ("",)
+        if proposal.value not in ways:
+            raise traitlets.TraitError(f"fusion {proposal.value!r} is not on this table; it has {', '.join(ways)}")
+        return proposal.value
+
+    @traitlets.validate("weights")
+    def _of_known(self, proposal: Any) -> dict[str, float]:
+        self._known(Bunch(value=list(proposal.value)))
+        return proposal.value
 
     @traitlets.validate("sample")
     def _there(self, proposal: Any) -> int:
@@ -116,6 +136,8 @@ def light_table(
     prediction: Prediction | None = None,
     run: Run | None = None,
     lights: Sequence[str] | None = None,
+    fusion: str | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> LightTable:
     """The light table of one sample, in the cell of a notebook.
 
@@ -124,43 +146,56 @@ def light_table(
         prediction: whose maps are shown; its lamps only relight the pictures.
         run: makes the maps instead, of the lamps that are lit.
         lights: those lit at first; all by default.
+        fusion, weights: see `LightTable`; for a run whose lights the browser can fuse.
 
     Raises:
         ValueError: the run has none of the sample's lights.
+        TraitError: an unknown light or fusion.
     """
-    fusion, known = None, tuple(sample.lights)
+    sent, known = None, tuple(sample.lights)
     if run is not None and why_not(run):
         prediction = prediction or run.predict(sample, lights)
     elif run is not None:
         known = run.lights_of(sample)
-        fusion = fusion_of(run) | evidence_of(run, run.sample_evidence(sample, known), known)
-    options: dict[str, Any] = {"steps": False, "answers": False, "fusion": fusion, "usable": known}
+        sent = fusion_of(run) | evidence_of(run, run.sample_evidence(sample, known), known)
+    options: dict[str, Any] = {"steps": False, "answers": False, "fusion": sent, "usable": known}
     if run is not None:
         options["region"] = run.region_at((sample.images.shape[-2], sample.images.shape[-1]))
-    options["missing"] = None if fusion else "afrd.light_table(sample, run=run)"
+    options["missing"] = None if sent else "afrd.light_table(sample, run=run)"
 
     def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:
-        return sample_scene(sample, None if fusion else prediction, lights=lit, pinned=pinned, **options)
+        return sample_scene(sample, None if sent else prediction, lights=lit, pinned=pinned, **options)
 
     def saved(index: int, lit: tuple[str, ...]) -> tuple[str, str]:
-        said = run.predict(sample, lit) if fusion and run is not None and lit else prediction
+        said = run.predict(sample, lit) if sent and run is not None and lit else prediction
         return _picture(sample, said), _told(sample, said)
 
-    return LightTable(Source(known, 1, True, drawn, saved), lights or known)
+    source = Source(known, list(sent["thresholds"]) if sent else (), 1, True, drawn, saved)
+    return LightTable(source, known if lights is None else lights, fusion=fusion, weights=dict(weights or {}))
 
 
-def explore(run: Run, dataset: MultiLightDataset, sample: int = 0, lights: Sequence[str] | None = None) -> LightTable:
+def explore(
+    run: Run,
+    dataset: MultiLightDataset,
+    sample: int | str = 0,
+    lights: Sequence[str] | None = None,
+    fusion: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    pinned: Sequence[int] = (),
+) -> LightTable:
     """The light table of a split in the cell of a notebook, as in the page: with the samples to step through, the
     single-light runs of the same folder, and a click that says why a place stands out.
 
     Args:
         run: a run of several lights that fuses their evidence.
         dataset: a split of the category that the run was trained on.
-        sample: position of the first one.
+        sample: position or name of the first one.
         lights: those lit at first; all of the run's by default.
+        fusion, weights, pinned: see `LightTable`; the run's own fusion by default.
 
     Raises:
-        ValueError: the browser cannot fuse the run's lights, or the data set is another.
+        ValueError: the browser cannot fuse the run's lights, the data set is another, or has no such sample.
+        TraitError: an unknown light or fusion.
     """
     folder = run.folder.resolve()
     if reason := why_not(run):
@@ -170,6 +205,9 @@ def explore(run: Run, dataset: MultiLightDataset, sample: int = 0, lights: Seque
     entry = next((e for e in library.categories() if any(of_run.folder == folder for of_run in e.fused)), None)
     if entry is None or entry.name != dataset.category:
         raise ValueError(f"{run.folder} was not trained on the category {dataset.category} of {dataset.root}")
+    if isinstance(sample, str) and sample not in dataset.names:
+        raise ValueError(f"{dataset.category}/{dataset.split} has no sample {sample!r}")
+    at = list(dataset.names).index(sample) if isinstance(sample, str) else sample
     start = replace(first_selection(library, entry.key), run=folder, split=dataset.split, kind="all")
 
     def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:
@@ -180,8 +218,9 @@ def explore(run: Run, dataset: MultiLightDataset, sample: int = 0, lights: Seque
         shown = library.sample(dataset, index)
         return _picture(shown, said), _told(shown, said)
 
-    source = Source(run.lights, len(dataset), all_at_once(run), drawn, saved)
-    return LightTable(source, lights or run.lights, sample=sample)
+    source = Source(run.lights, fusions(run), len(dataset), all_at_once(run), drawn, saved)
+    traits: dict[str, Any] = {"sample": at, "pinned": list(pinned), "fusion": fusion, "weights": dict(weights or {})}
+    return LightTable(source, run.lights if lights is None else lights, **traits)
 
 
 def _picture(sample: Sample, prediction: Prediction | None) -> str:

@@ -18,6 +18,7 @@ from afrd.page.common.cache import MB, Cache
 from afrd.page.common.entries import RunEntry
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection, missing_run, usable_lights
+from afrd.page.light_table.code import code_of
 from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not, with_fusion
 from afrd.page.light_table.place import reasons
 from afrd.page.light_table.region import region_on_table
@@ -91,6 +92,7 @@ def scene(library: Library, selection: Selection) -> str:
         why=reasons(library, selection, entry, dataset, sample),
         fusion=fusion,
         region=_region(library, selection.run, dataset),
+        code=code_of(selection.run, dataset, index),
     )
 
 
@@ -127,6 +129,7 @@ class SceneOptions:
         fusion: how the browser fuses the lights, and every light's evidence, see `fusion.py`; the first map is then the
             browser's, and there is no prediction for it.
         region: (H, W) bool of the pictures, in which the main run judges; None: everywhere.
+        code: what `code_of` gives, for the view as Python code; None for a sample that no code can open.
     """
 
     place: str = ""
@@ -145,6 +148,7 @@ class SceneOptions:
     why: Mapping[str, Any] | None = None
     fusion: Mapping[str, Any] | None = None
     region: np.ndarray | None = None
+    code: Mapping[str, Any] | None = None
 
 
 def sample_scene(
@@ -183,6 +187,7 @@ def sample_scene(
         "pinned": list(pinned) if pinned is not None and in_picture else None,
         "why": chosen.why if in_picture else None,
         "region": region_on_table(chosen.region),
+        "code": chosen.code,
     }
     return _dated(content | with_fusion(tiles, chosen.fusion))
 

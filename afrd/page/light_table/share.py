@@ -17,6 +17,7 @@ from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of, first_selection
 from afrd.page.common.scripts import joined
 from afrd.page.common.selection import Selection
+from afrd.page.light_table.code import without_folders
 from afrd.page.light_table.fusion import why_not
 from afrd.page.light_table.scene import known_fusion, scene
 from afrd.page.light_table.style import CSS, SCRIPTS, style
@@ -73,6 +74,7 @@ def page_of(library: Library, selection: Selection, indices: Sequence[int]) -> s
             content["note"] = " · ".join(filter(None, (note.text, ", ".join(note.tags))))
         if content.pop("fusion", None) is None:
             raise ValueError(f"sample {dataset.names[i]}: {content['panels'][0]['problem']}")
+        content["code"] = without_folders(content["code"])
         scenes.append(content | {"answers": False, "steps": True})
     count = f"{len(scenes)} samples" if len(scenes) > 1 else "1 sample"
     text = f"{run.method()}; {count} of {dataset.category}/{dataset.split}. Everything is worked out in this file."

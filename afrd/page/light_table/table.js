@@ -5,8 +5,10 @@
 // and hears emit(event, data): `lights` { lights }, the lamps that are lit, for which it asks the model; `lit`
 // { lights }, those for which the table has worked everything out; `shown` { light }; `step` { by }, -1 or 1; `pinned`
 // { place }, [x, y] in pixels of the sample's pictures or []; `region` { shapes }, see region.js. `style` is what
-// style.py's `style` gives; `keys` is where keys are heard, the whole document by default.
+// style.py's `style` gives; `keys` is where keys are heard, the whole document by default. `fused` { fusion, weights }
+// says how the table fuses, with the weights of lights by name where they are not 1; table.fuse(...) sets the same.
 import { button, make } from '../common/dom.js';
+import { codeBox, copyCode } from './code.js';
 import { drawCursor, valueCard } from './cursor.js';
 import { judge } from './fuse.js';
 import { keyList, listenToKeys } from './keys.js';
@@ -15,6 +17,7 @@ import { mapOf, palette, pixelsOf } from './maps.js';
 import { legend, mapPanel, outline, paint, picturePanel, relight, tellLevel } from './panels.js';
 import { listenToPointers } from './pointers.js';
 import { beginDrawing, drawingBar, followDrawing, sketch } from './region.js';
+import { savePicture } from './save.js';
 import { rejudge, strip } from './tiles.js';
 import { drawAll, drawLarge, drawMaps, measure, wholePicture, zoomBy } from './view.js';
 import { drawWhy } from './why.js';
@@ -50,6 +53,7 @@ export function render(element, scene, { emit = () => {}, style, keys = document
   update(table, scene);
   return {
     update: next => update(table, next),
+    fuse: how => fuse(table, how),
     destroy() { listening.abort(); table.generation++; element.replaceChildren(); },
   };
 }
@@ -66,6 +70,15 @@ function frames(run) {  // a function that has tasks run once before the next fr
   };
 }
 
+function fuse(table, { fusion, weights }) {
+  const { lamps, scene, view } = table;
+  if (fusion) view.fusion = fusion;
+  lamps.say = { ...weights };
+  if (!scene?.fusion) return;
+  table.judge();
+  draw(table);
+}
+
 function header(table) {
   const { emit, root, scene, view } = table;
   const step = (by, text, label) => scene.steps
@@ -78,6 +91,8 @@ function header(table) {
     make('span', { class: 'zoom' }, button('−', 'zoom out', () => zoomBy(table, 1 / 1.5)),
       button('100 %', 'whole picture', () => wholePicture(table), { class: 'percent' }),
       button('+', 'zoom in', () => zoomBy(table, 1.5))),
+    button('save PNG', 'save the table as a PNG picture (p)', () => savePicture(table)),
+    scene.code ? button('copy code', 'copy the view as Python code (c)', () => copyCode(table)) : null,
     flip('loupe', 'loupe', 'magnifier under the cursor (l)'), flip('values', 'values', 'values beside the cursor (v)'),
     button('?', 'keys', () => root.querySelector('.keys').showModal()));
 }
@@ -100,7 +115,7 @@ function draw(table) {
     ...scene.panels.slice(0, bare ? 1 : 2).map(panel => mapPanel(table, panel)));
   const note = scene.note ? make('p', { class: 'note' }, scene.note) : null;
   const parts = [header(table), note, drawingBar(table), panels, legend(table), make('section', { class: 'why' }),
-    strip(table), table.values.card, table.said, keyList()];
+    strip(table), table.values.card, table.said, keyList(), scene.code ? codeBox() : null];
   root.replaceChildren(...parts.filter(Boolean));
   place.at = table.stages[pointed] ?? null;
   measure(table);

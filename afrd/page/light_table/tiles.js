@@ -45,7 +45,7 @@ function lamp(table, item) {
     title: 'weight: how much this light may say in the map, times its attention; 0 is as if it were off' },
   make('input', { type: 'range', min: 0, max: 1, step: 0.01, value: lamps.sayOf(name),
     'aria-label': `weight of ${name}`, oninput: weighed,
-    ondblclick: event => { event.target.value = 1; weighed(event); } }),
+    onchange: () => tellFused(table), ondblclick: event => { event.target.value = 1; weighed(event); } }),
   make('b', {}, sayText(lamps.sayOf(name))));
   const onOff = make('input', { type: 'checkbox', value: name, checked: lit, 'aria-label': `lamp ${name}`,
     onchange: () => { lamps.switch(name); sendLamps(table); } });
@@ -58,6 +58,8 @@ function lamp(table, item) {
 }
 
 const sayText = part => `w ${part.toFixed(2)}`;
+
+const tellFused = ({ emit, lamps, view }) => emit('fused', { fusion: view.fusion, weights: lamps.said() });
 
 function weigh(table, tile, { name }, part) {
   table.lamps.say[name] = part;
@@ -89,11 +91,12 @@ function under({ scene, view }, item) {  // a lamp's tile
       make('i', { style: `--part:${100 * value}%` }))));
 }
 
-function fusionMenu({ draw, judge, scene, view }) {  // where the browser fuses, and knows thresholds of several ways
-  const ways = Object.keys(scene.fusion?.thresholds ?? {});
+function fusionMenu(table) {  // where the browser fuses, and knows thresholds of several ways
+  const { draw, judge, scene, view } = table, ways = Object.keys(scene.fusion?.thresholds ?? {});
   if (ways.length < 2) return null;
   const choose = event => {
     view.fusion = event.target.value;
+    tellFused(table);
     judge();
     draw();
   };
@@ -114,7 +117,11 @@ export function strip(table) {
   const undim = make('button', { type: 'button', class: 'undim',
     hidden: scene.lights.every(({ name }) => lamps.gainOf(name) === 1 && lamps.sayOf(name) === 1),
     title: 'dimmers at 100 %, weights at 1',
-    onclick: () => { Object.assign(lamps, { gain: {}, say: {} }); if (scene.fusion) table.judge(); table.draw(); } },
+    onclick: () => {
+      Object.assign(lamps, { gain: {}, say: {} });
+      if (scene.fusion) { table.judge(); tellFused(table); }
+      table.draw();
+    } },
   'undim');
   const rows = Math.ceil(scene.lights.length / 6), weights = scene.fusion ? ', its weight w how much it may say' : '';
   return make('div', { class: 'strip' },
