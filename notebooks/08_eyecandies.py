@@ -2,9 +2,9 @@
 # # 8. Eyecandies: the real data set
 #
 # Eyecandies (Bonfiglioli et al., ACCV 2022) is the public data set made for this question: ten kinds of candy, six
-# pictures of each part under different lights, defects with masks. It is about 27 GB and **is not downloaded by
-# anything in this project**. This notebook runs on two rendered categories *in the same layout*; set one variable, and
-# the same cells run on the real one.
+# pictures of each part under different lights, defects with masks. It is about 27 GB and **downloaded only when you ask
+# for it**. This notebook runs on two rendered categories *in the same layout*; set one variable, and the same cells run
+# on the real one.
 #
 # **What you will learn**
 # - how to get the data, and what to read before you use it;
@@ -26,7 +26,9 @@
 # 1. Open the project's page, [eyecan-ai.github.io/eyecandies](https://eyecan-ai.github.io/eyecandies/), and read the
 #    terms of use there. **The data has a licence of its own; that of this project's code says nothing about it.** What
 #    you may do with the pictures, and with networks trained on them, is decided there and not here.
-# 2. Download the categories that you want and unpack them beside each other in one folder.
+# 2. `afrd download eyecandies --out /data/Eyecandies --category CandyCane` fetches a category from its authors' place,
+#    checks and unpacks it, and goes on where it was stopped; without `--category` all ten. It needs
+#    `pip install "afrd[download]"`. Or unpack archives of your own beside each other in one folder.
 # 3. Set `EYECANDIES` to that folder before you start Jupyter: `EYECANDIES=/data/Eyecandies make lab`.
 #
 # Look at genuine pictures on that page before you train: this notebook can show none, because the page states no
