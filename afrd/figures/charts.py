@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from afrd.figures.drawing import (
     ANOMALOUS_COLOUR,
+    CLEAR_LEGEND,
     GOOD_COLOUR,
     MAP_LIMIT,
     NEUTRAL_COLOUR,
@@ -60,4 +61,4 @@ def training_curve(history: pd.DataFrame) -> go.Figure:
     figure.update_traces(mode="lines", hovertemplate="step %{x}: %{y:.3f}<extra></extra>")
     figure.update_xaxes(title="step").update_yaxes(title="loss")
     above = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
-    return finish(figure, "Training", top=60).update_layout(height=320, width=None, legend=above)
+    return finish(figure, "Training", top=60).update_layout(height=320, width=None, legend=CLEAR_LEGEND | above)

@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
+from afrd.figures.drawing import ANOMALOUS_COLOUR, CLEAR_LEGEND, GOOD_COLOUR, NEUTRAL_COLOUR, finish
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.differences import Curves
@@ -176,12 +176,7 @@ def _with_legend(figure: go.Figure, title: str, height: int, top: int, below: in
         bottom: margin for the axis.
     """
     finish(figure, title, top=top)
-    legend: dict = {
-        "bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": NEUTRAL_COLOUR, "size": 11.5},
-        "y": 1,
-        "yanchor": "bottom",
-    }
+    legend: dict = CLEAR_LEGEND | {"font_size": 11.5, "y": 1, "yanchor": "bottom"}
     lines = -(-below // 2)
     if below:
         legend |= {"yref": "container", "y": 0}

@@ -26,6 +26,7 @@ SHARE_COLOURS = "Cividis"  # of attention, 0..1
 TRUTH_COLOUR, THRESHOLD_COLOUR = "#2ee6d6", "#ffffff"  # lines over pictures
 GRID_COLOUR = "rgba(128, 136, 144, 0.25)"  # visible on light and on dark ground
 GOOD_COLOUR, ANOMALOUS_COLOUR, NEUTRAL_COLOUR = "#0072b2", "#d55e00", "#808890"  # Okabe & Ito's blue and vermilion
+CLEAR_LEGEND = {"bgcolor": "rgba(0,0,0,0)", "font_color": NEUTRAL_COLOUR}  # where no line is white, unlike `finish`
 MAP_SIDE = 256  # pixels of a drawn map, longer side
 TILE_PIXELS = 230  # pixels of one picture among several
 

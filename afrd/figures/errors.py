@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from afrd.figures.drawing import (
     ANOMALOUS_COLOUR,
+    CLEAR_LEGEND,
     GOOD_COLOUR,
     MAP_LIMIT,
     NEUTRAL_COLOUR,
@@ -59,8 +60,7 @@ def score_histogram(table: ErrorTable, at: float | None = 1.0) -> go.Figure:
     name = table.column_names()[table.run].removesuffix(" (raw)")
     finish(figure, f"Scores of {name}", top=58)
     figure.update_layout(barmode="overlay", bargap=0.06, height=222, margin={"l": 8, "r": 8, "b": 64, "t": 44})
-    transparent = {"bgcolor": "rgba(0,0,0,0)", "font": {"color": NEUTRAL_COLOUR}, "x": 0}
-    return figure.update_layout(legend=transparent | {"yref": "container", "y": 0.01, "yanchor": "bottom"})
+    return figure.update_layout(legend=CLEAR_LEGEND | {"x": 0, "yref": "container", "y": 0.01, "yanchor": "bottom"})
 
 
 def _bins(values: np.ndarray) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from scipy.cluster.hierarchy import dendrogram
 
 from afrd.analysis.lights.sentences import UNIT_COST, UNIT_LIGHTS
-from afrd.figures.drawing import ANOMALOUS_COLOUR, GOOD_COLOUR, NEUTRAL_COLOUR, finish
+from afrd.figures.drawing import ANOMALOUS_COLOUR, CLEAR_LEGEND, GOOD_COLOUR, NEUTRAL_COLOUR, finish
 from afrd.figures.painting import blended
 from afrd.metrics.ranking import METRIC_NAMES
 
@@ -340,7 +340,6 @@ def _framed(figure: go.Figure, title: str, height: int, legend: bool = False, to
     finish(figure, title, top=top)
     figure.update_layout(height=height, width=None, margin={"b": 56, "l": 12, "r": 12})
     if legend:
-        style = {"bgcolor": "rgba(0,0,0,0)", "font": {"color": NEUTRAL_COLOUR, "size": 11}}
         position = {"orientation": "h", "x": 0, "y": 0, "yref": "container", "yanchor": "bottom"}
-        figure.update_layout(legend=position | style, margin_b=100)
+        figure.update_layout(legend=CLEAR_LEGEND | {"font_size": 11} | position, margin_b=100)
     return figure
