@@ -38,9 +38,10 @@ table = afrd.explore(run, afrd.open_dataset({root!r}, "Praline")["test_public"])
 
 table
 
-print(table.sample, *table.lights)
+print(table.sample, *table.lights, table.fusion)
 
 table.lights = ["left", "box"]
+table.fusion = "mean"
 table.sample = 1"""
 
 
@@ -165,12 +166,15 @@ def test_a_lamp_of_the_light_table_is_read_in_the_next_cell_and_python_sets_it(
     assert page.locator("[data-afrd-saved]").is_hidden()
     table.locator(".tile input[value=box]").click()
     expect(table.get_by_text("lights: spots, bottom, right, top, left", exact=True)).to_be_visible()
+    fusion = table.get_by_label("fusion of the lights")
+    fusion.select_option("max")
     page.locator(".jp-CodeCell").nth(2).locator(".cm-content").click()
     said = run(page, 2).locator(".jp-OutputArea-output")
-    expect(said).to_have_text("0 spots bottom right top left\n", timeout=2 * PATIENCE)
+    expect(said).to_have_text("0 spots bottom right top left max\n", timeout=2 * PATIENCE)
     run(page, 3)
     expect(table.locator("h2")).to_have_text("01", timeout=2 * PATIENCE)
     expect(table.get_by_text("lights: left, box", exact=True)).to_be_visible(timeout=2 * PATIENCE)
+    expect(fusion).to_have_value("mean", timeout=2 * PATIENCE)
     assert wrong == []
     page.close()
 

@@ -28,7 +28,8 @@ THUMBNAIL = (480, 320)  # pixels
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 CODE = re.compile(r"\]\((?:\.\./)+((?:afrd|benchmarks|tests)/[^)]*|CHANGELOG\.md|README\.md|LICENSE)\)")
 BADGE = re.compile(r"\[!\[([^]]*)\]\(https://[^)]*\)\](\([^)]*\)) ?")  # a picture within a link
-DOCUMENTS = ("architecture", "method", "lights", "regions", "corrections", "sweep", "deploy", "reliability")
+DOCUMENTS = ("architecture", "method", "lights", "regions", "relighting")
+DOCUMENTS += ("corrections", "sweep", "deploy", "reliability")
 INDEX = """# AFRD explorer
 
 Anomaly detection under several lights: a course, and the documentation of the method. The code is at <{repository}>.

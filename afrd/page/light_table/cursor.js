@@ -1,5 +1,6 @@
 // One cursor for all pictures: a cross or a loupe on each, a reading, and beside it the values of every light.
 import { clamp, make } from '../common/dom.js';
+import { lensLayers } from './lens.js';
 import { valueAt, valueText } from './maps.js';
 import { onScreen } from './view.js';
 
@@ -47,15 +48,16 @@ export function drawCursor(table) {
 
 const widthOf = text => 6.7 * text.length + 13;  // of a reading; to ask the browser would cost a layout each time
 
-function drawLoupe({ place, view }, stage, x, y) {
-  const { loupe, side } = stage;
+function drawLoupe(table, stage, x, y) {
+  const { place, view } = table, { loupe, side } = stage;
   loupe.hidden = !view.loupe;
   if (!view.loupe || !side) return;
   loupe.style.transform = `translate(${x - side / 2}px,${y - side / 2}px)`;
   const context = loupe.getContext('2d');
-  const wide = 1 / view.zoom / LOUPE, high = wide * stage.width / stage.height;  // parts of the picture
+  const other = lensLayers(table), wide = other ? side / stage.width / view.zoom : 1 / view.zoom / LOUPE;
+  const high = wide * stage.width / stage.height;  // parts of the picture
   context.globalCompositeOperation = 'copy';
-  for (const layer of [stage.source(), stage.layer]) {
+  for (const layer of other ?? [stage.source(), stage.layer]) {
     if (!layer) continue;
     context.drawImage(layer, (place.x - wide / 2) * layer.width, (place.y - high / 2) * layer.height,
       wide * layer.width, high * layer.height, 0, 0, side, side);

@@ -54,7 +54,7 @@ function pictureOrMap({ root, view, soon }) {
 function lampKey(table, name, solo) {
   if (solo || performance.now() < table.soloNext) {
     table.lamps.solo(name);
-    table.view.relit = true;
+    table.view.lighting = 'lamps';
   } else {
     table.lamps.switch(name);
   }

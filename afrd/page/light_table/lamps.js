@@ -2,10 +2,10 @@
 // A lamp's switch and solo also decide what the model sees; a dimmer changes the picture alone, a weight the map alone.
 import { resize } from '../common/dom.js';
 
-const linear = Float32Array.from({ length: 256 }, (_, v) =>
+export const linear = Float32Array.from({ length: 256 }, (_, v) =>
   v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-const STEPS = 8192;
-const stored = Uint8Array.from({ length: STEPS + 1 }, (_, i) => {
+export const STEPS = 8192;
+export const stored = Uint8Array.from({ length: STEPS + 1 }, (_, i) => {
   const light = i / STEPS;
   return Math.round(255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055));
 });

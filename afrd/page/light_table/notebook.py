@@ -9,6 +9,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -22,6 +23,7 @@ from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined
 from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, fusions, why_not
+from afrd.page.light_table.relief import relief_on_table
 from afrd.page.light_table.scene import sample_scene, scene
 from afrd.page.light_table.style import CSS, SCRIPTS, style
 
@@ -161,6 +163,7 @@ def light_table(
     options: dict[str, Any] = {"steps": False, "answers": False, "fusion": sent, "usable": known}
     if run is not None:
         options["region"] = run.region_at((sample.images.shape[-2], sample.images.shape[-1]))
+        options["relief"] = relief_on_table(sample, Path(run.config.data_root) / run.config.category)
     options["missing"] = None if sent else "afrd.light_table(sample, run=run)"
 
     def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:

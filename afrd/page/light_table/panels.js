@@ -2,14 +2,21 @@
 import { make, percent } from '../common/dom.js';
 import { colourTable, contour, paintMap } from './maps.js';
 import { stage } from './view.js';
+import { drawEstimate, drawLamp, ESTIMATES, estimated, lampSliders, tellEstimate } from './virtual.js';
 
-// The picture that lies under the large maps: as photographed under one light, or under the lamps as they are.
+// The picture that lies under the large maps: as photographed under one light, under the lamps as they are, or an
+// estimate, see virtual.js.
 export function relight(table) {
   const { lamps, pixels, root, scene, view } = table;
   const lit = scene.lights.filter(item => lamps.lit.has(item.name));
   let told = `a click ${scene.answers ? 'asks why' : 'pins a place'}, the wheel zooms, ? lists the keys`;
   lamps.picture = pixels.get(scene.lights.find(item => item.name === scene.shown).picture).canvas;
-  if (view.relit && lit.length) {
+  const photograph = view.lighting === 'photograph' || (view.lighting !== 'lamps' && !estimated(table));
+  let title = photograph ? `under light ${scene.shown}` : 'under the lamps, mixed';
+  if (estimated(table)) {
+    lamps.picture = drawEstimate(table);
+    [title, told] = tellEstimate(table);
+  } else if (!photograph && lit.length) {
     const pictures = lit.map(item => pixels.get(item.picture));
     const key = [table.generation, ...lit.map(item => item.name)].join();
     if (lamps.exposed !== key) Object.assign(lamps, { exposed: key, exposure: lamps.exposureOf(pictures) });
@@ -18,39 +25,52 @@ export function relight(table) {
       .map(item => `${item.name} ${percent(lamps.gainOf(item.name))}`);
     told = [...(lit.length < 4 ? [] : [`${lit.length} lamps`]), ...named].join(', ') +
       `; exposure × ${lamps.exposure.toFixed(2)}`;
-  } else if (view.relit) {
+  } else if (!photograph) {
     told = 'no lamp is on';
   }
   const panel = root.querySelector('.lighting');
-  panel.querySelector('.verdict').textContent = view.relit ? 'under the lamps, mixed' : `under light ${scene.shown}`;
+  panel.querySelector('.verdict').textContent = title;
   panel.querySelector('.small').textContent = told;
-  panel.querySelector('select').value = view.relit ? '' : scene.shown;
+  panel.querySelector('select').value = photograph ? scene.shown : `:${view.lighting}`;
+  const virtual = view.lighting === 'virtual' && !photograph, sliders = panel.querySelector('.virtual');
+  panel.classList.toggle('dragged', virtual);
+  if (sliders) sliders.hidden = !virtual;
+  drawLamp(table);
+  table.lens = null;
   for (const tile of root.querySelectorAll('.tile')) {
-    tile.classList.toggle('shown', !view.relit && tile.dataset.light === scene.shown);
+    tile.classList.toggle('shown', photograph && tile.dataset.light === scene.shown);
   }
   table.soon('large', 'cursor');
 }
 
 export function showPhotograph(table, name) {
-  table.view.relit = false;
+  table.view.lighting = 'photograph';
   table.scene.shown = name;
   table.soon('light');
   table.emit('shown', { light: name });
 }
 
 export function showLamps(table) {
-  table.view.relit = true;
+  showLighting(table, 'lamps');
+}
+
+export function showLighting(table, lighting) {
+  table.view.lighting = lighting;
   table.soon('light');
 }
 
 export function picturePanel(table) {
   const choice = make('select', { 'aria-label': 'lighting of the picture',
-    onchange: ({ target }) => target.value ? showPhotograph(table, target.value) : showLamps(table) },
+    onchange: ({ target: { value } }) => value.startsWith(':') ? showLighting(table, value.slice(1))
+      : showPhotograph(table, value) },
   ...table.scene.lights.map(item => make('option', { value: item.name }, `as photographed: ${item.name}`)),
-  make('option', { value: '' }, 'the lamps that are on, mixed'));
+  make('option', { value: ':lamps' }, 'the lamps that are on, mixed'),
+  ...(table.scene.relief?.normals ? ESTIMATES.map(([name, text]) => make('option', { value: `:${name}` }, text)) : []));
+  const picture = stage(table, () => table.lamps.picture, null,
+    { title: 'the picture; a click pins a place', large: true });
+  if (table.scene.relief?.normals) picture.append(make('span', { class: 'sun', 'aria-hidden': 'true', hidden: true }));
   return make('section', { class: 'panel lighting' }, make('h3', {}, 'Picture', choice),
-    make('div', { class: 'verdict' }),
-    stage(table, () => table.lamps.picture, null, { title: 'the picture; a click pins a place', large: true }),
+    make('div', { class: 'verdict' }), picture, lampSliders(table),
     make('p', { class: 'small', title: 'Exposure: undimmed, the lamps that are on are together as bright as the ' +
       'brightest of their photographs.' }));
 }
@@ -84,11 +104,13 @@ export function tellVerdict(section, { verdict, right, exact, score, made_by: li
 
 // --- how maps are drawn ---
 
-export function paint({ palettes, soon, stages, style, view }) {
+export function paint(table) {
+  const { palettes, soon, stages, style, view } = table;
   const colours = { error: palettes[view.scale], share: palettes.share };
   for (const { layer, map } of stages) {
     if (layer) paintMap(layer, map, colourTable(colours[map.kind], map.kind, view.cover, style));
   }
+  table.lens = null;
   soon('drawn', 'cursor');
 }
 

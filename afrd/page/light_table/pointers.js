@@ -4,6 +4,7 @@ import { pixel, pointAt, pointNowhere } from './cursor.js';
 import { showPhotograph } from './panels.js';
 import { addCorner, closeShape, dragCorner, letGo, takeHold } from './region.js';
 import { inside, measure, moveTo, stageOf, wholePicture, zoomTo } from './view.js';
+import { dragLamp, estimated } from './virtual.js';
 import { pin } from './why.js';
 
 function moved(table, event) {
@@ -15,7 +16,9 @@ function moved(table, event) {
   if (gesture && pointers.size === 1) {
     const across = event.clientX - gesture.clientX, down = event.clientY - gesture.clientY;
     if (Math.hypot(across, down) > 4) gesture.moved = true;
-    if (gesture.holds) {
+    if (gesture.lamp) {
+      if (gesture.moved) dragLamp(table, stage, event);
+    } else if (gesture.holds) {
       if (gesture.moved) dragCorner(table, inside(table, stage, event));
     } else if (gesture.moved && view.zoom > 1) {
       moveTo(table, gesture.left - across / stage.width / view.zoom, gesture.top - down / stage.height / view.zoom);
@@ -46,8 +49,9 @@ function down(table, event) {
   if (pointers.size === 1) {
     const { clientX, clientY } = event, { left, top } = view;
     const holds = table.drawing !== null && stage.large && takeHold(table, stage, event);
-    table.gesture = { stage, moved: false, clientX, clientY, left, top, holds };
-    if (holds) stage.box.setPointerCapture?.(event.pointerId);
+    const lamp = !table.drawing && stage === table.stages[0] && view.lighting === 'virtual' && estimated(table);
+    table.gesture = { stage, moved: false, clientX, clientY, left, top, holds, lamp };
+    if (holds || lamp) stage.box.setPointerCapture?.(event.pointerId);
   } else {
     for (const id of pointers.keys()) stage.box.setPointerCapture?.(id);
   }

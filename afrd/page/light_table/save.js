@@ -138,7 +138,8 @@ function drawPanels(context, table, y) {
       { colour: QUIET, width: width - name - 8 });
     write(context, section.querySelector('.verdict').textContent, x, y + 32, { font: 14, width });
     drawStage(context, table, stage, { x, y: y + 40, width, height: width * aspect });
-    const below = panel ? panel.made_by : table.view.relit ? section.querySelector('.small').textContent : '';
+    const below = panel ? panel.made_by : table.view.lighting === 'photograph' ? ''
+      : section.querySelector('.small').textContent.replace(/^drag[^;]*; |; the model[^;]*$/g, '');
     if (below) write(context, below, x, y + 54 + width * aspect, { font: 11, colour: QUIET, width });
   });
   return y + 40 + width * aspect + 20;

@@ -22,6 +22,7 @@ from afrd.page.light_table.code import code_of
 from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not, with_fusion
 from afrd.page.light_table.place import reasons
 from afrd.page.light_table.region import region_on_table
+from afrd.page.light_table.relief import known_relief
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,6 +94,7 @@ def scene(library: Library, selection: Selection) -> str:
         fusion=fusion,
         region=_region(library, selection.run, dataset),
         code=code_of(selection.run, dataset, index),
+        relief=known_relief(keys.of_sample(dataset, index), sample, dataset.root / dataset.category),
     )
 
 
@@ -130,6 +132,7 @@ class SceneOptions:
             browser's, and there is no prediction for it.
         region: (H, W) bool of the pictures, in which the main run judges; None: everywhere.
         code: what `code_of` gives, for the view as Python code; None for a sample that no code can open.
+        relief: what `relief.py` says of the sample's shape, for the virtual lamp; None: nothing.
     """
 
     place: str = ""
@@ -149,6 +152,7 @@ class SceneOptions:
     fusion: Mapping[str, Any] | None = None
     region: np.ndarray | None = None
     code: Mapping[str, Any] | None = None
+    relief: Mapping[str, Any] | None = None
 
 
 def sample_scene(
@@ -188,6 +192,7 @@ def sample_scene(
         "why": chosen.why if in_picture else None,
         "region": region_on_table(chosen.region),
         "code": chosen.code,
+        "relief": chosen.relief,
     }
     return _dated(content | with_fusion(tiles, chosen.fusion))
 

@@ -13,6 +13,7 @@ import { drawCursor, valueCard } from './cursor.js';
 import { judge } from './fuse.js';
 import { keyList, listenToKeys } from './keys.js';
 import { Lamps } from './lamps.js';
+import { lensMenu } from './lens.js';
 import { mapOf, palette, pixelsOf } from './maps.js';
 import { legend, mapPanel, outline, paint, picturePanel, relight, tellLevel } from './panels.js';
 import { listenToPointers } from './pointers.js';
@@ -20,11 +21,12 @@ import { beginDrawing, drawingBar, followDrawing, sketch } from './region.js';
 import { savePicture } from './save.js';
 import { rejudge, strip } from './tiles.js';
 import { drawAll, drawLarge, drawMaps, measure, wholePicture, zoomBy } from './view.js';
+import { drawLamp, shader } from './virtual.js';
 import { drawWhy } from './why.js';
 
 // What is worked out before the next frame, by the names that `soon` takes.
-const TASKS = { all: drawAll, cursor: drawCursor, drawn: drawMaps, fused: rejudge, large: drawLarge, light: relight,
-  lines: outline, maps: paint, sketch };
+const TASKS = { all: table => { drawAll(table); drawLamp(table); }, cursor: drawCursor, drawn: drawMaps,
+  fused: rejudge, large: drawLarge, light: relight, lines: outline, maps: paint, sketch };
 
 export function render(element, scene, { emit = () => {}, style, keys = document }) {
   element.classList.add('light-table');
@@ -32,11 +34,13 @@ export function render(element, scene, { emit = () => {}, style, keys = document
   element.style.setProperty('--threshold-line', style.threshold);
   const table = {
     root: element, emit, style, keys, scene: null, stages: [], values: null, lamps: new Lamps(),
+    shade: shader(), lens: null,  // the layers that the loupe shows
     pixels: new Map(),  // by data URI, of the scene that is shown
     palettes: { share: palette(style.shares) },
     view: {  // of this user, kept from sample to sample
       cover: 0.5, covered: 0.5, scale: Object.keys(style.scales)[0], level: 1, mode: 'picture', truth: true,
-      passed: true, fusion: null, loupe: true, values: true, zoom: 1, left: 0, top: 0, relit: false },
+      passed: true, fusion: null, loupe: true, values: true, zoom: 1, left: 0, top: 0,
+      lens: '', lighting: 'photograph', lamp: { azimuth: 135, height: 40 } },
     place: { x: 0.5, y: 0.5, on: false, at: null },  // the cursor; `at` is the stage under the pointer
     pointers: new Map(),  // those that are down, to tell a click, a drag and a pinch apart
     drawing: null,  // the region that is being drawn
@@ -93,7 +97,8 @@ function header(table) {
       button('+', 'zoom in', () => zoomBy(table, 1.5))),
     button('save PNG', 'save the table as a PNG picture (p)', () => savePicture(table)),
     scene.code ? button('copy code', 'copy the view as Python code (c)', () => copyCode(table)) : null,
-    flip('loupe', 'loupe', 'magnifier under the cursor (l)'), flip('values', 'values', 'values beside the cursor (v)'),
+    flip('loupe', 'loupe', 'magnifier under the cursor (l)'), lensMenu(table),
+    flip('values', 'values', 'values beside the cursor (v)'),
     button('?', 'keys', () => root.querySelector('.keys').showModal()));
 }
 
@@ -126,8 +131,8 @@ function draw(table) {
 async function update(table, next) {
   const { lamps, pixels, root, scene } = table, mine = ++table.generation;
   if (next?.lights) {
-    const uris = new Set([...next.panels.map(panel => panel.map), ...next.lights.flatMap(item =>
-      [item.picture, item.error, item.share, item.single?.map])].filter(Boolean));
+    const uris = new Set([next.relief?.normals, next.relief?.albedo, ...next.panels.map(panel => panel.map),
+      ...next.lights.flatMap(item => [item.picture, item.error, item.share, item.single?.map])].filter(Boolean));
     const fresh = [...uris].filter(uri => !pixels.has(uri));
     const found = await Promise.all(fresh.map(pixelsOf));
     if (mine !== table.generation) return;  // overtaken by a later one

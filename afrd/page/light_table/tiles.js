@@ -49,7 +49,7 @@ function lamp(table, item) {
   make('b', {}, sayText(lamps.sayOf(name))));
   const onOff = make('input', { type: 'checkbox', value: name, checked: lit, 'aria-label': `lamp ${name}`,
     onchange: () => { lamps.switch(name); sendLamps(table); } });
-  const alone = () => { lamps.solo(name); view.relit = true; sendLamps(table); };
+  const alone = () => { lamps.solo(name); view.lighting = 'lamps'; sendLamps(table); };
   return make('div', { class: `tile ${lit ? '' : 'out'}`, 'data-light': name },
     make('div', { class: 'lamp' },
       make('label', { title: name }, onOff, make('span', {}, name)),
@@ -133,5 +133,6 @@ export function strip(table) {
       ...scene.lights.map(item => lamp(table, item))),
     make('p', { class: 'small' }, scene.missing ? 'Dimmers and solo relight the picture above.'
       : `A lamp’s switch and solo decide what the model sees${weights}. ` +
-        'A dimmer changes the picture above, not the model.'));
+        'A dimmer changes the picture above, not the model.'),
+    scene.relief?.missing ? make('p', { class: 'small' }, scene.relief.missing) : null);
 }

@@ -118,7 +118,7 @@ export function measure(table) {
     Object.assign(stage, { width: stage.box.clientWidth, height: stage.box.clientHeight });
     const [width, height] = [stage.width, stage.height].map(side => Math.round(sharp * side));
     for (const canvas of [stage.canvas, stage.base]) resize(canvas, width, height);
-    stage.side = Math.round(clamp(stage.width / 3, 30, 104));
+    stage.side = Math.round(table.view.lens ? clamp(stage.width / 2.4, 40, 150) : clamp(stage.width / 3, 30, 104));
     resize(stage.loupe, stage.side, stage.side);
   }
   table.soon('all', 'cursor');

@@ -24,6 +24,7 @@ from afrd.page.common.menus import NO_RUN
 from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
 from afrd.page.light_table.place import answer, training_split
+from afrd.page.light_table.relief import known_relief
 from afrd.page.light_table.scene import message, presets, sample_scene
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ class SampleEvaluator:
             pinned=uploaded.pinned,
             region=run.region_at(_size(sample)),
             why=self._why(uploaded, entry, run, sample, lights_on),
+            relief=known_relief(keys.of_uploads(uploaded.uploads), sample, entry.root / entry.name),
         )
 
     def _prediction_or_problem(
