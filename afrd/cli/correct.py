@@ -1,4 +1,4 @@
-"""`afrd correct`: calls a place of a sample normal, or a missed defect; lists such corrections and undoes them."""
+"""`afrd correct`: calls a place of a sample normal, or a missed defect; lists such corrections, undoes, restores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def add_command(commands: Any) -> None:
     p.add_argument("--dry-run", action="store_true", help="say what would change, and keep nothing")
     what = p.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="list the corrections of the run")
-    what.add_argument("--undo", metavar="ID", help="remove the correction of this id")
+    what.add_argument("--undo", metavar="ID", help="take back the correction of this id")
+    what.add_argument("--restore", metavar="ID", help="bring back a correction that was undone")
     p.set_defaults(run=correct)
 
 
@@ -52,13 +53,20 @@ def correct(options: argparse.Namespace) -> None:
     folder: Path = options.run_folder
     if options.undo is not None:
         afrd.runs.remove_correction(folder, options.undo)  # also one whose file is broken
-        print(f"{folder}: removed correction {options.undo}")
+        again = f"`afrd correct {folder} --restore {options.undo}` brings it back"
+        print(f"{folder}: undid correction {options.undo}; {again}")
+        return
+    if options.restore is not None:
+        run = afrd.runs.restore(afrd.runs.load_run(folder), options.restore)
+        print(f"{folder}: correction {options.restore} holds again; it has {len(run.corrections)} now")
         return
     if options.list:
         show_corrections(folder)
         return
     if options.sample is None or not (options.place or options.whole):
-        raise ValueError("name a SAMPLE and its place (--place X,Y, or --whole); --list and --undo ID need neither")
+        raise ValueError(
+            "name a SAMPLE and its place (--place X,Y, or --whole); --list, --undo and --restore need neither"
+        )
     if options.missed and options.place is None:
         raise ValueError("a missed defect needs its place (--place X,Y)")
     run = afrd.runs.load_run(folder)
@@ -92,6 +100,8 @@ def show_corrections(folder: Path) -> None:
         where = f"{one.category}/{one.split}/{one.sample}, {place}"
         print("  ".join(filter(None, (one.id, one.when[:16].replace("T", " "), one.who, what, where, one.why))))
     print(f"{len(corrections)} corrections of {folder}")
+    if removed := afrd.runs.removed_ids(folder):
+        print(f"undone, the latest first: {', '.join(removed)}; --restore ID brings one back")
 
 
 def show_changes(run: Run, candidate: Run, dataset: MultiLightDataset) -> None:

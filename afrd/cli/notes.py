@@ -1,4 +1,4 @@
-"""`afrd notes`: the notes of all runs of a folder, as JSON and back, and undoing."""
+"""`afrd notes`: what people said of the runs of a folder, as JSON and back; undoing; notes of a run for its copy."""
 
 from __future__ import annotations
 
@@ -15,23 +15,28 @@ if TYPE_CHECKING:
     from afrd.runs.shared_file import Key
 
 SHOWN = 20  # samples that a list names
+MAX_EXPORT_BYTES = 256_000_000  # of a file that is imported; a correction has about 300,000
 
 
 def add_command(commands: Any) -> None:
     """Adds the command `notes`."""
-    p = commands.add_parser("notes", help="notes and groups of the runs in a folder: list, export, import, undo")
+    p = commands.add_parser("notes", help="what people said of the runs in a folder: list, export, import, undo, copy")
     actions = p.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(p))
     for name, title, handler in (
         ("list", "what is noted on which sample", show),
-        ("export", "write all of it to a JSON file", export_notes),
+        ("export", "write notes, groups, corrections and operating points to a JSON file", export_notes),
         ("import", "add what an export holds; nothing is overwritten", import_notes),
-        ("undo", "take back the latest change, such as a removal or an import", undo),
+        ("undo", "take back the latest change of notes and groups, such as a removal or an import", undo),
     ):
         action = actions.add_parser(name, help=title)
         action.add_argument("runs", type=as_path, metavar="RUNS", help="folder that holds the runs")
         if name in ("export", "import"):
             action.add_argument("file", type=as_path, metavar="FILE")
         action.set_defaults(run=handler)
+    action = actions.add_parser("copy", help="add the notes of a run to those of another, such as its renamed folder")
+    action.add_argument("source", type=as_path, metavar="RUN", help="folder of the run, also if it is gone")
+    action.add_argument("to", type=as_path, metavar="TO", help="folder of the run that gets them as well")
+    action.set_defaults(run=copy)
 
 
 def show(options: argparse.Namespace) -> None:
@@ -43,7 +48,15 @@ def show(options: argparse.Namespace) -> None:
                 print(f"{run}  {split}  {sample}{tags}  {' '.join(note['text'].split())}".rstrip())
     for name, value in content["groups"].items():
         print(f"group {name}: {afrd.analysis.errors.groups.group_of(value).words()}")
+    for run, corrections in content["corrections"].items():
+        print(f"{run}  {counted(len(corrections), 'correction')}: afrd correct {options.runs / run} --list")
+    for run, points in content["operating_points"].items():
+        for name, point in points.items():
+            print(f"{run}  operating point {name}: {point['per_thousand']:g} per thousand")
     print(f"{count_of(content)} in {options.runs}{elsewhere(options.runs, content)}")
+    gone = [run for run in content["runs"] if not (options.runs / run).is_dir()]
+    if gone:
+        print(f"there is no run {', '.join(gone)}; `afrd notes copy` gives its notes to another one")
 
 
 def export_notes(options: argparse.Namespace) -> None:
@@ -54,8 +67,8 @@ def export_notes(options: argparse.Namespace) -> None:
 
 def import_notes(options: argparse.Namespace) -> None:
     folder = checked(options.runs)
-    if options.file.is_file() and options.file.stat().st_size > afrd.analysis.errors.notes.MAX_NOTES_BYTES:
-        limit = afrd.analysis.errors.notes.MAX_NOTES_BYTES // 1_000_000
+    if options.file.is_file() and options.file.stat().st_size > MAX_EXPORT_BYTES:
+        limit = MAX_EXPORT_BYTES // 1_000_000
         raise ValueError(f"{options.file} is larger than {limit} MB, so it is not imported")
     content = afrd.files.load_json(options.file)
     try:
@@ -72,6 +85,19 @@ def import_notes(options: argparse.Namespace) -> None:
     )
     if missing:
         print(f"{folder} has no run {', '.join(missing)}; its notes wait for a run of that name")
+    for kind, names in (("corrections", result.corrections), ("operating points", result.points)):
+        if names:
+            print(f"{kind} added: {', '.join(names)}")
+    for sentence in result.left_out:
+        print(sentence)
+
+
+def copy(options: argparse.Namespace) -> None:
+    source, to = options.source.resolve(), options.to.resolve()
+    result = afrd.analysis.errors.copied(source, to)
+    print(f"{to}: {len(result.added)} added, {len(result.merged)} merged, {len(result.same)} already there")
+    if result.left:
+        print(f"left as they were, as both notes together are too long: {named(result.left)}")
 
 
 def undo(options: argparse.Namespace) -> None:
@@ -94,9 +120,15 @@ def checked(folder: Path) -> Path:
 
 
 def count_of(content: dict[str, Any]) -> str:
-    count = sum(len(samples) for splits in content["runs"].values() for samples in splits.values())
-    groups = len(content["groups"])
-    return f"{count} note{'' if count == 1 else 's'} and {groups} group{'' if groups == 1 else 's'}"
+    notes = sum(len(samples) for splits in content["runs"].values() for samples in splits.values())
+    of_runs = [sum(map(len, content[section].values())) for section in ("corrections", "operating_points")]
+    words = ("note", "group", "correction", "operating point")
+    *most, last = map(counted, (notes, len(content["groups"]), *of_runs), words)
+    return f"{', '.join(most)} and {last}"
+
+
+def counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def elsewhere(folder: Path, content: dict[str, Any]) -> str:

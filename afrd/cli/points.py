@@ -28,6 +28,7 @@ def add_command(commands: Any) -> None:
     p.add_argument("--alarm-cost", type=float, default=1.0, metavar="B", help="of one false alarm (1)")
     p.add_argument("--save", metavar="NAME", help="keep --per-thousand with the run, for `afrd predict --point NAME`")
     p.add_argument("--remove", metavar="NAME", help="remove the operating point of this name")
+    p.add_argument("--undo", action="store_true", help="take back the latest change of the run's operating points")
     p.set_defaults(run=points)
 
 
@@ -36,15 +37,19 @@ def points(options: argparse.Namespace) -> None:
     if options.save is not None and options.per_thousand is None:
         raise ValueError("--save needs --per-thousand: the false alarms that the operating point promises")
     run = afrd.runs.load_run(folder, device="cpu")
+    if options.undo:
+        points = afrd.runs.undo_operating_point(folder)
+        print(f"{folder}: undone; {'it has ' + ', '.join(points) if points else 'it has no operating point'} now")
+        return
     if options.remove is not None:
         afrd.runs.operating_point(folder, options.remove)  # says so where there is none
         afrd.runs.save_operating_point(folder, options.remove, None)
-        print(f"{folder}: removed {options.remove}")
+        print(f"{folder}: removed {options.remove}; `afrd points {folder} --undo` brings it back")
         return
-    if options.save is not None:
+    show_consequences(run, options)
+    if options.save is not None:  # at the end, so that nothing is kept where the rest fails
         point = afrd.metrics.OperatingPoint(options.per_thousand, options.missed_cost, options.alarm_cost)
         afrd.runs.save_operating_point(folder, options.save, point)
-    show_consequences(run, options)
     for name, point in afrd.runs.operating_points(folder).items():
         print(describe(run, name, point))
 

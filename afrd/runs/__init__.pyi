@@ -6,16 +6,17 @@ from .correction_files import (
     on_corrections,
     read_corrections,
     remove_correction,
+    removed_ids,
 )
-from .corrections import correct, keep, propose, undo, with_corrections, with_kept_corrections
+from .corrections import correct, keep, propose, restore, undo, with_corrections, with_kept_corrections
 from .export import Export, export_onnx
 from .feature_store import features_stored
 from .loading import load_run
-from .operating_points import operating_point, operating_points, save_operating_point
+from .operating_points import operating_point, operating_points, save_operating_point, undo_operating_point
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, default_memory, plan, split_train
 from .prediction import Prediction
-from .region import drawn_region, read_region, save_region, silhouette, stored_region
+from .region import data_region, drawn_region, read_region, region_of, save_region, silhouette, stored_region
 from .run import Run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
 from .run_log import log_event
@@ -39,6 +40,7 @@ __all__ = [
     "corrected_samples",
     "correction_ids",
     "crop",
+    "data_region",
     "default_epochs",
     "default_memory",
     "drawn_region",
@@ -62,7 +64,10 @@ __all__ = [
     "read_corrections",
     "read_region",
     "read_sweep",
+    "region_of",
     "remove_correction",
+    "removed_ids",
+    "restore",
     "same_grid",
     "save_operating_point",
     "save_region",
@@ -75,6 +80,7 @@ __all__ = [
     "sweep_plan",
     "train",
     "undo",
+    "undo_operating_point",
     "with_corrections",
     "with_kept_corrections",
 ]

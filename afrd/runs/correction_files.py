@@ -1,8 +1,12 @@
-"""Files of corrections: one safetensors file each, in the folder `corrections` of a run, beside its weights."""
+"""Files of corrections: one safetensors file each, in the folder `corrections` of a run, beside its weights.
+
+One that is undone keeps its file under another ending, so that it can be brought back.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 from collections.abc import Sequence
@@ -22,6 +26,8 @@ MAX_PATCHES = 64  # of one correction, for each light
 MAX_TEXT = 500  # characters of a reason
 MAX_FILE = 64 * 10**6  # bytes of one file
 MAX_CORRECTIONS = 1000  # of one run
+ENDING, REMOVED_ENDING = ".safetensors", ".removed"
+MAX_REMOVED = 20  # files of undone corrections that are kept, the latest
 ID = "[0-9a-f]{6}"
 
 
@@ -94,7 +100,13 @@ def new_id() -> str:
 
 def correction_ids(folder: Path) -> list[str]:
     """Ids of the corrections of the run in this folder, in no order of meaning."""
-    return sorted(path.stem for path in (folder / FOLDER).glob("*.safetensors") if re.fullmatch(ID, path.stem))
+    return sorted(path.stem for path in (folder / FOLDER).glob(f"*{ENDING}") if re.fullmatch(ID, path.stem))
+
+
+def removed_ids(folder: Path) -> list[str]:
+    """Ids of the corrections of the run in this folder that were undone, the latest first."""
+    paths = [path for path in (folder / FOLDER).glob(f"*{REMOVED_ENDING}") if re.fullmatch(ID, path.stem)]
+    return [path.stem for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.stem), reverse=True)]
 
 
 def correction_file(folder: Path, correction: str) -> Path:
@@ -107,7 +119,7 @@ def correction_file(folder: Path, correction: str) -> Path:
     if correction not in ids:
         others = f"it has {', '.join(ids)}" if ids else "it has none"
         raise ValueError(f"run {folder} has no correction {correction!r}: {others}")
-    return folder / FOLDER / f"{correction}.safetensors"
+    return folder / FOLDER / f"{correction}{ENDING}"
 
 
 def save_correction(folder: Path, correction: Correction) -> None:
@@ -120,7 +132,7 @@ def save_correction(folder: Path, correction: Correction) -> None:
     if len(correction_ids(folder)) >= MAX_CORRECTIONS:
         raise ValueError(f"run {folder} has {MAX_CORRECTIONS} corrections; undo some, or train it anew")
     tensors = {name: getattr(correction, name) for name in ("patches", "nearer_at", "nearer")}
-    path = folder / FOLDER / f"{correction.about.id}.safetensors"
+    path = folder / FOLDER / f"{correction.about.id}{ENDING}"
     save_tensors(path, tensors, {"about": json.dumps(asdict(correction.about))})
 
 
@@ -130,29 +142,56 @@ def read_corrections(folder: Path) -> list[Correction]:
     Raises:
         ValueError: a file is broken or no correction; the message names it.
     """
-    corrections = [_read(folder, folder / FOLDER / f"{name}.safetensors") for name in correction_ids(folder)]
+    corrections = []
+    for name in correction_ids(folder):
+        path = folder / FOLDER / f"{name}{ENDING}"
+        try:
+            corrections.append(read_correction(path))
+        except ValueError as error:
+            raise ValueError(f"{error}; `afrd correct {folder} --undo {name}` removes it") from error
     return sorted(corrections, key=lambda correction: (correction.about.when, correction.about.id))
 
 
-def _read(folder: Path, path: Path) -> Correction:
+def removed_correction(folder: Path, correction: str) -> Correction:
+    """A correction that was undone.
+
+    Raises:
+        ValueError: there is none of this id, or its file is broken; the message says so.
+    """
+    ids = removed_ids(folder)
+    if correction not in ids:
+        others = f"there are {', '.join(ids)}" if ids else "there is none"
+        raise ValueError(f"run {folder} has no undone correction {correction!r}: {others}")
+    return read_correction(folder / FOLDER / f"{correction}{REMOVED_ENDING}")
+
+
+def read_correction(path: Path, name: str | None = None) -> Correction:
+    """The correction in a file.
+
+    Args:
+        path: of the file.
+        name: the correction's id, where the file is not named after it.
+
+    Raises:
+        ValueError: it is broken, or no correction; the message names it.
+    """
     try:
         if path.stat().st_size > MAX_FILE:
             raise ValueError(f"it has more than {MAX_FILE // 10**6} MB")
         tensors, texts = load_tensors(path)
         about = TypeAdapter(About).validate_json(texts["about"], strict=True)
         correction = Correction(about, tensors["patches"], tensors["nearer_at"], tensors["nearer"])
-        _check(correction, path)
+        _check(correction, name or path.stem)
         return correction
     except (OSError, ValidationError, ValueError, KeyError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
-        raise ValueError(
-            f"{path} is no correction ({what}); `afrd correct {folder} --undo {path.stem}` removes it"
-        ) from error
+        raise ValueError(f"{path} is no correction ({what})") from error
 
 
-def _check(correction: Correction, path: Path) -> None:
+def _check(correction: Correction, name: str) -> None:
     about, patches, at, nearer = correction.about, correction.patches, correction.nearer_at, correction.nearer
-    if about.id != path.stem or about.kind not in KINDS or len(about.why) > MAX_TEXT or len(about.who) > MAX_TEXT:
+    named = about.id == name and re.fullmatch(ID, name) is not None and about.kind in KINDS
+    if not named or len(about.why) > MAX_TEXT or len(about.who) > MAX_TEXT:
         raise ValueError("what it says of itself is not possible")
     shapes = patches.ndim == 3 and 1 <= patches.shape[1] <= MAX_PATCHES and at.ndim == 1 and at.shape == nearer.shape
     types = (patches.dtype, at.dtype, nearer.dtype) == (torch.float16, torch.int64, torch.float32)
@@ -161,9 +200,28 @@ def _check(correction: Correction, path: Path) -> None:
 
 
 def remove_correction(folder: Path, correction: str) -> None:
-    """Removes the file of one correction.
+    """Takes the file of one correction away; it is kept under another ending, for `bring_back`.
 
     Raises:
         ValueError: there is none.
     """
-    correction_file(folder, correction).unlink()
+    path = correction_file(folder, correction)
+    removed = path.with_suffix(REMOVED_ENDING)
+    try:
+        os.replace(path, removed)
+        os.utime(removed)  # the time of its removal
+    except FileNotFoundError as error:
+        raise ValueError(f"correction {correction} of {folder} was undone by somebody else meanwhile") from error
+    for name in removed_ids(folder)[MAX_REMOVED:]:
+        (folder / FOLDER / f"{name}{REMOVED_ENDING}").unlink(missing_ok=True)
+
+
+def bring_back(folder: Path, correction: str) -> None:
+    """Gives the file of an undone correction its name again.
+
+    Raises:
+        ValueError: there is none.
+    """
+    removed_correction(folder, correction)  # says so where there is none
+    path = folder / FOLDER / f"{correction}{ENDING}"
+    os.replace(path.with_suffix(REMOVED_ENDING), path)

@@ -18,6 +18,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,10 +36,12 @@ from afrd.runs.correction_files import (
     MAX_TEXT,
     About,
     Correction,
+    bring_back,
     new_id,
     normal,
     read_corrections,
     remove_correction,
+    removed_correction,
     save_correction,
 )
 from afrd.runs.plan import calibration_split
@@ -130,13 +133,34 @@ def correct(
 
 
 def undo(run: Run, correction: str) -> Run:
-    """The run without one correction, whose file is removed.
+    """The run without one correction, whose file is taken away; `restore` brings it back.
 
     Raises:
         ValueError: the folder has no correction of this id.
     """
     remove_correction(run.folder, correction)
     return with_corrections(run, [kept for kept in run.corrections if kept.about.id != correction])
+
+
+def restore(run: Run, correction: str) -> Run:
+    """The run with a correction that was undone, and its file again.
+
+    Raises:
+        ValueError: the folder has no undone correction of this id, or it was made for other weights.
+    """
+    restored = with_one_more(run, removed_correction(run.folder, correction))
+    bring_back(run.folder, correction)
+    return restored
+
+
+def with_one_more(run: Run, correction: Correction) -> Run:
+    """The run with a correction beside its own, in the order of their times.
+
+    Raises:
+        ValueError: it was made for another memory, or does not fit.
+    """
+    corrections = [*run.corrections, correction]
+    return with_corrections(run, sorted(corrections, key=lambda one: (one.about.when, one.about.id)))
 
 
 def with_kept_corrections(run: Run) -> Run:
@@ -146,7 +170,20 @@ def with_kept_corrections(run: Run) -> Run:
         ValueError: a file is broken, or was made for another run; the message names it.
     """
     corrections = read_corrections(run.folder)
+    for correction in corrections:
+        try:
+            check_fits(run, correction)
+        except ValueError as error:
+            remedy = f"`afrd correct {run.folder} --undo {correction.about.id}` removes it"
+            raise ValueError(f"{error}; {remedy}") from error
     return with_corrections(run, corrections) if corrections or run.corrections else run
+
+
+def check_fits(run: Run, correction: Correction) -> None:
+    """Raises ValueError where a correction was made for another memory than that of the run, or the run has none."""
+    bank = memory_of(run)
+    if correction.about.memory != digest_of(bank) or correction.patches.shape[::2] != bank.patches.shape[::2]:
+        raise ValueError(f"correction {correction.about.id} was made for other weights than those of {run.folder}")
 
 
 def with_corrections(run: Run, corrections: Sequence[Correction]) -> Run:
@@ -155,14 +192,9 @@ def with_corrections(run: Run, corrections: Sequence[Correction]) -> Run:
     Raises:
         ValueError: one was made for another memory, or does not fit.
     """
-    bank = memory_of(run)
-    digest, calibration = digest_of(bank), run.base.calibration
+    bank, calibration = memory_of(run), run.base.calibration
     for correction in corrections:
-        if correction.about.memory != digest or correction.patches.shape[::2] != bank.patches.shape[::2]:
-            raise ValueError(
-                f"correction {correction.about.id} was made for other weights than those of {run.folder}; "
-                f"`afrd correct {run.folder} --undo {correction.about.id}` removes it"
-            )
+        check_fits(run, correction)
     applied = normal(corrections)
     if calibration is not None and applied:
         calibration = _calibration_of(with_lookups(run), applied, run)
@@ -190,10 +222,14 @@ def digest_of(bank: PatchBank) -> str:
     return hashlib.sha256(bank.patches.cpu().numpy().tobytes()).hexdigest()[:16]
 
 
-def with_lookups(run: Run) -> Evidence:
+def with_lookups(run: Run, root: Path | None = None) -> Evidence:
     """Calibration evidence of the run without corrections, with its distances to the memory.
 
     Runs trained with this version have them; for others they are computed once and kept beside the corrections.
+
+    Args:
+        run: with calibration samples.
+        root: of a data set that holds its pictures, where they are no longer where it was trained.
 
     Raises:
         ValueError: they are needed, and the calibration samples are not at hand.
@@ -208,7 +244,7 @@ def with_lookups(run: Run) -> Evidence:
         if set(tensors) != {"nearest", "usual"} or any(t.shape != shape for t in tensors.values()):
             raise ValueError(f"{path} does not fit the run; delete it, and correct the run again")
     else:
-        dataset, index = calibration_split(base.config, base.lights, base.folder, "the threshold cannot be corrected")
+        dataset, index = _calibration_samples(base, root)
         tensors = _lookups(base, dataset, index)
         save_tensors(path, tensors)
     usual = None if base.model.config.method == "memory" else tensors["usual"].to(base.device)
@@ -228,14 +264,26 @@ def _nearer_calibration(
     run: Run, patches: Tensor, dataset: MultiLightDataset, index: int
 ) -> tuple[Tensor, Tensor, int | None]:
     """`Correction.nearer_at` and `nearer` of new patches, and the sample's row among the calibration samples."""
-    nearest = with_lookups(run).nearest
+    nearest = with_lookups(run, dataset.root).nearest
     assert nearest is not None
-    samples, rows = calibration_split(run.config, run.lights, run.folder, "the threshold cannot be corrected")
+    samples, rows = _calibration_samples(run, dataset.root)
     distance = distances_to(patches, run.features(samples), rows, run.lights, run.everything)
     at = (distance < nearest).flatten().nonzero()[:, 0]
-    same = (samples.root, samples.category, samples.split) == (dataset.root, dataset.category, dataset.split)
-    row = rows.index(index) if same and index in rows else None
+    same = (samples.category, samples.split) == (dataset.category, dataset.split)  # as `corrected_samples`, by name
+    names = [samples.names[i] for i in rows]
+    row = names.index(dataset.names[index]) if same and dataset.names[index] in names else None
     return at.cpu(), distance.flatten()[at].float().cpu(), row
+
+
+def _calibration_samples(run: Run, root: Path | None) -> tuple[MultiLightDataset, list[int]]:
+    """The calibration samples where the run was trained, or else in another place of the same pictures."""
+    lacking = "the threshold cannot be corrected"
+    try:
+        return calibration_split(run.config, run.lights, run.folder, lacking)
+    except (ValueError, FileNotFoundError):
+        if root is None or not run.config.pictures or root.resolve() == Path(run.config.data_root):
+            raise
+        return calibration_split(replace(run.config, data_root=str(root)), run.lights, run.folder, lacking)
 
 
 def _calibration_of(evidence: Evidence, corrections: Sequence[Correction], run: Run) -> Evidence:

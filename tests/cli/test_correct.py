@@ -38,7 +38,12 @@ def test_from_a_wrong_verdict_to_a_correction_and_back(capsys, folder: Path):
     assert run(capsys, "correct", folder, "--undo", name)[0] == 0
     run(capsys, "evaluate", folder, "--json", table)
     assert json.loads(table.read_text()) == before
-    assert "0 corrections" in run(capsys, "correct", folder, "--list")[1]
+    code, out, _ = run(capsys, "correct", folder, "--list")
+    assert code == 0 and "0 corrections" in out and f"undone, the latest first: {name}" in out
+    code, out, _ = run(capsys, "correct", folder, "--restore", name)
+    assert code == 0 and f"correction {name} holds again; it has 1 now" in out
+    run(capsys, "evaluate", folder, "--json", table)
+    assert json.loads(table.read_text()) == after
 
 
 def test_a_missed_defect_is_searched_and_remembered(capsys, folder: Path):
@@ -60,6 +65,7 @@ WRONG = [
     (("{run}", "01", "--place", "1,1", "--whole"), "not allowed with"),
     (("{run}", "--undo", "../x"), "has no correction '../x': it has none"),
     (("{run}", "--list", "--undo", "x"), "not allowed with"),
+    (("{run}", "--restore", "../x"), "has no undone correction '../x': there is none"),
     (("{tmp}", "--list"), "is not a run folder"),
     (("{single}", "01", "--whole"), "has no patch memory"),
 ]

@@ -131,6 +131,13 @@ def test_a_false_alarm_is_corrected_by_one_click_and_undone(
         says(before)
         page.wait_for_function("document.querySelector('#correction-kept input').value === ''")
         assert not corrections.read_corrections(folder)
+        page.locator("#correction-restore").click()  # an undo is undone, too
+        says(before, there=False)
+        page.wait_for_function(
+            "name => document.querySelector('#correction-kept input').value.startsWith(name)", arg=name
+        )
+        page.locator("#correction-restore").wait_for(state="hidden")
+        assert [one.about for one in corrections.read_corrections(folder)] == [kept.about]
 
 
 @pytest.mark.browser

@@ -78,3 +78,6 @@ def test_a_rate_is_tried_saved_chosen_and_removed(runs: Path, candies: Path, bro
         page.locator("#errors-remove-point").click()
         page.wait_for_function("() => document.querySelector('#errors-point input').value === ''")
         assert list(json.loads((folder / FILE).read_text())) == ["line 3"]
+        page.locator("#errors-undo-point").click()
+        page.get_by_text("has the operating points audit, line 3 now").wait_for()
+        assert list(operating_points(folder)) == ["audit", "line 3"]

@@ -13,7 +13,15 @@ from afrd.data.dataset import Category, MultiLightDataset
 from afrd.model.evidence import Evidence, joined
 from afrd.runs import corrections
 from afrd.runs.calibration import calibrate, evidence_of
-from afrd.runs.correction_files import FOLDER, correction_ids, read_corrections, remove_correction, save_correction
+from afrd.runs.correction_files import (
+    FOLDER,
+    MAX_REMOVED,
+    correction_ids,
+    read_corrections,
+    remove_correction,
+    removed_ids,
+    save_correction,
+)
 from afrd.runs.plan import calibration_split
 from afrd.runs.run import Run
 
@@ -134,6 +142,43 @@ def test_undo_gives_the_earlier_state_to_the_bit(run: Run, test: MultiLightDatas
     assert (run.folder / "model.safetensors").read_bytes() == weights
 
 
+def test_what_was_undone_can_be_brought_back_to_the_bit(run: Run, test: MultiLightDataset):
+    first = corrections.correct(run, test, 1, PLACE)
+    second = corrections.correct(first, test, 2, PLACE)
+    kept = bits(second, test)
+    ids = [one.about.id for one in second.corrections]
+    undone = corrections.undo(corrections.undo(second, ids[0]), ids[1])
+    assert removed_ids(run.folder) == [ids[1], ids[0]] and not correction_ids(run.folder)
+    restored = corrections.restore(corrections.restore(undone, ids[1]), ids[0])
+    assert [one.about.id for one in restored.corrections] == ids and not removed_ids(run.folder)
+    assert bits(restored, test) == kept == bits(afrd.load_run(run.folder, "cpu"), test)
+    with pytest.raises(ValueError, match="has no undone correction"):
+        corrections.restore(restored, ids[0])
+
+
+def test_an_undone_correction_for_other_weights_is_not_brought_back(
+    learned: Run, test: MultiLightDataset, folders: Path
+):
+    corrected = corrections.correct(learned, test, 1, PLACE)
+    name = corrected.corrections[-1].about.id
+    corrections.undo(corrected, name)
+    other = afrd.load_run(folders / "one", "cpu")
+    other.folder = learned.folder
+    with pytest.raises(ValueError, match="made for other weights"):
+        corrections.restore(other, name)
+    assert removed_ids(learned.folder) == [name] and not correction_ids(learned.folder)
+
+
+def test_the_latest_undone_corrections_are_kept(learned: Run, test: MultiLightDataset):
+    corrected = corrections.correct(learned, test, 1, PLACE)
+    (correction,) = corrected.corrections
+    names = [f"{number:06x}" for number in range(MAX_REMOVED + 2)]
+    for name in names:
+        save_correction(learned.folder, replace(correction, about=replace(correction.about, id=name)))
+        remove_correction(learned.folder, name)
+    assert len(removed_ids(learned.folder)) == MAX_REMOVED and names[0] not in removed_ids(learned.folder)
+
+
 def test_the_first_of_two_corrections_can_be_undone(learned: Run, test: MultiLightDataset):
     both = corrections.correct(corrections.correct(learned, test, 0, PLACE), test, 1, (40, 40))
     only_second = corrections.with_corrections(learned, both.corrections[1:])
@@ -179,6 +224,19 @@ def test_a_corrected_calibration_sample_does_not_set_the_threshold(run: Run, dat
     assert (before.samples, after.threshold().samples) == (3, 2)
     assert after.corrections[0].about.calibration_row == 1
     assert len(after.calibration_scores()) == 2
+
+
+def test_a_calibration_sample_is_known_by_its_name_wherever_its_data_set_lies(
+    learned: Run, candies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(candies.parent)
+    relative = afrd.open_dataset(candies.name, "Praline")["val"]
+    assert corrections.propose(learned, relative, 1, PLACE).corrections[-1].about.calibration_row == 1
+    shutil.copytree(candies, tmp_path / "moved")
+    learned.config = replace(learned.config, data_root=str(tmp_path / "gone"))
+    moved = afrd.open_dataset(tmp_path / "moved", "Praline")["val"]
+    assert corrections.propose(learned, moved, 1, PLACE).corrections[-1].about.calibration_row == 1
+    assert corrections.propose(learned, moved, 1, PLACE).threshold().samples == 2
 
 
 def test_a_run_of_an_earlier_version_learns_its_distances_once(run: Run, test: MultiLightDataset, monkeypatch):

@@ -1,5 +1,6 @@
 """Operating points are kept with the run, by name, and say what is wrong with a file or a name."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from afrd.runs.operating_points import (
     operating_point,
     operating_points,
     save_operating_point,
+    undo_operating_point,
 )
 
 
@@ -24,6 +26,26 @@ def test_points_are_kept_replaced_and_removed(tmp_path: Path):
     save_operating_point(tmp_path, "audit", None)
     with pytest.raises(ValueError, match="no operating point 'audit': it has line 3"):
         operating_point(tmp_path, "audit")
+
+
+def test_changes_are_undone_one_by_one_a_removal_as_well(tmp_path: Path):
+    save_operating_point(tmp_path, "line 3", OperatingPoint(5))
+    save_operating_point(tmp_path, "line 3", OperatingPoint(7))
+    save_operating_point(tmp_path, "line 3", OperatingPoint(7))  # no change
+    save_operating_point(tmp_path, "line 3", None)
+    assert undo_operating_point(tmp_path) == {"line 3": OperatingPoint(7)} == operating_points(tmp_path)
+    assert undo_operating_point(tmp_path) == {"line 3": OperatingPoint(5)} == operating_points(tmp_path)
+    assert undo_operating_point(tmp_path) == {} == operating_points(tmp_path)
+    with pytest.raises(ValueError, match="has no change of its operating points to undo"):
+        undo_operating_point(tmp_path)
+
+
+def test_of_many_who_save_at_once_no_point_is_lost(tmp_path: Path):
+    names = [f"line {number}" for number in range(12)]
+    with ThreadPoolExecutor(6) as people:
+        list(people.map(lambda name: save_operating_point(tmp_path, name, OperatingPoint(5)), names))
+    assert set(operating_points(tmp_path)) == set(names)
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".lock"]
 
 
 @pytest.mark.parametrize("content", ["[1]", '{"a": {"per_thousand": "many"}}', '{"a": {"per_thousand": 0}}', "{"])
@@ -51,4 +73,9 @@ def test_from_the_consequences_to_a_verdict(tiny_runs: Path, candies: Path, caps
     assert main(["predict", run, *pictures, "--point", "line 4"]) == 2
     assert "no operating point 'line 4': it has line 3" in capsys.readouterr().err
     assert main(["points", run, "--remove", "line 3"]) == 0 and operating_points(Path(run)) == {}
+    assert main(["points", run, "--undo"]) == 0 and list(operating_points(Path(run))) == ["line 3"]
+    assert "undone; it has line 3 now" in capsys.readouterr().out
+    assert main(["points", run, "--save", "again", "--per-thousand", "5", "--split", "moon"]) == 2
+    assert list(operating_points(Path(run))) == ["line 3"]  # nothing is kept where the rest fails
+    assert main(["points", run, "--undo"]) == 0 and operating_points(Path(run)) == {}
     assert main(["points", run, "--save", "x"]) == 2

@@ -1,6 +1,6 @@
 from . import columns, exchange, expression, group_metrics, groups, notes, table
 from .correcting import Changes, changes
-from .exchange import Imported, exported, imported, undo_latest
+from .exchange import Imported, copied, exported, imported, undo_latest
 from .group_metrics import GROUP_METRICS
 from .groups import Group, Groups
 from .notes import Note, Notes, cleaned
@@ -16,6 +16,7 @@ __all__ = [
     "changes",
     "cleaned",
     "columns",
+    "copied",
     "exchange",
     "exported",
     "expression",

@@ -1,4 +1,6 @@
-"""Notes and groups of all runs of a folder as JSON, to be sent or kept, and back without overwriting anything.
+"""What people said of the runs of a folder as JSON, to be sent or kept, and back without overwriting anything.
+
+Notes and groups come from the file of the folder, corrections and operating points from the folders of its runs.
 
 save_json(Path("notes.json"), exported("runs"))
 imported("elsewhere/runs", load_json(Path("notes.json")))
@@ -11,6 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from afrd.analysis.errors.exchange_runs import add_corrections, add_points, exported_of_runs, read_of_runs
 from afrd.analysis.errors.groups import MAX_NAME, Group, group_of, groups_in, key_of, put
 from afrd.analysis.errors.groups import as_value as group_value
 from afrd.analysis.errors.notes import (
@@ -19,6 +22,7 @@ from afrd.analysis.errors.notes import (
     MAX_TAGS,
     NOTE,
     Note,
+    Notes,
     as_value,
     cleaned,
     note_of,
@@ -41,6 +45,8 @@ class Imported:
         same: entries with nothing new.
         left: samples whose two notes together are longer than a note may be; they stay as they were.
         renamed: groups of another content than those of the same name, and the name under which they were added.
+        corrections, points: corrections and operating points that were added, with the names of their runs.
+        left_out: sentences on corrections and operating points that were not added.
     """
 
     added: list[Key] = field(default_factory=list)
@@ -48,13 +54,18 @@ class Imported:
     same: list[Key] = field(default_factory=list)
     left: list[Key] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
+    corrections: list[str] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 def exported(folder: str | Path) -> dict[str, Any]:
-    """All notes and groups of a folder, as JSON: notes by run, split and sample, groups by name.
+    """All that people said of the runs in a folder, as JSON.
+
+    Notes by run, split and sample, groups by name; see `exported_of_runs` for corrections and operating points.
 
     Raises:
-        ValueError: the file of notes is broken.
+        ValueError: a file is broken.
     """
     folder = Path(folder)
     _take_over_all(folder)
@@ -63,14 +74,15 @@ def exported(folder: str | Path) -> dict[str, Any]:
         for key, note in notes_in(entries).items():
             runs.setdefault(key.run, {}).setdefault(key.split, {})[key.name] = as_value(note)
         groups = {name: group_value(group) for name, group in groups_in(entries).items()}
-    return {"kind": KIND, "format": FORMAT, "runs": runs, "groups": groups}
+    return {"kind": KIND, "format": FORMAT, "runs": runs, "groups": groups} | exported_of_runs(folder)
 
 
 def imported(folder: str | Path, content: Any) -> Imported:
-    """Adds exported notes and groups to those of a folder.
+    """Adds what was exported to what a folder has.
 
-    Where both have a note on a sample, texts and tags of both stay; a group whose name is taken by another gets a new
-    name.
+    Where both have a note on a sample, texts and tags of both stay; a group or an operating point whose name is taken
+    by another gets a new name. Notes of a run that is not there wait for it; corrections and operating points are added
+    to runs that are there, the former to the same weights only.
 
     Args:
         folder: that holds the runs.
@@ -81,12 +93,43 @@ def imported(folder: str | Path, content: Any) -> Imported:
     """
     folder, result = Path(folder), Imported()
     notes, groups = _notes_of(content), _groups_of(content)  # read whole before anything is written
+    corrections, points = read_of_runs(content)
     _take_over_all(folder)
     with SharedFile(folder).writing() as entries:
         for key, note in notes.items():
             _add(entries, key, note, result)
         for name, group in groups.items():
             _add_group(entries, name, group, result)
+    result.corrections, left = add_corrections(folder, corrections)
+    result.points, left_points = add_points(folder, points)
+    result.left_out = left + left_points
+    return result
+
+
+def copied(run: str | Path, to: str | Path) -> Imported:
+    """Adds the notes of a run to those of another one, such as its copy or its renamed folder, as an import does.
+
+    Args:
+        run: its folder; only the file of notes beside it must still be there.
+        to: folder of the other run.
+
+    Raises:
+        ValueError: the first has no notes, or the second is not there or cannot be written to.
+    """
+    run, to, result = Path(run), Path(to), Imported()
+    if not to.is_dir():
+        raise ValueError(f"there is no run folder {to}")
+    if run.is_dir():
+        notes = Notes(run).all()
+    else:
+        with SharedFile(run.parent).reading() as entries:
+            notes = notes_in(entries, run.name)
+    if not notes:
+        raise ValueError(f"{run.parent} has no notes on a run {run.name!r}; `afrd notes list {run.parent}` lists them")
+    with SharedFile(to.parent).writing() as entries:
+        take_over(entries, to)
+        for key, note in notes.items():
+            _add(entries, key._replace(run=to.name), note, result)
     return result
 
 

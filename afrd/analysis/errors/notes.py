@@ -7,7 +7,7 @@
 
 Several people may write at once, and a note that somebody else changed meanwhile is merged with the new one, so nothing
 is lost. Notes of earlier versions, `notes.json` in a run's folder, are taken over at the first opening; the file stays.
-A run's folder that is copied elsewhere leaves its notes behind: `afrd notes export` and `import` bring them.
+A run's folder that is renamed or copied leaves its notes behind: `afrd notes copy OLD NEW` brings them.
 """
 
 from __future__ import annotations
@@ -58,6 +58,14 @@ class Notes:
             ValueError: the file is broken.
         """
         return {key.name: note for key, note in self._read().items() if key.split == split}
+
+    def all(self) -> dict[Key, Note]:
+        """Notes by key, of all splits.
+
+        Raises:
+            ValueError: the file is broken.
+        """
+        return self._read()
 
     def tags(self) -> list[str]:
         """All tags of the run, the most used first."""

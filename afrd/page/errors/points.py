@@ -65,6 +65,9 @@ class PointsComponents(Components):
                 self.remove = gr.Button(
                     "Remove", size="sm", min_width=80, scale=0, visible=may_save, elem_id="errors-remove-point"
                 )
+                self.undo = gr.Button(
+                    "Undo", size="sm", min_width=60, scale=0, visible=may_save, elem_id="errors-undo-point"
+                )
 
 
 def _cost(label: str, elem_id: str) -> gr.Number:
@@ -109,6 +112,7 @@ class PointActions:
             on(points.save.click, self.save, [points.name, *rate], changed, "errors_save_point")
             on(points.name.submit, self.save, [points.name, *rate], changed, "errors_submit_point")
             on(points.remove.click, self.remove, [points.point], changed, "errors_remove_point")
+            on(points.undo.click, self.undo, [], changed, "errors_undo_point")
 
     def begin(self, session: PageSession, *rate: Any) -> dict:
         """For another run or other samples: the consequences, and the run's own operating points."""
@@ -142,6 +146,13 @@ class PointActions:
         afrd.runs.save_operating_point(folder, name, _point(*rate[:3]))
         gr.Info(plain(f"{name} is kept with the run: afrd predict {folder} --point {name!r}"))
         return self.points.filled({"point": _menu(folder, name), "name": ""})
+
+    def undo(self, session: PageSession) -> dict:
+        """Takes back the latest change of the run's operating points, by whomever."""
+        folder = _folder(_analysis(session))
+        names = list(afrd.runs.undo_operating_point(folder))
+        gr.Info(plain(f"{folder.name} has {'the operating points ' + ', '.join(names) if names else 'none'} now."))
+        return self.points.filled({"point": _menu(folder), "name": gr.skip()})
 
     def remove(self, session: PageSession, name: str) -> dict:
         folder = _folder(_analysis(session))

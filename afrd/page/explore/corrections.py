@@ -47,7 +47,11 @@ class CorrectionComponents(Components):
                     self.keep = gr.Button("Keep", variant="primary", size="sm", min_width=60, elem_id="correction-keep")
                     self.discard = gr.Button("Discard", size="sm", min_width=60, elem_id="correction-discard")
             self.kept = menu("Kept with this run", "correction-kept", 160)
-            self.undo = gr.Button("Undo this one", size="sm", elem_id="correction-undo")
+            with gr.Row():
+                self.undo = gr.Button("Undo this one", size="sm", min_width=60, elem_id="correction-undo")
+                self.restore = gr.Button(
+                    "Bring back the last", size="sm", min_width=60, visible=False, elem_id="correction-restore"
+                )
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,13 @@ class CorrectionControls:
             (components.missed, self.propose_missed, "find_like_missed"),
         ):
             on(button.click, handler, [components.why], answer, name, **busy)
-        kept = [*answer, components.kept, components.why, *outputs]
+        kept = [*answer, components.kept, components.restore, components.why, *outputs]
         on(components.keep.click, self.keep, [], kept, "keep_correction", trigger_mode="once")
         on(components.discard.click, self.discard, [], answer, "discard_correction")
         on(components.undo.click, self.undo, [components.kept], kept, "undo_correction", trigger_mode="once")
-        follow(self.follow, [], [*answer, components.kept], "list_corrections", concurrency_id="following")
+        on(components.restore.click, self.restore, [], kept, "restore_correction", trigger_mode="once")
+        listed = [*answer, components.kept, components.restore]
+        follow(self.follow, [], listed, "list_corrections", concurrency_id="following")
 
     def propose_normal(self, session: PageSession, why: str, request: gr.Request) -> dict:
         return self._propose(session, why, request, "normal", session.selection.pinned)
@@ -182,19 +188,31 @@ class CorrectionControls:
         afrd.runs.remove_correction(folder, correction)
         return self._changed(session) | self.components.filled({"why": gr.skip()})
 
+    def restore(self, session: PageSession) -> dict:
+        """Brings back the correction that was undone last, by whomever."""
+        folder = session.selection.run
+        removed = afrd.runs.removed_ids(folder) if folder is not None else []
+        if folder is None or not removed:
+            raise ValueError("there is no undone correction of this run to bring back")
+        session.state(Proposed).proposal = None
+        # not the library's run: that is looked up in this event's snapshot, and would be shown as it was before
+        afrd.runs.restore(afrd.runs.load_run(folder), removed[0])
+        return self._changed(session) | self.components.filled({"why": gr.skip()})
+
     def follow(self, session: PageSession) -> dict:
         """The list of the shown run; an answer disappears with the sample or the place that it is about."""
         waiting, selection = session.state(Proposed), session.selection
         values: dict[str, Any] = {"answer": gr.skip(), "said": gr.skip()}
         if waiting.proposal is not None and _subject(waiting.proposal.made_for) != _subject(selection):
             waiting.proposal, values = None, _nothing_said()
-        return self.components.filled({**values, "kept": self._list(selection)})
+        return self.components.filled({**values, **self._listed(selection)})
 
     def _changed(self, session: PageSession) -> dict:
         values = self.redraw(session)  # reads the run anew
-        return values | self.components.filled({**_nothing_said(), "kept": self._list(session.selection)})
+        return values | self.components.filled({**_nothing_said(), **self._listed(session.selection)})
 
-    def _list(self, selection: Selection) -> gr.Dropdown:
+    def _listed(self, selection: Selection) -> dict[str, Any]:
+        """What is kept with the shown run, and whether there is something to bring back."""
         choices = []
         try:
             corrections = self.library.run(selection.run).corrections if selection.run is not None else ()
@@ -205,7 +223,11 @@ class CorrectionControls:
             kind = "" if about.kind == "normal" else "missed defect"
             words = (about.sample, place, kind, about.why, about.who, about.when[:10])
             choices.append((" · ".join(filter(None, words)), about.id))
-        return gr.Dropdown(choices, value=choices[0][1] if choices else None)
+        can_restore = selection.run is not None and bool(afrd.runs.removed_ids(selection.run))
+        return {
+            "kept": gr.Dropdown(choices, value=choices[0][1] if choices else None),
+            "restore": gr.Button(visible=can_restore),
+        }
 
 
 def _subject(selection: Selection) -> tuple:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from afrd.analysis.errors.exchange import exported, imported, undo_latest
+import afrd.data
+import afrd.runs
+from afrd.analysis.errors.exchange import copied, exported, imported, undo_latest
 from afrd.analysis.errors.notes import MAX_NOTE_LENGTH, Note, Notes
 from afrd.cli.commands import main
+from afrd.metrics import OperatingPoint
+
+EMPTY = {"kind": "notes of AFRD", "format": 1, "runs": {}}
 
 
 @pytest.fixture
@@ -62,6 +68,11 @@ def test_two_notes_too_long_together_are_left_and_named(runs: Path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
+        ({**EMPTY, "corrections": {"a": {"0a0b0c": "!"}}}, "its correction 0a0b0c is none"),
+        ({**EMPTY, "corrections": {"a": {"../../c": "AAAA"}}}, "its correction ../../c is none"),
+        ({**EMPTY, "corrections": [1]}, "it is no export of notes"),
+        ({**EMPTY, "operating_points": {"a": {"x": {"per_thousand": 0}}}}, "it is no export of notes"),
+        ({**EMPTY, "operating_points": {"a": {"": {"per_thousand": 5}}}}, "is no name of an operating point"),
         ([], "it is no export of notes: its kind should be 'notes of AFRD'"),
         ({"kind": "notes of AFRD", "format": 2}, "it has format 2, and this version of AFRD reads 1"),
         ({"kind": "notes of AFRD", "format": 1}, "it is no export of notes"),
@@ -82,7 +93,8 @@ def test_what_is_no_export_is_refused_and_nothing_is_stored(content: object, sen
 def test_the_command_exports_imports_lists_and_undoes(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     file = tmp_path / "notes.json"
     assert main(["notes", "export", str(runs), str(file)]) == 0
-    assert f"3 notes and 0 groups of {runs} written to {file}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"3 notes, 0 groups, 0 corrections and 0 operating points of {runs} written to {file}" in said
     other = tmp_path / "other"
     (other / "a").mkdir(parents=True)
     assert main(["notes", "import", str(other), str(file)]) == 0
@@ -112,3 +124,74 @@ def test_wrong_paths_and_files_are_one_sentence(runs: Path, tmp_path: Path, caps
         assert sentence in said and said.count("\n") == 1
     assert main(["notes", "list", str(tmp_path)]) == 0
     assert f"there are notes in {runs}" in capsys.readouterr().out
+
+
+@pytest.fixture
+def corrected(tiny_runs: Path, candies: Path, tmp_path: Path) -> Path:
+    """A folder with a run that has a correction, an operating point and a note."""
+    folder = tmp_path / "mine"
+    shutil.copytree(tiny_runs / "Praline" / "afrd", folder / "a")
+    test = afrd.data.open_dataset(candies, "Praline")["test_public"]
+    afrd.runs.correct(afrd.runs.load_run(folder / "a", "cpu"), test, 1, (20, 30), "a seam")
+    afrd.runs.save_operating_point(folder / "a", "line 3", OperatingPoint(5, 200))
+    Notes(folder / "a").save("test_public", "01", Note("a seam"))
+    return folder
+
+
+def test_corrections_and_operating_points_travel_with_the_notes(corrected: Path, tiny_runs: Path, tmp_path: Path):
+    content = json.loads(json.dumps(exported(corrected)))
+    other = tmp_path / "theirs"
+    shutil.copytree(tiny_runs / "Praline" / "afrd", other / "a")
+    afrd.runs.save_operating_point(other / "a", "line 3", OperatingPoint(9))
+    result = imported(other, content)
+    (name,) = afrd.runs.correction_ids(corrected / "a")
+    assert result.corrections == [f"a {name}"] and result.points == ["a: line 3 (2)"] and not result.left_out
+    theirs = afrd.runs.load_run(other / "a", "cpu")
+    assert theirs.corrections[0].about == afrd.runs.read_corrections(corrected / "a")[0].about
+    assert theirs.threshold() == afrd.runs.load_run(corrected / "a", "cpu").threshold()
+    assert afrd.runs.operating_points(other / "a") == {
+        "line 3": OperatingPoint(9),
+        "line 3 (2)": OperatingPoint(5, 200),
+    }
+    again = imported(other, content)
+    assert not (again.corrections or again.points or again.left_out or again.added)
+
+
+def test_a_correction_goes_to_the_same_weights_only_and_to_runs_that_are_there(
+    corrected: Path, tiny_runs: Path, tmp_path: Path
+):
+    content = exported(corrected)
+    other = tmp_path / "theirs"
+    shutil.copytree(tiny_runs / "Praline" / "single-top", other / "a")
+    result = imported(other, content)
+    assert "corrections of a are left out: run" in result.left_out[0] and "no patch memory" in result.left_out[0]
+    assert result.points == ["a: line 3"] and not afrd.runs.correction_ids(other / "a")
+    content["corrections"] = {"../mine/a": content["corrections"]["a"]}
+    content["operating_points"] = {"../mine/a": {"x": {"per_thousand": 5}}}
+    result = imported(other, content)
+    assert len(result.left_out) == 2 and all("has no run '../mine/a'" in sentence for sentence in result.left_out)
+    assert list(afrd.runs.operating_points(corrected / "a")) == ["line 3"]
+
+
+def test_a_renamed_run_gets_its_notes_again(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    (runs / "a").rename(runs / "a2")
+    assert main(["notes", "list", str(runs)]) == 0
+    assert "there is no run a; `afrd notes copy` gives its notes to another one" in capsys.readouterr().out
+    assert main(["notes", "copy", str(runs / "a"), str(runs / "a2")]) == 0
+    assert "2 added, 0 merged, 0 already there" in capsys.readouterr().out
+    assert Notes(runs / "a2").of("test") == {"01": Note("dent", ("rim",))}
+    assert main(["notes", "undo", str(runs)]) == 0 and not Notes(runs / "a2").of("test")
+    elsewhere = tmp_path / "elsewhere" / "b"
+    elsewhere.mkdir(parents=True)
+    result = copied(runs / "b", elsewhere)  # notes of an earlier version are taken over on the way
+    assert len(result.added) == 1 and Notes(elsewhere).of("test") == {"01": Note("earlier")}
+
+
+def test_what_cannot_be_copied_is_one_sentence(runs: Path, capsys: pytest.CaptureFixture):
+    for source, to, sentence in (
+        (runs / "gone", runs / "a", f"{runs} has no notes on a run 'gone'"),
+        (runs / "a", runs / "gone", f"there is no run folder {runs / 'gone'}"),
+    ):
+        assert main(["notes", "copy", str(source), str(to)]) == 2
+        said = capsys.readouterr().err
+        assert sentence in said and said.count("\n") == 1
