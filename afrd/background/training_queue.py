@@ -36,12 +36,13 @@ MAX_NAME_LENGTH = 100  # characters of a run's name, so that paths stay within t
 
 @dataclass(frozen=True)
 class Order(TrainingOptions):
-    """A training to be run: its options, and the run's `name` below the queue's root."""
+    """A training to be run: its options, the run's `name` below the queue's root, and `roi`, see `afrd.runs.plan`."""
 
     root: str | Path
     category: str
     name: str
     lights: tuple[str, ...]
+    roi: str | None = None
 
     def options(self) -> TrainingOptions:
         """The options alone."""
@@ -55,6 +56,7 @@ class Order(TrainingOptions):
             name, value = option.name, getattr(self, option.name)
             if value != option.default and not (name == "epochs" and self.method == "memory"):
                 words += [f"--{name}", str(value)]
+        words += ["--roi", self.roi] if self.roi is not None else []
         return shlex.join(words)
 
 
@@ -342,7 +344,7 @@ def checked(order: Order, folder: Path) -> Order:
 
 def _plan(order: Order, folder: Path) -> TrainingPlan:
     data = afrd.data.open_dataset(order.root, order.category)
-    return afrd.runs.plan(data, order.lights, folder, order.options())
+    return afrd.runs.plan(data, order.lights, folder, order.options(), roi=order.roi)
 
 
 def resume_note(job: TrainingJob) -> str:

@@ -21,12 +21,8 @@ import afrd.files
 import afrd.runs
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from afrd.data.dataset import Category
     from afrd.runs.run import Run
-
-ROI_AUTO, ROI_NONE = "auto", "none"
 
 
 class Parser(argparse.ArgumentParser):
@@ -58,37 +54,14 @@ def add_region_option(parser: argparse.ArgumentParser, what: str) -> None:
 
 def as_roi(text: str) -> Path | str:
     """A value of `--roi`: a path, or one of its words."""
-    return text if text in (ROI_AUTO, ROI_NONE) else as_path(text)
-
-
-def region_of(roi: Path | str, size: tuple[int, int], data: Callable[[], Category]) -> np.ndarray | None:
-    """The region that a value of `--roi` names, for pictures of this size (H, W); None for `none`.
-
-    Args:
-        roi: the option's value.
-        size: of the training pictures.
-        data: opens the data set; called for `auto` only, which reads its train split under all lights.
-
-    Raises:
-        ValueError, FileNotFoundError: see `afrd.runs.read_region` and `afrd.runs.silhouette`.
-    """
-    if roi == ROI_NONE:
-        return None
-    if isinstance(roi, Path):
-        return afrd.runs.read_region(roi, size)
-    category = data()
-    if "train" not in category:
-        raise ValueError(
-            f"--roi auto finds the region from good training parts, and {category.name} has no train split"
-        )
-    return afrd.runs.silhouette(category["train"])
+    return text if text in ("auto", "none") else as_path(text)
 
 
 def with_region(run: Run, roi: Path | str | None, data: Callable[[], Category]) -> Run:
     """The run with the region of `--roi`, for this call only; with its own where that was not given."""
     if roi is None:
         return run
-    return run.with_region(region_of(roi, run.config.picture_size, data))
+    return run.with_region(afrd.runs.region_of(roi, run.config.picture_size, data))
 
 
 def any_text_prints() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import afrd.data
 import afrd.runs
-from afrd.cli.common import add_region_option, as_path, region_of
+from afrd.cli.common import add_region_option, as_path
 from afrd.runs.options import TrainingOptions
 
 TRAINING_DEFAULTS = asdict(TrainingOptions())  # options of a training, with their defaults
@@ -44,7 +45,10 @@ def add_command(commands: Any) -> None:
     p.add_argument("--epochs", type=int, help="passes over the training samples; default as many as make 500 steps")
     p.add_argument("--batch", type=int, default=TRAINING_DEFAULTS["batch"])
     p.add_argument("--seed", type=int, default=TRAINING_DEFAULTS["seed"])
-    add_region_option(p, "kept with the run, also with one that is trained already; none removes it")
+    default = "default for a new run: roi.png in the category's folder, where there is one"
+    add_region_option(
+        p, f"kept with the run, also with one that is trained already; none: the whole picture; {default}"
+    )
     p.add_argument("--device", default="auto", help="auto (default), cpu, cuda, mps")
     p.add_argument("--compile", action="store_true", help="run training steps through torch.compile")
     p.set_defaults(run=train)
@@ -52,21 +56,22 @@ def add_command(commands: Any) -> None:
 
 def train(options: argparse.Namespace) -> None:
     data = afrd.data.open_dataset(options.root, options.category, afrd.data.parse_views(options.views))
-    region = None
-    if options.roi is not None:  # before the training, so that a wrong file costs no time
-        lights = afrd.data.parse_lights(options.lights, data.lights)
-        region = region_of(options.roi, data["train"].select(lights).image_size, lambda: data)
+    of_data = None if options.roi is not None or finished(options.out) else afrd.runs.data_region(data)
     run = afrd.runs.fit(
         data,
         options.lights,
         options.out,
         device=options.device,
         compiled=options.compile,
+        roi=options.roi,
         **{name: value for name in TRAINING_DEFAULTS if (value := getattr(options, name, None)) is not None},
     )
-    if options.roi is not None:
-        run = run.with_region(region)
-        afrd.runs.save_region(run.folder, run.region)
+    if of_data is not None:
+        print(f"judged inside the region of the data set, {of_data}; --roi none judges the whole picture")
     how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
     print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")
     print(f"threshold {run.threshold() or 'none: no good samples were left for one'}")
+
+
+def finished(folder: Path) -> bool:
+    return (folder / "model.safetensors").is_file()

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from afrd.data.dataset import Category, MultiLightDataset, open_dataset, parse_lights
@@ -18,6 +19,7 @@ from afrd.model.teacher import Teacher, load_teacher
 from afrd.model.weights import TORCHVISION_WEIGHTS
 from afrd.runs.calibration import HELD_OUT, calibration_index
 from afrd.runs.options import TrainingOptions
+from afrd.runs.region import data_region, read_region, region_of
 from afrd.runs.run_folder import FitConfig, is_finished
 
 MEMORY_PATCHES = 2048  # patches that AFRD stores of each light
@@ -39,6 +41,8 @@ class TrainingPlan:
         train_index: samples of the train split that are trained on.
         calibration: the split whose good samples set the threshold; None: those of train that are held out.
         finished: whether the folder holds this run already.
+        region: in which the run will judge, (H, W) bool; None: the whole picture.
+        sets_region: whether it is stored with the run; a finished run keeps its own where none is asked for.
     """
 
     data: Category
@@ -50,6 +54,8 @@ class TrainingPlan:
     train_index: tuple[int, ...]
     calibration: MultiLightDataset | None
     finished: bool
+    region: np.ndarray | None = None
+    sets_region: bool = False
 
     @property
     def steps(self) -> int:
@@ -72,6 +78,7 @@ def plan(
     *,
     device: str = "auto",
     teacher: Teacher | None = None,
+    roi: str | Path | None = None,
 ) -> TrainingPlan:
     """Checks everything that a training needs and plans it; nothing is written.
 
@@ -83,9 +90,11 @@ def plan(
         options: the defaults if None.
         device: `auto` (CUDA, else MPS, else CPU) or a torch device.
         teacher: a loaded one instead of `options.teacher`.
+        roi: where to judge: a picture, `auto` (the silhouette of the parts) or `none`; by default a new run takes
+            `roi.png` in the category's folder, where there is one, and a finished run keeps its region.
 
     Raises:
-        ValueError: a bad option, a bad label, or a folder that holds another run.
+        ValueError: a bad option, a bad label, a region that does not fit, or a folder that holds another run.
         WeightsUnavailable: see `load_teacher`.
     """
     options = options or TrainingOptions()
@@ -117,7 +126,15 @@ def plan(
     )
     folder = Path(out)
     finished = is_finished(folder, model, config)
-    return TrainingPlan(data, folder, model, config, teacher, torch_device, tuple(train_index), calibration, finished)
+    region, of_data = None, data_region(data)
+    if roi is not None:
+        region = region_of(roi, config.picture_size, lambda: data)
+    elif of_data is not None and not finished:
+        region = read_region(of_data, config.picture_size)
+    samples, sets_region = tuple(train_index), roi is not None or not finished
+    return TrainingPlan(
+        data, folder, model, config, teacher, torch_device, samples, calibration, finished, region, sets_region
+    )
 
 
 def fingerprint(lights: Sequence[str], *splits: MultiLightDataset) -> str:

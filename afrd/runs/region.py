@@ -10,18 +10,20 @@ the score is the maximum inside, as are the scores that set thresholds. Training
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from afrd.data.dataset import MultiLightDataset
+from afrd.data.dataset import Category, MultiLightDataset
 from afrd.data.images import decode_mask, picture_size, pixels_text
 from afrd.files import replacing
 
-REGION_FILE = "region.png"
+REGION_FILE = "region.png"  # of a run
+DATA_REGION_FILE = "roi.png"  # in the folder of a category: that of the runs trained on it
+ROI_AUTO, ROI_NONE = "auto", "none"
 MIN_PARTS, MAX_PARTS = 4, 24  # good parts that a silhouette is found from
 MARGIN = 0.02  # around a silhouette, as a fraction of the longer side
 CLOSED = 0.015  # gaps in a silhouette up to twice this fraction of the longer side are closed
@@ -74,6 +76,35 @@ def read_region(path: Path, size: tuple[int, int]) -> np.ndarray:
     if not region.any():
         raise ValueError(f"{path} is black everywhere, so nothing would be judged; make the inside of the region white")
     return checked_region(region, size)
+
+
+def region_of(roi: Path | str, size: tuple[int, int], data: Callable[[], Category]) -> np.ndarray | None:
+    """The region that a person names, for pictures of this size (H, W); None for `none`.
+
+    Args:
+        roi: a picture, `auto` or `none`.
+        size: of the training pictures.
+        data: opens the data set; called for `auto` only, which reads its train split under all lights.
+
+    Raises:
+        ValueError, FileNotFoundError: see `read_region` and `silhouette`.
+    """
+    if roi == ROI_NONE:
+        return None
+    if roi != ROI_AUTO:
+        return read_region(Path(roi), size)
+    category = data()
+    if "train" not in category:
+        raise ValueError(
+            f"--roi auto finds the region from good training parts, and {category.name} has no train split"
+        )
+    return checked_region(silhouette(category["train"]), size)
+
+
+def data_region(data: Category) -> Path | None:
+    """The picture of the region that lies in the folder of a category; None where there is none."""
+    path = data.root / data.name / DATA_REGION_FILE
+    return path if path.is_file() else None
 
 
 def stored_region(folder: Path, size: tuple[int, int]) -> np.ndarray | None:

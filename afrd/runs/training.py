@@ -28,6 +28,7 @@ from afrd.runs.loading import load_run
 from afrd.runs.lock import locked
 from afrd.runs.options import TrainingOptions
 from afrd.runs.plan import TrainingPlan, plan
+from afrd.runs.region import save_region
 from afrd.runs.run import Run
 from afrd.runs.run_folder import finish_run, is_finished, start_run
 from afrd.runs.run_log import log_event
@@ -66,6 +67,7 @@ def fit(
     show_progress: bool = True,
     on_step: Callable[[StepReport], bool | None] | None = None,
     on_features: Callable[[int, int], None] | None = None,
+    roi: str | Path | None = None,
     **options: Any,
 ) -> Run:
     """Trains on the good samples of a category and returns the finished run: `train` of a `plan`.
@@ -74,7 +76,7 @@ def fit(
     of an uninterrupted one; on the folder of a finished run it returns that run.
 
     Args:
-        data, lights, out, device: see `plan`.
+        data, lights, out, device, roi: see `plan`.
         teacher: a name (see `TrainingOptions`), or a loaded teacher.
         compiled, show_progress, on_step, on_features: see `train`.
         options: the fields of `TrainingOptions`: `method`, `target`, `fusion`, `weights`, `size`, `width`, `memory`,
@@ -92,7 +94,7 @@ def fit(
     if isinstance(teacher, str):
         options["teacher"] = teacher
     loaded = teacher if isinstance(teacher, Teacher) else None
-    training_plan = plan(data, lights, out, TrainingOptions(**options), device=device, teacher=loaded)
+    training_plan = plan(data, lights, out, TrainingOptions(**options), device=device, teacher=loaded, roi=roi)
     return train(
         training_plan, compiled=compiled, show_progress=show_progress, on_step=on_step, on_features=on_features
     )
@@ -120,6 +122,8 @@ def train(
         Cancelled: by `on_step`.
     """
     if plan.finished:
+        if plan.sets_region:
+            save_region(plan.folder, plan.region)
         return _load(plan)
     with locked(plan.folder):
         if not is_finished(plan.folder, plan.model, plan.config):  # another process may have finished it
@@ -166,6 +170,7 @@ def _train_into_folder(
             normal = evidence.terms
         assert normal is not None
         model.learned.set_normal(normal)
+    save_region(plan.folder, plan.region)
     finish_run(plan.folder, model, evidence, history)
     loss = {"loss": history[-1]["loss"]} if history else {}
     log_event(plan.folder, "finished", steps=len(history), **loss, calibration_samples=len(evidence.errors))

@@ -34,7 +34,7 @@ def queue(tmp_path: Path) -> TrainingQueue:
 def form(candies: Path) -> Form:
     lights = list(afrd.open_dataset(candies, "Praline").lights)
     return Form(
-        str(candies), "Praline", lights, "evidence", "attention", "efficientnet_lite0", "", 64, 2, 0, "Praline/afrd"
+        str(candies), "Praline", lights, "evidence", "attention", "efficientnet_lite0", "", 64, 2, 0, "", "Praline/afrd"
     )
 
 
@@ -108,6 +108,8 @@ def test_a_form_becomes_an_order(form: Form):
     assert (order.method, order.target, order.lights, order.weights) == ("afrd", "fused", ("top", "box"), "/w.pth")
     assert order_of(replace(form, weights="/w.pth")).weights is None  # the teacher that brings its own
     assert order_of(replace(form, method="memory")).method == "memory"
+    assert order_of(form).roi is None and "--roi" not in order_of(form).command(Path("runs"))
+    assert order_of(replace(form, roi=" auto ")).command(Path("runs")).endswith("--roi auto")
     with pytest.raises(ValueError, match="no data is chosen"):
         order_of(replace(form, category=None))
 
@@ -262,7 +264,7 @@ def test_a_script_can_train_and_is_told_what_is_wrong(app: tuple[str, Path], can
 
     client = Client(app[0], verbose=False)
     client.predict(str(candies), None, api_name="/training_data_entered")  # as the page does, it fills the menus
-    values = [str(candies), "Praline", ["top"], "evidence", "attention", "efficientnet_lite0", "", 64, 2, 0]
+    values = [str(candies), "Praline", ["top"], "evidence", "attention", "efficientnet_lite0", "", 64, 2, 0, "auto"]
     with pytest.raises(Exception, match="the run has no name"):
         client.predict(*values, "", api_name="/train")
     client.predict(*values, "scripted", api_name="/train")
@@ -270,3 +272,4 @@ def test_a_script_can_train_and_is_told_what_is_wrong(app: tuple[str, Path], can
     while not (app[1] / "scripted" / "model.safetensors").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    assert (app[1] / "scripted" / "region.png").exists()

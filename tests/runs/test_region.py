@@ -23,7 +23,15 @@ from afrd.analysis.lights.survey import load_survey, survey
 from afrd.candies.render import render_category
 from afrd.cli.commands import main
 from afrd.demo.prepare import SHIPPED_RUNS
-from afrd.runs.region import REGION_FILE, checked_region, drawn_region, read_region, save_region, silhouette
+from afrd.runs.region import (
+    REGION_FILE,
+    checked_region,
+    drawn_region,
+    read_region,
+    save_region,
+    silhouette,
+    stored_region,
+)
 from afrd.runs.thresholds import subset_thresholds
 
 
@@ -252,3 +260,22 @@ def test_a_wrong_file_costs_no_training(candies: Path, tmp_path: Path, capsys: p
     with pytest.raises(SystemExit, match="2"):
         main([*train[:-1], ""])
     assert "--roi" in capsys.readouterr().err
+
+
+def test_a_region_beside_the_data_is_that_of_new_runs(candies: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    root, out = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(candies / "Praline", root / "Praline")
+    picture = root / "Praline" / "roi.png"
+    Image.fromarray(right_part()).save(picture)
+    assert not afrd.data.dataset.check(root)
+    train = ["train", str(root), "Praline", "--size", "64", "--width", "16", "--epochs", "1", "--memory", "64"]
+    assert main([*train, "--out", str(out)]) == 0 and (stored_region(out, (64, 64)) == right_part()).all()
+    assert f"judged inside the region of the data set, {picture}" in capsys.readouterr().out
+    save_region(out, None)  # as in the page; it stays the whole picture
+    assert main([*train, "--out", str(out)]) == 0 and stored_region(out, (64, 64)) is None
+    assert "of the data set" not in capsys.readouterr().out
+    assert main([*train, "--out", str(tmp_path / "whole"), "--roi", "none"]) == 0
+    assert stored_region(tmp_path / "whole", (64, 64)) is None
+    picture.write_bytes(b"no picture")
+    assert main([*train, "--out", str(tmp_path / "new")]) == 2 and not (tmp_path / "new").exists()
+    assert str(picture) in capsys.readouterr().err

@@ -45,6 +45,7 @@ class Form:
     size: Any
     epochs: Any
     seed: Any
+    roi: Any
     name: Any
 
 
@@ -158,4 +159,5 @@ def order_of(form: Form) -> Order:
         size=Order.size if form.size is None else int(form.size),
         epochs=int(form.epochs or 0),
         seed=int(form.seed or 0),
+        roi=(form.roi or "").strip() or None,
     )

@@ -62,3 +62,8 @@ class TrainComponents(Components):
             self.size = gr.Number(Order.size, label="Size (pixels)", precision=0, min_width=84, elem_id="train-size")
             self.epochs = gr.Number(0, label="Epochs", precision=0, min_width=84, elem_id="train-epochs")
             self.seed = gr.Number(0, label="Seed", precision=0, min_width=70, elem_id="train-seed")
+        self.roi = gr.Textbox(
+            label="Region: a picture, auto, or none",
+            placeholder="empty: roi.png of the category, where there is one",
+            elem_id="train-roi",
+        )
