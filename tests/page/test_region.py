@@ -187,6 +187,11 @@ def test_a_region_is_drawn_kept_undone_and_cleared(runs: Path, candies: Path, br
         page.locator("#region-clear").click()
         says(text(whole.score, whole.threshold.value))
         assert "judged inside" not in page.locator("#light-table .legend").inner_text()
+        save_region(folder, region)  # somebody else, meanwhile
+        page.locator("#region-undo").click()
+        page.get_by_text("somebody else has changed the region of this run since").first.wait_for()
+        assert (folder / REGION_FILE).exists()
+        save_region(folder, None)
 
         page.locator("#region-auto").click()
         page.wait_for_selector(".drawing-bar .keep:not([disabled])")

@@ -44,10 +44,10 @@ class RegionComponents(Components):
 
 
 class RegionHistory:
-    """What this browser session has changed: folders of runs, with the region that each had before."""
+    """What this browser session has changed: folders of runs, with the regions that each had before and afterwards."""
 
     def __init__(self) -> None:
-        self.before: list[tuple[Path, np.ndarray | None]] = []
+        self.changes: list[tuple[Path, np.ndarray | None, np.ndarray | None]] = []
 
 
 class RegionControls:
@@ -114,19 +114,24 @@ class RegionControls:
         return self._replace(session, _run_of(session.selection)[0], None)
 
     def undo(self, session: PageSession) -> dict:
-        history = session.state(RegionHistory).before
-        folder, _ = _run_of(session.selection)
+        history = session.state(RegionHistory).changes
+        folder, size = _run_of(session.selection)
         last = next((i for i in reversed(range(len(history))) if history[i][0] == folder), None)
         if last is None:
             raise ValueError("nothing to undo: the region of this run was not changed here")
-        afrd.runs.save_region(*history.pop(last))
+        _, before, after = history[last]
+        if not _same(afrd.runs.stored_region(folder, size), after):
+            raise ValueError("somebody else has changed the region of this run since; draw or clear it instead")
+        afrd.runs.save_region(folder, before)
+        del history[last]
         return self.redraw(session)
 
     def _replace(self, session: PageSession, folder: Path, region: np.ndarray | None) -> dict:
-        history = session.state(RegionHistory).before
-        history.append((folder, afrd.runs.stored_region(folder, afrd.runs.read_config(folder)[1].picture_size)))
-        del history[:-MAX_UNDONE]
+        before = afrd.runs.stored_region(folder, afrd.runs.read_config(folder)[1].picture_size)
         afrd.runs.save_region(folder, region)
+        history = session.state(RegionHistory).changes
+        history.append((folder, before, region))
+        del history[:-MAX_UNDONE]
         share = None if region is None else afrd.metrics.region_share(region)
         gr.Info(f"{folder.name} judges {f'inside {share} of the picture' if share else 'the whole picture'}.")
         return self.redraw(session)
@@ -144,6 +149,10 @@ def _run_of(selection: Selection) -> tuple[Path, tuple[int, int]]:
     if selection.run is None:
         raise ValueError("there is no run here whose region could be changed; train one first")
     return selection.run, afrd.runs.read_config(selection.run)[1].picture_size
+
+
+def _same(one: np.ndarray | None, two: np.ndarray | None) -> bool:
+    return one is two if one is None or two is None else bool((one == two).all())
 
 
 def _corners(shapes: list) -> list[list[tuple[float, float]]]:
