@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
@@ -72,16 +74,28 @@ class Comparison:
 
     def judging(self) -> Iterator[tuple[Method, Standing | str | None]]:
         """Each method twice: with None before it is evaluated, if that takes time, then with its standing, or with the
-        reason why it cannot be evaluated."""
-        for method in self.methods:
-            if self._key("standing", self.reference, method) not in _results:
-                yield method, None
-            try:
-                yield method, self.standing(method)
-            except PROBLEMS as error:
-                if method is self.reference:
-                    raise NothingToShowError("This cannot be compared", str(error)) from None
-                yield method, str(error)
+        reason why it cannot be evaluated.
+
+        While a method's intervals are computed by one processor, another one judges the samples by the next method.
+        """
+        ahead = ThreadPoolExecutor(1)
+        try:
+            for method, following in zip_longest(self.methods, self.methods[1:]):
+                if following is not None and not self._is_known(following):
+                    ahead.submit(self.library.judged, following, self.dataset)  # what it raises is raised below as well
+                if not self._is_known(method):
+                    yield method, None
+                try:
+                    yield method, self.standing(method)
+                except PROBLEMS as error:
+                    if method is self.reference:
+                        raise NothingToShowError("This cannot be compared", str(error)) from None
+                    yield method, str(error)
+        finally:  # also where nobody wants the rest
+            ahead.shutdown(wait=False, cancel_futures=True)
+
+    def _is_known(self, method: Method) -> bool:
+        return self._key("standing", self.reference, method) in _results
 
     def standings(self) -> list[Standing]:
         """The standings of all methods that can be evaluated."""
