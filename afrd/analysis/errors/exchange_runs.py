@@ -67,10 +67,11 @@ def _decoded(temporary: Path, files: dict[str, str]) -> Iterator[tuple[str, Corr
         path = temporary / "correction.safetensors"
         try:
             path.write_bytes(base64.b64decode(text, validate=True))
-            correction = read_correction(path, name)
+            one = read_correction(path, name)
         except (binascii.Error, ValueError) as error:
             raise ValueError(f"its correction {name:.20} is none") from error
-        yield name, correction
+        # copies: the tensors that were read are those of the file, which the next correction overwrites
+        yield name, Correction(one.about, one.patches.clone(), one.nearer_at.clone(), one.nearer.clone())
 
 
 def add_corrections(folder: Path, corrections: Corrections) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 import afrd.data
 import afrd.runs
@@ -128,11 +129,12 @@ def test_wrong_paths_and_files_are_one_sentence(runs: Path, tmp_path: Path, caps
 
 @pytest.fixture
 def corrected(tiny_runs: Path, candies: Path, tmp_path: Path) -> Path:
-    """A folder with a run that has a correction, an operating point and a note."""
+    """A folder with a run that has two corrections, an operating point and a note."""
     folder = tmp_path / "mine"
     shutil.copytree(tiny_runs / "Praline" / "afrd", folder / "a")
     test = afrd.data.open_dataset(candies, "Praline")["test_public"]
-    afrd.runs.correct(afrd.runs.load_run(folder / "a", "cpu"), test, 1, (20, 30), "a seam")
+    run = afrd.runs.correct(afrd.runs.load_run(folder / "a", "cpu"), test, 1, (20, 30), "a seam")
+    afrd.runs.correct(run, test, 2, (40, 40), "a defect", kind="defect")
     afrd.runs.save_operating_point(folder / "a", "line 3", OperatingPoint(5, 200))
     Notes(folder / "a").save("test_public", "01", Note("a seam"))
     return folder
@@ -144,10 +146,15 @@ def test_corrections_and_operating_points_travel_with_the_notes(corrected: Path,
     shutil.copytree(tiny_runs / "Praline" / "afrd", other / "a")
     afrd.runs.save_operating_point(other / "a", "line 3", OperatingPoint(9))
     result = imported(other, content)
-    (name,) = afrd.runs.correction_ids(corrected / "a")
-    assert result.corrections == [f"a {name}"] and result.points == ["a: line 3 (2)"] and not result.left_out
+    names = afrd.runs.correction_ids(corrected / "a")
+    assert (
+        result.corrections == [f"a {name}" for name in names]
+        and result.points == ["a: line 3 (2)"]
+        and not result.left_out
+    )
     theirs = afrd.runs.load_run(other / "a", "cpu")
-    assert theirs.corrections[0].about == afrd.runs.read_corrections(corrected / "a")[0].about
+    for one, two in zip(theirs.corrections, afrd.runs.read_corrections(corrected / "a"), strict=True):
+        assert one.about == two.about and torch.equal(one.patches, two.patches)
     assert theirs.threshold() == afrd.runs.load_run(corrected / "a", "cpu").threshold()
     assert afrd.runs.operating_points(other / "a") == {
         "line 3": OperatingPoint(9),
