@@ -28,7 +28,7 @@ def add_command(commands: Any) -> None:
     """Adds the command `groups`."""
     p = commands.add_parser("groups", help="metrics of groups of samples, such as small dents; kept by name")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
-    p.add_argument("--where", metavar="EXPR", help="a condition over columns, as \"'dent' in defects and score < 1\"")
+    p.add_argument("--where", metavar="EXPR", help="a condition over columns, as \"'dents' in defects and score < 1\"")
     p.add_argument("--group", metavar="NAME", help="the samples of the group of this name")
     p.add_argument("--save", metavar="NAME", help="keep --where as a group, for all runs in the folder of RUN")
     p.add_argument("--remove", metavar="NAME", help="remove the group of this name; `afrd notes undo` brings it back")

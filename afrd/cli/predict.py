@@ -49,6 +49,8 @@ def predict(options: argparse.Namespace) -> None:
         print(note)
     if run.region is not None:
         print(f"judged inside a region of {afrd.metrics.region_share(run.region)} of the picture")
+    if corrected := afrd.runs.on_corrections(run.corrections):
+        print(f"judged {corrected.removeprefix(', ')} of the run")
     prediction = run.predict(sample)
     if point:
         prediction = replace(prediction, threshold=run.threshold(prediction.lights, alpha=point.alpha))

@@ -33,7 +33,7 @@ class Threshold:
     def __str__(self) -> str:
         promise = f"at most {self.alpha:.1%} false alarms, from {self.samples} good samples"
         if self.alpha > self.wanted:
-            promise += f"; {self.wanted:.0%} cannot be promised with fewer than {math.ceil(1 / self.wanted) - 1}"
+            promise += f"; {100 * self.wanted:.3g}% cannot be promised with fewer than {math.ceil(1 / self.wanted) - 1}"
         return f"{self.value:.4g} ({promise})"
 
     def exceeded_by(self, scores: ArrayLike) -> np.ndarray:

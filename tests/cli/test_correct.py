@@ -16,7 +16,7 @@ def folder(tiny_runs: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_from_a_wrong_verdict_to_a_correction_and_back(capsys, folder: Path):
+def test_from_a_wrong_verdict_to_a_correction_and_back(capsys, folder: Path, candies: Path):
     table = folder / "table.json"
     assert run(capsys, "evaluate", folder, "--json", table)[0] == 0
     before = json.loads(table.read_text())
@@ -35,6 +35,8 @@ def test_from_a_wrong_verdict_to_a_correction_and_back(capsys, folder: Path):
     )
     code, out, _ = run(capsys, "points", folder)
     assert code == 0 and "on 1 correction" in out and "2 good and 1 anomalous" in out
+    pictures = sorted((candies / "Praline" / "test_public" / "data").glob("02_image_*.png"))
+    assert "judged on 1 correction of the run" in run(capsys, "predict", folder, *pictures)[1]
     assert run(capsys, "correct", folder, "--undo", name)[0] == 0
     run(capsys, "evaluate", folder, "--json", table)
     assert json.loads(table.read_text()) == before

@@ -46,6 +46,7 @@ def test_the_conformal_threshold_by_hand():
     few = conformal_threshold(np.arange(1, 13), 0.05)
     assert few.value == 12.0 and few.alpha == pytest.approx(1 / 13)
     assert "5% cannot be promised with fewer than 19" in str(few)
+    assert "; 0.5% cannot be promised with fewer than 199" in str(conformal_threshold(scores, 0.005))
     assert few.verdict(12.0) == "good" and few.verdict(12.1) == "anomalous"
 
 

@@ -1,6 +1,6 @@
 """Conditions over the columns of a table, as a person or a stranger's file writes them, evaluated safely.
 
-    matching("score > 1 and 'dent' in defects", columns)  # (N,) bool
+    matching("score > 1 and 'dents' in defects", columns)  # (N,) bool
     matching("`peak off, px` > 5 or not (0.2 < best_iou <= 0.5)", columns)
 
 The text is parsed as Python and never run: each node of its tree is either one of those below, and evaluated here on
@@ -98,7 +98,7 @@ def _parsed(text: str) -> tuple[ast.expr, dict[str, str]]:
             tree = ast.parse(_QUOTED.sub(replaced, text).strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         raise ValueError(
-            f"{_short(text)} cannot be read as an expression, such as score > 1 and 'dent' in defects; {ALLOWED}"
+            f"{_short(text)} cannot be read as an expression, such as score > 1 and 'dents' in defects; {ALLOWED}"
         ) from None
     if _depth_exceeds(tree, MAX_DEPTH):
         raise ValueError(f"the expression is nested deeper than {MAX_DEPTH} levels; write it in a simpler form")
@@ -194,7 +194,7 @@ def _pair(left: Column, op: ast.cmpop, right: Column, source: str) -> Any:
     if type(op) not in COMPARISONS:
         raise ValueError(f"is and is not are not allowed in an expression; write == or != between {source}")
     if WORDS in (left.kind, right.kind):
-        raise ValueError(f"a set of words is asked by in, as in 'dent' in defects, and not compared: {source}")
+        raise ValueError(f"a set of words is asked by in, as in 'dents' in defects, and not compared: {source}")
     if left.kind != right.kind or left.kind not in (NUMBER, TEXT):
         raise ValueError(f"{source} cannot be compared: {left.kind} and {right.kind}")
     if left.kind == TEXT:
@@ -213,7 +213,7 @@ def _contained(left: Column, right: Column, source: str) -> Any:
         return _by_row(lambda value, _: value in entries, left.values, None)
     if left.kind != TEXT or right.kind not in (TEXT, WORDS):
         raise ValueError(
-            f"in looks for a text in a text or a set of words, as in 'dent' in defects, but with {source} for "
+            f"in looks for a text in a text or a set of words, as in 'dents' in defects, but with {source} for "
             f"{left.kind} in {right.kind}"
         )
     return _by_row(lambda part, whole: part in whole, left.values, right.values)

@@ -1,6 +1,6 @@
 """Groups of samples: filters over an error table, saved by name for all runs of a folder.
 
-dents = Group(where="'dent' in defects and defect_px < 200")
+dents = Group(where="'dents' in defects and defect_px < 200")
 rows = dents.rows(table, notes=notes)
 Groups("runs").save("small dents", dents)
 """
