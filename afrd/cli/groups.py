@@ -44,6 +44,8 @@ def add_command(commands: Any) -> None:
 def groups(options: argparse.Namespace) -> None:
     if options.where is not None and options.group is not None:
         raise ValueError("--where and --group each name a group; give one of them")
+    if options.where is not None and not options.where.strip():
+        raise ValueError("--where is empty; write a condition such as score > 1")
     if options.save is not None and options.where is None:
         raise ValueError("--save needs --where: the condition that the group is")
     run = afrd.runs.load_run(options.run_folder, options.device)

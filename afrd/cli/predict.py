@@ -36,7 +36,7 @@ def add_command(commands: Any) -> None:
 
 def predict(options: argparse.Namespace) -> None:
     run = afrd.runs.load_run(options.run_folder, options.device)
-    point = afrd.runs.operating_point(options.run_folder, options.point) if options.point else None
+    point = None if options.point is None else afrd.runs.operating_point(options.run_folder, options.point)
     config = run.config
     run = with_region(run, options.roi, lambda: afrd.data.open_dataset(config.data_root, config.category, config.views))
     uploads = afrd.data.uploads_of(options.pictures, run.lights)

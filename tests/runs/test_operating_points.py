@@ -70,6 +70,8 @@ def test_from_the_consequences_to_a_verdict(tiny_runs: Path, candies: Path, caps
     pictures = [str(p) for p in sorted((candies / "Praline" / "test_public" / "data").glob("01_image_*.png"))]
     assert main(["predict", run, *pictures, "--point", "line 3"]) == 0
     assert "operating point line 3" in capsys.readouterr().out
+    assert main(["predict", run, *pictures, "--point", ""]) == 2  # as of an empty variable of a shell script
+    assert "no operating point ''" in capsys.readouterr().err
     assert main(["predict", run, *pictures, "--point", "line 4"]) == 2
     assert "no operating point 'line 4': it has line 3" in capsys.readouterr().err
     assert main(["points", run, "--remove", "line 3"]) == 0 and operating_points(Path(run)) == {}

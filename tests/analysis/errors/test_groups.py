@@ -249,6 +249,7 @@ def test_the_command_shows_saves_lists_and_removes(
         (("--where", "scor > 1"), "there is no column 'scor'; did you mean score?"),
         (("--group", "gone"), "has no group 'gone': it has bad ones"),
         (("--save", "name"), "--save needs --where"),
+        (("--where", " "), "--where is empty"),
         (("--where", "score > 1", "--group", "bad ones"), "--where and --group each name a group"),
         (("--where", "score > 1", "--save", "a\nb"), "is no name of a group"),
         (("--remove", "gone"), "has no group 'gone'"),
