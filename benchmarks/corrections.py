@@ -4,7 +4,8 @@
 
 The false alarms of the split are corrected one after another, the highest score first, each by a click on the maximum
 of its map. Nothing is kept. After each, it prints the consequences on the split, alarms and misses on the parts not
-used, and the processor time of the correction: the proposal and its table of consequences.
+used, and the processor time of the correction: the proposal and its table of consequences. Without a false alarm the
+good sample with the highest score is corrected.
 """
 
 from __future__ import annotations
@@ -37,8 +38,11 @@ def main() -> None:
     used: list[int] = []
     for _ in range(options.corrections):
         alarms = [int(i) for i in np.flatnonzero(called(scores) & good) if i not in used]
-        if not alarms:
+        if not alarms and used:
             break
+        if not alarms:
+            print("no false alarm; the good sample with the highest score is corrected, for the time that it takes")
+            alarms = np.flatnonzero(good).tolist()
         index = max(alarms, key=lambda i: scores.values[i])
         anomaly_map = run.predict_stored(dataset, index).anomaly_map
         row, column = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
