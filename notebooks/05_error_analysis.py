@@ -11,6 +11,7 @@
 #   luck;
 # - to test a suspicion ("it misses the faint ones") with pandas before you believe it;
 # - to say what another threshold would bring and cost;
+# - to correct a false alarm without training, and to look at the price first;
 # - to leave notes, tags and a report that others can open.
 #
 # **Prerequisites**: notebook 4 (threshold, AUROC), pandas. **Time**: half an hour to read and write, 4 minutes of
@@ -26,6 +27,7 @@
 
 # %%
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,7 @@ from scipy.stats import binom
 # %%
 import afrd
 from afrd.analysis.comparison import methods_of
-from afrd.analysis.errors import Group, Note, Notes
+from afrd.analysis.errors import Group, Note, Notes, changes
 from afrd.analysis.errors import table as errors
 from afrd.analysis.errors.group_metrics import group_metrics
 from afrd.analysis.explain.visibility import visibility
@@ -409,7 +411,53 @@ leave possible: up to {of_run.missed_at_most["small"]:.0%} of small defects may 
 ones. In the page's Errors tab the same condition goes into *Where*, and *Contact sheet* shows the maps of the group.
 """)
 
+# %% [markdown] settings=["70 %"]
+# ## Tell the run what is normal
+# A place of a good part that looks unusual need not stay an alarm: its patches, under each light, can join the memory
+# of the run, as if such a part had been among the training samples ([docs/corrections.md](../docs/corrections.md)).
+# Nothing is trained and no weight changes. The price may be a defect that looks alike. So `propose` writes nothing, and
+# `changes` judges the whole split before and after. The place here is the hottest one of the good sample with the
+# highest score, with all around it that has 70 % of the threshold or more. We work on a copy of the run; which of the
+# numbers below do you expect to move?
+
+# %%
+shutil.rmtree(kept / "corrected", ignore_errors=True)
+copy = afrd.load_run(shutil.copytree(run.folder, kept / "corrected"))
+y, x = np.unravel_index(copy.predict_stored(test, worst).anomaly_map.argmax(), (SIZE, SIZE))
+candidate = afrd.runs.propose(copy, test, worst, (int(x), int(y)), why="sugar, no defect")
+what = changes(copy, candidate, test)
+pd.DataFrame(
+    {
+        f"score of sample {test.names[worst]}, × threshold": what.itself[1:],
+        "threshold": [what.threshold_before.value, what.threshold_after.value],
+        f"false alarms, of {what.good} other good samples": what.alarms,
+        f"missed, of {what.bad} bad samples": what.missed,
+    },
+    index=["before", "after"],
+).T.round(3)
+
+# %% tags=["text"]
+now_good = what.itself[2] <= 1
+same_number = what.alarms[0] == what.alarms[1]
+alarms_now = f"{what.alarms[1]} false alarms, {'as before' if same_number else f'{what.alarms[0]} before'}"
+Markdown(f"""
+The sample was {"a false alarm" if what.itself[1] > 1 else "called good already"}; afterwards it is
+{"called good" if now_good else "still called anomalous: another place of it is hot, which takes a second click"}.
+{f"Defects lost: {', '.join(what.lost)}." if what.lost else "No defect is lost."} The other good samples have
+{alarms_now}. From now on the corrected sample counts neither for nor against the run: whoever corrects a sample and
+then counts it as a success has measured nothing. Whether such corrections help on other parts, only other parts can
+tell.
+""")
+
+# %%
+corrected = afrd.runs.keep(candidate)  # a file in the folder of the copy; the page's *Keep* does the same
+print(corrected.evaluate(test).note())
+back = afrd.runs.undo(corrected, corrected.corrections[-1].about.id)
+print("undone, to the bit:", np.array_equal(back.evaluate(test).maps, copy.evaluate(test).maps))
+
 # %% [markdown]
+# In the page this is Explore: click the place, open *Corrections*, *This is normal*, then *Keep* or *Discard*.
+#
 # ## Leave a trace
 # Notes and tags lie in the folder that holds the runs, in `notes.sqlite`: whoever uses these runs sees them in the
 # page, several people may write at once, and `notes.undo` takes a change back. The report is one HTML file that needs
