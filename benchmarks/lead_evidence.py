@@ -6,10 +6,10 @@ validation parts and of the test parts. `benchmarks.leads` judges them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -130,7 +130,7 @@ def subspaces(case: Case) -> Leads:
     of_patches = {name: residual(memory.patches) for name, residual in residuals.items()}
     regression = "regression from the other lights"
     residuals[regression] = from_other_lights(memory.patches)
-    of_patches[regression] = across_parts(memory)
+    of_patches[regression] = across_parts(memory, from_other_lights)
     scales = [memory.distance.mean(1) / values.mean(1) for values in of_patches.values()]  # (L,) each
     usual = []
     for values, scale in zip(of_patches.values(), scales, strict=True):
@@ -162,29 +162,52 @@ def subspace(patches: Tensor, share: float) -> Residual:
     return lambda places: ((places - mean) @ left_out).norm(dim=-1)
 
 
-def others(places: Tensor) -> Tensor:
-    """(L, places, (L - 1) C + 1) features of the other lights at the same places, and 1."""
+def pairs(case: Case) -> Leads:
+    """Residuals of regressions from one other light at a time, which any subset of the lights could choose from."""
+    memory, features = case.memory, {name: case.features(name) for name in SPLITS}
+    for what, reduced in (("least", torch.amin), ("mean", torch.mean)):
+        fit = partial(from_other_lights, singly=True, reduced=reduced)
+        of_patches = across_parts(memory, fit)
+        scale = memory.distance.mean(1) / of_patches.mean(1)
+        usual = (memory.errors * (memory.distance * of_patches * scale[:, None]).sqrt()).sqrt()[None]
+        terms = {}
+        for name in SPLITS:
+            found = look_up(samples_of(features[name]), memory, usual, [fit(memory.patches)])
+            distance = (found.residuals[0] * scale[:, None, None] * found.nearest).sqrt()
+            terms[name] = with_memory(case.student[name], distance, found.usual[0])
+        yield case.both(f"regressions from one other light, the {what} residual, beside D", terms)
+
+
+def others(places: Tensor, singly: bool) -> Tensor:
+    """Features of the other lights at the same places, and 1: (L, 1, places, (L - 1) C + 1).
+
+    With `singly` each of them by itself: (L, L - 1, places, C + 1).
+    """
     lights = range(len(places))
-    rest = [torch.cat([places[k] for k in lights if k != light], -1) for light in lights]
-    stacked = torch.stack(rest)
-    return torch.cat([stacked, torch.ones_like(stacked[..., :1])], -1)
+    rest = torch.stack([torch.stack([places[k] for k in lights if k != light]) for light in lights])
+    joined = rest if singly else rest.transpose(1, 2).flatten(2)[:, None]
+    return torch.cat([joined, torch.ones_like(joined[..., :1])], -1)
 
 
-def from_other_lights(patches: Tensor) -> Residual:
-    """Distance of each light's features to what a ridge regression from the other lights' says."""
-    inward = others(patches)
+def from_other_lights(patches: Tensor, singly: bool = False, reduced: Callable = torch.amin) -> Residual:
+    """Distance of each light's features to what a ridge regression from the other lights' says.
+
+    With `singly` there is one from each other light, and `reduced` makes one distance of theirs.
+    """
+    inward = others(patches, singly)
     gram = inward.mT @ inward
-    ridge = REGRESSION_RIDGE * gram.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(gram.shape[-1])
-    weights = torch.linalg.solve(gram + ridge, inward.mT @ patches)
-    return lambda places: (places - others(places) @ weights).norm(dim=-1)
+    level = REGRESSION_RIDGE * gram.diagonal(dim1=-2, dim2=-1).mean(-1)
+    ridge = level[..., None, None] * torch.eye(gram.shape[-1])
+    weights = torch.linalg.solve(gram + ridge, inward.mT @ patches[:, None])
+    return lambda places: reduced((places[:, None] - others(places, singly) @ weights).norm(dim=-1), 1)
 
 
-def across_parts(memory: Memory) -> Tensor:
-    """(L, P) residuals of `from_other_lights`, each by a regression that has not seen its part."""
+def across_parts(memory: Memory, fit: Callable[[Tensor], Residual]) -> Tensor:
+    """(L, P) residuals of the patches, each by a regression that has not seen its part."""
     residuals = torch.zeros_like(memory.distance)
     for fold in range(FOLDS):
         inside = memory.owner % FOLDS == fold
-        residuals[:, inside] = from_other_lights(memory.patches[:, ~inside])(memory.patches[:, inside])
+        residuals[:, inside] = fit(memory.patches[:, ~inside])(memory.patches[:, inside])
     return residuals
 
 
@@ -340,6 +363,7 @@ LEADS = (
     step_whitenings,
     whitenings,
     subspaces,
+    pairs,
     centring,
     standardised,
     own_level,
