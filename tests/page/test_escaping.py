@@ -104,6 +104,7 @@ def test_names_of_groups_their_expressions_and_the_contact_sheet_stay_text(app: 
         page.locator("#errors-group input").click()
         page.get_by_role("option", name=GROUP).click()
         page.wait_for_function("document.querySelector('#errors-line').innerText.includes('img src=x')")
+        page.locator("#errors-groups button").first.click()
         page.locator("#errors-contact").click()
         page.wait_for_selector("#errors-contact-sheet button")
         page.locator("#errors-measure").click()

@@ -169,6 +169,7 @@ def test_an_expression_becomes_a_group_with_metrics_and_a_contact_sheet(
         page.wait_for_function(f"{LINE} == \"2 of 4 samples: truth == 'bad'\"")
         page.wait_for_function(f"!{said('#errors-where-said', 'cannot be read')}")
 
+        page.locator("#errors-groups button").first.click()
         write(page, "#errors-group-name", "bad ones")
         page.locator("#errors-save-group").click()
         page.wait_for_function(said("#errors-group-said", "bad ones: saved for all who use these runs"))
@@ -263,6 +264,7 @@ def test_two_people_at_once_see_each_other_s_notes_and_groups_and_lose_nothing(a
         # a group that one saves is in the other's menu
         filter_by(mine, "'dent' in note")
         mine.wait_for_function(f"{LINE}.startsWith('1 of 4 samples')")
+        mine.locator("#errors-groups button").first.click()
         write(mine, "#errors-group-name", "noted dents")
         mine.locator("#errors-save-group").click()
         mine.wait_for_function(said("#errors-group-said", "noted dents: saved"))

@@ -23,7 +23,7 @@ class ErrorsComponents(Components):
 
     Args:
         may_save: whether groups and operating points can be saved and removed here.
-        lay_out_points: lays out the operating points, below the figures.
+        lay_out_points: lays out the operating points, which are folded beside the groups.
     """
 
     def __init__(self, may_save: bool, lay_out_points: Callable[[bool], None]) -> None:
@@ -38,18 +38,14 @@ class ErrorsComponents(Components):
             with gr.Column(visible="hidden", elem_id="errors-body") as self.body:
                 with gr.Row(equal_height=False, elem_classes="figures"):
                     self._figures()
-                lay_out_points(may_save)
                 self.question = gr.Radio([], label="Questions", show_label=False, elem_id="errors-question")
                 with gr.Row(elem_classes="filters", equal_height=True):
                     self._filters()
-                with gr.Row(elem_classes="filters", equal_height=True):
-                    self._where()
                 self.where_said = gr.HTML("", apply_default_css=False, elem_id="errors-where-said")
-                with gr.Row(elem_classes="filters", equal_height=True):
-                    self._groups(may_save)
-                self.group_table = gr.HTML("", apply_default_css=False, elem_id="errors-group-table")
-                with gr.Column(visible=False, elem_classes="contact", elem_id="errors-contact-box") as self.contact_box:
-                    self._contact()
+                with gr.Row(equal_height=False, elem_classes="folded"):
+                    lay_out_points(may_save)
+                    with gr.Accordion("Groups and contact sheet", open=False, elem_id="errors-groups"):
+                        self._groups(may_save)
                 with gr.Row(equal_height=False, elem_classes="rows"):
                     with gr.Column(scale=8, min_width=420):
                         self.sheet = table("Samples", "errors-sheet", max_height=620, pinned_columns=2)
@@ -74,7 +70,7 @@ class ErrorsComponents(Components):
                 views.UP,
                 color="samples",
                 tooltip=views.TOOLTIP,
-                height=284,
+                height=250,
                 buttons=["export", "fullscreen"],
                 elem_id="errors-scatter",
             )
@@ -82,15 +78,23 @@ class ErrorsComponents(Components):
             gr.HTML(hint, elem_classes="hint")
 
     def _filters(self) -> None:
-        self.kind = menu("Truth", "errors-kind", 110)
+        self.kind = menu("Truth", "errors-kind", 90)
         self.text = gr.Textbox(
             label="Search",
-            placeholder="name, defect, verdict, note …",
+            placeholder="name, defect, note …",
             max_length=200,
-            min_width=200,
-            scale=2,
+            min_width=120,
             elem_id="errors-text",
         )
+        self.where = gr.Textbox(
+            label="Where",
+            placeholder="score > 1 and 'dents' in defects; press Enter",
+            max_length=500,
+            min_width=280,
+            scale=3,
+            elem_id="errors-where",
+        )
+        self.group = menu("Group", "errors-group", 110, [("none", "")], value="")
         self.line = gr.HTML("", elem_id="errors-line", elem_classes="grow")
         self.clear = gr.Button("Show all", size="sm", min_width=80, scale=0, elem_id="errors-clear")
         self.csv = gr.Button("CSV", size="sm", min_width=60, scale=0, elem_id="errors-csv")
@@ -98,38 +102,31 @@ class ErrorsComponents(Components):
         self.csv_file = gr.DownloadButton(elem_id="errors-csv-file", elem_classes="file")
         self.report_file = gr.DownloadButton(elem_id="errors-report-file", elem_classes="file")
 
-    def _where(self) -> None:
-        self.where = gr.Textbox(
-            label="Where",
-            placeholder="score > 1 and 'dents' in defects; press Enter",
-            max_length=500,
-            min_width=320,
-            scale=4,
-            elem_id="errors-where",
-        )
-        self.group = menu("Group", "errors-group", 170, [("none", "")], value="")
-
     def _groups(self, may_save: bool) -> None:
-        self.measure = gr.Button("Metrics of groups", size="sm", min_width=130, scale=0, elem_id="errors-measure")
-        self.contact = gr.Button("Contact sheet", size="sm", min_width=110, scale=0, elem_id="errors-contact")
-        said = "" if may_save else "Groups are saved on your own machine: everybody can reach this page."
-        self.group_said = gr.HTML(said, elem_id="errors-group-said", elem_classes="grow")
-        self.group_name = gr.Textbox(
-            show_label=False,
-            container=False,
-            placeholder="its name",
-            max_length=60,
-            min_width=150,
-            scale=0,
-            visible=may_save,
-            elem_id="errors-group-name",
-        )
-        button: dict[str, Any] = {"size": "sm", "scale": 0, "visible": may_save}
-        self.save_group = gr.Button("Save as group", min_width=110, elem_id="errors-save-group", **button)
-        self.remove_group = gr.Button("Remove", min_width=70, elem_id="errors-remove-group", **button)
-        self.undo_group = gr.Button(
-            "Undo", min_width=60, size="sm", scale=0, visible=False, elem_id="errors-undo-group"
-        )
+        with gr.Row(elem_classes="filters", equal_height=True):
+            self.measure = gr.Button("Metrics of groups", size="sm", min_width=130, scale=0, elem_id="errors-measure")
+            self.contact = gr.Button("Contact sheet", size="sm", min_width=110, scale=0, elem_id="errors-contact")
+            said = "" if may_save else "Groups are saved on your own machine: everybody can reach this page."
+            self.group_said = gr.HTML(said, elem_id="errors-group-said", elem_classes="grow")
+            self.group_name = gr.Textbox(
+                show_label=False,
+                container=False,
+                placeholder="its name",
+                max_length=60,
+                min_width=150,
+                scale=0,
+                visible=may_save,
+                elem_id="errors-group-name",
+            )
+            button: dict[str, Any] = {"size": "sm", "scale": 0, "visible": may_save}
+            self.save_group = gr.Button("Save as group", min_width=110, elem_id="errors-save-group", **button)
+            self.remove_group = gr.Button("Remove", min_width=70, elem_id="errors-remove-group", **button)
+            self.undo_group = gr.Button(
+                "Undo", min_width=60, size="sm", scale=0, visible=False, elem_id="errors-undo-group"
+            )
+        self.group_table = gr.HTML("", apply_default_css=False, elem_id="errors-group-table")
+        with gr.Column(visible=False, elem_classes="contact", elem_id="errors-contact-box") as self.contact_box:
+            self._contact()
 
     def _contact(self) -> None:
         with gr.Row(elem_classes="filters", equal_height=True):
