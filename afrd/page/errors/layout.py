@@ -81,7 +81,7 @@ class ErrorsComponents(Components):
         self.kind = menu("Truth", "errors-kind", 90)
         self.text = gr.Textbox(
             label="Search",
-            placeholder="name, defect, note …",
+            placeholder="any word",
             max_length=200,
             min_width=120,
             elem_id="errors-text",
