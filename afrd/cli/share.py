@@ -18,6 +18,7 @@ def add_command(commands: Any) -> None:
     p.add_argument("--sample", action="append", metavar="NAME", help="this one, may be given several times")
     p.add_argument("--split", help="default: the test split")
     p.add_argument("--data", type=as_path, metavar="ROOT", help="data set, where it is not where the run was trained")
+    p.add_argument("--beside", type=as_path, metavar="RUN", help="the run beside it, default: one of a single light")
     p.add_argument("--out", type=as_path, default=Path("table.html"), metavar="HTML", help="default table.html")
     p.set_defaults(run=share)
 
@@ -25,7 +26,9 @@ def add_command(commands: Any) -> None:
 def share(options: argparse.Namespace) -> None:
     from afrd.page.light_table.share import shared_page  # with the page, which other commands do without
 
-    page = shared_page(options.run_folder, options.sample or options.samples, options.split, options.data)
+    page = shared_page(
+        options.run_folder, options.sample or options.samples, options.split, options.data, options.beside
+    )
     with replacing(options.out) as unfinished:
         unfinished.write_text(page, encoding="utf-8")
     print(

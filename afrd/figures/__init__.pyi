@@ -3,6 +3,7 @@ from .comparison import defect_bars, difference_forest, pro_curves, roc_curves
 from .drawing import (
     ANOMALOUS_COLOUR,
     CLEAR_BELOW,
+    DIFFERENCE_COLOURS,
     ERROR_COLOURS,
     GOOD_COLOUR,
     MAP_LIMIT,
@@ -49,6 +50,7 @@ from .pictures import (
 __all__ = [
     "ANOMALOUS_COLOUR",
     "CLEAR_BELOW",
+    "DIFFERENCE_COLOURS",
     "ERROR_COLOURS",
     "GOOD_COLOUR",
     "MAP_LIMIT",

@@ -23,6 +23,7 @@ MAP_LIMIT = 2.0  # maps are drawn from 0 to this many thresholds
 CLEAR_BELOW, OPAQUE_ABOVE = 0.45, 1.1  # thresholds: a map over a picture is transparent below, opaque above
 ERROR_COLOURS = "Inferno"  # perceptually uniform, readable with any colour vision
 SHARE_COLOURS = "Cividis"  # of attention, 0..1
+DIFFERENCE_COLOURS = "PuOr_r"  # of two maps, 0 in the middle; violet and orange differ in every kind of colour vision
 TRUTH_COLOUR, THRESHOLD_COLOUR = "#2ee6d6", "#ffffff"  # lines over pictures
 GRID_COLOUR = "rgba(128, 136, 144, 0.25)"  # visible on light and on dark ground
 GOOD_COLOUR, ANOMALOUS_COLOUR, NEUTRAL_COLOUR = "#0072b2", "#d55e00", "#808890"  # Okabe & Ito's blue and vermilion

@@ -4,7 +4,7 @@ const browser = ['document', 'window', 'location', 'history', 'parent', 'perform
   'clearTimeout', 'CustomEvent', 'Event', 'Image', 'URL', 'URLSearchParams', 'ResizeObserver', 'AbortController', 'CSS',
   'atob', 'structuredClone', 'navigator', 'Path2D'];
 const gradio = ['element', 'props', 'trigger', 'watch'];
-const constants = ['STYLE', 'PARAMETERS', 'FIRST_TAB', 'TAB_EVENT', 'EVENTS', 'SCENES', 'FUSION'];
+const constants = ['STYLE', 'PARAMETERS', 'FIRST_TAB', 'TAB_EVENT', 'EVENTS', 'SCENES', 'FUSION', 'BESIDE'];
 
 export default [{
   files: ['**/*.js'],

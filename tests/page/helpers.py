@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from afrd.page.testing import apart
 
@@ -66,3 +68,22 @@ def settled(page, quiet: int = 600) -> None:
         })""",
         quiet,
     )
+
+
+def executed(code: str) -> Any:
+    """What the last line of the code gives, as in a cell of a notebook."""
+    tree = ast.parse(code)
+    last = tree.body.pop()
+    assert isinstance(last, ast.Expr)
+    names: dict[str, Any] = {}
+    exec(compile(tree, "cell", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
+
+
+def copied(page: Page) -> str:
+    """The code of the shown view."""
+    page.get_by_role("button", name="copy the view as Python code").click()
+    expect(page.locator("dialog.code[open] p")).not_to_be_empty(timeout=PATIENCE)
+    code = page.get_by_label("Python code", exact=True).input_value()
+    page.get_by_role("button", name="close", exact=True).click()
+    return code

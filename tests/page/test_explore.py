@@ -96,7 +96,7 @@ def test_a_selection_and_its_link_are_the_same_view(library: Library, selection:
         ("run=../../etc/passwd&split=secret", "run “../../etc/passwd” and split “secret”, which are not here"),
         ("lights=top,moon&light=sun", "light “moon” and light “sun”"),
         ("kind=holes&verdict=perhaps&order=size", "filter “holes”, verdict “perhaps” and order “size”"),
-        ("beside=Praline/afrd", "single-light run “Praline/afrd”"),
+        ("beside=Praline/other", "run beside it “Praline/other”"),
     ],
 )
 def test_a_foreign_link_opens_the_nearest_view_and_says_what_is_missing(library: Library, query: str, named: str):

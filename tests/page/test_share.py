@@ -31,13 +31,13 @@ const found = {};
 for (const how of Object.keys(given.scene.fusion.thresholds)) {
   for (const names of given.sets) {
     for (const item of given.scene.lights) item.on = names.includes(item.name);
-    const panel = judge(given.scene, given.style, how, {});
+    const panel = judge(given.scene, given.style, [how], {});
     const parts = given.scene.lights.filter(item => item.on).map(item => [item.mean, item.peak]);
     found[how + ' ' + names] = [panel.score_units, panel.verdict, [...panel.values.values], parts, panel.right];
   }
 }
 for (const item of given.scene.lights) item.on = true;
-const panel = judge(given.scene, given.style, 'attention', given.say);
+const panel = judge(given.scene, given.style, ['attention'], given.say);
 return { found, weighed: [panel.score_units, panel.made_by, panel.threshold] };
 """
 

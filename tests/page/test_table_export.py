@@ -6,7 +6,6 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +14,9 @@ from playwright.sync_api import Browser
 
 import afrd
 from afrd.page.common.scripts import joined_text
-from afrd.page.light_table.notebook import LightTable
 from afrd.page.light_table.share import shared_page
 from afrd.page.light_table.style import SCRIPTS
-from tests.page.helpers import app_command, browsing, serving, settled
+from tests.page.helpers import app_command, browsing, copied, executed, serving, settled
 
 READY = "document.querySelector('.light-table .verdict b') && !document.querySelector('.light-table.busy')"
 
@@ -27,25 +25,6 @@ READY = "document.querySelector('.light-table .verdict b') && !document.querySel
 def app(tiny_runs: Path, candies: Path) -> Iterator[str]:
     with serving(app_command(tiny_runs, candies)) as address:
         yield address
-
-
-def executed(code: str) -> LightTable:
-    """What the last line of the code gives, as in a cell of a notebook."""
-    tree = ast.parse(code)
-    last = tree.body.pop()
-    assert isinstance(last, ast.Expr)
-    names: dict[str, Any] = {}
-    exec(compile(tree, "cell", "exec"), names)
-    return eval(compile(ast.Expression(last.value), "cell", "eval"), names)
-
-
-def copied(page: Any) -> str:
-    """The code of the shown view."""
-    page.get_by_role("button", name="copy the view as Python code").click()
-    page.wait_for_function("document.querySelector('dialog.code[open] p').textContent")
-    code = page.get_by_label("Python code", exact=True).input_value()
-    page.get_by_role("button", name="close", exact=True).click()
-    return code
 
 
 @pytest.mark.browser
@@ -116,7 +95,7 @@ def test_the_table_is_saved_as_a_picture_of_twice_the_size(
     (tmp_path / "table.html").write_text(shared_page(tiny_runs / "Praline" / "afrd", ["01"]))
     with browsing(browser, (tmp_path / "table.html").as_uri()) as page:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(READY)
+        page.wait_for_selector(".panels .verdict b")
         page.get_by_role("button", name="solo top").click()
         page.wait_for_selector("text='lights: top'")
         with page.expect_download() as download:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 import afrd
 from afrd.page.common.library import Library
@@ -19,10 +19,10 @@ from afrd.page.common.scripts import joined_text
 from afrd.page.light_table.scene import scene
 from afrd.page.light_table.share import shared_page
 from afrd.page.light_table.style import SCRIPTS
-from tests.page.helpers import app_command, browsing, serving, settled
+from tests.page.helpers import PATIENCE, app_command, browsing, serving, settled
 
 PICTURE = ".panel.lighting canvas.picture"
-READY = "document.querySelector('.panels .verdict b')"
+FIRST = ".panels .verdict b"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_lamp_is_dragged_over_the_picture_and_changes_nothing_else(file: Path,
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(file.as_uri())
-    page.wait_for_function(READY)
+    page.wait_for_selector(FIRST)
     verdict = page.locator(".panels .verdict").nth(1).inner_text()
     photograph = drawing(page)
     assert page.get_by_label("direction of the virtual lamp, degrees").is_hidden()
@@ -104,7 +104,7 @@ def test_the_lens_shows_another_layer_in_its_place(file: Path, browser: Browser)
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 900}), []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(file.as_uri())
-    page.wait_for_function(READY)
+    page.wait_for_selector(FIRST)
     menu = page.get_by_label("what the loupe shows")
     texts = menu.locator("option").all_inner_texts()
     assert texts[:3] == ["the place enlarged", "light spots", "light bottom"]
@@ -131,7 +131,7 @@ def test_a_finger_drags_the_lamp_on_a_phone(file: Path, browser: Browser):
     context = browser.new_context(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
     page = context.new_page()
     page.goto(file.as_uri())
-    page.wait_for_function(READY)
+    page.wait_for_selector(FIRST)
     page.get_by_label("lighting of the picture").select_option(":virtual")
     page.wait_for_selector("text='under a virtual lamp'")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -143,7 +143,7 @@ def test_a_finger_drags_the_lamp_on_a_phone(file: Path, browser: Browser):
         points = [{"x": middle["x"], "y": middle["y"] - up, "id": 0}]
         fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_function("document.querySelector('.virtual input').value === '90'")
+    expect(page.get_by_label("direction of the virtual lamp, degrees")).to_have_value("90", timeout=PATIENCE)
     assert drawing(page) != before
     context.close()
 
@@ -151,7 +151,7 @@ def test_a_finger_drags_the_lamp_on_a_phone(file: Path, browser: Browser):
 @pytest.mark.browser
 def test_in_the_page_the_lamp_asks_nothing_of_the_server(tiny_runs: Path, candies: Path, browser: Browser):
     with serving(app_command(tiny_runs, candies)) as app, browsing(browser, app) as page:
-        page.wait_for_function(f"{READY} && !document.querySelector('.light-table.busy')")
+        page.wait_for_selector(FIRST)
         settled(page)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))

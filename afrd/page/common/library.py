@@ -198,12 +198,17 @@ class Library:
         Raises:
             ValueError: a run does not fit the data, or is broken.
         """
-        run = self.run(folder)
-        with suppress(ValueError):  # a broken run is shown as such, and the others in their own regions
-            run = run if shown is None else self._in_one_region([self.run(shown), run], shown)[1]
+        run = self.run_beside(folder, shown)
         used = run.lights if lights is None else lights
         key = self.prediction_key(run, dataset, index, used)
         return self._predictions.get(key, lambda: _predict(self, run, dataset, index, used))
+
+    def run_beside(self, folder: Path, shown: Path | None) -> Run:
+        """The run in a folder, inside the region of the one in the folder `shown` instead of its own."""
+        run = self.run(folder)
+        with suppress(ValueError):  # a broken run is shown as such, and the others in their own regions
+            run = run if shown is None else self._in_one_region([self.run(shown), run], shown)[1]
+        return run
 
     def evidence(self, folder: Path, dataset: MultiLightDataset, index: int) -> Evidence:
         """A run's evidence on a sample under all lights, from stored features if the split has them.

@@ -100,7 +100,7 @@ def selection_of(library: Library, link: Link, default: str | None = None) -> tu
     entry = library.category(selection.category)
     if link.run and (run := _run(library, entry.fused, link.run, "run", lost)):
         selection = with_run(library, selection, run.folder)
-    if link.beside and (run := _run(library, entry.single, link.beside, "single-light run", lost)):
+    if link.beside and (run := _run(library, (*entry.single, *entry.fused), link.beside, "run beside it", lost)):
         selection = replace(selection, beside=run.folder)
     data = library.data_of(entry)
     if link.split and _is_here(link.split, data.splits, "split", lost):

@@ -56,5 +56,10 @@ def run_choices(runs: Sequence[RunEntry]) -> list[tuple[str, str]]:
     return [(run.label, str(run.folder)) for run in runs] or [(NO_RUN, "")]
 
 
+def beside_choices(entry: CategoryEntry) -> list[tuple[str, str]]:
+    """Runs that can be shown beside another: of single lights, then of several."""
+    return run_choices((*entry.single, *entry.fused))
+
+
 def category_choices(entries: Sequence[CategoryEntry]) -> list[tuple[str, str]]:
     return [(e.key if e.fused or e.single else f"{e.key} ({NO_RUN})", e.key) for e in entries]

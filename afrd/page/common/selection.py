@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from afrd.page.common.entries import CategoryEntry
+from afrd.page.common.entries import CategoryEntry, RunEntry
 from afrd.page.common.library import Library
 
 FIRST_TAB = "explore"
@@ -20,7 +20,7 @@ class Selection:
     Attributes:
         category: key of a `CategoryEntry`, None while there is none.
         run: folder of the AFRD run, None where there is none.
-        beside: folder of the single-light run beside it.
+        beside: folder of the run beside it: one of a single light, or any other of the category, also the same one.
         split, index: the sample.
         lights: those switched on; the others are hidden from the run.
         shown: the light whose picture lies under the maps.
@@ -53,6 +53,23 @@ def usable_lights(entry: CategoryEntry, selection: Selection, lights: Sequence[s
     """The data set's lights that the run knows; all of them without a run."""
     run_lights = next((run.lights for run in entry.fused if run.folder == selection.run), tuple(lights))
     return tuple(light for light in lights if light in run_lights)
+
+
+def beside_if_chosen(entry: CategoryEntry, selection: Selection) -> Path | None:
+    """The run beside, where it is not the one that would be there anyway."""
+    return None if selection.beside == first_beside(entry) else selection.beside
+
+
+def run_beside(entry: CategoryEntry, folder: Path) -> RunEntry:
+    """The run of a category in this folder, to be shown beside another.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for run in (*entry.single, *entry.fused):
+        if run.folder.resolve() == folder.resolve():
+            return run
+    raise ValueError(f"{folder} is no run of {entry.name} in the same folder of runs, so it cannot be shown beside")
 
 
 def first_beside(entry: CategoryEntry) -> Path | None:

@@ -34,7 +34,7 @@ class ExploreComponents(Components):
             with gr.Column(scale=0, min_width=264, elem_classes="sidebar"):
                 self.category = menu("Category", "category", 160)
                 self.run = menu("Run", "run", 160)
-                self.beside = menu("Single-light RD beside it", "beside", 160)
+                self.beside = menu("Run beside it", "beside", 160)
                 with gr.Row():
                     self.split, self.kind = menu("Split", "split", 90), menu("Truth", "kind", 90)
                 with gr.Row():

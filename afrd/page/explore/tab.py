@@ -16,7 +16,7 @@ from afrd.page.common import events
 from afrd.page.common import link as links
 from afrd.page.common.components import fetch, made_file
 from afrd.page.common.library import Library
-from afrd.page.common.menus import MENU_CHANGES, category_choices, run_choices
+from afrd.page.common.menus import MENU_CHANGES, beside_choices, category_choices, run_choices
 from afrd.page.common.messages import told, told_place
 from afrd.page.common.page_components import PageComponents
 from afrd.page.common.samples import (
@@ -219,7 +219,7 @@ def everything(library: Library, selection: Selection) -> dict[str, Any]:
     scored, judged = judgeable(library, selection)
     return values | {
         "run": gr.Dropdown(run_choices(entry.fused), value=str(selection.run or "")),
-        "beside": gr.Dropdown(run_choices(entry.single), value=str(selection.beside or "")),
+        "beside": gr.Dropdown(beside_choices(entry), value=str(selection.beside or "")),
         "split": gr.Dropdown(splits, value=selection.split),
         "kind": _filter(truths, selection.kind),
         "verdict": _filter(["all", *OUTCOMES] if judged else ["all"], selection.verdict),
@@ -258,7 +258,7 @@ def refreshed(library: Library, session: PageSession) -> dict[str, Any]:
     return {
         "category": gr.Dropdown(category_choices(library.categories())),
         "run": gr.Dropdown(run_choices(entry.fused)),
-        "beside": gr.Dropdown(run_choices(entry.single)),
+        "beside": gr.Dropdown(beside_choices(entry)),
     }
 
 

@@ -4,7 +4,7 @@ import { make } from '../common/dom.js';
 const text = JSON.stringify, list = names => `[${names.map(text).join(', ')}]`;
 
 export function codeOf({ lamps, scene, view }) {
-  const { run, root, category, views, split, sample, index } = scene.code;
+  const { run, beside, root, category, views, split, sample, index } = scene.code;
   const all = scene.lights.filter(item => item.usable), on = all.filter(item => item.on).map(item => item.name);
   const few = on.length < all.length ? [`lights=${list(on)}`] : [];
   const named = [root, category].map(text).join(', ') + (views.length ? `, views=${list(views)}` : '');
@@ -19,6 +19,8 @@ export function codeOf({ lamps, scene, view }) {
   const options = [`sample=${text(sample)}`, ...few,
     ...(view.fusion === scene.fusion.how ? [] : [`fusion=${text(view.fusion)}`]),
     ...(weights.length ? [`weights={${weights.join(', ')}}`] : []),
+    ...(beside ? [`beside=${beside === run ? 'run' : `afrd.load_run(${text(beside)})`}`] : []),
+    ...(scene.beside ? [`beside_fusion=${text(view.besideFusion)}`] : []),
     ...(scene.pinned ? [`pinned=[${scene.pinned.join(', ')}]`] : [])];
   return `import afrd\nrun, data = ${opened}, ${data}\nafrd.explore(run, data, ${options.join(', ')})\n`;
 }

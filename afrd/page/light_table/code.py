@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
 
 
-def code_of(run: Path | None, dataset: MultiLightDataset, index: int) -> dict[str, Any]:
-    """The folders and names of a sample, and of the run that judges it (None without one)."""
+def code_of(run: Path | None, beside: Path | None, dataset: MultiLightDataset, index: int) -> dict[str, Any]:
+    """The folders and names of a sample, of the run that judges it (None without one), and of the one beside it (None
+    for the one that would be there anyway)."""
     return {
         "run": None if run is None else str(run.absolute()),
+        "beside": None if beside is None else str(beside.absolute()),
         "root": str(dataset.root.absolute()),
         "category": dataset.category,
         "views": sorted({view.name for view in dataset.views}),
@@ -31,5 +33,5 @@ def without_folders(code: dict[str, Any]) -> dict[str, Any]:
         here = path.is_relative_to(Path.cwd())
         return path.relative_to(Path.cwd()).as_posix() if here else Path(*path.parts[-names:]).as_posix()
 
-    run = code["run"]
-    return code | {"run": run and short(run, 2), "root": short(code["root"], 1), "elsewhere": True}
+    runs = {name: code[name] and short(code[name], 2) for name in ("run", "beside")}
+    return code | runs | {"root": short(code["root"], 1), "elsewhere": True}

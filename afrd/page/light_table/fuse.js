@@ -133,20 +133,47 @@ function decoded({ evidence, name }, { learned, lights }) {  // a light's error 
 
 // Whether the host need not be asked anything about the lights that are on.
 export function knows(scene) {
-  const names = scene.lights.filter(item => item.on && item.evidence).map(item => item.name);
-  return !names.length || indexOf(scene.fusion, names) in scene.fusion.thresholds[scene.fusion.how];
+  const known = (fusion, evidence) => {
+    const names = scene.lights.filter(item => item.on && evidence(item)).map(item => item.name);
+    return !names.length || indexOf(fusion, names) in fusion.thresholds[fusion.how];
+  };
+  const { beside, fusion } = scene;
+  return known(fusion, item => item.evidence) &&
+    (!beside || beside.same || known(beside.fusion, item => beside.evidence[item.name]));
 }
 
-// What the first map says of the lights that are on: fills the scene as a host does that asks the model. `say` has, by
-// name, how much a light may say, 0..1, where that is not all; one that may say nothing is as if off.
-export function judge(scene, style, how, say) {
-  const { fusion, grid, size } = scene, [panel] = scene.panels;
-  const part = ({ name }) => say[name] ?? 1;
-  const on = scene.lights.filter(item => item.on && item.evidence && part(item));
+// What the maps say of the lights that are on: fills the scene as a host does that asks the model. `ways` are how the
+// run fuses, and the one beside it. `say` has, by name, how much a light may say, 0..1, where that is not all; one that
+// may say nothing is as if off.
+export function judge(scene, style, ways, say) {
+  const { beside } = scene;
+  if (scene.fusion) judgeLights(scene, style, ways[0], say);
+  if (beside?.same) fill(scene, scene, scene.lights, { style, how: ways[1], say, panel: scene.panels[1] });
+  else if (beside) {
+    const lights = scene.lights.map(({ name, on }) => ({ name, on, evidence: beside.evidence[name] }));
+    fill(scene, beside, lights, { style, how: ways[1], say, panel: scene.panels[1] });
+  }
+  return scene.panels[0];
+}
+
+function judgeLights(scene, style, how, say) {
+  const { on, found, unit } = fill(scene, scene, scene.lights, { style, how, say, panel: scene.panels[0] });
   for (const item of scene.lights) {
     if (!on.includes(item)) Object.assign(item, { errors: null, shares: null, mean: undefined, peak: undefined });
   }
-  if (!on.length) return Object.assign(panel, { values: null, units: false, problem: 'Choose at least one light.' });
+  on.forEach((item, i) => Object.assign(item, {
+    errors: bytesOf(found.errors[i], 'error', style.limit, unit, item.errors),
+    shares: bytesOf(found.shares[i], 'share', 1, 1, item.shares), mean: found.means[i], peak: found.peaks[i] }));
+}
+
+// Fills the panel of a run, `{ fusion, grid }`; gives its lights that are on, what `fuse` finds, the unit of errors.
+function fill(scene, { fusion, grid }, items, { style, how, say, panel }) {
+  const { size } = scene, part = ({ name }) => say[name] ?? 1;
+  const on = items.filter(item => item.on && item.evidence && part(item));
+  if (!on.length) {
+    Object.assign(panel, { values: null, units: false, problem: 'Choose at least one light.' });
+    return { on };
+  }
   for (const item of on) decoded(item, fusion);
   const learned = how === 'learned', names = on.map(item => item.name);
   const evidence = learned ? attend(on, fusion.learned, grid) : on.map(item => item.evidence);
@@ -154,14 +181,11 @@ export function judge(scene, style, how, say) {
   const found = fuse(lights, learned ? 'attention' : how, grid, size, insideIn(scene));
   const known = fusion.thresholds[how], index = indexOf(fusion, names), threshold = known[index] ?? null;
   const whole = known[(1 << fusion.lights.length) - 1], unit = threshold ?? whole ?? 1;
-  on.forEach((item, i) => Object.assign(item, {
-    errors: bytesOf(found.errors[i], 'error', style.limit, unit, item.errors),
-    shares: bytesOf(found.shares[i], 'share', 1, 1, item.shares), mean: found.means[i], peak: found.peaks[i] }));
   const verdict = threshold === null ? null : found.score > threshold * (1 + ROUNDING) ? 'anomalous' : 'good';
   const score = found.score / unit, why = index in known ? 'no verdict without a threshold' : 'its threshold follows';
   const told = names.map((name, i) => part(on[i]) < 1 ? `${name} at ${percent(part(on[i]))}` : name);
   const full = told.join() === names.join() ? '' : ', of these lights at their full weight';
-  return Object.assign(panel, { problem: null, units: threshold !== null, verdict, score_units: score,
+  Object.assign(panel, { problem: null, units: threshold !== null, verdict, score_units: score,
     values: bytesOf(found.map, 'error', style.limit, unit, panel.values),
     score: verdict ? `score ${score.toFixed(2)} × threshold: ${verdict}`
       : `score ${+found.score.toPrecision(3)}: ${why}`,
@@ -169,6 +193,7 @@ export function judge(scene, style, how, say) {
     right: rightness(verdict, scene.header.kind),
     threshold: verdict ? `threshold ${+threshold.toPrecision(4)} (${fusion.promise})${full}` : 'no threshold',
     made_by: `lights: ${told.join(', ')}` });
+  return { on, found, unit };
 }
 
 export function insideIn({ region, size: [height, width] }) {  // the pixels in which a scene's run judges; null: in all

@@ -118,6 +118,15 @@ def with_fusion(lights: list[dict[str, Any]], fusion: Mapping[str, Any] | None) 
     }
 
 
+def beside_of(fusion: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a scene has of the run beside the main one: `grid`, `evidence` by light and `fusion`, or that it is the same
+    one; None where the browser does not fuse it."""
+    if fusion is None or "same" in fusion:
+        return None if fusion is None else dict(fusion)
+    sent = {name: fusion[name] for name in ("grid", "evidence")}
+    return sent | {"fusion": {name: fusion[name] for name in fusion if name not in sent}}
+
+
 def _light(run: Run, evidence: Evidence, row: int) -> dict[str, str]:
     if run.model.learned is not None and evidence.terms is not None:  # errors and weights follow from them
         return {"terms": _text(evidence.terms[0, row].float() / run.model.learned.normal[row, :, None, None])}

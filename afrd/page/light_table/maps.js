@@ -50,12 +50,14 @@ export function blocks(from, to) {  // the block of each row or column, as in af
 export function valueAt(map, x, y) {  // x, y in 0..1
   const column = Math.min(map.width - 1, Math.floor(x * map.width));
   const row = Math.min(map.height - 1, Math.floor(y * map.height));
-  return map.values[row * map.width + column] / 255 * map.limit;
+  const { limit, values, zero = 0 } = map;  // `zero`: of maps with a sign
+  return (values[row * map.width + column] - zero) / (255 - zero) * limit;
 }
 
 export function valueText(map, x, y) {
   const value = valueAt(map, x, y);
-  return (map.kind === 'error' && value >= map.limit * 0.998 ? '≥ ' : '') + value.toFixed(2);
+  const sign = map.kind === 'difference' && value > 0 ? '+' : '';
+  return (map.kind === 'error' && value >= map.limit * 0.998 ? '≥ ' : sign) + value.toFixed(2).replace('-', '−');
 }
 
 // How much of the picture a map covers: `calm` at the middle of the slider, 0 picture, 1 map.
@@ -68,7 +70,8 @@ function coverage(value, { clear, full }) {  // as afrd.figures.coverage
 
 export function colourTable(colours, kind, cover, style) {  // value -> RGBA, as a canvas keeps it
   return Uint32Array.from({ length: 256 }, (_, v) => {
-    const alpha = mixed(cover, kind === 'share' ? 0.76 : coverage(v / 255 * style.limit, style));
+    const value = kind === 'difference' ? 2 * Math.abs(v - 128) / 127 : v / 255;  // a difference is seen from a quarter
+    const alpha = mixed(cover, kind === 'share' ? 0.76 : coverage(value * style.limit, style));
     return (Math.round(255 * alpha) << 24 | colours[v][2] << 16 | colours[v][1] << 8 | colours[v][0]) >>> 0;
   });
 }

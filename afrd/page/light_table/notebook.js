@@ -1,6 +1,8 @@
 // The light table in a notebook's cell, for anywidget: the model holds the scene, and the traits that Python reads and
-// sets (`lights`, `sample`, `pinned`, `fusion`, `weights`).
+// sets (`lights`, `sample`, `pinned`, `fusion`, `weights`, `beside_fusion`).
 import { render } from './table.js';
+
+const FUSING = ['fusion', 'weights', 'beside_fusion'];
 
 export function show({ model, el }) {
   const node = document.createElement('div');
@@ -11,7 +13,7 @@ export function show({ model, el }) {
   let scene = null;
   const litOf = () => scene.lights.filter(item => item.usable && item.on).map(item => item.name);
   const read = () => (scene = { ...JSON.parse(model.get('_scene')), fusion: JSON.parse(model.get('_fusion')) });
-  const fusing = () => ({ fusion: model.get('fusion'), weights: model.get('weights') });
+  const fusing = () => Object.fromEntries(FUSING.map(name => [name, model.get(name)]));
   let told = JSON.stringify(fusing());  // what the table does
   const emit = (event, { by, lights, place, ...fused }) => {
     if (event === 'step') model.set('sample', (model.get('sample') + by + model.get('_count')) % model.get('_count'));
@@ -30,8 +32,7 @@ export function show({ model, el }) {
     table.fuse(fusing());
   };
   const follow = {
-    'change:fusion': fuse,
-    'change:weights': fuse,
+    ...Object.fromEntries(FUSING.map(name => [`change:${name}`, fuse])),
     'change:_scene': () => table.update(read()),
     'change:lights': () => {
       const lights = model.get('lights');

@@ -19,9 +19,11 @@ from markupsafe import escape
 from traitlets import Bunch
 
 import afrd.figures
+from afrd.page.common.entries import read_entry
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined
+from afrd.page.common.selection import Selection, run_beside
 from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, fusions, why_not
 from afrd.page.light_table.relief import relief_on_table
 from afrd.page.light_table.scene import sample_scene, scene
@@ -41,6 +43,7 @@ class Source:
     Attributes:
         lights: those that can be switched.
         fusions: ways to fuse them that the browser knows, the run's own first; empty where it fuses none.
+        beside: the same of the run beside, the one shown first at first.
         count: of samples.
         all_known: whether the browser has the thresholds of all sets of lights.
         drawn: the scene of a sample under some lamps with a pinned place.
@@ -49,6 +52,7 @@ class Source:
 
     lights: Sequence[str]
     fusions: Sequence[str]
+    beside: Sequence[str]
     count: int
     all_known: bool
     drawn: Callable[[int, tuple[str, ...], tuple[int, int] | None], str]
@@ -64,6 +68,7 @@ class LightTable(anywidget.AnyWidget):
         pinned: the pinned place [x, y] in pixels of the sample's pictures, or [].
         fusion: how the lights are fused, `""` where the browser fuses none.
         weights: how much a light may say, 0 to 1, by name; 1 for those that are not named.
+        beside_fusion: how the lights of the run beside are fused, `""` where the browser fuses none.
     """
 
     _esm = joined(SCRIPTS / "notebook.js", STYLE=style()) + "\nexport default { render: show };\n"
@@ -73,6 +78,7 @@ class LightTable(anywidget.AnyWidget):
     pinned = traitlets.List(traitlets.Int(), maxlen=2).tag(sync=True)
     fusion = traitlets.Unicode().tag(sync=True)
     weights = traitlets.Dict(traitlets.Float(min=0, max=1), traitlets.Unicode()).tag(sync=True)
+    beside_fusion = traitlets.Unicode().tag(sync=True)
     _scene = traitlets.Unicode().tag(sync=True)
     _fusion = traitlets.Unicode("null").tag(sync=True)  # that of the run, once for all samples
     _count = traitlets.Int(1).tag(sync=True)
@@ -80,7 +86,8 @@ class LightTable(anywidget.AnyWidget):
 
     def __init__(self, source: Source, lights: Sequence[str], **traits: Any) -> None:
         self._source = source
-        traits["fusion"] = traits.get("fusion") or (source.fusions[0] if source.fusions else "")
+        for name, ways in (("fusion", source.fusions), ("beside_fusion", source.beside)):
+            traits[name] = traits.get(name) or next(iter(ways), "")
         super().__init__(lights=list(lights), _count=source.count, _name=uuid.uuid4().hex, **traits)
         self._draw()
         self.observe(lambda _: self._draw(), ["sample", "pinned"])
@@ -94,9 +101,9 @@ class LightTable(anywidget.AnyWidget):
             raise traitlets.TraitError(f"light {unknown[0]!r} is not on this table; it has {', '.join(known)}")
         return [light for light in known if light in proposal.value]
 
-    @traitlets.validate("fusion")
+    @traitlets.validate("fusion", "beside_fusion")
     def _possible(self, proposal: Any) -> str:
-        ways = self._source.fusions or ("",)
+        ways = (self._source.fusions if proposal.trait.name == "fusion" else self._source.beside) or ("",)
         if proposal.value not in ways:
             raise traitlets.TraitError(f"fusion {proposal.value!r} is not on this table; it has {', '.join(ways)}")
         return proposal.value
@@ -140,6 +147,8 @@ def light_table(
     lights: Sequence[str] | None = None,
     fusion: str | None = None,
     weights: Mapping[str, float] | None = None,
+    beside: Run | None = None,
+    beside_fusion: str | None = None,
 ) -> LightTable:
     """The light table of one sample, in the cell of a notebook.
 
@@ -148,7 +157,8 @@ def light_table(
         prediction: whose maps are shown; its lamps only relight the pictures.
         run: makes the maps instead, of the lamps that are lit.
         lights: those lit at first; all by default.
-        fusion, weights: see `LightTable`; for a run whose lights the browser can fuse.
+        fusion, weights, beside_fusion: see `LightTable`; for runs whose lights the browser can fuse.
+        beside: makes the second map, of the same lights as far as it knows them; the same run can be fused otherwise.
 
     Raises:
         ValueError: the run has none of the sample's lights.
@@ -164,17 +174,19 @@ def light_table(
     if run is not None:
         options["region"] = run.region_at((sample.images.shape[-2], sample.images.shape[-1]))
         options["relief"] = relief_on_table(sample, Path(run.config.data_root) / run.config.category)
+    second, second_fusions = _beside(sample, run, beside, lights, options)
     options["missing"] = None if sent else "afrd.light_table(sample, run=run)"
 
     def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:
-        return sample_scene(sample, None if sent else prediction, lights=lit, pinned=pinned, **options)
+        return sample_scene(sample, None if sent else prediction, second, lights=lit, pinned=pinned, **options)
 
     def saved(index: int, lit: tuple[str, ...]) -> tuple[str, str]:
         said = run.predict(sample, lit) if sent and run is not None and lit else prediction
         return _picture(sample, said), _told(sample, said)
 
-    source = Source(known, list(sent["thresholds"]) if sent else (), 1, True, drawn, saved)
-    return LightTable(source, known if lights is None else lights, fusion=fusion, weights=dict(weights or {}))
+    source = Source(known, list(sent["thresholds"]) if sent else (), second_fusions, 1, True, drawn, saved)
+    traits = {"fusion": fusion, "weights": dict(weights or {}), "beside_fusion": beside_fusion}
+    return LightTable(source, known if lights is None else lights, **traits)
 
 
 def explore(
@@ -185,6 +197,8 @@ def explore(
     fusion: str | None = None,
     weights: Mapping[str, float] | None = None,
     pinned: Sequence[int] = (),
+    beside: Run | None = None,
+    beside_fusion: str | None = None,
 ) -> LightTable:
     """The light table of a split in the cell of a notebook, as in the page: with the samples to step through, the
     single-light runs of the same folder, and a click that says why a place stands out.
@@ -194,7 +208,9 @@ def explore(
         dataset: a split of the category that the run was trained on.
         sample: position or name of the first one.
         lights: those lit at first; all of the run's by default.
-        fusion, weights, pinned: see `LightTable`; the run's own fusion by default.
+        fusion, weights, pinned, beside_fusion: see `LightTable`; the runs' own fusions by default.
+        beside: the run of the second map, one of the same category in the same folder; the same run can be fused
+            otherwise; a single-light run by default.
 
     Raises:
         ValueError: the browser cannot fuse the run's lights, the data set is another, or has no such sample.
@@ -212,6 +228,10 @@ def explore(
         raise ValueError(f"{dataset.category}/{dataset.split} has no sample {sample!r}")
     at = list(dataset.names).index(sample) if isinstance(sample, str) else sample
     start = replace(first_selection(library, entry.key), run=folder, split=dataset.split, kind="all")
+    if beside is not None:
+        start = replace(start, beside=run_beside(entry, beside.folder).folder)
+
+    others = _fusions_beside(library, start)
 
     def drawn(index: int, lit: tuple[str, ...], pinned: tuple[int, int] | None) -> str:
         return scene(library, replace(start, index=index, lights=lit, pinned=pinned))
@@ -221,9 +241,44 @@ def explore(
         shown = library.sample(dataset, index)
         return _picture(shown, said), _told(shown, said)
 
-    source = Source(run.lights, fusions(run), len(dataset), all_at_once(run), drawn, saved)
+    source = Source(run.lights, fusions(run), others, len(dataset), all_at_once(run), drawn, saved)
     traits: dict[str, Any] = {"sample": at, "pinned": list(pinned), "fusion": fusion, "weights": dict(weights or {})}
+    traits["beside_fusion"] = beside_fusion
     return LightTable(source, run.lights if lights is None else lights, **traits)
+
+
+def _fusions_beside(library: Library, selection: Selection) -> list[str]:
+    if selection.beside is None or selection.run is None:
+        return []
+    run = library.run_beside(selection.beside, selection.run)
+    return [] if why_not(run) else _otherwise(fusions(run), selection.beside == selection.run)
+
+
+def _otherwise(ways: Sequence[str], same: bool) -> list[str]:
+    """Ways to fuse the run beside, the one shown first at first: of the same run, another than its own."""
+    return [*ways[1:], ways[0]] if same else list(ways)
+
+
+def _beside(
+    sample: Sample, run: Run | None, beside: Run | None, lights: Sequence[str] | None, options: dict[str, Any]
+) -> tuple[Prediction | None, list[str]]:
+    """What a table of one sample has of the run beside: its prediction where the browser does not make it, and how it
+    can be fused; the rest goes into the options of the scene."""
+    if beside is None or run is None:
+        return None, []
+    read = read_entry(beside.folder)
+    if read is not None:
+        options["methods"], options["titles"] = ("AFRD", read[1].method), ("", read[1].label)
+    if why_not(beside):
+        known = [light for light in beside.lights_of(sample) if lights is None or light in lights]
+        return beside.with_region(run.region).predict(sample, known), []
+    if beside.folder.resolve() == run.folder.resolve() and options["fusion"]:
+        options["beside_fusion"] = {"same": True}
+        return None, _otherwise(list(options["fusion"]["thresholds"]), True)
+    inside, shown = beside.with_region(run.region), beside.lights_of(sample)
+    sent = fusion_of(inside) | evidence_of(inside, inside.sample_evidence(sample, shown), shown)
+    options["beside_fusion"] = sent
+    return None, list(sent["thresholds"])
 
 
 def _picture(sample: Sample, prediction: Prediction | None) -> str:

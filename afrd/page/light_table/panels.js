@@ -1,5 +1,6 @@
 // The large panels, the picture and two maps, and the legend that says how maps are drawn.
 import { make, percent } from '../common/dom.js';
+import { besideFusion, tellFused } from './difference.js';
 import { colourTable, contour, paintMap } from './maps.js';
 import { stage } from './view.js';
 import { drawEstimate, drawLamp, ESTIMATES, estimated, lampSliders, tellEstimate } from './virtual.js';
@@ -77,7 +78,8 @@ export function picturePanel(table) {
 
 export function mapPanel(table, panel) {
   const { size, missing } = table.scene;
-  const heading = right => make('h3', {}, panel.method, panel.title ? make('small', {}, panel.title) : null, right);
+  const heading = (...right) =>
+    make('h3', {}, panel.method, panel.title ? make('small', {}, panel.title) : null, ...right);
   if (!panel.values) {
     const wanted = panel.method === 'AFRD' && missing;
     const without = wanted ? 'No run for this category yet:' : 'No single-light run for this category yet.';
@@ -85,7 +87,7 @@ export function mapPanel(table, panel) {
       make('div', { class: 'stage hole', style: `aspect-ratio:${size[1]}/${size[0]}` },
         make('p', {}, panel.problem || without), wanted ? make('code', {}, missing) : null));
   }
-  const section = make('section', { class: 'panel' }, heading(make('span')), make('div'),
+  const section = make('section', { class: 'panel' }, heading(besideMenu(table, panel), make('span')), make('div'),
     stage(table, () => table.lamps.picture, panel.values,
       { title: `map of ${panel.method}; a click pins a place`, large: true, units: panel.units }),
     make('p', { class: 'small' }), make('p', { class: 'small' }));
@@ -93,11 +95,25 @@ export function mapPanel(table, panel) {
   return section;
 }
 
+function besideMenu(table, panel) {  // how the run beside is fused, where the browser does that
+  const { scene, view } = table, ways = Object.keys(besideFusion(scene)?.thresholds ?? {});
+  if (panel !== scene.panels[1] || ways.length < 2) return null;
+  const choose = event => {
+    view.besideFusion = event.target.value;
+    table.judge();
+    table.draw();
+    tellFused(table);
+  };
+  const label = 'fusion of the run beside';
+  return make('select', { 'aria-label': label, title: label, onchange: choose },
+    ...ways.map(way => make('option', { value: way, selected: way === view.besideFusion }, way)));
+}
+
 export function tellVerdict(section, { verdict, right, exact, score, made_by: lights, threshold }) {
-  const sign = { anomalous: '▲', good: '●' }[verdict] || '○';
+  const sign = verdict === undefined ? '' : { anomalous: '▲ ', good: '● ' }[verdict] ?? '○ ';
   section.querySelector('h3 > span').replaceWith(make('span', right
     ? { class: `right ${right.replace(' ', '-')}` } : { hidden: true }, right));
-  section.children[1].replaceWith(make('div', { class: `verdict ${verdict || ''}`, title: exact }, `${sign} `,
+  section.children[1].replaceWith(make('div', { class: `verdict ${verdict || ''}`, title: exact }, sign,
     make('b', {}, score)));
   section.querySelectorAll('.small').forEach((line, i) => { line.textContent = [lights, threshold][i]; });
 }
@@ -105,8 +121,8 @@ export function tellVerdict(section, { verdict, right, exact, score, made_by: li
 // --- how maps are drawn ---
 
 export function paint(table) {
-  const { palettes, soon, stages, style, view } = table;
-  const colours = { error: palettes[view.scale], share: palettes.share };
+  const { palettes, soon, stages, style, view } = table, { difference, share } = palettes;
+  const colours = { difference, error: palettes[view.scale], share };
   for (const { layer, map } of stages) {
     if (layer) paintMap(layer, map, colourTable(colours[map.kind], map.kind, view.cover, style));
   }
@@ -163,6 +179,11 @@ export function tellLevel({ root, scene, view: { level } }) {  // what the verdi
   trial.textContent = own ? '' : `at ${level.toFixed(2)} × threshold: ${verdicts.join(', ')}`;
 }
 
+function differenceBar({ palettes }) {
+  return make('span', { class: 'bar share' }, '−2', make('span', { class: 'colours',
+    style: gradient(palettes.difference) }), '+2 × threshold');
+}
+
 function choice(view, name, text, act) {
   const box = make('input', { type: 'checkbox', 'aria-label': text, checked: view[name],
     onchange: event => { view[name] = event.target.checked; act(); } });
@@ -186,6 +207,8 @@ export function legend(table) {
     ...(judged ? [make('span', { class: 'mix' }, 'picture', slider, 'map'), errorBar(table), scales] : []),
     scene.truth ? choice(view, 'truth', 'true defect', table.draw) : null,
     judged && !scene.unit ? choice(view, 'passed', 'over threshold', () => soon('lines')) : null,
+    scene.difference ? choice(view, 'difference', 'difference', table.draw) : null,
+    scene.difference && view.difference ? differenceBar(table) : null,
     scene.region?.share ? make('span', { class: 'small', title: 'outside of it, in the shade, nothing is judged' },
       `judged inside ${scene.region.share} of the picture`) : null,
     make('span', { class: 'small trial', role: 'status' }),

@@ -1,6 +1,7 @@
 // The table as it stands as a PNG: drawn anew on white, at twice the size, with the scale and a caption, so that it
 // looks the same from every screen.
 import { percent } from '../common/dom.js';
+import { besideFusion } from './difference.js';
 
 const SCALE = 2, WIDTH = 1200, EDGE = 16, GAP = 12, TILES = 6;
 const INK = '#18181b', QUIET = '#52525b', FONT = 'system-ui, sans-serif';
@@ -14,9 +15,12 @@ export function caption({ lamps, scene, view }) {
   if (scene.fusion) {
     told.push(`Fusion: ${view.fusion}${weights.length ? `; weights: ${weights.join(', ')}` : ''}.`);
   }
-  for (const panel of panels.filter(one => one.values)) {
-    told.push(`${[panel.method, panel.title].filter(Boolean).join(' ')}: ${panel.score}; ${panel.threshold}.`);
-  }
+  const other = besideFusion(scene) && view.besideFusion;
+  panels.filter(one => one.values).forEach(panel => {
+    const how = other && panel === panels[1] ? `, fusion ${other}` : '';
+    told.push(`${[panel.method, panel.title].filter(Boolean).join(' ')}${how}: ${panel.score}; ${panel.threshold}.`);
+  });
+  if (view.difference && scene.difference) told.push(`${scene.difference.title}: ${scene.difference.made_by}.`);
   if (scene.region?.share) told.push(`Judged inside ${scene.region.share} of the picture.`);
   if (view.zoom > 1) told.push(`Enlarged to ${percent(view.zoom)}.`);
   if (scene.unit) told.push(scene.unit);
@@ -128,10 +132,11 @@ function drawKeys(context, { scene, stages, style, view }, x, y) {
 
 function drawPanels(context, table, y) {
   const { scene, stages } = table, aspect = scene.size[0] / scene.size[1];
-  const large = stages.filter(stage => stage.large), width = (WIDTH - 2 * EDGE - 2 * GAP) / 3;
+  const large = stages.filter(stage => stage.large), count = Math.max(3, large.length);
+  const width = (WIDTH - 2 * EDGE - (count - 1) * GAP) / count;
   large.forEach((stage, i) => {
     const x = EDGE + i * (width + GAP), section = stage.box.closest('.panel');
-    const panel = scene.panels.find(one => one.values && one.values === stage.map);
+    const panel = [...scene.panels, scene.difference].find(one => one?.values && one.values === stage.map);
     const right = section.querySelector('.right:not([hidden])')?.textContent;
     const name = write(context, panel?.method ?? 'Picture', x, y + 13, { font: 14, bold: true });
     write(context, [panel?.title, right].filter(Boolean).join(' · '), x + name + 8, y + 13,

@@ -17,9 +17,9 @@ from afrd.page.common import keys
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.entries import RunEntry
 from afrd.page.common.library import Library
-from afrd.page.common.selection import Selection, missing_run, usable_lights
+from afrd.page.common.selection import Selection, beside_if_chosen, missing_run, usable_lights
 from afrd.page.light_table.code import code_of
-from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, why_not, with_fusion
+from afrd.page.light_table.fusion import all_at_once, beside_of, evidence_of, fusion_of, why_not, with_fusion
 from afrd.page.light_table.place import reasons
 from afrd.page.light_table.region import region_on_table
 from afrd.page.light_table.relief import known_relief
@@ -63,7 +63,10 @@ def scene(library: Library, selection: Selection) -> str:
     except (ValueError, OSError) as error:
         return message("This cannot be shown", str(error))
     index, usable = selection.index, usable_lights(entry, selection, sample.lights)
-    main, fusion = _main(library, selection, dataset, index)
+    main, fusion = _judged(library, selection.run, selection, dataset, index)
+    beside, beside_fusion = _judged(library, selection.beside, selection, dataset, index)
+    if fusion and beside_fusion and selection.beside == selection.run:
+        beside_fusion = {"same": True}
     singles: dict[str, Prediction] = {}
     for run in entry.single:
         prediction = _prediction_or_problem(library, run.folder, dataset, index, None, selection.run)
@@ -72,7 +75,7 @@ def scene(library: Library, selection: Selection) -> str:
     return sample_scene(
         sample,
         main,
-        _prediction_or_problem(library, selection.beside, dataset, index, None, selection.run),
+        beside,
         place=f"{dataset.category} / {dataset.split}" + not_counted(library, selection.run, dataset, index),
         shown=selection.shown,
         lights=selection.lights,
@@ -80,11 +83,11 @@ def scene(library: Library, selection: Selection) -> str:
         sets=presets(usable),
         methods=(
             _method(entry.fused, selection.run, "AFRD"),
-            _method(entry.single, selection.beside, "Single-light RD"),
+            _method((*entry.single, *entry.fused), selection.beside, "Single-light RD"),
         ),
         titles=(
             _title(entry.fused, selection.run) + _corrections(library, selection.run),
-            _title(entry.single, selection.beside),
+            _title((*entry.single, *entry.fused), selection.beside),
         ),
         missing=missing_run(entry) if selection.run is None else None,
         pictures={light: _picture(dataset, sample, index, light) for light in sample.lights},
@@ -92,8 +95,9 @@ def scene(library: Library, selection: Selection) -> str:
         pinned=selection.pinned,
         why=reasons(library, selection, entry, dataset, sample),
         fusion=fusion,
+        beside_fusion=beside_fusion,
         region=_region(library, selection.run, dataset),
-        code=code_of(selection.run, dataset, index),
+        code=code_of(selection.run, beside_if_chosen(entry, selection), dataset, index),
         relief=known_relief(keys.of_sample(dataset, index), sample, dataset.root / dataset.category),
     )
 
@@ -130,7 +134,8 @@ class SceneOptions:
         why: its explanation by `afrd.page.light_table.place.answer`.
         fusion: how the browser fuses the lights, and every light's evidence, see `fusion.py`; the first map is then the
             browser's, and there is no prediction for it.
-        region: (H, W) bool of the pictures, in which the main run judges; None: everywhere.
+        beside_fusion: the same of the run beside it; `{"same": True}` for the same run, fused otherwise.
+        region: (H, W) bool of the pictures, in which both runs judge; None: everywhere.
         code: what `code_of` gives, for the view as Python code; None for a sample that no code can open.
         relief: what `relief.py` says of the sample's shape, for the virtual lamp; None: nothing.
     """
@@ -150,6 +155,7 @@ class SceneOptions:
     pinned: tuple[int, int] | None = None
     why: Mapping[str, Any] | None = None
     fusion: Mapping[str, Any] | None = None
+    beside_fusion: Mapping[str, Any] | None = None
     region: np.ndarray | None = None
     code: Mapping[str, Any] | None = None
     relief: Mapping[str, Any] | None = None
@@ -191,6 +197,7 @@ def sample_scene(
         "pinned": list(pinned) if pinned is not None and in_picture else None,
         "why": chosen.why if in_picture else None,
         "region": region_on_table(chosen.region),
+        "beside": beside_of(chosen.beside_fusion),
         "code": chosen.code,
         "relief": chosen.relief,
     }
@@ -228,14 +235,14 @@ def presets(lights: Sequence[str]) -> list[dict[str, Any]]:
     return [{"name": name, "lights": list(members), "title": ", ".join(members)} for name, members in sets.items()]
 
 
-def _main(
-    library: Library, selection: Selection, dataset: MultiLightDataset, index: int
+def _judged(
+    library: Library, folder: Path | None, selection: Selection, dataset: MultiLightDataset, index: int
 ) -> tuple[Prediction | str | None, dict[str, Any] | None]:
-    """Of the main run: its prediction or why there is none, or else how the browser makes it."""
-    folder = selection.run
+    """Of a run: its prediction or why there is none, or else how the browser makes it."""
     try:
-        if folder is None or why_not(run := library.run(folder)):
-            return _prediction_or_problem(library, folder, dataset, index, selection.lights), None
+        if folder is None or why_not(run := library.run_beside(folder, selection.run)):
+            lights = selection.lights if folder == selection.run else None
+            return _prediction_or_problem(library, folder, dataset, index, lights, selection.run), None
         chosen = None if all_at_once(run) else selection.lights
         how = known_fusion(folder, run, chosen)
         key = library.prediction_key(run, dataset, index, run.lights)
@@ -247,7 +254,7 @@ def _main(
 
 def known_fusion(folder: Path, run: Run, lights: tuple[str, ...] | None = None) -> dict[str, Any]:
     """`fusion_of` the run in a folder, worked out once."""
-    return _fusions.get((keys.of_run(folder), lights), lambda: fusion_of(run, lights))
+    return _fusions.get((keys.of_run(folder), keys.of_region(run), lights), lambda: fusion_of(run, lights))
 
 
 def _prediction_or_problem(

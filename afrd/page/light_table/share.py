@@ -16,7 +16,7 @@ from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of, first_selection
 from afrd.page.common.scripts import joined
-from afrd.page.common.selection import Selection
+from afrd.page.common.selection import Selection, run_beside
 from afrd.page.light_table.code import without_folders
 from afrd.page.light_table.fusion import why_not
 from afrd.page.light_table.scene import known_fusion, scene
@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
 
 
-def shared_page(run: Path, samples: int | Sequence[str], split: str | None = None, data: Path | None = None) -> str:
+def shared_page(
+    run: Path,
+    samples: int | Sequence[str],
+    split: str | None = None,
+    data: Path | None = None,
+    beside: Path | None = None,
+) -> str:
     """A page that shows the light table of some samples, without a server and without the network.
 
     Args:
@@ -34,6 +40,7 @@ def shared_page(run: Path, samples: int | Sequence[str], split: str | None = Non
         samples: their names, or how many: some of each type of defect, and of the good ones.
         split: of the data set; the test split by default.
         data: root of the data set, where it is not where the run was trained.
+        beside: folder of the run beside it, one of the same category in the same folder; a single-light run by default.
 
     Raises:
         ValueError: the run cannot be shown this way, or there are no such samples.
@@ -48,6 +55,8 @@ def shared_page(run: Path, samples: int | Sequence[str], split: str | None = Non
         raise ValueError(f"the data of run {run} is not at {loaded.config.data_root}; give its root with --data")
     dataset = _split(library.data_of(entry), split)
     selection = replace(first_selection(library, entry.key), run=folder, split=dataset.split)
+    if beside is not None:
+        selection = replace(selection, beside=run_beside(entry, beside).folder)
     indices = chosen(dataset, samples) if isinstance(samples, int) else [_index(dataset, name) for name in samples]
     loaded.evidence(dataset)  # of the whole split, so that no sample is read twice
     return page_of(library, selection, indices)
@@ -75,14 +84,24 @@ def page_of(library: Library, selection: Selection, indices: Sequence[int]) -> s
         if content.pop("fusion", None) is None:
             raise ValueError(f"sample {dataset.names[i]}: {content['panels'][0]['problem']}")
         content["code"] = without_folders(content["code"])
+        if content["beside"]:
+            content["beside"].pop("fusion", None)
         scenes.append(content | {"answers": False, "steps": True})
     count = f"{len(scenes)} samples" if len(scenes) > 1 else "1 sample"
     text = f"{run.method()}; {count} of {dataset.category}/{dataset.split}. Everything is worked out in this file."
     css = "".join((SCRIPTS / name).read_text(encoding="utf-8") for name in ("shared.css", CSS.name))
-    script = joined(SCRIPTS / "shared.js", STYLE=style(), FUSION=known_fusion(selection.run, run), SCENES=scenes)
+    fusions = {"FUSION": known_fusion(selection.run, run), "BESIDE": _beside_fusion(library, selection)}
+    script = joined(SCRIPTS / "shared.js", STYLE=style(), SCENES=scenes, **fusions)
     title = f"{dataset.category}: what each light sees, and what the lights together find"
     page = macros("light_table/shared.html").page(title, text, Markup(css), Markup(script))
     return str(page).strip() + "\n"
+
+
+def _beside_fusion(library: Library, selection: Selection) -> dict[str, Any] | None:
+    if selection.beside is None or selection.beside == selection.run:
+        return None
+    run = library.run_beside(selection.beside, selection.run)
+    return None if why_not(run) else known_fusion(selection.beside, run)
 
 
 def _split(data: Any, name: str | None) -> MultiLightDataset:

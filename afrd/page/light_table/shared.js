@@ -8,6 +8,7 @@ let lit = null, shown = null;  // the lamps and the photograph that stay from sa
 function scene(number) {
   // the table fills it with what it works out
   const found = { ...structuredClone(SCENES[number]), fusion: FUSION };
+  if (found.beside && !found.beside.same) found.beside.fusion = BESIDE;
   if (lit) for (const item of found.lights) item.on = item.usable && lit.includes(item.name);
   if (shown) found.shown = shown;
   return found;

@@ -17,6 +17,7 @@ def style() -> dict[str, Any]:
     return {
         "scales": {name: figures.colours(name, 33) for name in SCALES},
         "shares": figures.colours(figures.SHARE_COLOURS),
+        "differences": figures.colours(figures.DIFFERENCE_COLOURS, 33),
         "limit": figures.MAP_LIMIT,
         "clear": figures.CLEAR_BELOW,
         "full": figures.OPAQUE_ABOVE,

@@ -6,11 +6,12 @@
 // { lights }, those for which the table has worked everything out; `shown` { light }; `step` { by }, -1 or 1; `pinned`
 // { place }, [x, y] in pixels of the sample's pictures or []; `region` { shapes }, see region.js. `style` is what
 // style.py's `style` gives; `keys` is where keys are heard, the whole document by default. `fused` { fusion, weights }
-// says how the table fuses, with the weights of lights by name where they are not 1; table.fuse(...) sets the same.
+// says how the table fuses, with the weights of lights by name where they are not 1, and beside_fusion, how the run
+// beside is fused; table.fuse(...) sets the same.
 import { button, make } from '../common/dom.js';
 import { codeBox, copyCode } from './code.js';
 import { drawCursor, valueCard } from './cursor.js';
-import { judge } from './fuse.js';
+import { chooseFusions, judgeTable } from './difference.js';
 import { keyList, listenToKeys } from './keys.js';
 import { Lamps } from './lamps.js';
 import { lensMenu } from './lens.js';
@@ -36,10 +37,11 @@ export function render(element, scene, { emit = () => {}, style, keys = document
     root: element, emit, style, keys, scene: null, stages: [], values: null, lamps: new Lamps(),
     shade: shader(), lens: null,  // the layers that the loupe shows
     pixels: new Map(),  // by data URI, of the scene that is shown
-    palettes: { share: palette(style.shares) },
+    palettes: { share: palette(style.shares), difference: palette(style.differences) },
     view: {  // of this user, kept from sample to sample
       cover: 0.5, covered: 0.5, scale: Object.keys(style.scales)[0], level: 1, mode: 'picture', truth: true,
-      passed: true, fusion: null, loupe: true, values: true, zoom: 1, left: 0, top: 0,
+      passed: true, fusion: null, besideFusion: null, difference: false,
+      loupe: true, values: true, zoom: 1, left: 0, top: 0,
       lens: '', lighting: 'photograph', lamp: { azimuth: 135, height: 40 } },
     place: { x: 0.5, y: 0.5, on: false, at: null },  // the cursor; `at` is the stage under the pointer
     pointers: new Map(),  // those that are down, to tell a click, a drag and a pinch apart
@@ -47,7 +49,7 @@ export function render(element, scene, { emit = () => {}, style, keys = document
     gesture: null, pinning: 0, telling: 0, soloNext: 0, generation: 0, toldWhy: '',
     said: make('p', { class: 'said', 'aria-live': 'polite' }),
     draw: () => draw(table),
-    judge: () => judge(table.scene, style, table.view.fusion, table.lamps.say),
+    judge: () => judgeTable(table),
     soon: frames(name => { if (table.scene?.lights) TASKS[name](table); }),
   };
   for (const [name, colours] of Object.entries(style.scales)) table.palettes[name] = palette(colours);
@@ -74,9 +76,10 @@ function frames(run) {  // a function that has tasks run once before the next fr
   };
 }
 
-function fuse(table, { fusion, weights }) {
+function fuse(table, { fusion, weights, beside_fusion: beside }) {
   const { lamps, scene, view } = table;
   if (fusion) view.fusion = fusion;
+  if (beside) view.besideFusion = beside;
   lamps.say = { ...weights };
   if (!scene?.fusion) return;
   table.judge();
@@ -116,8 +119,10 @@ function draw(table) {
   table.values = valueCard(scene);
   const bare = scene.missing && scene.panels.every(panel => !panel.values);  // room for the picture without a run
   const aspect = `--aspect:${scene.size[1] / scene.size[0]}`;
-  const panels = make('div', { class: `panels ${bare ? 'bare' : ''}`, style: aspect }, picturePanel(table),
-    ...scene.panels.slice(0, bare ? 1 : 2).map(panel => mapPanel(table, panel)));
+  const difference = table.view.difference && !bare ? scene.difference : null;
+  const shown = [...scene.panels.slice(0, bare ? 1 : 2), ...(difference ? [difference] : [])];
+  const panels = make('div', { class: `panels ${bare ? 'bare' : ''} ${difference ? 'four' : ''}`, style: aspect },
+    picturePanel(table), ...shown.map(panel => mapPanel(table, panel)));
   const note = scene.note ? make('p', { class: 'note' }, scene.note) : null;
   const parts = [header(table), note, drawingBar(table), panels, legend(table), make('section', { class: 'why' }),
     strip(table), table.values.card, table.said, keyList(), scene.code ? codeBox() : null];
@@ -144,10 +149,10 @@ async function update(table, next) {
       Object.assign(item, { errors: map(item.error, 'error', limit), shares: map(item.share, 'share', 1),
         singles: map(item.single?.map, 'error', limit) });
     }
-    const { view, style } = table;
     if (next.drawing) beginDrawing(table, next, next.drawing); else followDrawing(table, next);
-    if (next.fusion && !(view.fusion in next.fusion.thresholds)) view.fusion = next.fusion.how;
-    if (next.fusion) judge(next, style, view.fusion, lamps.say);
+    const coming = { ...table, scene: next };
+    chooseFusions(coming);
+    judgeTable(coming);
     const same = what => what.lights && JSON.stringify([what.header, what.panels[0].title]);
     root.classList.toggle('busy', !lamps.follow(next.lights, scene && same(next) === same(scene)));
   } else {

@@ -1,5 +1,6 @@
 // One tile a lamp: its switch, its picture or a map over it, its dimmer and its readings.
 import { make, percent, toggleButton } from '../common/dom.js';
+import { tellFused } from './difference.js';
 import { knows } from './fuse.js';
 import { shareBar, showLamps, tellVerdict } from './panels.js';
 import { stage } from './view.js';
@@ -59,8 +60,6 @@ function lamp(table, item) {
 
 const sayText = part => `w ${part.toFixed(2)}`;
 
-const tellFused = ({ emit, lamps, view }) => emit('fused', { fusion: view.fusion, weights: lamps.said() });
-
 function weigh(table, tile, { name }, part) {
   table.lamps.say[name] = part;
   tile.querySelector('.say b').textContent = sayText(part);
@@ -69,10 +68,14 @@ function weigh(table, tile, { name }, part) {
 }
 
 export function rejudge(table) {  // the lights are on as they were, so that only maps and numbers change
-  const { root, scene, soon } = table, shown = scene.lights.map(item => item.errors !== null);
+  const { root, scene, soon } = table, known = () => JSON.stringify([...scene.lights.map(item => item.errors !== null),
+    ...scene.panels.map(panel => Boolean(panel.values))]), before = known();
   table.judge();
-  if (scene.lights.some((item, i) => (item.errors !== null) !== shown[i])) return table.draw();
-  tellVerdict(root.querySelectorAll('.panels .panel')[1], scene.panels[0]);
+  if (known() !== before) return table.draw();
+  const sections = root.querySelectorAll('.panels .panel');
+  [...scene.panels, scene.difference].forEach((panel, i) => {
+    if (panel?.values && sections[i + 1]) tellVerdict(sections[i + 1], panel);
+  });
   for (const item of scene.lights) {
     root.querySelector(`.tile[data-light="${CSS.escape(item.name)}"] .weights`)?.replaceWith(under(table, item));
   }

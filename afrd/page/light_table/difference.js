@@ -1,0 +1,47 @@
+// Two maps on one scale, each in units of its own threshold, and what the first has more than the second.
+import { judge } from './fuse.js';
+
+const MIDDLE = 128;  // of the bytes of a difference: none
+
+// How the runs of the two maps fuse, as far as the browser does.
+export const besideFusion = ({ beside, fusion }) => beside?.same ? fusion : beside?.fusion ?? null;
+
+export function chooseFusions({ scene, view }) {  // those of this user, where the runs know them
+  const own = scene.fusion, other = besideFusion(scene);
+  if (own && !(view.fusion in own.thresholds)) view.fusion = own.how;
+  if (!other || view.besideFusion in other.thresholds) return;
+  const ways = Object.keys(other.thresholds);  // the same run is shown by another way
+  view.besideFusion = scene.beside.same ? ways.find(way => way !== own.how) ?? own.how : other.how;
+}
+
+export const tellFused = ({ emit, lamps, scene, view }) => emit('fused', { fusion: view.fusion ?? '',
+  weights: lamps.said(), beside_fusion: besideFusion(scene) ? view.besideFusion : '' });
+
+export function judgeTable({ lamps, scene, style, view }) {
+  if (scene.fusion || scene.beside) judge(scene, style, [view.fusion, view.besideFusion], lamps.say);
+  compare(scene, style);
+}
+
+export const comparable = ({ panels }) => panels.length > 1 &&
+  panels.every(panel => panel.values && panel.units && panel.values.width === panels[0].values.width);
+
+// The difference as a panel of its own: `scene.difference`, null where the two maps have no common unit.
+export function compare(scene, style) {
+  const [first, second] = scene.panels;
+  if (!comparable(scene)) { scene.difference = null; return; }
+  const { width, height } = first.values, old = scene.difference?.values;
+  const map = old?.width === width && old.height === height ? old
+    : { kind: 'difference', limit: style.limit, zero: MIDDLE, width, height, values: new Uint8Array(width * height) };
+  let [most, least] = [0, 0];
+  for (let i = 0; i < map.values.length; i++) {
+    const more = first.values.values[i] - second.values.values[i];
+    if (more > most) most = more;
+    if (more < least) least = more;
+    map.values[i] = MIDDLE + Math.round(more * 127 / 255);
+  }
+  const told = value => (value / 255 * style.limit).toFixed(2).replace('-', '−');
+  scene.difference = { method: 'Difference', title: `${first.method} − ${second.method}`, values: map, units: false,
+    right: null, exact: null, score: `from ${told(least)} to +${told(most)} × threshold`,
+    made_by: 'orange where the first map is higher, violet where the second is',
+    threshold: 'each map in units of its own threshold, up to 2' };
+}
