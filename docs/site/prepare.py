@@ -123,7 +123,8 @@ def prepare(out: Path) -> None:
         shutil.copy(Path(__file__).parent / name, out / "_static")
     shutil.copy(Path(plotly.__file__).parent / "package_data" / "plotly.min.js", out / "_static")
     shutil.copy(Path(__file__).parent / "conf.py", out)
-    shutil.copytree(ROOT / "docs" / "screenshots", out / "docs" / "screenshots")
+    for folder in ("screenshots", "figures"):
+        shutil.copytree(ROOT / "docs" / folder, out / "docs" / folder)
     for path in sorted((ROOT / "notebooks").glob("*.md")):
         (out / "notebooks" / path.name).write_text(linked(path.read_text(encoding="utf-8")), encoding="utf-8")
     for name in DOCUMENTS:
