@@ -64,9 +64,14 @@ def read_pictures(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[T
 
 @torch.no_grad()
 def compute_inputs(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[Tensor], Tensor]:
-    """`read_pictures` without gradients, in the float16 of the feature store, so that stored and new pictures agree."""
-    features, contrast = read_pictures(teacher, pictures, size)
-    return [f.half() for f in features], contrast.half()
+    """`read_pictures` without gradients, in the float16 of the feature store, so that stored and new pictures agree.
+
+    On a processor the pictures are read one at a time: what lies between the layers then fits its caches.
+    """
+    at_once = 1 if teacher.mean.device.type == "cpu" else len(pictures)
+    read = [read_pictures(teacher, part, size) for part in pictures.split(at_once)]
+    features = [torch.cat(of_scale).half() for of_scale in zip(*(features for features, _ in read), strict=True)]
+    return features, torch.cat([contrast for _, contrast in read]).half()
 
 
 def local_contrast(pictures: Tensor, grid: tuple[int, int] | torch.Size) -> Tensor:

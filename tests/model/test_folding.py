@@ -3,9 +3,10 @@
 import pytest
 import timm
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
 
-from afrd.model.folding import fold_batch_norm
+from afrd.model.folding import fold_batch_norm, padded_by_itself
 from afrd.model.teacher import load_teacher
 
 
@@ -32,6 +33,14 @@ def test_a_folded_backbone_has_the_same_features(name: str):
         for before, after in zip(backbone(pictures), folded(pictures), strict=True):
             torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
     assert norms(folded) == 0 and (norms(backbone) > 0 or name == "convnext_atto")
+
+
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_convolution_that_pads_by_itself_reads_the_same_pixels(kernel: int, groups: int):
+    torch.manual_seed(0)
+    layer, pictures = Conv2dSame(4, 8, kernel, stride=2, groups=groups), torch.rand(2, 4, 12, 18)
+    torch.testing.assert_close(padded_by_itself(layer)(pictures), layer(pictures))
 
 
 class ReadsBoth(nn.Module):
