@@ -46,9 +46,9 @@ def fold_batch_norm(backbone: nn.Module, pictures: Tensor) -> nn.Module:
 def padded_by_itself(layer: Conv2dSame) -> nn.Conv2d:
     """A convolution of stride 2, with a kernel of 3, 5, … pixels, that gives what TensorFlow's padding "same" gives.
 
-    The sides of the pictures must be even. "Same" pads a row and a column more at the end than at the start, which no convolution does by itself, so that
-    timm copies the padded picture. A kernel with a row and a column of zeros at its start, and the larger padding on
-    both sides, reads the same pixels.
+    The sides of the pictures must be even. "Same" pads a row and a column more at the end than at the start, which no
+    convolution does by itself, so that timm copies the padded picture. A kernel with a row and a column of zeros at its
+    start, and the larger padding on both sides, reads the same pixels.
     """
     (height, width), groups = layer.kernel_size, layer.groups
     padding, bias = ((height - 1) // 2, (width - 1) // 2), layer.bias is not None
