@@ -288,10 +288,11 @@ def test_an_order_has_the_defaults_of_fit():
 def test_the_demo_and_the_queue_take_turns(queue: TrainingQueue, order: Order, tmp_path: Path):
     from afrd.demo.prepare import Preparation, Step
 
-    at_work, both = [], []
+    at_work, both, added = [], [], threading.Event()
 
     def work(index: int) -> None:
         at_work.append(index)
+        added.wait(60)  # adding a training loads its teacher, which may take longer than all steps
         time.sleep(0.05)
         both.extend(job for job in shared.jobs() if job.state == "running")
         at_work.pop()
@@ -302,6 +303,7 @@ def test_the_demo_and_the_queue_take_turns(queue: TrainingQueue, order: Order, t
     demo.start()
     wait_until(lambda: at_work)
     job = shared.add(order)
+    added.set()
     said = set()
     while shared.busy:
         said.add(shared.job(job.number).note.split(" (")[0])
