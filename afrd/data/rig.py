@@ -82,7 +82,7 @@ def _rig(file: Path) -> dict[str, Lamp]:
     if not isinstance(lights, Mapping) or not all(isinstance(light, Mapping) for light in lights.values()):
         raise ValueError(f"{file} is no rig: it needs `lights:` with a name, azimuth and elevation for each")
     camera = _number(file, "camera", content.get("camera", 90), 0, 90)
-    found = {}
+    lamps = {}
     for name, light in lights.items():
         if unknown := [key for key in light if key not in ("azimuth", "elevation", "intensity")]:
             raise ValueError(f"{file}: light {name} has {unknown[0]!r}; known are azimuth, elevation and intensity")
@@ -91,8 +91,8 @@ def _rig(file: Path) -> dict[str, Lamp]:
             for key, low, high in (("azimuth", -360, 360), ("elevation", 0, 90))
         ]
         intensity = _number(file, f"the intensity of light {name}", light.get("intensity", 1), 1e-3, 1e3)
-        found[str(name)] = Lamp(towards(angles[0], angles[1], camera), intensity)
-    return found
+        lamps[str(name)] = Lamp(towards(angles[0], angles[1], camera), intensity)
+    return lamps
 
 
 def _number(file: Path, what: str, value: Any, low: float, high: float) -> float:
@@ -103,15 +103,15 @@ def _number(file: Path, what: str, value: Any, low: float, high: float) -> float
 
 def _rendered(file: Path) -> dict[str, Lamp]:
     """Of `afrd.candies.render`: a list [name, kind, azimuth, elevation, intensity, exposure] for each picture."""
-    found: dict[str, Lamp] = {}
+    lamps: dict[str, Lamp] = {}
     try:
         for position, (name, kind, azimuth, elevation, intensity, exposure) in enumerate(_loaded(file)["lights"]):
             if kind == "spot":
                 lamp = rendered_lamp(azimuth, elevation, float(intensity) * float(exposure))
-                found |= {name: lamp, f"light{position}": lamp}  # as the layout names lights that are not six
+                lamps |= {name: lamp, f"light{position}": lamp}  # as the layout names lights that are not six
     except (KeyError, TypeError, ValueError):
         return {}  # of another program
-    return found
+    return lamps
 
 
 def rendered_lamp(azimuth: float, elevation: float, intensity: float) -> Lamp:

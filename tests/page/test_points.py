@@ -16,7 +16,7 @@ from afrd.page.access import Access
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.errors.analysis import Analysis
-from afrd.page.errors.points import told
+from afrd.page.errors.points import consequences_text
 from afrd.page.tabs import build
 from afrd.runs.operating_points import FILE, operating_points, save_operating_point
 from tests.page.helpers import app_command, browsing, serving
@@ -28,12 +28,13 @@ def test_what_is_told_of_a_rate_is_what_the_command_line_says(tiny_runs: Path, c
     run = afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu")
     data = afrd.open_dataset(candies, "Praline")["test_public"]
     row = consequences(run.evaluate(data), run.calibration_scores(), [250.0], 50.0, 2.0).iloc[0]
-    text = told(analysis, 250, 50, 2, "EUR")
+    text = consequences_text(analysis, 250, 50, 2, "EUR")
     assert f"{row.false_alarms:.0f} of {row.good:.0f} good parts" in text and f"{row.cost:g} EUR" in text
     assert f"at most {row.missed_at_most:.0f} per thousand" in text and f"threshold {row.threshold:.4g}" in text
-    few = told(analysis, 5, 1, 1, "<b>")
+    few = consequences_text(analysis, 5, 1, 1, "<b>")
     assert "3 good calibration samples cannot promise 5" in few and "250 false alarms" in few and "&lt;b&gt;" in few
-    assert "must be numbers" in told(analysis, 5, None, 1, "") and "a cost is -1" in told(analysis, 5, -1, 1, "")
+    assert "must be numbers" in consequences_text(analysis, 5, None, 1, "")
+    assert "a cost is -1" in consequences_text(analysis, 5, -1, 1, "")
 
 
 def test_strangers_cannot_save_operating_points(tmp_path: Path):

@@ -52,7 +52,7 @@ def in_one_sentence(handler: Callable) -> Callable:
     return yielded if isgeneratorfunction(handler) else returned
 
 
-def told(event: gr.EventData, name: str, kind: type) -> Any:
+def event_value(event: gr.EventData, name: str, kind: type) -> Any:
     """A value that a script in the browser sent with an event, if it has the expected type."""
     try:
         value = getattr(event, name)
@@ -64,9 +64,9 @@ def told(event: gr.EventData, name: str, kind: type) -> Any:
     return value
 
 
-def told_place(event: gr.EventData) -> tuple[int, int] | None:
+def pinned_place(event: gr.EventData) -> tuple[int, int] | None:
     """The place (x, y) of an event `pinned`, in pixels of the sample's pictures; None where the pin was taken out."""
-    place = [at for at in told(event, "place", list) if isinstance(at, int)]
+    place = [at for at in event_value(event, "place", list) if isinstance(at, int)]
     return (place[0], place[1]) if len(place) == 2 else None
 
 

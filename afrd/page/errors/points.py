@@ -119,18 +119,18 @@ class PointActions:
         analysis = session.state(ErrorsState).analysis
         if analysis is None:
             return {self.points.said: gr.skip()}
-        return self.points.filled({"said": told(analysis, *rate), "point": _menu(_folder(analysis))})
+        return self.points.filled({"said": consequences_text(analysis, *rate), "point": _menu(_folder(analysis))})
 
     def show(self, session: PageSession, *rate: Any) -> dict:
         analysis = session.state(ErrorsState).analysis
-        return {self.points.said: gr.skip() if analysis is None else told(analysis, *rate)}
+        return {self.points.said: gr.skip() if analysis is None else consequences_text(analysis, *rate)}
 
     def judge(
         self, session: PageSession, per_thousand: float, missed: float, alarm: float, unit: str, *filter_values: Any
     ) -> dict:
         """The consequences of a rate, and the table at its threshold."""
         analysis = _analysis(session)
-        values = {self.points.said: told(analysis, per_thousand, missed, alarm, unit)}
+        values = {self.points.said: consequences_text(analysis, per_thousand, missed, alarm, unit)}
         return values | self._at(session, analysis, _point(per_thousand, missed, alarm), filter_values)
 
     def choose(self, session: PageSession, name: str, unit: str, *filter_values: Any) -> dict:
@@ -138,7 +138,7 @@ class PointActions:
         point = afrd.runs.operating_point(_folder(analysis), name)
         rate = (point.per_thousand, point.missed_cost, point.alarm_cost)
         values = dict(zip(("rate", "missed_cost", "alarm_cost"), rate, strict=True))
-        filled = self.points.filled(values | {"said": told(analysis, *rate, unit)})
+        filled = self.points.filled(values | {"said": consequences_text(analysis, *rate, unit)})
         return filled | self._at(session, analysis, point, filter_values)
 
     def save(self, session: PageSession, name: str, *rate: Any) -> dict:
@@ -175,7 +175,7 @@ class PointActions:
         return self.components.filled({"threshold": at, **drawn})
 
 
-def told(analysis: Analysis, per_thousand: float, missed_cost: float, alarm_cost: float, unit: str) -> str:
+def consequences_text(analysis: Analysis, per_thousand: float, missed_cost: float, alarm_cost: float, unit: str) -> str:
     """The consequences of a rate on the split that is shown, or why there are none."""
     try:
         point, predictions = _point(per_thousand, missed_cost, alarm_cost), analysis.judged(analysis.main)

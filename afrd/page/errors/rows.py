@@ -10,7 +10,7 @@ import gradio as gr
 
 import afrd.analysis.errors
 from afrd.page.common.html import plain
-from afrd.page.common.messages import told
+from afrd.page.common.messages import event_value
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession
 from afrd.page.errors import views
@@ -74,7 +74,7 @@ class Rows:
 
     def pick(self, session: PageSession, event: gr.EventData, *filter_values: Any) -> dict:
         """Selects the sample of a tile of the contact sheet."""
-        state, row, filters = session.state(ErrorsState), told(event, "number", int), Filters(*filter_values)
+        state, row, filters = session.state(ErrorsState), event_value(event, "number", int), Filters(*filter_values)
         view = view_of(state, filters)
         if state.analysis is None or view is None or not 0 <= row < len(state.analysis.dataset.names):
             raise ValueError("This sample is not in the table any more.")

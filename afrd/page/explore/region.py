@@ -14,7 +14,7 @@ import afrd.metrics
 import afrd.runs
 from afrd.page.common.components import Components
 from afrd.page.common.library import Library
-from afrd.page.common.messages import told
+from afrd.page.common.messages import event_value
 from afrd.page.common.session import PageSession
 from afrd.page.light_table.region import polygons_of
 from afrd.page.light_table.scene import scene
@@ -97,7 +97,7 @@ class RegionControls:
         return self._to_draw(session, polygons_of(found))
 
     def keep(self, session: PageSession, event: gr.EventData) -> dict:
-        shapes = told(event, "shapes", list)
+        shapes = event_value(event, "shapes", list)
         folder, size = _run_of(session.selection)
         try:
             region = afrd.runs.drawn_region(_corners(shapes), size)

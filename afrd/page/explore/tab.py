@@ -17,7 +17,7 @@ from afrd.page.common import link as links
 from afrd.page.common.components import fetch, made_file
 from afrd.page.common.library import Library
 from afrd.page.common.menus import MENU_CHANGES, beside_choices, category_choices, run_choices
-from afrd.page.common.messages import told, told_place
+from afrd.page.common.messages import event_value, pinned_place
 from afrd.page.common.page_components import PageComponents
 from afrd.page.common.samples import (
     dataset_of,
@@ -119,26 +119,26 @@ class ExploreTab:
         return {**self.components.filled(session.drawn(partial(drawn, self.library))), self.page.news: time.monotonic()}
 
     def select_sample(self, session: PageSession, event: gr.EventData) -> dict:
-        return self.change_table(with_sample, session, told(event, "sample", str))
+        return self.change_table(with_sample, session, event_value(event, "sample", str))
 
     def step_sample(self, session: PageSession, event: gr.EventData) -> dict:
-        return self.change_table(stepped, session, told(event, "by", int))
+        return self.change_table(stepped, session, event_value(event, "by", int))
 
     def choose_lights(self, session: PageSession, event: gr.EventData) -> dict:
-        return self.change_table(with_lights, session, told(event, "lights", list))
+        return self.change_table(with_lights, session, event_value(event, "lights", list))
 
     def keep_lights(self, session: PageSession, event: gr.EventData) -> dict:
-        lights, number = told(event, "lights", list), told(event, "number", int)
+        lights, number = event_value(event, "lights", list), event_value(event, "number", int)
         selection = session.apply(lambda selection: with_lights(self.library, selection, lights))
         return self.components.filled({"changed": selection, "drawn": selection, "table": heard(number)})
 
     def show_light(self, session: PageSession, event: gr.EventData) -> dict:
-        light = told(event, "light", str)
+        light = event_value(event, "light", str)
         selection = session.apply(lambda selection: replace(selection, shown=light))
         return self.components.filled({"changed": selection, "drawn": selection})  # the light table shows it already
 
     def pin_place(self, session: PageSession, event: gr.EventData) -> dict:
-        place = told_place(event)
+        place = pinned_place(event)
         return self.change_table(lambda library, selection: replace(selection, pinned=place), session)
 
     def work_out(self, session: PageSession, progress: gr.Progress = gr.Progress()) -> dict:  # noqa: B008

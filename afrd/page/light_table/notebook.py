@@ -181,8 +181,8 @@ def light_table(
         return sample_scene(sample, None if sent else prediction, second, lights=lit, pinned=pinned, **options)
 
     def saved(index: int, lit: tuple[str, ...]) -> tuple[str, str]:
-        said = run.predict(sample, lit) if sent and run is not None and lit else prediction
-        return _picture(sample, said), _told(sample, said)
+        judged = run.predict(sample, lit) if sent and run is not None and lit else prediction
+        return _picture(sample, judged), _caption(sample, judged)
 
     source = Source(known, list(sent["thresholds"]) if sent else (), second_fusions, 1, True, drawn, saved)
     traits = {"fusion": fusion, "weights": dict(weights or {}), "beside_fusion": beside_fusion}
@@ -237,9 +237,9 @@ def explore(
         return scene(library, replace(start, index=index, lights=lit, pinned=pinned))
 
     def saved(index: int, lit: tuple[str, ...]) -> tuple[str, str]:
-        said = library.prediction(folder, dataset, index, lit) if lit else None
+        judged = library.prediction(folder, dataset, index, lit) if lit else None
         shown = library.sample(dataset, index)
-        return _picture(shown, said), _told(shown, said)
+        return _picture(shown, judged), _caption(shown, judged)
 
     source = Source(run.lights, fusions(run), others, len(dataset), all_at_once(run), drawn, saved)
     traits: dict[str, Any] = {"sample": at, "pinned": list(pinned), "fusion": fusion, "weights": dict(weights or {})}
@@ -287,6 +287,6 @@ def _picture(sample: Sample, prediction: Prediction | None) -> str:
     return afrd.figures.covered_uri(picture, values)
 
 
-def _told(sample: Sample, prediction: Prediction | None) -> str:
+def _caption(sample: Sample, prediction: Prediction | None) -> str:
     lights = f", lights {', '.join(prediction.lights)}: {afrd.figures.score_text(prediction)}" if prediction else ""
     return f"Sample {sample.name} ({afrd.figures.truth_text(sample)}){lights}."

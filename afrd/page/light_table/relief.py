@@ -42,6 +42,6 @@ def relief_on_table(sample: Sample, folder: Path) -> dict[str, Any]:
         return {"missing": f"{NO_LAMP}: the directions of these lights are not known; a rig.yaml can say them."}
     if not afrd.data.enough([lamps[light].direction for light in lights]):
         return {"missing": f"{NO_LAMP}: it needs three lights of known directions that do not lie in one plane."}
-    found = afrd.data.sample_relief(sample, lamps, SIDE)
-    pictures = {"normals": (found.normals + 1) / 2, "albedo": afrd.data.srgb(found.albedo)}
+    relief = afrd.data.sample_relief(sample, lamps, SIDE)
+    pictures = {"normals": (relief.normals + 1) / 2, "albedo": afrd.data.srgb(relief.albedo)}
     return {"lights": lights} | {name: afrd.figures.picture_uri(picture, SIDE) for name, picture in pictures.items()}

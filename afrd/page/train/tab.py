@@ -12,7 +12,7 @@ import gradio as gr
 import afrd.model
 from afrd.background.training_queue import TrainingJob, TrainingQueue
 from afrd.page.common import events
-from afrd.page.common.messages import PROBLEMS, told
+from afrd.page.common.messages import PROBLEMS, event_value
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession, Versioned
 from afrd.page.train import queue_view
@@ -146,10 +146,10 @@ class TrainTab:
         """The handler of a button that does this to its training."""
 
         def handler(session: PageSession, event: gr.EventData) -> list:
-            return self.look_at(session, act(told(event, "number", int)))
+            return self.look_at(session, act(event_value(event, "number", int)))
 
         return handler
 
     def open_run(self, session: PageSession, event: gr.EventData) -> dict:
-        selection = selection_of(self.library, self.queue.job(told(event, "number", int)))
+        selection = selection_of(self.library, self.queue.job(event_value(event, "number", int)))
         return self.open_in_explore.opened(session, lambda _: selection)

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from afrd.page.common import events
-from afrd.page.common.messages import told, told_place
+from afrd.page.common.messages import event_value, pinned_place
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession, Versioned
 from afrd.page.upload.layout import UploadComponents
@@ -84,15 +84,15 @@ class UploadTab:
         return self.change(session, lambda uploaded: UploadedSample(run=uploaded.run, examples=uploaded.examples))
 
     def assign_light(self, session: PageSession, event: gr.EventData) -> dict:
-        number, light = told(event, "number", int), told(event, "value", str)
+        number, light = event_value(event, "number", int), event_value(event, "value", str)
         return self.change(session, lambda uploaded: self.evaluator.assigned(uploaded, number, light))
 
     def drop_picture(self, session: PageSession, event: gr.EventData) -> dict:
-        number = told(event, "number", int)
+        number = event_value(event, "number", int)
         return self.change(session, lambda uploaded: self.evaluator.dropped(uploaded, number))
 
     def choose_lights(self, session: PageSession, event: gr.EventData) -> str:
-        lights_on = told(event, "lights", list)
+        lights_on = event_value(event, "lights", list)
 
         def without_others(uploaded: UploadedSample) -> UploadedSample:
             lights = self.evaluator.lights(uploaded)
@@ -101,9 +101,9 @@ class UploadTab:
         return self.change_table(session, without_others)
 
     def show_light(self, session: PageSession, event: gr.EventData) -> str:
-        light = told(event, "light", str)
+        light = event_value(event, "light", str)
         return self.change_table(session, lambda uploaded: replace(uploaded, shown=light))
 
     def pin_place(self, session: PageSession, event: gr.EventData) -> str:
-        place = told_place(event)
+        place = pinned_place(event)
         return self.change_table(session, lambda uploaded: replace(uploaded, pinned=place))
