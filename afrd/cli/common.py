@@ -54,7 +54,7 @@ def add_region_option(parser: argparse.ArgumentParser, what: str) -> None:
 
 def as_roi(text: str) -> Path | str:
     """A value of `--roi`: a path, or one of its words."""
-    return text if text in ("auto", "none") else as_path(text)
+    return text if text in (afrd.runs.ROI_AUTO, afrd.runs.ROI_NONE) else as_path(text)
 
 
 def with_region(run: Run, roi: Path | str | None, data: Callable[[], Category]) -> Run:

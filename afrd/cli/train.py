@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import afrd.data
@@ -56,22 +55,13 @@ def add_command(commands: Any) -> None:
 
 def train(options: argparse.Namespace) -> None:
     data = afrd.data.open_dataset(options.root, options.category, afrd.data.parse_views(options.views))
-    of_data = None if options.roi is not None or finished(options.out) else afrd.runs.data_region(data)
-    run = afrd.runs.fit(
-        data,
-        options.lights,
-        options.out,
-        device=options.device,
-        compiled=options.compile,
-        roi=options.roi,
-        **{name: value for name in TRAINING_DEFAULTS if (value := getattr(options, name, None)) is not None},
-    )
-    if of_data is not None:
+    chosen = {name: value for name in TRAINING_DEFAULTS if (value := getattr(options, name, None)) is not None}
+    training_options = TrainingOptions(**chosen)
+    plan = afrd.runs.plan(data, options.lights, options.out, training_options, device=options.device, roi=options.roi)
+    run = afrd.runs.train(plan, compiled=options.compile)
+    if options.roi is None and plan.region is not None:
+        of_data = afrd.runs.data_region(data)
         print(f"judged inside the region of the data set, {of_data}; --roi none judges the whole picture")
     how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
     print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")
     print(f"threshold {run.threshold() or 'none: no good samples were left for one'}")
-
-
-def finished(folder: Path) -> bool:
-    return (folder / "model.safetensors").is_file()

@@ -16,7 +16,17 @@ from .operating_points import operating_point, operating_points, save_operating_
 from .options import TrainingOptions
 from .plan import TrainingPlan, default_epochs, default_memory, plan, split_train
 from .prediction import Prediction
-from .region import data_region, drawn_region, read_region, region_of, save_region, silhouette, stored_region
+from .region import (
+    ROI_AUTO,
+    ROI_NONE,
+    data_region,
+    drawn_region,
+    read_region,
+    region_of,
+    save_region,
+    silhouette,
+    stored_region,
+)
 from .run import Run
 from .run_folder import FitConfig, copy_run, find_runs, is_finished, read_config
 from .run_log import log_event
@@ -26,6 +36,8 @@ from .thresholds import subset_thresholds
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
 
 __all__ = [
+    "ROI_AUTO",
+    "ROI_NONE",
     "Cancelled",
     "Correction",
     "Export",

@@ -1,4 +1,4 @@
-"""Lock of a run folder: one training at a time, across processes."""
+"""Locks in a run folder, across processes: one training at a time, one change of what people keep with the run."""
 
 from __future__ import annotations
 
@@ -21,18 +21,35 @@ def locked(folder: Path) -> Iterator[None]:
     """
     new_folders = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK_FILE)
+    taken = f"{folder} is being trained already; wait until that training ends, or choose another folder"
     try:
-        lock.acquire(timeout=WAIT_SECONDS, poll_interval=0.02)
-    except Timeout as error:
-        raise ValueError(
-            f"{folder} is being trained already; wait until that training ends, or choose another folder"
-        ) from error
-    try:
-        yield
+        with held(folder / LOCK_FILE, WAIT_SECONDS, taken):
+            yield
     finally:
-        (folder / LOCK_FILE).unlink(missing_ok=True)  # before the release, so that a waiting process notices
-        lock.release()
         for path in new_folders:
             if path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
+
+
+@contextmanager
+def held(file: Path, wait_seconds: float, taken: str) -> Iterator[None]:
+    """Holds a lock file, which is gone afterwards.
+
+    Args:
+        file: of the lock, in a folder that exists.
+        wait_seconds: for another holder.
+        taken: what to say where it does not let go.
+
+    Raises:
+        ValueError: `taken`.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=wait_seconds, poll_interval=0.02)
+    except Timeout as error:
+        raise ValueError(taken) from error
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)  # before the release, so that a waiting process notices
+        lock.release()

@@ -6,17 +6,16 @@ states before the latest changes lie beside it, so that each change can be undon
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from afrd.files import load_json, save_json
 from afrd.metrics.consequences import OperatingPoint
+from afrd.runs.lock import held
 
 FILE, EARLIER_FILE = "operating_points.json", "operating_points_earlier.json"
 MAX_NAME = 60  # characters
@@ -108,16 +107,7 @@ def _as_json(points: Points) -> dict[str, Any]:
     return {name: asdict(point) for name, point in sorted(points.items())}
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> AbstractContextManager[None]:
     """Nobody else changes the points of the run in this folder, in this process or another one."""
-    lock = FileLock(folder / LOCK_FILE)
-    try:
-        lock.acquire(timeout=WAIT_SECONDS, poll_interval=0.02)
-    except Timeout as error:
-        raise ValueError(f"the operating points of {folder} are being written by somebody else; try again") from error
-    try:
-        yield
-    finally:
-        (folder / LOCK_FILE).unlink(missing_ok=True)  # before the release, so that a waiting process notices
-        lock.release()
+    taken = f"the operating points of {folder} are being written by somebody else; try again"
+    return held(folder / LOCK_FILE, WAIT_SECONDS, taken)
