@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 FileState = tuple[str, int, int]  # path, time of change (ns), bytes
 SnapshotValues = dict[Hashable, Any]
+LONGEST_STEM = 40  # characters of a file's name that its temporary name has too
 
 
 @contextmanager
@@ -27,7 +29,12 @@ def replacing(path: Path) -> Iterator[Path]:
         OSError: naming `path`, also where the system names no file, as on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:LONGEST_STEM]}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:  # as in a folder that may not be written to
+        raise OSError(error.errno, error.strerror, str(path)) from error
     os.close(handle)
     unfinished = Path(name)
     try:

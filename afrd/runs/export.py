@@ -89,14 +89,15 @@ def export_onnx(run: Run, file: str | Path, samples: int = CHECKED_SAMPLES, prog
         progress: called with (samples compared, samples in all).
 
     Raises:
+        OSError: naming `file`, which cannot be written.
         RuntimeError: the packages are missing, the graph cannot be made, or a score differs by more than
             `MAX_DIFFERENCE`.
     """
     _need_packages()
-    pictures, source = _pictures(run, samples)
-    program = make_graph(run)
-    program.model.metadata_props["afrd"] = json.dumps(_about(run))
-    with replacing(Path(file)) as path:
+    with replacing(Path(file)) as path:  # first, as it may be a place that cannot be written to
+        pictures, source = _pictures(run, samples)
+        program = make_graph(run)
+        program.model.metadata_props["afrd"] = json.dumps(_about(run))
         program.save(path)
         difference, of_maps = _compare(run, path, pictures, progress)
         if not difference <= MAX_DIFFERENCE:
