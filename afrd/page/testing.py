@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -29,9 +29,7 @@ def apart(
     Raises:
         RuntimeError: the process ended, or did not answer within a minute.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         [sys.executable, *map(str, command), "--port", str(port)],
@@ -40,7 +38,7 @@ def apart(
         stderr=None if output is None else subprocess.STDOUT,
     )
     try:
-        _wait_for(address, process)
+        wait_for(address, process.poll)
         yield address, process.pid
         if process.poll() is not None:
             raise RuntimeError(f"the page ended by itself with status {process.returncode}")
@@ -53,11 +51,27 @@ def apart(
             raise
 
 
-def _wait_for(address: str, process: subprocess.Popen) -> None:
+def free_port() -> int:
+    """A port of this machine that nothing listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(address: str, status: Callable[[], int | None]) -> None:
+    """Returns when a page answers.
+
+    Args:
+        address: of the page.
+        status: the exit status of its process, None while it runs.
+
+    Raises:
+        RuntimeError: the process ended, or did not answer within a minute.
+    """
     began = time.monotonic()
     while time.monotonic() - began < START_SECONDS:
-        if process.poll() is not None:
-            raise RuntimeError(f"the page ended with status {process.returncode} before it answered")
+        if (ended := status()) is not None:
+            raise RuntimeError(f"the page ended with status {ended} before it answered")
         try:
             urllib.request.urlopen(address, timeout=5).close()
             return

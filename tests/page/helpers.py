@@ -3,33 +3,69 @@
 from __future__ import annotations
 
 import ast
+import multiprocessing
 import os
+import runpy
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
-from afrd.page.testing import apart
+from afrd.page.testing import END_SECONDS, free_port, wait_for
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
 
+# Pages are forked from a process that has loaded what they need, which would take each of them six seconds.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["afrd.cli.app", "afrd.runs.run", "afrd.model.teacher"])
+
+
 @contextmanager
 def serving(command: Sequence[object]) -> Iterator[str]:
-    """The address of a page that runs in a process of its own, and says nothing of an error."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
-    with TemporaryFile("w+") as output:
+    """The address of a page that runs in a process of its own, and says nothing of an error.
+
+    Args:
+        command: what Python is to run: a file or "-c" and code, and arguments, to which `--port` and a free one are
+            added.
+    """
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with NamedTemporaryFile("r") as output:
+        arguments = [*map(str, command), "--port", str(port)]
+        process = FORKED.Process(target=_run, args=(arguments, dict(os.environ), output.name))
+        process.start()
         try:
-            with apart(command, output, environment) as (address, _):
-                yield address
+            wait_for(address, lambda: process.exitcode)
+            yield address
+            assert process.is_alive(), f"the page ended by itself with status {process.exitcode}"
         finally:
-            output.seek(0)
+            process.terminate()
+            process.join(END_SECONDS)
+            process.kill()
             said = output.read()
             assert "Traceback" not in said, said
+
+
+def _run(arguments: list[str], environment: dict[str, str], output: str) -> None:
+    """Runs what `python *arguments` would."""
+    with open(output, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ.update(environment | {"GRADIO_ANALYTICS_ENABLED": "False"})
+    what, *sys.argv[1:] = arguments
+    if what == "-c":
+        sys.argv[0], code = arguments[:2]
+        sys.argv[1:] = arguments[2:]
+        exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
+    else:
+        sys.argv[0] = what
+        runpy.run_path(what, run_name="__main__")
 
 
 def app_command(runs: Path, data: Path, *options: str) -> list[object]:
