@@ -16,7 +16,7 @@ MAX_EVIDENCE_BYTES = 256 * 10**6  # on the device of the runs; 40 samples of six
 
 
 class EvidenceCache:
-    """Evidence of the splits used last; evidence larger than the limit is cached alone.
+    """Evidence of the splits used last, for several threads; evidence larger than the limit is cached alone.
 
     Args:
         limit: bytes.
@@ -27,6 +27,7 @@ class EvidenceCache:
             limit, lambda evidence: min(evidence_bytes(evidence), limit)
         )
         self._lock = threading.RLock()
+        self._making: dict[Hashable, threading.Lock] = {}
         self._numbers = count()
 
     def register(self, owner: object) -> int:
@@ -41,14 +42,24 @@ class EvidenceCache:
             return self._cache.get((number, key))
 
     def get(self, number: int, key: Hashable, make: Callable[[], Evidence]) -> Evidence:
-        """The cached evidence for this owner and key; made now if there is none."""
+        """The cached evidence for this owner and key; if there is none, one thread makes it and the others wait."""
         cached = self.peek(number, key)
         if cached is not None:
             return cached
-        evidence = make()
         with self._lock:
-            self._cache[number, key] = evidence
-        return evidence
+            making = self._making.setdefault((number, key), threading.Lock())
+        with making:
+            cached = self.peek(number, key)
+            if cached is not None:
+                return cached
+            try:
+                evidence = make()
+                with self._lock:
+                    self._cache[number, key] = evidence
+                return evidence
+            finally:
+                with self._lock:
+                    self._making.pop((number, key), None)
 
     @property
     def size(self) -> float:

@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,19 @@ def test_what_all_runs_remember_together_stays_within_the_limit():
     cache.get(a, "large", lambda: evidence(10))  # more than the limit: alone
     cache.get(a, "large", lambda: pytest.fail("was kept"))
     assert cache.size == 3 * one
+
+
+def test_threads_that_ask_at_once_wait_for_one_of_them_and_get_what_one_alone_gets(tiny_runs: Path, candies: Path):
+    data = afrd.open_dataset(candies, "Praline")["test_public"]
+    folder, sets = tiny_runs / "Praline" / "afrd", ["top", "top,box", "all", "left,right,top"] * 2
+    alone = [afrd.load_run(folder, "cpu").evaluate(data, lights).table["score"] for lights in sets]
+    run = afrd.load_run(folder, "cpu")
+    calls, evidence_of_inputs = [], run.model.evidence
+    run.model.evidence = lambda *inputs: (calls.append(1), evidence_of_inputs(*inputs))[1]
+    with ThreadPoolExecutor(len(sets)) as pool:
+        together = list(pool.map(lambda lights: run.evaluate(data, lights).table["score"], sets))
+    np.testing.assert_array_equal(together, alone)
+    assert len(calls) == 1  # a batch of the four samples
 
 
 def test_what_a_run_remembers_goes_with_it(run, tiny_runs: Path, candies: Path, monkeypatch):

@@ -6,9 +6,8 @@ import base64
 import hashlib
 import io
 import tempfile
-import threading
 from collections.abc import Callable, Hashable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +58,6 @@ class Library:
         self._samples, self._predictions = Cache(150 * MB), Cache(150 * MB)
         # splits judged by a method, with all their maps: 13 MB for 40 of 256x256, and 4 MB more once intervals are made
         self._judged = Cache(200 * MB)
-        self._turns: dict[Path, threading.RLock] = {}
         self._painted = tempfile.TemporaryDirectory(prefix="afrd-pictures-")
 
     def categories(self) -> list[CategoryEntry]:
@@ -218,8 +216,7 @@ class Library:
         """
         run = self.run(folder)
         if _has_features(run, dataset):
-            with self.turn(run):
-                return run.stored_evidence(dataset, index)
+            return run.stored_evidence(dataset, index)
         sample = self.sample(dataset, index)
         return run.sample_evidence(sample, run.lights_of(sample))
 
@@ -265,23 +262,11 @@ class Library:
         Raises:
             ValueError: a run does not fit the data.
         """
-        return self._judged.get(self.judged_key(method, dataset), lambda: self._judge(method, dataset))
+        return self._judged.get(self.judged_key(method, dataset), lambda: method.judge(dataset))
 
     def judged_key(self, method: Method, dataset: MultiLightDataset) -> Hashable:
         """Key of predictions; it changes when a run of the method is trained again, or a picture changes."""
         return keys.of_method(method), keys.of_split(dataset)
-
-    def _judge(self, method: Method, dataset: MultiLightDataset) -> Predictions:
-        with ExitStack() as turns:
-            for run in method.runs:
-                run.features(dataset)  # outside the lock, as it may take minutes
-            for run in sorted(method.runs, key=lambda run: run.folder):
-                turns.enter_context(self.turn(run))
-            return method.judge(dataset)
-
-    def turn(self, run: Run) -> threading.RLock:
-        """Lock to be held while a run computes, as its caches are not thread-safe."""
-        return self._turns.setdefault(run.folder, threading.RLock())
 
     def scored(self, folder: Path, dataset: MultiLightDataset) -> bool:
         """Whether `scores` is quick, rather than computing the features of a large split first."""
@@ -302,13 +287,8 @@ class Library:
         """
 
         run = self.run(folder)
-
-        def make() -> Scores:
-            run.features(dataset)
-            with self.turn(run):
-                return afrd.analysis.comparison.split_scores(run, dataset, lights)
-
-        return self._scores.get((keys.of_run(folder), keys.of_split(dataset), lights), make)
+        key = keys.of_run(folder), keys.of_split(dataset), lights
+        return self._scores.get(key, lambda: afrd.analysis.comparison.split_scores(run, dataset, lights))
 
     def picture_file(self, key: Hashable, make: Callable[[], Image.Image]) -> Path:
         """A picture as a file, made once; for components that hand out files. The latest `PAINTED` bytes are kept."""
@@ -332,8 +312,7 @@ class Library:
 
 def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int, lights: tuple[str, ...]) -> Prediction:
     if _has_features(run, dataset):
-        with library.turn(run):
-            return run.predict_stored(dataset, index, lights)
+        return run.predict_stored(dataset, index, lights)
     return run.predict(library.sample(dataset, index), lights)
 
 

@@ -94,10 +94,9 @@ class Analysis:
 
         def make() -> ErrorTable:
             predictions = self.judged(self.main)
-            with self.library.turn(self.main.runs[0]):
-                return afrd.analysis.errors.table.table(
-                    [self.main], self.dataset, judge=lambda method, dataset: predictions
-                )
+            return afrd.analysis.errors.table.table(
+                [self.main], self.dataset, judge=lambda method, dataset: predictions
+            )
 
         try:
             return _tables.get(self.library.judged_key(self.main, self.dataset), make)

@@ -199,12 +199,7 @@ def consequences_text(analysis: Analysis, per_thousand: float, missed_cost: floa
 def _calibration(analysis: Analysis) -> np.ndarray:
     """(n,) scores of the good samples that the threshold of the shown run comes from."""
     main = analysis.main
-
-    def make() -> np.ndarray:
-        with analysis.library.turn(main.runs[0]):
-            return main.runs[0].calibration_scores(main.lights, main.fusion)
-
-    return _calibrations.get(keys.of_method(main), make)
+    return _calibrations.get(keys.of_method(main), lambda: main.runs[0].calibration_scores(main.lights, main.fusion))
 
 
 def _point(per_thousand: Any, missed_cost: Any, alarm_cost: Any) -> OperatingPoint:

@@ -134,14 +134,13 @@ class CorrectionControls:
         run, lights = self.library.run(selection.run), selection.lights or None
         scored = self.library.scores(selection.run, dataset, lights or run.lights)
         who = request.username if request is not None else None
-        with self.library.turn(run):
-            candidate = afrd.runs.propose(run, dataset, index, place, " ".join(why.split()), who, kind)
-            if kind == "normal":
-                changed = afrd.analysis.errors.changes(run, candidate, dataset, lights, scored)
-                said = macros(TEMPLATE).preview(changed.sentence(), changed.table.to_dict("records"))
-            else:
-                assert place is not None
-                said = self._like_it(selection, run, dataset, index, place)
+        candidate = afrd.runs.propose(run, dataset, index, place, " ".join(why.split()), who, kind)
+        if kind == "normal":
+            changed = afrd.analysis.errors.changes(run, candidate, dataset, lights, scored)
+            said = macros(TEMPLATE).preview(changed.sentence(), changed.table.to_dict("records"))
+        else:
+            assert place is not None
+            said = self._like_it(selection, run, dataset, index, place)
         session.state(Proposed).proposal = Proposal(candidate, selection)
         return self.components.filled({"answer": gr.Column(visible=True), "said": said})
 

@@ -130,8 +130,7 @@ def look(library: Library, subject: Subject) -> tuple[Image.Image, Any, str]:
     sample = library.sample(dataset, i)
     prediction = library.prediction(run.folder, dataset, i, run.lights)
     region = _region(subject)
-    with library.turn(run):
-        shapley = afrd.analysis.explain.score.lights(run, dataset, i, region)
+    shapley = afrd.analysis.explain.score.lights(run, dataset, i, region)
     where = f"at x {selection.pinned[0]}, y {selection.pinned[1]}" if selection.pinned else "whole picture"
     title = f"{sample.name}, {afrd.figures.truth_text(sample)}: {where}"
     figure = afrd.figures.light_shares(shapley, afrd.figures.unit_of(prediction), title)

@@ -186,12 +186,7 @@ class SampleEvaluator:
         run = self.library.run(folder)
         inputs = self.inputs(uploaded, run, sample)
         key = (keys.of_uploads(uploaded.uploads), sample.images.shape, keys.of_run(folder), lights)
-
-        def make() -> Prediction:
-            with self.library.turn(run):
-                return run.predict(sample, lights, inputs)
-
-        return self._predictions.get(key, make)
+        return self._predictions.get(key, lambda: run.predict(sample, lights, inputs))
 
     def inputs(self, uploaded: UploadedSample, run: Run, sample: Sample) -> Inputs:
         """Inputs of all lights that run and sample share, so that switching one is quick."""
