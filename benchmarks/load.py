@@ -4,8 +4,9 @@
 
 Each client opens samples by links, switches lights, steps through samples, and now and then opens the Compare and the
 Errors tab. The training is a command of its own on the same machine. A light table and a strip of samples that a client
-gets are compared with what the same functions give in this process. Memory is that of the page's process; its slope is
-fitted to the last three fifths of the time. A light toggle is what the server does after one: the browser has judged by
+gets are kept in files, and compared with what the same functions give in this process once the time is over, as the
+machine would otherwise do everything twice. Memory is that of the page's process; its slope is fitted to the last three
+fifths of the time. A light toggle is what the server does after one: the browser has judged by
 then. Prints a table, and writes `benchmarks/results/load.json`.
 """
 
@@ -21,11 +22,13 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
+from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
@@ -51,6 +54,10 @@ EVENTS = {
 }
 ERRORS_SHOWN = 5
 EVIDENCE = ("errors", "weights", "terms")  # of a light, see afrd.page.light_table.fusion
+ANSWERS: dict[str, tuple[str, Callable[[Library, Selection], str]]] = {  # what only it contains, and what makes it
+    "light table": ('"panels"', scene),
+    "strip": ('"samples"', strip_of),
+}
 PNG = "data:image/png;base64,"
 
 
@@ -59,31 +66,29 @@ class Direct:
 
     def __init__(self, runs: Path, data: Path) -> None:
         self.library = Library(runs, data)
-        self._lock, self._answers = threading.Lock(), dict[tuple, Any]()
+        self._answer = lru_cache(maxsize=None)(self._answer_now)
 
-    def selection(self, query: str) -> Selection:
-        with self._lock, snapshot():
-            return link.selection_of(self.library, link.from_query(query))[0]
+    def answer(self, what: str, query: dict[str, str]) -> dict:
+        with snapshot():
+            return self._answer(what, link.selection_of(self.library, link.from_query(urlencode(query)))[0])
 
-    def scene(self, selection: Selection) -> dict:
-        return self._kept("scene", selection, lambda: undated(scene(self.library, selection)))
-
-    def strip(self, selection: Selection) -> dict:
-        return self._kept("strip", selection, lambda: undated(strip_of(self.library, selection)))
-
-    def _kept(self, kind: str, selection: Selection, make: Any) -> dict:
-        with self._lock, snapshot():
-            key = kind, selection
-            if key not in self._answers:
-                self._answers[key] = make()
-            return self._answers[key]
+    def _answer_now(self, what: str, selection: Selection) -> dict:
+        return undated(ANSWERS[what][1](self.library, selection))
 
 
 class Load:
-    """Clients, and what they have seen."""
+    """Clients, and what they have seen.
 
-    def __init__(self, address: str, direct: Direct, queries: list[dict[str, str]], lights: tuple[str, ...]) -> None:
-        self.address, self.direct, self.queries, self.lights = address, direct, queries, lights
+    Args:
+        address: of the page.
+        folder: takes the answers until they are compared.
+        queries: links to samples.
+        lights: to choose among.
+    """
+
+    def __init__(self, address: str, folder: Path, queries: list[dict[str, str]], lights: tuple[str, ...]) -> None:
+        self.address, self.folder, self.queries, self.lights = address, folder, queries, lights
+        self.answers: list[tuple[str, dict[str, str], Path]] = []
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.compared: Counter[str] = Counter()
         self.wrong: list[str] = []
@@ -115,7 +120,7 @@ class Load:
     def _open(self, visitor: Visitor, rng: random.Random) -> dict[str, str]:
         query = rng.choice(self.queries) | {"lights": ",".join(self._some_lights(rng))}
         values = visitor.send("open_link", _0=urlencode(query), _1=urlencode(query))[1]
-        self._check_scene(query, values)
+        self._keep("light table", query, values)
         return query
 
     def _step(self, visitor: Visitor, rng: random.Random, query: dict[str, str]) -> dict[str, str]:
@@ -123,7 +128,7 @@ class Load:
             "sample": rng.choice([q["sample"] for q in self.queries if q["category"] == query["category"]])
         }
         values = visitor.send("select_sample", {"sample": query["sample"]})[1]
-        self._check_scene(query, values)
+        self._keep("light table", query, values)
         return query
 
     def _switch(self, visitor: Visitor, rng: random.Random, query: dict[str, str]) -> dict[str, str]:
@@ -131,23 +136,27 @@ class Load:
         query = query | {"lights": ",".join(chosen)}
         visitor.send("keep_lights", {"lights": list(chosen), "number": 1})
         values = visitor.send("follow_choice")[1]
-        got = next((undated(v) for v in values if isinstance(v, str) and '"samples"' in v), None)
-        self._compare("strip", query, got, self.direct.strip(self.direct.selection(urlencode(query))))
+        self._keep("strip", query, values)
         return query
 
     def _some_lights(self, rng: random.Random) -> tuple[str, ...]:
         count = rng.randint(1, len(self.lights))
         return tuple(light for light in self.lights if light in rng.sample(self.lights, count))
 
-    def _check_scene(self, query: dict[str, str], values: list) -> None:
-        got = next((undated(v) for v in values if isinstance(v, str) and '"panels"' in v), None)
-        self._compare("light table", query, got, self.direct.scene(self.direct.selection(urlencode(query))))
+    def _keep(self, what: str, query: dict[str, str], values: list) -> None:
+        mark = ANSWERS[what][0]
+        with NamedTemporaryFile("w", dir=self.folder, suffix=".json", delete=False) as file:
+            file.write(next((value for value in values if isinstance(value, str) and mark in value), "{}"))
+        self.answers.append((what, query, Path(file.name)))
 
-    def _compare(self, what: str, query: dict[str, str], got: dict | None, right: dict) -> None:
-        self.compared[what] += 1
-        if got is None or not same(got, right):
-            parts = [key for key in right if got is None or not same(got.get(key), right[key])]
-            self.wrong.append(f"{what} of {query}: differs in {', '.join(parts)}")
+    def compare(self, direct: Direct) -> None:
+        """Compares all answers with the direct ones."""
+        for what, query, file in self.answers:
+            got, right = undated(file.read_text()), direct.answer(what, query)
+            self.compared[what] += 1
+            if not same(got, right):
+                parts = [key for key in right if not same(got.get(key), right[key])]
+                self.wrong.append(f"{what} of {query}: differs in {', '.join(parts)}")
 
 
 def undated(text: str) -> dict:
@@ -191,18 +200,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300)
     options = parser.parse_args()
     direct = Direct(options.runs, options.data)
+    queries, lights = queries_of(direct.library)
     with (
-        tempfile.TemporaryDirectory() as folder,
+        TemporaryDirectory() as folder,
         (Path(folder) / "page.log").open("w") as log,
         apart([ROOT / "app.py", "--runs", options.runs, "--data", options.data], log) as (address, process),
     ):
-        load = Load(address, direct, *queries_of(direct.library))
+        load = Load(address, Path(folder), queries, lights)
         training = start_training(options.data, Path(folder) / "run")
         memory = run(load, process, options.clients, options.seconds)
         went_on = training.poll() is None
         training.kill()
         training.wait()
         log.flush()
+        load.compare(direct)
         tracebacks = (Path(folder) / "page.log").read_text().count("Traceback")
     tell(load, memory, options, went_on, tracebacks)
 
