@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +23,28 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from afrd.analysis.comparison.sweep_results import is_judged, judge_group
 from afrd.background.cards import free_card
+from afrd.background.sweep_check import begin_anew, check_folder
 from afrd.background.sweep_status import (
     DONE,
     FAILED,
     RUNNING,
     cell_error,
     duration,
-    is_trained,
+    forget_note,
+    lock_file,
     note_file,
     read_note,
 )
 from afrd.data.dataset import open_dataset
-from afrd.files import load_json, replacing, save_json
+from afrd.files import replacing, save_json
 from afrd.model.device import pick_device
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
-from afrd.runs.plan import plan as plan_training
+from afrd.runs.lock import held
 from afrd.runs.sweep_plan import PLAN_FILE, Cell, Group, SweepPlan
+from afrd.runs.sweep_runs import is_trained
 from afrd.runs.training import StepReport, fit
+from afrd.words import counted
 
 STATUS_SECONDS = 2.0  # between two status notes of a running cell
 WORKER_BYTES = 3 * 2**30  # memory of one training with its share of the features
@@ -53,10 +56,11 @@ Progress = Callable[[str], None]  # called with a line of text
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """Outcome of a sweep: names of finished cells; names of failed cells and groups, with their errors."""
+    """Outcome of a sweep: names of finished cells; of failed cells, and of groups, with their errors."""
 
     done: tuple[str, ...]
     failed: dict[str, str]
+    not_evaluated: dict[str, str]
 
 
 def run_sweep(
@@ -77,21 +81,26 @@ def run_sweep(
         workers: trainings at once on this machine; by default as many as its cores and memory allow, or its cards.
         cluster: address of a Dask scheduler, whose workers train instead. They need this package and the data set under
             the same path. If they do not share the folder `plan.out`, runs are transferred over the network.
-        retry: train failed cells again.
+        retry: train failed cells again, and those whose run is broken.
         progress: called with a line for each cell that ends.
 
     Raises:
-        ValueError: an impossible plan, or a folder that holds another sweep.
+        ValueError: an impossible plan, or a folder that holds another sweep or runs of other options or pictures; then
+            nothing has been written.
         ModuleNotFoundError: `cluster` without dask.
     """
     out = Path(plan.out)
     groups = plan.groups()
     cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
-    _claim(out, plan)
-    failed = _stale_runs(plan, cells)
-    failed |= {cell.name: error for cell in cells if (error := cell_error(out, cell)) and not retry}
+    check_folder(plan, cells)
+    save_json(out / PLAN_FILE, plan.model_dump())
+    failed = {} if retry else {cell.name: error for cell in cells if (error := cell_error(out, cell))}
     missing = [cell for cell in cells if not is_trained(out, cell) and cell.name not in failed]
-    progress(f"{len(cells)} cells: {len(cells) - len(missing) - len(failed)} done, {len(missing)} to train")
+    begin_anew(plan, missing)
+    for cell in missing:
+        forget_note(out, cell)  # of an earlier call
+    done = len(cells) - len(missing) - len(failed)
+    progress(f"{counted(len(cells), 'cell')}: {done} done, {len(missing)} to train")
     if missing and cluster is None:
         _compute_features(plan, missing, workers, progress)
     for number, result in enumerate(_trained(plan, missing, workers, cluster), 1):
@@ -99,9 +108,8 @@ def run_sweep(
             failed[result["name"]] = result["error"]
         _unpack(out, result)
         progress(f"{number} of {len(missing)}: {result['name']}: {result['error'] or duration(result['seconds'])}")
-    failed |= _judge(plan, groups, workers, progress)
-    done = tuple(cell.name for cell in cells if is_trained(out, cell))
-    return SweepSummary(done, failed)
+    not_evaluated = _judge(plan, groups, workers, progress)
+    return SweepSummary(tuple(cell.name for cell in cells if is_trained(out, cell)), failed, not_evaluated)
 
 
 def default_workers(tasks: int) -> int:
@@ -118,21 +126,6 @@ def _memory() -> int:
         return min(has, int(CONTAINER_LIMIT.read_text()))
     except (OSError, ValueError):  # no such container, or "max"
         return has
-
-
-def _stale_runs(plan: SweepPlan, cells: Sequence[Cell]) -> dict[str, str]:
-    """Errors of finished runs that were trained with options or on pictures other than the plan's."""
-    load, out = cache(load_teacher), Path(plan.out)
-    stale = {}
-    for cell in cells:
-        if is_trained(out, cell):
-            try:
-                teacher = load(cell.options.teacher, cell.options.weights)
-                data = open_dataset(plan.data, cell.category, cell.views)
-                plan_training(data, cell.lights, out / cell.folder, cell.options, teacher=teacher)
-            except ValueError as error:
-                stale[cell.name] = str(error)
-    return stale
 
 
 def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: str | None) -> Iterator[dict[str, Any]]:
@@ -152,11 +145,9 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
         except Exception as error:
             if not _worker_died(error):
                 raise
-            for cell in batch:
-                if cell not in attempts:
-                    continue  # it was finished
-                if read_note(Path(plan.out), cell).get("state") != RUNNING and len(batch) > 1:
-                    continue  # it had not started
+            unfinished = [cell for cell in batch if cell in attempts]
+            at_work = [cell for cell in unfinished if read_note(Path(plan.out), cell).get("state") == RUNNING]
+            for cell in at_work or unfinished:  # workers elsewhere may leave no note
                 attempts[cell] += 1
                 if attempts[cell] == MAX_ATTEMPTS:
                     del attempts[cell]
@@ -206,19 +197,27 @@ def train_cell(values: dict[str, Any], data: str, out: str) -> dict[str, Any]:
     shared = (folder / PLAN_FILE).exists()
     with tempfile.TemporaryDirectory() as temporary:
         root = folder if shared else Path(temporary)
-        began = time.time()
-        note = {"state": RUNNING, "host": socket.gethostname(), "pid": os.getpid(), "updated": began}
-        save_json(note_file(root, cell), note)
-        try:
-            with free_card() as device:
-                _train(cell, data, root, device, note)
-        except Exception as error:  # any error: the other cells continue, and the message is recorded
-            return _failed(root, cell, f"{type(error).__name__}: {error}" if not str(error) else str(error))
-        note |= {"state": DONE, "seconds": time.time() - began, "updated": time.time()}
-        save_json(note_file(root, cell), note)
+        lock_file(root, cell).parent.mkdir(parents=True, exist_ok=True)
+        with held(lock_file(root, cell), -1, ""):  # the process of an earlier sweep may still be at this cell
+            if is_trained(root, cell):  # it is done now
+                return _result(cell, DONE, seconds=read_note(root, cell).get("seconds", 0.0))
+            began = time.time()
+            note = {"state": RUNNING, "host": socket.gethostname(), "pid": os.getpid(), "updated": began}
+            save_json(note_file(root, cell), note)
+            try:
+                with free_card() as device:
+                    _train(cell, data, root, device, note)
+            except Exception as error:  # any error: the other cells continue, and the message is recorded
+                return _failed(root, cell, f"{type(error).__name__}: {error}" if not str(error) else str(error))
+            note |= {"state": DONE, "seconds": time.time() - began, "updated": time.time()}
+            save_json(note_file(root, cell), note)
         run = root / cell.folder
         files = {} if shared else {p.relative_to(run).as_posix(): p.read_bytes() for p in run.rglob("*") if p.is_file()}
-        return {"name": cell.name, "state": DONE, "error": "", "seconds": note["seconds"], "files": files}
+        return _result(cell, DONE, seconds=note["seconds"], files=files)
+
+
+def _result(cell: Cell, state: str, **values: Any) -> dict[str, Any]:
+    return {"name": cell.name, "state": state, "error": "", "seconds": 0.0, "files": {}} | values
 
 
 def _train(cell: Cell, data: str, home: Path, device: str, note: dict[str, Any]) -> None:
@@ -295,20 +294,10 @@ def _judge_task(group: Group, data: str, out: Path, seed: int) -> tuple[str, str
     return group.name, ""
 
 
-def _claim(out: Path, plan: SweepPlan) -> None:
-    """Writes the plan into its folder, whose runs must be of the same data set."""
-    file = out / PLAN_FILE
-    if file.exists():
-        data = load_json(file).get("data")
-        if Path(str(data)).resolve() != Path(plan.data).resolve():
-            raise ValueError(f"{out} holds a sweep on {data}, not on {plan.data}; choose another folder")
-    save_json(file, plan.model_dump())
-
-
 def _failed(out: Path, cell: Cell, error: str) -> dict[str, Any]:
     note = {"state": FAILED, "error": error, "host": socket.gethostname(), "updated": time.time()}
     save_json(note_file(out, cell), note)
-    return {"name": cell.name, "state": FAILED, "error": error, "seconds": 0.0, "files": {}}
+    return _result(cell, FAILED, error=error)
 
 
 def _unpack(out: Path, result: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from afrd.analysis.comparison.sweep_results import load_results
 from afrd.background.sweep import default_workers
+from afrd.background.sweep_check import check_folder
 from afrd.background.sweep_status import DONE, sweep_status
 from afrd.data.dataset import Category, open_dataset
 from afrd.model.inputs import compute_inputs
@@ -20,6 +21,7 @@ from afrd.runs.feature_store import features_stored, load_features, stored_under
 from afrd.runs.plan import plan as plan_training
 from afrd.runs.sweep_plan import Cell, Group, SweepPlan
 from afrd.runs.training import StepReport, train
+from afrd.words import counted
 
 Kind = tuple[str, str, int, int]  # method, teacher, size, number of lights
 PROBE_EPOCHS = 2
@@ -52,10 +54,11 @@ def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate
     The time of evaluations is known only where some groups have been evaluated.
 
     Raises:
-        ValueError: an impossible plan.
+        ValueError: see `run_sweep`.
     """
     groups, out = plan.groups(), Path(plan.out)
     cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
+    check_folder(plan, cells)
     status = {cell_status.name: cell_status for cell_status in sweep_status(out, cells)}
     missing = [cell for cell in cells if status[cell.name].state != DONE]
     seconds: dict[Kind, float] = {}
@@ -82,8 +85,9 @@ def estimate_sweep(plan: SweepPlan, workers: int | None = None) -> SweepEstimate
         (training + pictures_seconds / count + evaluation / count) / 3600,
         sum(size.get(_kind(cell), 0.0) for cell in cells) / 1e9,
         features / 1e9,
-        f"{measured_cells} finished cells and {probed_kinds} short trainings of {PROBE_EPOCHS} epochs on this machine; "
-        + (f"evaluation from {evaluated} evaluated groups" if evaluated else "without evaluation"),
+        f"{counted(measured_cells, 'finished cell')} and {counted(probed_kinds, 'short training')} of {PROBE_EPOCHS} "
+        "epochs on this machine; "
+        + (f"evaluation from {counted(evaluated, 'evaluated group')}" if evaluated else "without evaluation"),
     )
 
 

@@ -6,6 +6,7 @@ for status in sweep_status(Path(plan.out), plan.cells()):
 
 from __future__ import annotations
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from afrd.files import load_json
+from afrd.runs.lock import is_held
 from afrd.runs.sweep_plan import Cell
+from afrd.runs.sweep_runs import cell_fault, is_trained
 
-STALE_SECONDS = 120.0  # without a note, after which the worker of a running cell counts as dead
+STALE_SECONDS = 120.0  # without a note, after which a worker on another machine counts as dead
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 
 
@@ -44,17 +47,19 @@ class CellStatus:
 
 
 def sweep_status(out: Path, cells: Sequence[Cell]) -> list[CellStatus]:
-    """The state of every cell; a running one without a note for two minutes counts as `waiting` again."""
+    """The state of every cell.
+
+    A cell whose run is broken or of another plan is `failed`; one whose process has ended is `waiting` again.
+    """
     statuses = []
     for cell in cells:
         note = read_note(out, cell)
-        silent = time.time() - note.get("updated", 0.0) > STALE_SECONDS
-        if is_trained(out, cell):
+        if error := cell_error(out, cell):
+            state, note = FAILED, note | {"error": error}
+        elif is_trained(out, cell):
             state = DONE
-        elif note.get("state") == FAILED:
-            state = FAILED
         else:
-            state = RUNNING if note.get("state") == RUNNING and not silent else WAITING
+            state = RUNNING if _is_running(out, cell, note) else WAITING
         entries = {
             key: note[key] for key in ("step", "steps", "seconds_left", "seconds", "host", "error") if key in note
         }
@@ -62,8 +67,12 @@ def sweep_status(out: Path, cells: Sequence[Cell]) -> list[CellStatus]:
     return statuses
 
 
-def is_trained(out: Path, cell: Cell) -> bool:
-    return (out / cell.folder / "model.safetensors").is_file()
+def _is_running(out: Path, cell: Cell, note: dict[str, Any]) -> bool:
+    """Whether a process is at the cell: it holds the cell's lock, or is on another machine and wrote a note lately."""
+    if note.get("state") != RUNNING:
+        return False
+    lately = time.time() - note.get("updated", 0.0) < STALE_SECONDS
+    return is_held(lock_file(out, cell)) or (lately and note.get("host") != socket.gethostname())
 
 
 def sweep_progress(statuses: Sequence[CellStatus]) -> str:
@@ -96,6 +105,22 @@ def read_note(out: Path, cell: Cell) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
+def lock_file(out: Path, cell: Cell) -> Path:
+    """Held by the process that is at the cell."""
+    return out / f"{cell.name}.lock"
+
+
+def forget_note(out: Path, cell: Cell) -> None:
+    """Removes the note of a process that has ended."""
+    if not is_held(lock_file(out, cell)):
+        note_file(out, cell).unlink(missing_ok=True)
+        lock_file(out, cell).unlink(missing_ok=True)
+
+
 def cell_error(out: Path, cell: Cell) -> str:
+    """Why a cell counts as failed: its run is broken or of another plan, or its training failed; else empty."""
+    if fault := cell_fault(out, cell):
+        return fault
     note = read_note(out, cell)
-    return str(note.get("error", "")) if note.get("state") == FAILED else ""
+    failed = note.get("state") == FAILED and not is_trained(out, cell)
+    return str(note.get("error", "") or "it failed") if failed else ""

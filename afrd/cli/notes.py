@@ -10,6 +10,7 @@ import afrd.analysis.errors
 import afrd.files
 from afrd.cli.common import as_path
 from afrd.runs import shared_file
+from afrd.words import counted
 
 if TYPE_CHECKING:
     from afrd.runs.shared_file import Key
@@ -125,10 +126,6 @@ def count_of(content: dict[str, Any]) -> str:
     words = ("note", "group", "correction", "operating point")
     *most, last = map(counted, (notes, len(content["groups"]), *of_runs), words)
     return f"{', '.join(most)} and {last}"
-
-
-def counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def elsewhere(folder: Path, content: dict[str, Any]) -> str:

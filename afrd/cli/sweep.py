@@ -12,6 +12,7 @@ import afrd.background
 import afrd.files
 import afrd.runs
 from afrd.cli.common import as_path
+from afrd.words import counted
 
 if TYPE_CHECKING:
     from afrd.runs.sweep_plan import SweepPlan
@@ -68,12 +69,18 @@ def sweep(options: argparse.Namespace) -> int:
         retry=options.retry,
         progress=lambda line: print(line, flush=True),
     )
-    print(f"{len(summary.done)} cells are done; `afrd report {plan.out}` makes their tables")
-    for name, error in summary.failed.items():
+    done = len(summary.done)
+    tables = f"; `afrd report {plan.out}` makes {'its' if done == 1 else 'their'} tables" if done else ""
+    print(f"{counted(done, 'cell')} {'is' if done == 1 else 'are'} done{tables}")
+    for name, error in (summary.failed | summary.not_evaluated).items():
         print(f"afrd: {name}: {error}", file=sys.stderr)
     if summary.failed:
-        print("afrd: the same command with --retry trains failed cells again", file=sys.stderr)
-    return 1 if summary.failed else 0
+        print(
+            "afrd: when the cause is mended, the same command with --retry trains failed cells again", file=sys.stderr
+        )
+    if summary.not_evaluated:
+        print("afrd: when the cause is mended, the same command evaluates what is missing", file=sys.stderr)
+    return 1 if summary.failed or summary.not_evaluated else 0
 
 
 def report(options: argparse.Namespace) -> None:
@@ -126,7 +133,7 @@ def _show_status(plan: SweepPlan) -> None:
 
 def _show_estimate(plan: SweepPlan, workers: int | None) -> None:
     estimate = afrd.background.estimate_sweep(plan, workers)
-    print(f"{estimate.cells} cells, {estimate.missing} of them to train")
-    print(f"{estimate.hours:.2f} h with {estimate.workers} trainings at once")
+    print(f"{counted(estimate.cells, 'cell')}, {estimate.missing} of them to train")
+    print(f"{estimate.hours:.2f} h with {counted(estimate.workers, 'training')} at once")
     print(f"{estimate.run_gigabytes:.2f} GB of runs, {estimate.feature_gigabytes:.2f} GB of features")
     print(f"from {estimate.measured}")

@@ -37,7 +37,7 @@ def held(file: Path, wait_seconds: float, taken: str) -> Iterator[None]:
 
     Args:
         file: of the lock, in a folder that exists.
-        wait_seconds: for another holder.
+        wait_seconds: for another holder; -1: without end.
         taken: what to say where it does not let go.
 
     Raises:
@@ -45,7 +45,7 @@ def held(file: Path, wait_seconds: float, taken: str) -> Iterator[None]:
     """
     lock = FileLock(file)
     try:
-        lock.acquire(timeout=wait_seconds, poll_interval=0.02)
+        lock.acquire(timeout=wait_seconds, poll_interval=0.02 if wait_seconds >= 0 else 0.5)
     except Timeout as error:
         raise ValueError(taken) from error
     try:
@@ -53,3 +53,18 @@ def held(file: Path, wait_seconds: float, taken: str) -> Iterator[None]:
     finally:
         file.unlink(missing_ok=True)  # before the release, so that a waiting process notices
         lock.release()
+
+
+def is_held(file: Path) -> bool:
+    """Whether a living process holds a lock file; False where that cannot be found out, as on a read-only disk."""
+    if not file.exists():
+        return False
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False

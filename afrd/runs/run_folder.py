@@ -94,15 +94,19 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
                 "choose another folder, or delete this one to train anew"
             )
         if existing != (model, config):
-            old, new = ({**asdict(m), **asdict(c)} for m, c in (existing, (model, config)))
-            entry = next(k for k in new if old[k] != new[k])
             raise ValueError(
-                f"{folder} holds a run with {entry} {old[entry]!r}, not {new[entry]!r}; choose another folder"
+                f"{folder} holds a run with {first_difference(existing, (model, config))}; choose another folder"
             )
         return (folder / "model.safetensors").is_file()
     if folder.exists() and (not folder.is_dir() or any(path.name != LOCK_FILE for path in folder.iterdir())):
         raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
     return False
+
+
+def first_difference(existing: tuple[ModelConfig, FitConfig], wanted: tuple[ModelConfig, FitConfig]) -> str:
+    """Such as `epochs 25, not 50`; empty where both are the same."""
+    old, new = ({**asdict(model), **asdict(config)} for model, config in (existing, wanted))
+    return next((f"{entry} {old[entry]!r}, not {new[entry]!r}" for entry in new if old[entry] != new[entry]), "")
 
 
 def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:

@@ -17,12 +17,12 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from afrd.data.dataset import list_categories, open_dataset, parse_lights
+from afrd.data.dataset import Category, list_categories, open_dataset, parse_lights
 from afrd.files import load_json
 from afrd.model.config import FEATURE_FUSIONS
 from afrd.model.teacher import check_teacher
 from afrd.runs.options import TrainingOptions
-from afrd.runs.plan import model_config
+from afrd.runs.plan import default_epochs, model_config, split_train
 
 METHODS: dict[str, dict[str, str]] = {
     "afrd": {"fusion": "attention"},
@@ -44,7 +44,7 @@ class Cell:
 
     Attributes:
         category, method, lights: `method` is one of `METHODS`; `lights` are names.
-        options: of the training, with seed, teacher and size.
+        options: of the training, with seed, teacher, size and epochs.
         folder: of the run, relative to the sweep's.
         views: see `SweepPlan`.
     """
@@ -128,7 +128,7 @@ class SweepPlan(BaseModel):
         """All groups, with their cells.
 
         Raises:
-            ValueError: an unknown category, light, method or option, or an impossible value.
+            ValueError: an unknown category, light, method or option, an impossible value, or one that stands twice.
             FileNotFoundError: no data set.
         """
         self._check()
@@ -137,39 +137,46 @@ class SweepPlan(BaseModel):
         for category in self.categories or available:
             if category not in available:
                 raise ValueError(f"there is no category {category!r} in {self.data}; it has {', '.join(available)}")
-            known_lights = open_dataset(self.data, category, self.views).lights
-            subsets = list(dict.fromkeys(parse_lights(subset, known_lights) for subset in self.lights))
+            data = open_dataset(self.data, category, self.views)
             for teacher in self.teachers:
                 for size in self.sizes:
                     for seed in self.seeds:
-                        groups += [
-                            self._group(category, subset, subset == tuple(known_lights), teacher, size, seed)
-                            for subset in subsets
-                        ]
-        return list(dict.fromkeys(groups))  # once, where a value stands twice in the plan
+                        groups += [self._group(data, lights, teacher, size, seed) for lights in self._subsets(data)]
+        return groups
 
     def cells(self) -> list[Cell]:
         """Every training once, in the order of the groups."""
         return list(dict.fromkeys(cell for group in self.groups() for cell in group.cells))
 
-    def _group(
-        self, category: str, lights: tuple[str, ...], uses_all_lights: bool, teacher: str, size: int, seed: int
-    ) -> Group:
-        where = Path(folder_name(category)) / f"{folder_name(teacher)}-{size}" / f"seed{seed}"
-        subset = "" if uses_all_lights else f"-{folder_name('+'.join(lights))}"
+    def _subsets(self, data: Category) -> list[tuple[str, ...]]:
+        subsets: dict[tuple[str, ...], str] = {}
+        for text in self.lights:
+            lights = parse_lights(text, data.lights)
+            if lights in subsets:
+                raise ValueError(f"lights has {', '.join(lights)} twice, as {subsets[lights]!r} and as {text!r}")
+            subsets[lights] = text
+        return list(subsets)
+
+    def _group(self, data: Category, lights: tuple[str, ...], teacher: str, size: int, seed: int) -> Group:
+        where = Path(folder_name(data.name)) / f"{folder_name(teacher)}-{size}" / f"seed{seed}"
+        subset = "" if lights == tuple(data.lights) else f"-{folder_name('+'.join(lights))}"
+        samples = len(split_train(data)[0]) if "train" in data else 0
         cells: list[Cell] = []
         views = tuple(self.views)
-        for method in dict.fromkeys(self.methods):
+        for method in self.methods:
             for folder, trained in _runs_of(method, lights, subset):
                 options: dict[str, Any] = {**self.options, **METHODS[method], **self.method_options.get(method, {})}
                 options |= {"teacher": teacher, "size": size, "seed": seed, "weights": self.weights.get(teacher)}
-                cells.append(Cell(category, method, trained, TrainingOptions(**options), where / folder, views))
+                training = TrainingOptions(**options)
+                if training.epochs is None and samples:  # so that a finished run can be compared with the cell
+                    training = replace(training, epochs=default_epochs(teacher, samples, training.batch))
+                cells.append(Cell(data.name, method, trained, training, where / folder, views))
         if not cells:
             raise ValueError(
                 f"lights {lights[0]!r} is one light, for which AFRD is reverse distillation; name the method 'single', "
                 "or give several lights"
             )
-        return Group(str(where / f"judged{subset}"), category, lights, teacher, size, seed, tuple(cells), views)
+        return Group(str(where / f"judged{subset}"), data.name, lights, teacher, size, seed, tuple(cells), views)
 
     def _check(self) -> None:
         """Raises ValueError for what is impossible in any data set."""
@@ -180,6 +187,11 @@ class SweepPlan(BaseModel):
             raise ValueError(f"out is {self.out}, which is a file and not a folder")
         if out.resolve().is_relative_to(data.resolve()):
             raise ValueError(f"out is {self.out}, inside the data set {self.data}; choose a folder elsewhere")
+        for key in ("categories", "views", "methods", "seeds", "teachers", "sizes"):
+            values = getattr(self, key)
+            twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+            if twice is not None:
+                raise ValueError(f"{key} has {twice!r} twice; name each once")
         for seed in self.seeds:
             if seed not in SEEDS:
                 raise ValueError(f"seeds has {seed}, but a seed must be 0 or more, and below 2**63")
@@ -188,6 +200,11 @@ class SweepPlan(BaseModel):
                 raise ValueError(f"there is no method {name!r}; choose from {', '.join(METHODS)}")
         for teacher in [*self.teachers, *self.weights]:
             check_teacher(teacher)
+        for key, used in (("weights", self.teachers), ("method_options", self.methods)):
+            for name in getattr(self, key):
+                if name not in used:
+                    whose = {"weights": "teachers", "method_options": "methods"}[key]
+                    raise ValueError(f"{key} has {name!r}, which is not among the {whose} ({', '.join(used)})")
         self._check_options()
 
     def _check_options(self) -> None:
@@ -242,7 +259,8 @@ def load_sweep(file: str | Path, **overrides: Any) -> SweepPlan:
 
     Args:
         file: keys as the attributes of `SweepPlan`; paths are relative to the current folder.
-        overrides: values that replace the file's; None keeps the file's.
+        overrides: values that replace the file's; None keeps the file's. Weights and options of teachers and methods
+            that they leave out are left out as well.
 
     Raises:
         ValueError: the file is missing, is not TOML, or has an unknown key or a wrong type.
@@ -253,7 +271,13 @@ def load_sweep(file: str | Path, **overrides: Any) -> SweepPlan:
         raise ValueError(f"{file} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{file} cannot be read as TOML ({error})") from error
-    return make_sweep(str(file), **values | {k: v for k, v in overrides.items() if v is not None})
+    given = {name: value for name, value in overrides.items() if value is not None}
+    for key, whose in (("weights", "teachers"), ("method_options", "methods")):
+        if whose in given and isinstance(values.get(key), dict):
+            earlier = values.get(whose, SweepPlan.model_fields[whose].default)
+            left_out = [name for name in earlier if name not in given[whose]] if isinstance(earlier, list) else []
+            values[key] = {name: value for name, value in values[key].items() if name not in left_out}
+    return make_sweep(str(file), **values | given)
 
 
 def make_sweep(source: str, **values: Any) -> SweepPlan:

@@ -30,6 +30,7 @@ from afrd.runs.loading import load_run
 from afrd.runs.plan import fingerprint
 from afrd.runs.run import Run
 from afrd.runs.sweep_plan import Cell, Group
+from afrd.runs.sweep_runs import WEIGHTS, difference, is_trained
 from afrd.runs.tensors import save_tensors
 
 BOOTSTRAP_DRAWS = 1000
@@ -48,6 +49,7 @@ class GroupResult:
         metrics: (K, M), those of `METRICS`.
         draws: (K, BOOTSTRAP_DRAWS, M) of the bootstrap; the same samples are drawn for all methods.
         file: of the result, from which `maps` are read.
+        rows: K positions of the methods in the file.
         objects: (K,) AUROC of whole objects where a sample is one view of an object, else NaN.
         examples: positions in the split of the anomalous samples on which the reference has its best, median and worst
             pixel AP; empty where there are no masks.
@@ -65,6 +67,7 @@ class GroupResult:
     examples: tuple[int, ...]
     objects: tuple[float, ...] = ()
     seconds: float = math.nan
+    rows: tuple[int, ...] = ()
 
     def maps(self) -> np.ndarray:
         """(K, 3, H, W) anomaly maps of the `examples` in units of each method's threshold.
@@ -73,7 +76,7 @@ class GroupResult:
             ValueError: the file is broken.
         """
         with _opened(self.file) as content:
-            return content.get_tensor("maps").astype(np.float32)
+            return content.get_tensor("maps")[list(self.rows)].astype(np.float32)
 
 
 def judge_group(group: Group, root: str | Path, folder: Path, seed: int, device: str = "auto") -> None:
@@ -89,7 +92,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, device:
     Raises:
         ValueError: no run of the group is finished, or the data do not fit.
     """
-    finished = [cell for cell in group.cells if (folder / cell.folder / "model.safetensors").exists()]
+    finished = [cell for cell in group.cells if is_trained(folder, cell)]
     if not finished:
         raise ValueError(f"{folder / group.name}: no run of this group is finished; run the sweep again")
     category = open_dataset(root, group.category, group.views)
@@ -120,6 +123,7 @@ def judge_group(group: Group, root: str | Path, folder: Path, seed: int, device:
         "examples": examples or [],
         "objects": objects,
         "pictures": _pictures(dataset),
+        "cells": [cell.name for cell in finished],
         "seconds": time.monotonic() - began,
     }
     arrays = {"metrics": np.array(metrics), "draws": np.array(draws, np.float32), "maps": np.array(maps, np.float16)}
@@ -140,24 +144,28 @@ def _methods(runs: dict[Cell, Run], lights: list[str]) -> list[Method]:
 
 
 def is_judged(group: Group, folder: Path, root: str | Path) -> bool:
-    """Whether the group's stored metrics are newer than its runs, and of the test pictures and labels in `root`.
+    """Whether the group's stored metrics are of its finished runs, and of the test pictures and labels in `root`.
 
     Without data in `root`, stored metrics cannot be outdated by them.
     """
     file = result_file(folder, group)
-    weights = [folder / cell.folder / "model.safetensors" for cell in group.cells]
-    if not file.exists() or any(w.stat().st_mtime > file.stat().st_mtime for w in weights if w.exists()):
+    finished = [cell for cell in group.cells if is_trained(folder, cell)]
+    weights = [folder / cell.folder / WEIGHTS for cell in finished]
+    if not file.exists() or any(w.stat().st_mtime > file.stat().st_mtime for w in weights):
+        return False
+    try:
+        with safe_open(file, "np") as content:
+            about = json.loads(content.metadata()["about"])
+        if about["cells"] != [cell.name for cell in finished]:
+            return False
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return False
     try:
         category = open_dataset(root, group.category, group.views)
         pictures = _pictures(category[category.test_split])
     except (ValueError, OSError):
         return True
-    try:
-        with safe_open(file, "np") as content:
-            return json.loads(content.metadata()["about"]).get("pictures") == pictures
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-        return False
+    return about.get("pictures") == pictures
 
 
 def _pictures(dataset: MultiLightDataset) -> str:
@@ -167,32 +175,41 @@ def _pictures(dataset: MultiLightDataset) -> str:
 
 
 def load_results(folder: Path, groups: Sequence[Group]) -> list[GroupResult]:
-    """The results of all groups that have been evaluated.
+    """The results of all groups that have been evaluated; see `load_result`.
 
     Raises:
         ValueError: a file is broken.
     """
-    return [load_result(folder, group) for group in groups if result_file(folder, group).exists()]
+    results = [load_result(folder, group) for group in groups if result_file(folder, group).exists()]
+    return [result for result in results if result.methods]
 
 
 def load_result(folder: Path, group: Group) -> GroupResult:
-    """The result of one group; raises ValueError where its file is missing or broken."""
+    """The result of one group, without methods whose runs are not of the plan or were trained otherwise.
+
+    Raises:
+        ValueError: its file is missing or broken.
+    """
+    fitting = {cell.name for cell in group.cells if not difference(folder, cell)}
     file = result_file(folder, group)
     with _opened(file) as content:
         about = json.loads(content.metadata()["about"])
         good, anomalous = about["samples"]
+        rows = [row for row, runs in enumerate(about["runs"]) if fitting.issuperset(runs.split("|"))]
+        objects = [math.nan if value is None else value for value in about.get("objects", ())]
         return GroupResult(
             group,
             about["split"],
             (good, anomalous),
-            tuple(about["methods"]),
-            tuple(about["runs"]),
-            content.get_tensor("metrics"),
-            content.get_tensor("draws"),
+            tuple(about["methods"][row] for row in rows),
+            tuple(about["runs"][row] for row in rows),
+            content.get_tensor("metrics")[rows],
+            content.get_tensor("draws")[rows],
             file,
             tuple(about["examples"]),
-            tuple(math.nan if value is None else value for value in about.get("objects", ())),
+            tuple(objects[row] for row in rows) if objects else (),
             about.get("seconds", math.nan),
+            tuple(rows),
         )
 
 

@@ -66,10 +66,11 @@ def summary_table(results: Sequence[GroupResult], metric: str, level: float = 0.
         level: of the intervals.
 
     Returns:
-        Index method; a column for each category (mean over seeds), `mean`, `deviation` (standard deviation over seeds
-        of the mean over categories; NaN for one seed), `low`, `high` (bootstrap interval of the mean over the test
-        samples), `difference` (the reference minus the method) with `difference_low`, `difference_high`, and `p`
-        (two-sided, of the paired bootstrap, corrected for the number of methods by Holm's procedure).
+        Index method; a column for each category (mean over seeds), `mean`, `deviation` (standard deviation, over the
+        seeds that have every category, of the mean over categories; NaN for one seed), `low`, `high` (bootstrap
+        interval of the mean over the test samples), `difference` (the reference minus the method) with
+        `difference_low`, `difference_high`, and `p` (two-sided, of the paired bootstrap, corrected for the number of
+        methods by Holm's procedure).
     """
     labels, m = common_methods(results), METRICS.index(metric)
     scores = scores_table(results)
@@ -77,12 +78,8 @@ def summary_table(results: Sequence[GroupResult], metric: str, level: float = 0.
     table = scores.pivot_table(index="method", columns="category", values=metric, dropna=False).loc[labels]
     table = table[list(dict.fromkeys(result.group.category for result in results))]
     table["mean"] = table.mean(axis=1, skipna=False)
-    by_seed = scores.pivot_table(index="method", columns="seed", values=metric, dropna=False).loc[labels]
-    table["deviation"] = by_seed.std(axis=1, ddof=1)
-    draws = {
-        label: np.mean([result.draws[result.methods.index(label), :, m] for result in results], axis=0)
-        for label in labels
-    }
+    table["deviation"] = _deviation(scores, metric).loc[labels]
+    draws = {label: _drawn_means(results, label, m) for label in labels}
     edges = np.array([interval(draws[label].astype(float), level) for label in labels])
     table["low"], table["high"] = edges[:, 0], edges[:, 1]
     reference = labels[0]
@@ -109,10 +106,27 @@ def overview_table(results: Sequence[GroupResult]) -> pd.DataFrame:
     columns = {}
     for metric in ("object_auroc", *REPORTED_METRICS):
         if metric in scores:
-            by_seed = scores.pivot_table(index="method", columns="seed", values=metric, dropna=False).loc[labels]
-            columns[metric, "mean"] = by_seed.mean(axis=1, skipna=False)
-            columns[metric, "deviation"] = by_seed.std(axis=1, ddof=1)
+            table = scores.pivot_table(index="method", columns="category", values=metric, dropna=False).loc[labels]
+            columns[metric, "mean"] = table.mean(axis=1, skipna=False)
+            columns[metric, "deviation"] = _deviation(scores, metric).loc[labels]
     return pd.DataFrame(columns)
+
+
+def _deviation(scores: pd.DataFrame, metric: str) -> pd.Series:
+    """Each method's standard deviation, over the seeds that have every category, of the mean over the categories."""
+    categories_of = scores.groupby("seed").category.nunique()
+    whole = scores[scores.seed.isin(categories_of.index[categories_of == scores.category.nunique()])]
+    by_seed = whole.pivot_table(index="method", columns="seed", values=metric, dropna=False)
+    return by_seed.std(axis=1, ddof=1).reindex(scores.method.unique())
+
+
+def _drawn_means(results: Sequence[GroupResult], label: str, metric: int) -> np.ndarray:
+    """A method's means over the categories, each the mean over its seeds, by bootstrap draw."""
+    by_category: dict[str, list[np.ndarray]] = {}
+    for result in results:
+        draws = result.draws[result.methods.index(label), :, metric]
+        by_category.setdefault(result.group.category, []).append(draws)
+    return np.mean([np.mean(draws, axis=0) for draws in by_category.values()], axis=0)
 
 
 def comparable(results: Sequence[GroupResult]) -> dict[tuple[str, str, int], list[GroupResult]]:

@@ -28,11 +28,14 @@ from afrd.analysis.comparison.sweep_tables import (
 from afrd.analysis.reports.published import published_table
 from afrd.files import replacing
 from afrd.metrics.ranking import METRIC_NAMES
-from afrd.runs.sweep_plan import SweepPlan
+from afrd.runs.sweep_plan import Group, SweepPlan
+from afrd.runs.sweep_runs import difference, is_trained
+from afrd.words import counted
 
 TEMPLATES = Path(__file__).with_name("templates")
 EXAMPLE_PIXELS = 150  # pixels
 SIGNIFICANCE_LEVEL = 0.05
+MAX_NAMED = 5  # runs in a sentence
 MINUS = "\N{MINUS SIGN}"
 OVERVIEW = "All metrics, means over the categories"
 OVERVIEW_NAMES = {"object_auroc": "object AUROC"} | METRIC_NAMES
@@ -46,6 +49,7 @@ class ResultSection:
 
     Attributes:
         title, results: of the section.
+        left_out: labels of the methods that some category or seed lacks.
         overview: see `overview_table`.
         tables: metric to `summary_table`.
         ranks: metric to `rank_comparison`.
@@ -54,6 +58,7 @@ class ResultSection:
 
     title: str
     results: list[GroupResult]
+    left_out: list[str]
     overview: pd.DataFrame
     tables: dict[str, pd.DataFrame]
     ranks: dict[str, RankComparison]
@@ -75,7 +80,7 @@ def write_report(plan: SweepPlan, folder: Path, out: Path) -> list[Path]:
     if not results:
         raise ValueError(f"{folder} holds no results yet; run `afrd sweep` first")
     sections = [_section(plan, title, together) for title, together in titled(comparable(results)).items()]
-    about = _about(plan, results, len(groups))
+    about = [*_unfinished(folder, groups, results), *_about(plan, results)]
     contents = {
         "report.md": _markdown(about, sections),
         "report.tex": _latex(about, sections),
@@ -99,10 +104,35 @@ def titled(groups: dict[tuple[str, str, int], list[GroupResult]]) -> dict[str, l
 def _section(plan: SweepPlan, title: str, results: list[GroupResult]) -> ResultSection:
     tables = {metric: summary_table(results, metric) for metric in REPORTED_METRICS}
     ranks = {metric: comparison for metric in REPORTED_METRICS if (comparison := rank_comparison(results, metric))}
-    return ResultSection(title, results, overview_table(results), tables, ranks, published_table(plan, results))
+    common = common_methods(results)
+    left_out = [m for m in dict.fromkeys(m for result in results for m in result.methods) if m not in common]
+    overview, published = overview_table(results), published_table(plan, results)
+    return ResultSection(title, results, left_out, overview, tables, ranks, published)
 
 
-def _about(plan: SweepPlan, results: Sequence[GroupResult], groups: int) -> list[str]:
+def _unfinished(folder: Path, groups: Sequence[Group], results: Sequence[GroupResult]) -> list[str]:
+    """Sentences about what the plan has and the tables do not."""
+    cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
+    others = {cell.name: what for cell in cells if (what := difference(folder, cell))}
+    missing = [cell.name for cell in cells if cell.name not in others and not is_trained(folder, cell)]
+    sentences = []
+    if len(results) < len(groups):
+        sentences.append(
+            f"Unfinished: {len(results)} of {len(groups)} combinations of category, lights and seed are evaluated."
+        )
+    if missing:
+        sentences.append(f"Not trained, or failed: {len(missing)} of {counted(len(cells), 'run')}, {_some(missing)}.")
+    if others:
+        of_others = _some([f"{name}: {what}" for name, what in others.items()])
+        sentences.append(f"Left out, as they were trained otherwise than the plan says: {of_others}.")
+    return sentences
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:MAX_NAMED])}{' and others' if len(names) > MAX_NAMED else ''}"
+
+
+def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
     """Sentences about the data, seeds and statistics behind the tables."""
     categories = list(dict.fromkeys(result.group.category for result in results))
     samples = {result.group.category: result.samples for result in results}
@@ -113,10 +143,8 @@ def _about(plan: SweepPlan, results: Sequence[GroupResult], groups: int) -> list
         for method, method_options in plan.method_options.items()
     )
     seeds = dict.fromkeys(str(result.group.seed) for result in results)
-    unfinished = f"Unfinished: {len(results)} of {groups} combinations of category, lights and seed are evaluated."
     return [
-        *([unfinished] if len(results) < groups else []),
-        f"Data: {plan.data}, {_counted(len(categories), 'category', 'categories')}; test samples, good + anomalous: "
+        f"Data: {plan.data}, {counted(len(categories), 'category', 'categories')}; test samples, good + anomalous: "
         f"{counts}.",
         f"Seeds: {', '.join(seeds)}. Training options: {options}{f'; {special}' if special else ''}.",
         f"Values are means over seeds, ± their standard deviation; [95 % interval] by {BOOTSTRAP_DRAWS} bootstrap "
@@ -125,10 +153,6 @@ def _about(plan: SweepPlan, results: Sequence[GroupResult], groups: int) -> list
         "An independent re-implementation of AFRD; no figure was chosen on the test samples. "
         f"Made on {datetime.now().astimezone():%Y-%m-%d} by AFRD explorer {version('afrd')}.",
     ]
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def table_in_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -188,7 +212,10 @@ def _span(low: float, high: float) -> str:
 def _markdown(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     lines = ["# Results", "", *(f"- {sentence}" for sentence in about)]
     for section in sections:
-        lines += ["", f"## {section.title}", "", f"### {OVERVIEW}", ""]
+        lines += ["", f"## {section.title}", ""]
+        if section.left_out:
+            lines += [_left_out(section), ""]
+        lines += [f"### {OVERVIEW}", ""]
         lines += [_markdown_table(overview_in_words(section.overview))]
         for metric, table in section.tables.items():
             lines += ["", f"### {METRIC_NAMES[metric]}", "", _markdown_table(table_in_words(table))]
@@ -197,6 +224,10 @@ def _markdown(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
         if section.published is not None:
             lines += ["", "### Published results", "", PUBLISHED_NOTE, "", _markdown_table(section.published)]
     return "\n".join(lines) + "\n"
+
+
+def _left_out(section: ResultSection) -> str:
+    return f"Not in the tables, as some category or seed lacks them: {', '.join(section.left_out)}."
 
 
 def _markdown_table(table: pd.DataFrame) -> str:
@@ -217,6 +248,8 @@ def _latex(about: Sequence[str], sections: Sequence[ResultSection]) -> str:
     tables = ["% \\usepackage{booktabs}", *(f"% {sentence}" for sentence in about)]
     for section in sections:
         words = overview_in_words(section.overview)
+        if section.left_out:
+            tables.append(f"% {_left_out(section)}")
         tables.append(_latex_table(words, f"{OVERVIEW}. {section.title}.", _best(section.overview)))
         for metric, table in section.tables.items():
             best = {"Mean": str(table["mean"].idxmax())} if table["mean"].notna().any() else {}
@@ -245,6 +278,7 @@ def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequenc
         sections=[
             {
                 "title": section.title,
+                "left_out": _left_out(section) if section.left_out else "",
                 "overview": overview_in_words(section.overview),
                 "best": _best(section.overview),
                 "metrics": [

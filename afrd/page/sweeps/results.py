@@ -115,7 +115,7 @@ class Sweeps:
         folder = folders[name]
         plan = afrd.runs.read_sweep(folder)
         groups = self._groups.get((folder, plan.model_dump_json(), _data_state(plan)), plan.groups)
-        results = [result for group in groups if (result := self._result(folder, group)) is not None]
+        results = [result for group in groups if (result := self._result(folder, group)) is not None and result.methods]
         sections = afrd.analysis.reports.sweep.titled(afrd.analysis.comparison.sweep_tables.comparable(results))
         cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
         return Sweep(folder, plan, groups, sections, afrd.background.sweep_status(folder, cells))
