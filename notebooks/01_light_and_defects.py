@@ -13,8 +13,10 @@
 # **Prerequisites**: Python and NumPy. **Time**: 20 minutes to read, half a minute of processor time.
 # **Seeds**: every candy depends on (seed, category, split, index) only; the seed is 0 throughout.
 #
-# **The code that is explained here**: `afrd/candies/render.py` and `afrd/candies/lamps.py` (the rendering),
-# `afrd/analysis/explain/visibility.py` (visibility), `afrd/figures/` (the figures).
+# **The code that is explained here**: [afrd/candies/render.py](../afrd/candies/render.py) and
+# [afrd/candies/lamps.py](../afrd/candies/lamps.py) (the rendering),
+# [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py) (visibility),
+# [afrd/figures/](../afrd/figures/) (the figures).
 
 # %% tags=["setup"]
 # The build puts the setup here: Colab and Binder get the package and `course`.
@@ -120,7 +122,7 @@ show(figure, "A table of four lamps by four pictures; the highest correlation of
 # for a good part, a picture of the *slope towards that lamp*. That is why lamps from the side show relief. The paint
 # (brown or white), highlights and shadows keep the correlation below that of a perfect match.
 
-# %%
+# %% tags=["check"]
 best_lamp = explains.idxmax()
 with as_written():
     assert list(best_lamp) == list(explains.columns), best_lamp
@@ -137,7 +139,7 @@ peaks = pd.DataFrame(
 ).T
 peaks
 
-# %%
+# %% tags=["check"]
 apart = (peaks.column["right"] - peaks.column["left"]) / SIZE
 with as_written():
     assert apart > 0.25
@@ -256,7 +258,7 @@ figure = px.imshow(window, facet_col=0, facet_col_wrap=3, range_color=(-100, 100
 figure.for_each_annotation(lambda note: note.update(text=LIGHTS[int(note.text.split("=")[1])]))
 show(no_axes(figure), "Six difference pictures; under each light other places of the dent are brighter or darker.")
 
-# %%
+# %% tags=["check"]
 agreement = pd.DataFrame(change[:, inside].T, columns=LIGHTS).corr()
 brighter = pd.Series((change[:, inside] > 0).mean(1), LIGHTS)  # share of the dent's pixels
 with as_written():
@@ -282,7 +284,7 @@ figure = px.bar(x=LIGHTS, y=seen, labels={"x": "light", "y": "visibility, grey l
                 title="Visibility of this dent under each light")  # fmt: skip
 show(figure, "Bars of six lights; the tallest is more than three times the lowest.")
 
-# %%
+# %% tags=["check"]
 best, worst = LIGHTS[seen.argmax()], LIGHTS[seen.argmin()]
 with as_written():
     assert seen.max() > 3 * seen.min()
@@ -313,7 +315,7 @@ show(
     figure, "A table of four kinds of defect by six lights; the kinds have their highest values under different lights."
 )
 
-# %%
+# %% tags=["check"]
 favourite = means.idxmax(axis=1)
 with as_written():
     assert favourite["colors"] != favourite["dents"]
@@ -348,7 +350,7 @@ def share_of_best(visibilities):
 wins = wide.idxmax(axis=1).groupby("kind").value_counts().unstack(fill_value=0)
 wins
 
-# %%
+# %% tags=["check"]
 shape = wide.loc[["bumps", "dents"]]
 winners = shape.idxmax(axis=1).nunique()
 with as_written():
@@ -448,7 +450,7 @@ figure = px.strip(of_size, x="number", y="share", hover_name="lights", width=620
 show(figure, "Dots for sets of one, two and three lights; the more lights, the closer to the best of six.")
 best_sets.round(3)
 
-# %%
+# %% tags=["check"]
 one, two, three = best_sets.share
 with as_written():
     assert one < 0.85 and two > one + 0.05 and three > 0.9
@@ -555,7 +557,7 @@ with and without it.
 # difference between a bad part and *another good one* larger inside the defect than the difference between two good
 # ones?
 
-# %%
+# %% tags=["check"]
 others = [candy(100 + index)[0] for index in range(CANDIES)]
 between_good = np.mean([255 * (a.images - b.images).abs()[:, :, dent.mask].mean() for a, b in combinations(others, 2)])
 with as_written():

@@ -16,8 +16,9 @@
 # minutes to read, a minute and a half of processor time, the rendering of the data included. **Seeds**: data and
 # training use seed 0; with one seed and few test parts, small differences mean nothing.
 #
-# **The code that is explained here**: `afrd/model/teacher.py`, `afrd/model/student.py`, `afrd/model/evidence.py`,
-# `afrd/model/patch_memory.py`.
+# **The code that is explained here**: [afrd/model/teacher.py](../afrd/model/teacher.py),
+# [afrd/model/student.py](../afrd/model/student.py), [afrd/model/evidence.py](../afrd/model/evidence.py),
+# [afrd/model/patch_memory.py](../afrd/model/patch_memory.py).
 
 # %% tags=["setup"]
 # The build puts the setup here: Colab and Binder get the package and `course`.
@@ -209,7 +210,7 @@ figure = px.line(curve, width=640, height=320, title="Reverse distillation: loss
                  labels={"index": "step", "value": "loss"})  # fmt: skip
 show(figure.update_layout(showlegend=False), "The loss falls steeply in the first steps and then slowly.")
 
-# %%
+# %% tags=["check"]
 with as_written():
     assert np.mean(losses[-20:]) < np.mean(losses[:20]) / 2
 
@@ -400,7 +401,7 @@ show(figure, "Scores of bad parts against visibility: parts with roughness lie a
 # Look at the left edge first: a few defects change this picture by next to nothing, because they lie in the shade.
 # How much would the best light have shown of them?
 
-# %%
+# %% tags=["check"]
 dark = table[table[LIGHT] < 6]
 dark_best = dark[list(data.lights)].max(axis=1)
 with as_written():

@@ -16,9 +16,11 @@
 # second time takes less than two. **Seeds**: data and trainings use seed 0. One category, few test parts and few
 # training steps: look at which differences have intervals that exclude zero.
 #
-# **The code that is explained here**: `afrd/model/fusion.py`, `afrd/model/evidence.py`, `afrd/model/patch_memory.py`,
-# `afrd/analysis/comparison/methods.py`, `afrd/analysis/explain/attention_drift.py`,
-# `afrd/analysis/explain/visibility.py`.
+# **The code that is explained here**: [afrd/model/fusion.py](../afrd/model/fusion.py),
+# [afrd/model/evidence.py](../afrd/model/evidence.py), [afrd/model/patch_memory.py](../afrd/model/patch_memory.py),
+# [afrd/analysis/comparison/methods.py](../afrd/analysis/comparison/methods.py),
+# [afrd/analysis/explain/attention_drift.py](../afrd/analysis/explain/attention_drift.py),
+# [afrd/analysis/explain/visibility.py](../afrd/analysis/explain/visibility.py).
 
 # %% tags=["setup"]
 # The build puts the setup here: Colab and Binder get the package and `course`.
@@ -220,7 +222,7 @@ Markdown(f"""
 """)
 
 # %% [markdown]
-# Image AUROC tells few of them apart with so many test parts; notebook 4 shows how wide its intervals are.
+# Image AUROC tells few of them apart with so few test parts; notebook 4 shows how wide its intervals are.
 
 # %% [markdown]
 # ## Why does naive attention fail?

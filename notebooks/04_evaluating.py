@@ -16,8 +16,9 @@
 # 20 seconds of processor time after notebook 3, whose run on one light it uses. **Seeds**: 0 for data, trainings and
 # all draws.
 #
-# **The code that is explained here**: `afrd/metrics/ranking.py`, `afrd/metrics/predictions.py`,
-# `afrd/metrics/bootstrap.py`, `afrd/figures/`.
+# **The code that is explained here**: [afrd/metrics/ranking.py](../afrd/metrics/ranking.py),
+# [afrd/metrics/predictions.py](../afrd/metrics/predictions.py),
+# [afrd/metrics/bootstrap.py](../afrd/metrics/bootstrap.py), [afrd/figures/](../afrd/figures/).
 
 # %% tags=["setup"]
 # The build puts the setup here: Colab and Binder get the package and `course`.
@@ -142,7 +143,7 @@ did. It is a bound, not something that you will get.
 # ## Pixels: why pixel AUROC is optimistic
 # The same numbers can be computed over pixels. **Question**: which part of all pixels is defective?
 
-# %%
+# %% tags=["check"]
 pixels = pixel_metrics(A.masks, A.maps)
 share = A.masks.mean()
 at_one = (A.maps[~A.masks] > np.quantile(A.maps[~A.masks], 1 - share)).mean()
