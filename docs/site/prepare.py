@@ -23,6 +23,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 PLOTLY = "application/vnd.plotly.v1+json"
+SVG = "image/svg+xml"
 PICTURES = ("image/png", "image/jpeg")
 THUMBNAIL = (480, 320)  # pixels
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
@@ -102,6 +103,8 @@ def notebook(path: Path, target: Path, thumbnails: Path) -> str:
                 thumbnail = Image.open(io.BytesIO(base64.b64decode(data[kind])))
             if PLOTLY in data:
                 output.data = nbformat.from_dict({"text/html": figure_html(output)})
+            elif SVG in data:  # within the page, so that its title is read and its colour is the page's
+                output.data = nbformat.from_dict({"text/html": data[SVG]})
     nbformat.write(book, target)
     if thumbnail is None:
         raise SystemExit(f"{path.name} shows no figure; execute it with notebooks/build.py")
