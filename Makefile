@@ -20,7 +20,7 @@ demo: install
 	$(BIN)/python app.py
 
 test: install
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=40 --durations-min=5
 
 check: install
 	$(BIN)/ruff check .
