@@ -78,7 +78,7 @@ def evaluations(folder: Path, data: Category, teacher: Teacher, faithful: bool) 
     # ablations of the memory with the same student; thresholds do not matter
     strict = load_run(folder / "afrd", teacher=teacher)
     strict.model.bank.usual.zero_()
-    yield "AFRD, nothing excused, attention", strict.evaluate(test, fusion="attention")
+    yield "AFRD, nothing subtracted, attention", strict.evaluate(test, fusion="attention")
     yield "AFRD, attention by the error alone", by_error_alone(folder, teacher).evaluate(test, fusion="attention")
     alone = load_run(folder / "afrd", teacher=teacher)
     alone.model.bank = alone.model.learned = None

@@ -89,7 +89,7 @@ def test_with_a_memory_the_evidence_is_the_geometric_mean_of_error_and_distance(
     assert m.bank(f)[0][1, 2, 3, 5].item() == pytest.approx(naive, rel=1e-5)
 
 
-def test_half_of_what_the_most_similar_good_patches_raised_themselves_is_excused():
+def test_half_of_what_the_most_similar_good_patches_raised_themselves_is_subtracted():
     f, m = features(), remembering()
     strict = m.evidence(f, contrast(), everything()).errors
     m.bank.usual = torch.rand(m.bank.usual.shape, generator=torch.Generator().manual_seed(1))
