@@ -93,7 +93,12 @@ def run_sweep(
     groups = plan.groups()
     cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
     check_folder(plan, cells)
-    save_json(out / PLAN_FILE, plan.model_dump())
+    # with whole paths, as a report may be made from another current folder
+    whole = {
+        "data": _whole_path(plan.data),
+        "weights": {name: _whole_path(file) for name, file in plan.weights.items()},
+    }
+    save_json(out / PLAN_FILE, plan.model_dump() | whole)
     failed = {} if retry else {cell.name: error for cell in cells if (error := cell_error(out, cell))}
     missing = [cell for cell in cells if not is_trained(out, cell) and cell.name not in failed]
     begin_anew(plan, missing)
@@ -135,7 +140,7 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
         # A process that dies takes down the others of this machine, so the last attempt at a cell is made alone.
         suspects = [cell for cell, number in attempts.items() if number == MAX_ATTEMPTS - 1]
         batch = suspects[:1] or list(attempts)
-        data, out = str(Path(plan.data).resolve()), str(Path(plan.out).resolve())
+        data, out = _whole_path(plan.data), _whole_path(plan.out)
         tasks = [joblib.delayed(train_cell)(_for_any_folder(cell).as_dict(), data, out) for cell in batch]
         try:
             with _executor(workers or default_workers(len(batch)), cluster) as parallel:
@@ -159,7 +164,11 @@ def _for_any_folder(cell: Cell) -> Cell:
     """The cell with the whole path of its weights: a worker elsewhere has another current folder."""
     if cell.options.weights is None:
         return cell
-    return replace(cell, options=replace(cell.options, weights=str(Path(cell.options.weights).resolve())))
+    return replace(cell, options=replace(cell.options, weights=_whole_path(cell.options.weights)))
+
+
+def _whole_path(path: str | Path) -> str:
+    return str(Path(path).resolve())
 
 
 def _worker_died(error: Exception) -> bool:

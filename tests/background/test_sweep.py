@@ -19,6 +19,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import afrd
 from afrd.analysis.comparison.sweep_results import is_judged, judge_group, load_results
+from afrd.analysis.reports.sweep import _latex_table
 from afrd.background import sweep
 from afrd.background.sweep import MAX_ATTEMPTS, run_sweep, train_cell
 from afrd.background.sweep_estimate import estimate_sweep
@@ -420,3 +421,21 @@ def test_a_cluster_without_dask_says_what_to_install(candies: Path, tmp_path: Pa
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ModuleNotFoundError, match=r"afrd\[cluster\]"):
         run_sweep(quick_plan(candies, tmp_path), cluster="tcp://127.0.0.1:1")
+
+
+def test_a_report_can_be_made_from_any_current_folder_and_names_no_folder_of_this_machine(
+    swept: SweepPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(Path(swept.data).parent)
+    out = shutil.copytree(swept.out, tmp_path / "copy")
+    run_sweep(swept.model_copy(update={"data": Path(swept.data).name, "out": str(out)}), workers=1)
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", str(out)]) == 0
+    assert str(Path(swept.data).parent) not in (out / "report" / "report.md").read_text()
+
+
+def test_any_name_can_stand_in_a_table_of_latex(tmp_path: Path):
+    name = r"50% & more_#1 {x} $y ~z ^w \v"
+    table = _latex_table(pd.DataFrame({"Method": [name], "Mean": ["0.5"]}), name, {"Mean": name})
+    plain = r"50\% \& more\_\#1 \{x\} \$y \textasciitilde{}z \textasciicircum{}w \textbackslash{}v"
+    assert rf"\caption{{{plain}}}" in table and r"\textbf{0.5}" in table

@@ -40,6 +40,8 @@ MINUS = "\N{MINUS SIGN}"
 OVERVIEW = "All metrics, means over the categories"
 OVERVIEW_NAMES = {"object_auroc": "object AUROC"} | METRIC_NAMES
 PUBLISHED_NOTE = "Means over all categories, as published; other modalities and protocols are not the same task."
+LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
+LATEX |= str.maketrans({"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"})
 DIAGRAM_WIDTH, DIAGRAM_MARGIN = 1080, 310  # pixels; the margins hold the labels
 
 
@@ -144,8 +146,8 @@ def _about(plan: SweepPlan, results: Sequence[GroupResult]) -> list[str]:
     )
     seeds = dict.fromkeys(str(result.group.seed) for result in results)
     return [
-        f"Data: {plan.data}, {counted(len(categories), 'category', 'categories')}; test samples, good + anomalous: "
-        f"{counts}.",
+        f"Data: {Path(plan.data).name}, {counted(len(categories), 'category', 'categories')}; test samples, good + "
+        f"anomalous: {counts}.",
         f"Seeds: {', '.join(seeds)}. Training options: {options}{f'; {special}' if special else ''}.",
         f"Values are means over seeds, ± their standard deviation; [95 % interval] by {BOOTSTRAP_DRAWS} bootstrap "
         "draws of the test samples. Difference: the first method minus this one, on the same draws; p: two-sided, "
@@ -263,10 +265,10 @@ def _latex_table(words: pd.DataFrame, caption: str, best: dict[str, str]) -> str
     style = words.style.format(escape="latex").format_index(escape="latex").format_index(escape="latex", axis=1)
     for column, method in best.items():
         style = style.map(lambda _: "textbf:--rwrap;", subset=([method], [column]))
-    for special in "_%&":
-        caption = caption.replace(special, f"\\{special}")
     columns = "l" + "c" * len(words.columns)
-    return str(style.to_latex(hrules=True, caption=caption, column_format=columns, position_float="centering"))
+    return str(
+        style.to_latex(hrules=True, caption=caption.translate(LATEX), column_format=columns, position_float="centering")
+    )
 
 
 def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequence[ResultSection]) -> str:
