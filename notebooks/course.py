@@ -46,6 +46,7 @@ pio.templates["course"] = go.layout.Template(
     }
 )
 pio.templates.default = "plotly_white+course"
+pd.set_option("display.max_colwidth", None)  # file names and lists of lights in full
 
 
 def show(figure: go.Figure, alternative: str) -> None:
@@ -56,6 +57,8 @@ def show(figure: go.Figure, alternative: str) -> None:
             kept beside the interactive figure.
     """
     lighten(figure)
+    if figure.layout.legend.font.color == afrd.figures.drawing.CLEAR_LEGEND["font_color"]:
+        figure.update_layout(legend_font_color=TEXT_COLOUR)
     figure.update_layout(
         meta={"alt": alternative},
         font_color=TEXT_COLOUR,

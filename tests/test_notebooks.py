@@ -141,6 +141,12 @@ def test_a_number_put_into_any_text_is_reported(source, tmp_path):
             assert [line[-6:] for line in check_text.copied_numbers(changed)] == ["0.9871"], found.group()
 
 
+@each_notebook
+def test_no_line_of_a_computed_text_begins_with_a_number_that_markdown_reads_as_a_list(source):
+    texts = [out.get("data", {}).get("text/markdown", "") for out in outputs(executed(source))]
+    assert not [line for text in texts for line in text.splitlines() if re.match(r"\s*\d+[.)] ", line)]
+
+
 def test_a_built_notebook_has_no_warnings_and_no_widgets():
     said = nbformat.v4.new_output("stream", name="stderr", text="deprecated")
     widget = nbformat.v4.new_output("display_data", {build.WIDGET: {"model_id": "0"}, "text/plain": "Table()"})
