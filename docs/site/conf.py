@@ -16,6 +16,7 @@ nb_render_markdown_format = "myst"
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence"]
 myst_heading_anchors = 3
 suppress_warnings = ["myst.header", "mystnb.unknown_mime_type"]
+smartquotes = False  # `--option` stays as it is written
 html_theme = "furo"
 html_static_path = ["_static"]
 html_js_files = ["figures.js"]

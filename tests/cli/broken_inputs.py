@@ -664,6 +664,7 @@ def tables() -> str:
         lines.append("|---" * (len(commands) + 1) + "|")
         for one in cases:
             plain = [one.answers[name].replace("<", "&lt;").replace("|", "\\|") for name in commands]
+            plain = [text.replace(">_", ">\\_").replace("_&lt;", "\\_&lt;") for text in plain]  # no emphasis
             said = [text.replace("\n", "<br>") for text in plain]
             lines.append(f"| {one.title} | {' | '.join(said)} |")
         parts.append("\n".join(lines))
