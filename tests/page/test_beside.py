@@ -50,8 +50,16 @@ for (const item of table.scene.lights) item.on = given.lit.includes(item.name);
 chooseFusions(table);
 judgeTable(table);
 const { panels, difference } = table.scene;
-return { ways: [table.view.fusion, table.view.besideFusion], scores: panels.map(panel => panel.score_units),
+const found = { ways: [table.view.fusion, table.view.besideFusion],
+  names: [...panels.map(panel => panel.name), difference.title],
+  scores: panels.map(panel => panel.score_units),
   maps: panels.map(panel => [...panel.values.values]), difference: [...difference.values.values] };
+if (!table.scene.beside.same) {
+  table.scene.beside.evidence = {};
+  judgeTable(table);
+  found.without = panels[1].problem;
+}
+return found;
 """
 
 
@@ -68,6 +76,13 @@ def test_both_maps_are_those_of_their_runs_under_the_lit_lamps(
     found = page.evaluate(script, {"scene": given, "style": style(), "lit": lit})
     page.close()
     assert found["ways"] == ways
+    named = (
+        ["AFRD, attention", "AFRD, mean"]
+        if beside == "afrd"
+        else ["afrd: attention, 6 lights", "other: mean, 6 lights"]
+    )
+    assert found["names"] == [*named, " − ".join(named)]
+    assert beside == "afrd" or found["without"] == f"Choose at least one of its lights: {', '.join(SIX)}."
     dataset = afrd.open_dataset(candies, "Praline")["test_public"]
     for name, way, score in zip(("afrd", beside), ways, found["scores"], strict=True):
         run = afrd.load_run(two / "Praline" / name, "cpu")

@@ -112,7 +112,8 @@ def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(
     score, made_by, threshold_text = weighed
     unit = run.threshold([light for light in run.lights if light != "spots"], "attention").value
     assert score * unit == pytest.approx(expected, rel=0.005)
-    assert made_by == "lights: bottom, right, top at 25 %, left, box" and "at their full weight" in threshold_text
+    told = "lights: bottom, right, top at 25 %, left, box" + ("" if own == "attention" else "; fused by attention")
+    assert made_by == told and "at their full weight" in threshold_text
 
 
 def test_thresholds_of_all_sets_at_once_are_those_of_each(tiny_runs: Path):
@@ -136,6 +137,21 @@ def test_a_file_is_opened_from_the_disk_and_asks_for_nothing(table: Path, browse
     first = page.locator(".panels .panel").nth(1)
     assert "lights: spots, bottom, right, top, left, box" in first.inner_text()
     before = first.locator(".verdict").inner_text()
+    kept = page.evaluate_handle(
+        "[...document.querySelectorAll('.panels .stage, .tile:not([data-light=box]), .legend')]"
+    )
+    page.get_by_label("threshold to try").fill("1.98")
+    tried = page.locator(".trial").inner_text()
+    page.locator(".tile input[value=box]").click()  # only its tile is drawn anew
+    assert page.evaluate("kept => kept.every(node => node.isConnected)", kept)
+    assert page.evaluate("document.activeElement.value") == "box" and page.locator(".tile.out").count() == 1
+    page.get_by_role("button", name="error", exact=True).click()
+    assert page.locator(".tile[data-light=box] canvas.map").count() == 0
+    page.locator(".tile input[value=box]").click()
+    assert page.locator(".tile[data-light=box] canvas.map").count() == 1 and page.locator(".tile.out").count() == 0
+    assert page.locator(".trial").inner_text() == tried != ""
+    page.get_by_label("threshold to try").fill("1")
+    page.get_by_role("button", name="pictures", exact=True).click()
     page.get_by_role("button", name="solo top").click()
     page.wait_for_selector("text='lights: top'")
     alone = first.locator(".verdict").inner_text()
@@ -151,6 +167,9 @@ def test_a_file_is_opened_from_the_disk_and_asks_for_nothing(table: Path, browse
     for lamp in page.locator(".tile input[type=checkbox]").all():
         lamp.uncheck()
     assert "Choose at least one light." in first.inner_text()
+    page.get_by_label("lighting of the picture").select_option(":lamps")
+    page.wait_for_selector("text='no lamp is on, so this is as photographed'")
+    assert page.locator(".lighting .verdict").inner_text() == "under light box"
     assert wrong == [] and asked == [table.as_uri()]
     context.close()
 

@@ -34,6 +34,8 @@ def test_the_view_as_code_makes_the_same_view(app: str, browser: Browser, tiny_r
         settled(page)
         code = copied(page)
         assert code.count("\n") == 3 and "fusion=" not in code and "lights=" not in code
+        header = page.locator(".light-table > header").bounding_box()
+        assert header is not None and header["height"] < 40  # one line of controls
         table = executed(code)
         name = page.locator(".light-table h2").inner_text()
         names = afrd.open_dataset(*re.findall(r'open_dataset\("(.*)", "(.*)"\)', code)[0])["test_public"].names
@@ -92,7 +94,9 @@ def test_the_table_is_saved_as_a_picture_of_twice_the_size(
     tiny_runs: Path, tmp_path: Path, browser: Browser, width: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "table.html").write_text(shared_page(tiny_runs / "Praline" / "afrd", ["01"]))
+    html = shared_page(tiny_runs / "Praline" / "afrd", ["01"])
+    name = {1280: "01", 390: "Wu\u0308rfel/" + 300 * "x"}[width]
+    (tmp_path / "table.html").write_text(html.replace('"name": "01"', f'"name": "{name}"'))
     with browsing(browser, (tmp_path / "table.html").as_uri()) as page:
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_selector(".panels .verdict b")
@@ -100,12 +104,16 @@ def test_the_table_is_saved_as_a_picture_of_twice_the_size(
         page.wait_for_selector("text='lights: top'")
         with page.expect_download() as download:
             page.keyboard.press("p")
-        assert download.value.suggested_filename == "01-top.png"
+        expected = {1280: "01-top.png", 390: "Wu\u0308rfel-" + 72 * "x" + ".png"}[width]
+        assert download.value.suggested_filename == expected
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         picture = Image.open(download.value.path()).convert("RGB")
         told = page.evaluate("document.querySelector('.panels .panel:nth-child(2) .verdict').textContent")
     assert picture.width == 2400 and picture.height > 1400 and "score" in told
     pixels = np.asarray(picture).astype(int)
-    assert (pixels[:8] == 255).all() and (pixels[:, :24] == 255).all()  # on white, in every colour scheme
+    assert (
+        (pixels[:8] == 255).all() and (pixels[:, :24] == 255).all() and (pixels[:, -24:] == 255).all()
+    )  # on white, in every colour scheme
     coloured = np.ptp(pixels, axis=2) > 60
     assert coloured[200:800].mean() > 0.02  # the picture and its maps
     assert (pixels.sum(2) < 300)[-120:].any()  # the caption

@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 import afrd
 from afrd.page.common.library import Library
 from afrd.page.upload.sample import SampleEvaluator, UploadedSample, number_of
-from tests.page.helpers import app_command, browsing, serving
+from tests.page.helpers import app_command, browsing, serving, settled
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,8 @@ def test_a_light_that_is_missing_or_switched_off_has_no_say(
     assert "No picture for: spots, bottom, right (left out)." in listed(evaluator, three)
     fewer = table(evaluator, replace(three, off=("left",)))
     assert fewer["panels"][0]["made_by"] == "lights: top, box"
+    assert set(fewer["fusion"]["thresholds"]) == {"attention", "mean", "max"}  # of all sets, for the browser
+    assert all(tile["evidence"] for tile in fewer["lights"])
     whole = evaluator.library.run(own.run).predict(
         evaluator.sample(three, evaluator.library.run(own.run))[0], ["top", "box"]
     )
@@ -239,8 +241,12 @@ def test_three_pictures_are_dropped_corrected_and_judged_in_the_real_page(
         page.wait_for_selector("text=light 'top' has two pictures")
         menus.nth(1).select_option("right")
         page.wait_for_selector("text='lights: right, top, box'")
+        settled(page)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
         page.locator("#own-table .tile input[value=box]").click()
-        page.wait_for_selector("text='lights: right, top'")
+        # at once, in the browser
+        assert page.get_by_text("lights: right, top", exact=True).count() == 1 and asked == []
         page.get_by_role("button", name="take part-7_box.png away").click()
         page.wait_for_function("document.querySelectorAll('#own-table .tile').length == 2")
 

@@ -25,6 +25,15 @@ export const button = (text, label, onclick, more = {}) =>
 export const toggleButton = (text, pressed, onclick, more = {}) => make('button', { type: 'button', onclick,
   'aria-pressed': String(pressed), ...more, class: `${more.class ?? ''} ${pressed ? 'on' : ''}` }, text);
 
+// A function that gives the focus back to what had it, or to what has replaced it.
+export function focusIn(root) {
+  const held = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  return () => {
+    if (!held || document.activeElement.dataset.key === held) return;
+    root.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+  };
+}
+
 export function resize(canvas, width, height) {
   if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
 }

@@ -120,7 +120,7 @@ function drawValues(table, beside) {
   spot.textContent = placeText(table);
   for (const { panel, line } of maps) {
     const over = panel.units && valueAt(panel.values, place.x, place.y) > view.level;
-    line.textContent = `${panel.method} ${valueText(panel.values, place.x, place.y)}` +
+    line.textContent = `${panel.name} ${valueText(panel.values, place.x, place.y)}` +
       (panel.units ? ` × threshold${over ? ' ▲' : ''}` : '');
   }
   for (const { item, swatch, cells } of rows) {
@@ -144,7 +144,7 @@ function drawValues(table, beside) {
 function tellValues(table) {  // to a screen reader, when the cursor rests
   const { scene: { lights, panels }, place: { x, y } } = table;
   const maps = panels.filter(panel => panel.values)
-    .map(panel => `${panel.method} ${valueText(panel.values, x, y)}${panel.units ? ' times the threshold' : ''}`);
+    .map(panel => `${panel.name} ${valueText(panel.values, x, y)}${panel.units ? ' times the threshold' : ''}`);
   const errors = lights.filter(item => item.errors).map(item =>
     `${item.name} error ${valueText(item.errors, x, y)}, attention ${valueText(item.shares, x, y)}`);
   table.said.textContent = [placeText(table), ...maps, ...errors].join('; ');

@@ -18,8 +18,18 @@ export const tellFused = ({ emit, lamps, scene, view }) => emit('fused', { fusio
   weights: lamps.said(), beside_fusion: besideFusion(scene) ? view.besideFusion : '' });
 
 export function judgeTable({ lamps, scene, style, view }) {
-  if (scene.fusion || scene.beside) judge(scene, style, [view.fusion, view.besideFusion], lamps.say);
+  const ways = [view.fusion, view.besideFusion];
+  if (scene.fusion || scene.beside) judge(scene, style, ways, lamps.say);
+  nameMaps(scene, ways);
   compare(scene, style);
+}
+
+// What the maps are called: by their method, where that is the same by their run, and of one run by its fusion.
+function nameMaps({ beside, panels }, ways) {
+  const alike = panels.every(({ method }) => method === panels[0].method);
+  panels.forEach((panel, i) => {
+    panel.name = !alike ? panel.method : beside?.same ? `${panel.method}, ${ways[i]}` : panel.title || panel.method;
+  });
 }
 
 export const comparable = ({ panels }) => panels.length > 1 &&
@@ -40,7 +50,7 @@ export function compare(scene, style) {
     map.values[i] = MIDDLE + Math.round(more * 127 / 255);
   }
   const told = value => (value / 255 * style.limit).toFixed(2).replace('-', '−');
-  scene.difference = { method: 'Difference', title: `${first.method} − ${second.method}`, values: map, units: false,
+  scene.difference = { method: 'Difference', title: `${first.name} − ${second.name}`, values: map, units: false,
     right: null, exact: null, score: `from ${told(least)} to +${told(most)} × threshold`,
     made_by: 'orange where the first map is higher, violet where the second is',
     threshold: 'each map in units of its own threshold, up to 2' };

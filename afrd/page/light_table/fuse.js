@@ -171,7 +171,9 @@ function fill(scene, { fusion, grid }, items, { style, how, say, panel }) {
   const { size } = scene, part = ({ name }) => say[name] ?? 1;
   const on = items.filter(item => item.on && item.evidence && part(item));
   if (!on.length) {
-    Object.assign(panel, { values: null, units: false, problem: 'Choose at least one light.' });
+    const others = items.some(item => item.on && !item.evidence);
+    Object.assign(panel, { values: null, units: false, problem: others
+      ? `Choose at least one of its lights: ${fusion.lights.join(', ')}.` : 'Choose at least one light.' });
     return { on };
   }
   for (const item of on) decoded(item, fusion);
@@ -192,7 +194,7 @@ function fill(scene, { fusion, grid }, items, { style, how, say, panel }) {
     exact: `score ${+found.score.toPrecision(6)}`,
     right: rightness(verdict, scene.header.kind),
     threshold: verdict ? `threshold ${+threshold.toPrecision(4)} (${fusion.promise})${full}` : 'no threshold',
-    made_by: `lights: ${told.join(', ')}` });
+    made_by: `lights: ${told.join(', ')}${how === fusion.how ? '' : `; fused by ${how}`}` });
   return { on, found, unit };
 }
 

@@ -7,18 +7,20 @@ function choices({ panels, lights, relief }) {  // [key, text]
   const judged = lights.filter(item => item.errors);
   return [['', 'the place enlarged'], ...lights.map(item => [`light:${item.name}`, `light ${item.name}`]),
     ...panels.map((panel, i) => [panel, i]).filter(([panel]) => panel.values)
-      .map(([panel, i]) => [`map:${i}`, `map of ${panel.method}`]),
+      .map(([panel, i]) => [`map:${i}`, `map of ${panel.name}`]),
     ...judged.map(item => [`errors:${item.name}`, `error of ${item.name}`]),
     ...judged.map(item => [`shares:${item.name}`, `attention of ${item.name}`]),
     ...(relief?.normals ? ESTIMATES.map(([name, text]) => [`estimate:${name}`, text]) : [])];
 }
 
+export const lensStays = ({ scene, view }) => choices(scene).some(([key]) => key === view.lens);
+
 export function lensMenu(table) {
   const { scene, view } = table, known = choices(scene);
-  if (!known.some(([key]) => key === view.lens)) view.lens = '';
-  return make('label', { class: 'lens' }, 'shows ', make('select', { 'aria-label': 'what the loupe shows',
+  if (!lensStays(table)) view.lens = '';
+  return make('select', { class: 'lens', 'aria-label': 'what the loupe shows', title: 'what the loupe shows',
     onchange: event => { view.lens = event.target.value; view.loupe = true; table.draw(); } },
-  ...known.map(([key, text]) => make('option', { value: key, selected: key === view.lens }, text))));
+  ...known.map(([key, text]) => make('option', { value: key, selected: key === view.lens }, text)));
 }
 
 function painted({ palettes, style, view }, map) {

@@ -13,11 +13,12 @@ export function relight(table) {
   let told = `a click ${scene.answers ? 'asks why' : 'pins a place'}, the wheel zooms, ? lists the keys`;
   lamps.picture = pixels.get(scene.lights.find(item => item.name === scene.shown).picture).canvas;
   const photograph = view.lighting === 'photograph' || (view.lighting !== 'lamps' && !estimated(table));
-  let title = photograph ? `under light ${scene.shown}` : 'under the lamps, mixed';
+  let title = `under light ${scene.shown}`;
   if (estimated(table)) {
     lamps.picture = drawEstimate(table);
     [title, told] = tellEstimate(table);
   } else if (!photograph && lit.length) {
+    title = 'under the lamps, mixed';
     const pictures = lit.map(item => pixels.get(item.picture));
     const key = [table.generation, ...lit.map(item => item.name)].join();
     if (lamps.exposed !== key) Object.assign(lamps, { exposed: key, exposure: lamps.exposureOf(pictures) });
@@ -27,7 +28,7 @@ export function relight(table) {
     told = [...(lit.length < 4 ? [] : [`${lit.length} lamps`]), ...named].join(', ') +
       `; exposure × ${lamps.exposure.toFixed(2)}`;
   } else if (!photograph) {
-    told = 'no lamp is on';
+    told = 'no lamp is on, so this is as photographed';
   }
   const panel = root.querySelector('.lighting');
   panel.querySelector('.verdict').textContent = title;
@@ -89,7 +90,7 @@ export function mapPanel(table, panel) {
   }
   const section = make('section', { class: 'panel' }, heading(besideMenu(table, panel), make('span')), make('div'),
     stage(table, () => table.lamps.picture, panel.values,
-      { title: `map of ${panel.method}; a click pins a place`, large: true, units: panel.units }),
+      { title: `map of ${panel.name}; a click pins a place`, large: true, units: panel.units }),
     make('p', { class: 'small' }), make('p', { class: 'small' }));
   tellVerdict(section, panel);
   return section;
@@ -175,7 +176,7 @@ export function tellLevel({ root, scene, view: { level } }) {  // what the verdi
   const own = level === 1;
   key.textContent = own ? 'over threshold' : `over ${level.toFixed(2)} ×`;
   const verdicts = scene.panels.filter(panel => panel.units)
-    .map(panel => `${panel.method} says ${panel.score_units > level ? 'anomalous' : 'good'}`);
+    .map(panel => `${panel.name} says ${panel.score_units > level ? 'anomalous' : 'good'}`);
   trial.textContent = own ? '' : `at ${level.toFixed(2)} × threshold: ${verdicts.join(', ')}`;
 }
 

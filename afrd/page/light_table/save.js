@@ -30,18 +30,18 @@ export function caption({ lamps, scene, view }) {
 function write(context, text, x, y, { font = 12, bold = false, colour = INK, width = Infinity } = {}) {
   context.font = `${bold ? 650 : 400} ${font}px ${FONT}`;
   context.fillStyle = colour;
-  let cut = text;
-  while (cut && context.measureText(cut === text ? text : `${cut}…`).width > width) cut = cut.slice(0, -1);
-  context.fillText(cut === text ? text : `${cut}…`, x, y);
-  return context.measureText(cut).width;
+  let shown = text;
+  for (let most = text.length; most && context.measureText(shown).width > width;) shown = `${text.slice(0, --most)}…`;
+  context.fillText(shown, x, y);
+  return context.measureText(shown).width;
 }
 
 function wrapped(context, text, width, font) {  // lines
   context.font = `400 ${font}px ${FONT}`;
   const lines = [''];
-  for (const word of text.split(' ')) {
-    const longer = lines.at(-1) ? `${lines.at(-1)} ${word}` : word;
-    if (context.measureText(longer).width > width && lines.at(-1)) lines.push(word);
+  for (const part of text.match(/ ?[^ ]{1,60}/gu) ?? []) {  // a longer word is broken
+    const longer = lines.at(-1) + part;
+    if (context.measureText(longer).width > width) lines.push(part.trimStart());
     else lines[lines.length - 1] = longer;
   }
   return lines;
@@ -94,13 +94,17 @@ function mark(context, [x, y], factor) {  // the pinned place
   }
 }
 
-function drawScale(context, { palettes, scene, view }, y) {  // colours of the maps, and what the lines are
-  const [left, width] = [EDGE + 14, 300], colours = context.createLinearGradient(left, 0, left + width, 0);
-  palettes[view.scale].forEach((colour, v) => colours.addColorStop(v / 255, `rgb(${colour.join(',')})`));
+function drawBar(context, palette, x, y, width, [least, most]) {  // gives where its colours begin, and its end
+  const left = x + write(context, least, x, y + 10) + 6;
+  const colours = context.createLinearGradient(left, 0, left + width, 0);
+  palette.forEach((colour, v) => colours.addColorStop(v / 255, `rgb(${colour.join(',')})`));
   context.fillStyle = colours;
   context.fillRect(left, y, width, 12);
-  write(context, '0', EDGE, y + 10);
-  write(context, '≥ 2', left + width + 6, y + 10);
+  return [left, left + width + 6 + write(context, most, left + width + 6, y + 10)];
+}
+
+function drawScale(context, { palettes, scene, view }, y) {  // colours of the maps, and what the lines are
+  const width = 300, [left, end] = drawBar(context, palettes[view.scale], EDGE, y, width, ['0', '≥ 2']);
   context.fillStyle = INK;
   context.fillRect(left + width / 2 - 0.75, y - 3, 1.5, 18);
   context.textAlign = 'center';
@@ -108,10 +112,10 @@ function drawScale(context, { palettes, scene, view }, y) {  // colours of the m
     write(context, text, left + at * width, y + 26, { font: 11, colour: QUIET });
   }
   context.textAlign = 'left';
-  return left + width + 50;
+  return end + 22;
 }
 
-function drawKeys(context, { scene, stages, style, view }, x, y) {
+function drawKeys(context, { palettes, scene, stages, style, view }, x, y) {
   const over = view.level === 1 ? 'over threshold' : `over ${view.level.toFixed(2)} × threshold`;
   const keys = [[stages.some(stage => stage.truth) && scene.truth, 'true defect', style.truth, []],
     [view.passed && stages.some(stage => stage.passed), over, style.threshold, [4, 3]]];
@@ -127,6 +131,9 @@ function drawKeys(context, { scene, stages, style, view }, x, y) {
     }
     context.setLineDash([]);
     x += 52 + write(context, text, x + 33, y + 10);
+  }
+  if (stages.some(stage => stage.map?.kind === 'difference')) {
+    drawBar(context, palettes.difference, x, y, 110, ['−2', '+2 × threshold']);
   }
 }
 
@@ -175,8 +182,10 @@ export function drawTable(table) {  // a canvas
     const { header } = scene, shown = { picture: 'pictures', error: 'error', share: 'attention, 0 to 1',
       single: 'the map of the light’s own single-light RD' }[view.mode];
     let y = EDGE;
-    const wide = write(context, header.name, EDGE, y + 17, { font: 20, bold: true });
-    write(context, `${header.truth}   ${header.place}`, EDGE + wide + 12, y + 17, { font: 13, colour: QUIET });
+    const most = WIDTH - 2 * EDGE, wide = write(context, header.name, EDGE, y + 17,
+      { font: 20, bold: true, width: 0.6 * most });
+    write(context, `${header.truth}   ${header.place}`, EDGE + wide + 12, y + 17,
+      { font: 13, colour: QUIET, width: most - wide - 12 });
     y = drawPanels(context, table, y + 30);
     if (table.stages.some(stage => stage.layer)) {
       drawKeys(context, table, drawScale(context, table, y + 4), y + 4);
@@ -204,7 +213,8 @@ export function savePicture(table) {
   const name = [header.name, ...lights.filter(item => item.on).map(item => item.name)].join('-');
   drawTable(table).toBlob(blob => {
     const link = document.createElement('a'), address = URL.createObjectURL(blob);
-    Object.assign(link, { href: address, download: `${name.replace(/[^\p{L}\p{N}._-]+/gu, '-').slice(0, 100)}.png` });
+    const short = [...name.replace(/[^\p{L}\p{M}\p{N}._-]+/gu, '-')].slice(0, 80).join('');  // within 255 bytes
+    Object.assign(link, { href: address, download: `${short}.png` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   }, 'image/png');

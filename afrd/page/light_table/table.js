@@ -8,7 +8,7 @@
 // style.py's `style` gives; `keys` is where keys are heard, the whole document by default. `fused` { fusion, weights }
 // says how the table fuses, with the weights of lights by name where they are not 1, and beside_fusion, how the run
 // beside is fused; table.fuse(...) sets the same.
-import { button, make } from '../common/dom.js';
+import { button, focusIn, make } from '../common/dom.js';
 import { codeBox, copyCode } from './code.js';
 import { drawCursor, valueCard } from './cursor.js';
 import { chooseFusions, judgeTable } from './difference.js';
@@ -25,9 +25,11 @@ import { drawAll, drawLarge, drawMaps, measure, wholePicture, zoomBy } from './v
 import { drawLamp, shader } from './virtual.js';
 import { drawWhy } from './why.js';
 
-// What is worked out before the next frame, by the names that `soon` takes.
-const TASKS = { all: table => { drawAll(table); drawLamp(table); }, cursor: drawCursor, drawn: drawMaps,
-  fused: rejudge, large: drawLarge, light: relight, lines: outline, maps: paint, sketch };
+// What is worked out before the next frame, in this order, by the names that `soon` takes; a task may ask for later
+// ones.
+const TASKS = { fused: rejudge, light: relight, maps: paint, lines: outline,
+  all: table => { drawAll(table); drawLamp(table); }, large: drawLarge, drawn: drawMaps, sketch, cursor: drawCursor };
+const IN_ALL = ['large', 'drawn'];
 
 export function render(element, scene, { emit = () => {}, style, keys = document }) {
   element.classList.add('light-table');
@@ -66,13 +68,19 @@ export function render(element, scene, { emit = () => {}, style, keys = document
 
 function frames(run) {  // a function that has tasks run once before the next frame, however often it is asked for them
   const waiting = new Set();
+  let asked = false;
+  const frame = () => {
+    let all = asked = false;
+    for (const name of Object.keys(TASKS)) {
+      if (!waiting.delete(name) || (all && IN_ALL.includes(name))) continue;
+      all ||= name === 'all';
+      run(name);
+    }
+  };
   return (...names) => {
-    if (!waiting.size) requestAnimationFrame(() => {
-      const now = [...waiting];
-      waiting.clear();
-      now.forEach(run);
-    });
     names.forEach(name => waiting.add(name));
+    if (!asked) requestAnimationFrame(frame);
+    asked = true;
   };
 }
 
@@ -94,7 +102,8 @@ function header(table) {
   const flip = (name, text, label) => button(text, label, () => { view[name] = !view[name]; draw(table); },
     { class: `flip ${view[name] ? 'on' : ''}`, 'aria-pressed': String(view[name]) });
   return make('header', {}, step(-1, '‹', 'previous sample'), step(1, '›', 'next sample'),
-    make('h2', {}, name), make('span', { class: `label ${kind}` }, truth), make('span', { class: 'place' }, place),
+    make('h2', {}, name), make('span', { class: `label ${kind}` }, truth),
+    make('span', { class: 'place', title: place }, place),
     make('span', { class: 'zoom' }, button('−', 'zoom out', () => zoomBy(table, 1 / 1.5)),
       button('100 %', 'whole picture', () => wholePicture(table), { class: 'percent' }),
       button('+', 'zoom in', () => zoomBy(table, 1.5))),
@@ -107,7 +116,7 @@ function header(table) {
 
 function draw(table) {
   const { place, root, scene } = table;
-  const held = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  const focusAgain = focusIn(root);
   const pointed = table.stages.indexOf(place.at);
   table.stages = [];
   if (!scene?.lights) {
@@ -130,7 +139,7 @@ function draw(table) {
   place.at = table.stages[pointed] ?? null;
   measure(table);
   for (const show of [relight, paint, outline, tellLevel, drawWhy, sketch]) show(table);
-  if (held) root.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+  focusAgain();
 }
 
 async function update(table, next) {

@@ -1,20 +1,21 @@
 // One tile a lamp: its switch, its picture or a map over it, its dimmer and its readings.
-import { make, percent, toggleButton } from '../common/dom.js';
+import { focusIn, make, percent, toggleButton } from '../common/dom.js';
 import { tellFused } from './difference.js';
 import { knows } from './fuse.js';
-import { shareBar, showLamps, tellVerdict } from './panels.js';
-import { stage } from './view.js';
+import { lensMenu, lensStays } from './lens.js';
+import { shareBar, showLamps, tellLevel, tellVerdict } from './panels.js';
+import { drawWhole, fit, stage } from './view.js';
+import { drawWhy } from './why.js';
 
 export function sendLamps(table) {  // to the model, those that its run knows
   const { lamps, scene } = table;
   const wanted = scene.lights.filter(item => item.usable && lamps.lit.has(item.name)).map(item => item.name);
   const before = scene.lights.filter(item => item.usable && item.on).map(item => item.name);
-  if (scene.missing || wanted.join() === before.join()) return table.draw();
+  if (scene.missing || wanted.join() === before.join()) return rejudge(table);
   for (const item of scene.lights) item.on = item.usable && wanted.includes(item.name);
   const told = scene.fusion && knows(scene) && !scene.why;  // else the host asks the model
-  if (scene.fusion) table.judge();
   if (scene.why) scene.why = { waiting: true };
-  table.draw();
+  rejudge(table);
   if (!scene.fusion) {
     table.root.classList.add('busy');
     Object.assign(lamps, { asked: wanted.join(), patience: performance.now() + 30000 });
@@ -51,7 +52,7 @@ function lamp(table, item) {
   const onOff = make('input', { type: 'checkbox', value: name, checked: lit, 'aria-label': `lamp ${name}`,
     onchange: () => { lamps.switch(name); sendLamps(table); } });
   const alone = () => { lamps.solo(name); view.lighting = 'lamps'; sendLamps(table); };
-  return make('div', { class: `tile ${lit ? '' : 'out'}`, 'data-light': name },
+  return make('div', { class: `tile ${lit ? '' : 'out'}`, 'data-light': name, 'data-state': stateOf(table, item) },
     make('div', { class: 'lamp' },
       make('label', { title: name }, onOff, make('span', {}, name)),
       toggleButton('S', solo, alone, { class: 'solo', 'aria-label': `solo ${name}`, title: 'this lamp alone' })),
@@ -67,20 +68,47 @@ function weigh(table, tile, { name }, part) {
   table.soon('fused');
 }
 
-export function rejudge(table) {  // the lights are on as they were, so that only maps and numbers change
-  const { root, scene, soon } = table, known = () => JSON.stringify([...scene.lights.map(item => item.errors !== null),
-    ...scene.panels.map(panel => Boolean(panel.values))]), before = known();
-  table.judge();
-  if (known() !== before) return table.draw();
+// What follows from other lamps, weights or fusion: maps, numbers and the tiles of the lamps that were switched. Where
+// a panel comes or goes, the table is drawn anew.
+export function rejudge(table) {
+  const { root, scene, soon, view } = table;
+  const shape = () => JSON.stringify([...scene.panels, scene.difference].map(panel =>
+    [Boolean(panel?.values), panel?.units, panel?.problem]));
+  const judged = () => scene.lights.map(item => Boolean(item.errors)).join(), before = [shape(), judged()];
+  if (scene.fusion) table.judge();
+  if (shape() !== before[0] || !lensStays(table)) return table.draw();
   const sections = root.querySelectorAll('.panels .panel');
   [...scene.panels, scene.difference].forEach((panel, i) => {
     if (panel?.values && sections[i + 1]) tellVerdict(sections[i + 1], panel);
   });
-  for (const item of scene.lights) {
-    root.querySelector(`.tile[data-light="${CSS.escape(item.name)}"] .weights`)?.replaceWith(under(table, item));
-  }
-  soon('maps', 'lines');
+  const focusAgain = focusIn(root);
+  for (const item of scene.lights) followLamp(table, item);
+  if (judged() !== before[1]) root.querySelector('.lens').replaceWith(lensMenu(table));
+  focusAgain();
+  tellLevel(table);
+  drawWhy(table);
+  soon('maps', 'lines', ...(view.lighting === 'lamps' ? ['light'] : []));
 }
+
+function followLamp(table, item) {
+  const { root, stages } = table, at = stages.findIndex(one => one.light === item.name), old = stages[at];
+  const tile = root.querySelector(`.tile[data-light="${CSS.escape(item.name)}"]`);
+  if (tile.dataset.state === stateOf(table, item)) {
+    tile.querySelector('.weights')?.replaceWith(under(table, item));
+    return;
+  }
+  const next = lamp(table, item), fresh = stages.pop();
+  next.classList.toggle('shown', tile.classList.contains('shown'));
+  tile.replaceWith(next);
+  stages[at] = fresh;
+  if (table.place.at === old) table.place.at = fresh;
+  fit(table, fresh, old.width, old.height);
+  drawWhole(table, fresh);
+}
+
+// All that a tile is drawn from that a switch of lamps changes.
+const stateOf = ({ lamps, view }, { errors, name, shares }) => [lamps.lit.has(name), lamps.before !== null,
+  Boolean({ error: errors, share: shares }[view.mode])].join();
 
 function under({ scene, view }, item) {  // a lamp's tile
   if (view.mode === 'single' && item.single) {

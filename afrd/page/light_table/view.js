@@ -90,36 +90,41 @@ function drawStage({ view }, { canvas, base, layer, source, dark }, fresh = true
 export const drawLarge = table => table.stages.forEach(stage => { if (stage.large) drawStage(table, stage); });
 export const drawMaps = table => table.stages.forEach(stage => { if (stage.layer) drawStage(table, stage, false); });
 
-export function drawAll(table) {
-  const { root, scene, stages, view } = table, [high, wide] = scene.size;
+export function drawWhole(table, stage) {
+  const { scene, view } = table, [high, wide] = scene.size;
   const box = `${view.left * wide} ${view.top * high} ${wide / view.zoom} ${high / view.zoom}`;
-  for (const stage of stages) {
-    drawStage(table, stage);
-    for (const lines of [stage.outside, stage.truth, stage.passed, stage.sketch]) lines?.setAttribute('viewBox', box);
-  }
-  root.classList.toggle('zoomed', view.zoom > 1);
-  root.querySelector('.percent').textContent = percent(view.zoom);
-  drawPins(table);
+  drawStage(table, stage);
+  for (const lines of [stage.outside, stage.truth, stage.passed, stage.sketch]) lines?.setAttribute('viewBox', box);
+  drawPin(table, stage);
 }
 
-export function drawPins(table) {
+export function drawAll(table) {
+  const { root, stages, view } = table;
+  stages.forEach(stage => drawWhole(table, stage));
+  root.classList.toggle('zoomed', view.zoom > 1);
+  root.querySelector('.percent').textContent = percent(view.zoom);
+}
+
+function drawPin(table, stage) {
   const { pinned, size } = table.scene;
-  for (const stage of table.stages) {
-    stage.mark.hidden = !pinned;
-    if (!pinned) continue;
-    const [x, y] = onScreen(table, stage, (pinned[0] + 0.5) / size[1], (pinned[1] + 0.5) / size[0]);
-    stage.mark.style.transform = `translate(${x}px,${y}px)`;
-  }
+  stage.mark.hidden = !pinned;
+  if (!pinned) return;
+  const [x, y] = onScreen(table, stage, (pinned[0] + 0.5) / size[1], (pinned[1] + 0.5) / size[0]);
+  stage.mark.style.transform = `translate(${x}px,${y}px)`;
+}
+
+export const drawPins = table => table.stages.forEach(stage => drawPin(table, stage));
+
+export function fit(table, stage, width, height) {  // pixels of the page
+  const sharp = Math.min(2, window.devicePixelRatio || 1);
+  const side = Math.round(table.view.lens ? clamp(width / 2.4, 40, 150) : clamp(width / 3, 30, 104));
+  Object.assign(stage, { width, height, side });
+  const [wide, high] = [width, height].map(length => Math.round(sharp * length));
+  for (const canvas of [stage.canvas, stage.base]) resize(canvas, wide, high);
+  resize(stage.loupe, side, side);
 }
 
 export function measure(table) {
-  const sharp = Math.min(2, window.devicePixelRatio || 1);
-  for (const stage of table.stages) {
-    Object.assign(stage, { width: stage.box.clientWidth, height: stage.box.clientHeight });
-    const [width, height] = [stage.width, stage.height].map(side => Math.round(sharp * side));
-    for (const canvas of [stage.canvas, stage.base]) resize(canvas, width, height);
-    stage.side = Math.round(table.view.lens ? clamp(stage.width / 2.4, 40, 150) : clamp(stage.width / 3, 30, 104));
-    resize(stage.loupe, stage.side, stage.side);
-  }
+  for (const stage of table.stages) fit(table, stage, stage.box.clientWidth, stage.box.clientHeight);
   table.soon('all', 'cursor');
 }

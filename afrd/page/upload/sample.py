@@ -23,9 +23,10 @@ from afrd.page.common.library import Library
 from afrd.page.common.menus import NO_RUN
 from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
+from afrd.page.light_table.fusion import all_at_once, evidence_of, why_not
 from afrd.page.light_table.place import answer, training_split
 from afrd.page.light_table.relief import known_relief
-from afrd.page.light_table.scene import message, presets, sample_scene
+from afrd.page.light_table.scene import known_fusion, message, presets, sample_scene
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Sample
@@ -69,7 +70,7 @@ class SampleEvaluator:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._samples, self._inputs, self._predictions = Cache(150 * MB), Cache(150 * MB), Cache(150 * MB)
-        self._similar, self._thumbnails = Cache(10 * MB), Cache(10 * MB)
+        self._evidence, self._similar, self._thumbnails = Cache(50 * MB), Cache(10 * MB), Cache(10 * MB)
 
     def everything(self, uploaded: UploadedSample) -> dict[str, Any]:
         """Values of the tab's components by name."""
@@ -237,10 +238,25 @@ class SampleEvaluator:
             sets=presets(sample.lights),
             steps=False,
             pinned=uploaded.pinned,
+            fusion=self._fusion(uploaded, sample, run, lights_on),
             region=run.region_at(_size(sample)),
             why=self._why(uploaded, entry, run, sample, lights_on),
             relief=known_relief(keys.of_uploads(uploaded.uploads), sample, entry.root / entry.name),
         )
+
+    def _fusion(
+        self, uploaded: UploadedSample, sample: Sample, run: Run, lights: tuple[str, ...]
+    ) -> dict[str, Any] | None:
+        """How the browser fuses the lights when one is switched; None where it cannot."""
+        if why_not(run):
+            return None
+        try:
+            known, inputs = run.lights_of(sample), self.inputs(uploaded, run, sample)
+            key = (keys.of_uploads(uploaded.uploads), sample.images.shape, keys.of_run(run.folder))
+            sent = self._evidence.get(key, lambda: evidence_of(run, run.sample_evidence(sample, known, inputs), known))
+            return known_fusion(run.folder, run, None if all_at_once(run) else lights) | sent
+        except (ValueError, OSError, RuntimeError):  # said in the place of the map
+            return None
 
     def _prediction_or_problem(
         self, uploaded: UploadedSample, sample: Sample, folder: Path, lights: tuple[str, ...]

@@ -14,6 +14,7 @@ from afrd.page.common import events
 from afrd.page.common.messages import event_value, pinned_place
 from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession, Versioned
+from afrd.page.light_table.scene import heard
 from afrd.page.upload.layout import UploadComponents
 from afrd.page.upload.sample import SampleEvaluator, UploadedSample
 
@@ -50,6 +51,7 @@ class UploadTab:
         on(components.pictures.assign, self.assign_light, [], outputs, "assign_light", **BOTH_COUNT)
         on(components.pictures.drop, self.drop_picture, [], outputs, "drop_picture", **BOTH_COUNT)
         on(components.table.lights, self.choose_lights, [], [components.table], "choose_own_lights")
+        on(components.table.lit, self.keep_lights, [], [components.table], "keep_own_lights")
         on(components.table.shown, self.show_light, [], [components.table], "show_own_light")
         on(components.table.pinned, self.pin_place, [], [components.table], "pin_own_place")
 
@@ -91,14 +93,17 @@ class UploadTab:
         number = event_value(event, "number", int)
         return self.change(session, lambda uploaded: self.evaluator.dropped(uploaded, number))
 
+    def with_lights(self, lights_on: list[str], uploaded: UploadedSample) -> UploadedSample:
+        lights = self.evaluator.lights(uploaded)
+        return replace(uploaded, off=tuple(light for light in lights if light not in lights_on))
+
     def choose_lights(self, session: PageSession, event: gr.EventData) -> str:
-        lights_on = event_value(event, "lights", list)
+        return self.change_table(session, partial(self.with_lights, event_value(event, "lights", list)))
 
-        def without_others(uploaded: UploadedSample) -> UploadedSample:
-            lights = self.evaluator.lights(uploaded)
-            return replace(uploaded, off=tuple(light for light in lights if light not in lights_on))
-
-        return self.change_table(session, without_others)
+    def keep_lights(self, session: PageSession, event: gr.EventData) -> str:
+        lights, number = event_value(event, "lights", list), event_value(event, "number", int)
+        session.state(UploadState).uploaded.apply(partial(self.with_lights, lights))
+        return heard(number)
 
     def show_light(self, session: PageSession, event: gr.EventData) -> str:
         light = event_value(event, "light", str)
