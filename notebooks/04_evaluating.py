@@ -242,13 +242,15 @@ def at_threshold(at):
 # %%
 titles = ("scores", "confusion matrix", "ROC", "precision and recall", "PRO")
 figure = make_subplots(
-    2, 3, specs=[[{"colspan": 2}, None, {}], [{}, {}, {}]], subplot_titles=titles, vertical_spacing=0.16
-)
+    2, 3, specs=[[{"colspan": 2}, None, {}], [{}, {}, {}]], subplot_titles=titles, vertical_spacing=0.16,
+    horizontal_spacing=0.09,
+)  # fmt: skip
 places = [(1, 1), (2, 1), (2, 2), (2, 3), (1, 3)]
 for trace, (row, column) in zip(at_threshold(float(steps[len(steps) // 2])), places, strict=True):
     figure.add_trace(trace, row, column)
+bins = {"start": scores.min(), "end": 1.01 * scores.max(), "size": np.ptp(scores) / 20}  # the same for both
 for name, values, colour in (("good", good, "#0072b2"), ("bad", bad, "#d55e00")):
-    figure.add_trace(go.Histogram(x=values, name=name, nbinsx=20, opacity=0.6, marker_color=colour), 1, 1)
+    figure.add_trace(go.Histogram(x=values, name=name, xbins=bins, opacity=0.6, marker_color=colour), 1, 1)
 for (x, y), column in zip((("false", "found"), ("found", "precision"), ("pixels", "pro")), (1, 2, 3), strict=True):
     figure.add_trace(
         go.Scatter(x=curves[x], y=curves[y], mode="lines", line_color="#0072b2", showlegend=False), 2, column
