@@ -10,12 +10,13 @@
 # - which terms bring something beyond chance here, and for which metric;
 # - what a learned attention adds to the formula's, and whether it looks elsewhere.
 #
-# **Prerequisites**: notebooks 2 to 4; it can be read directly after notebook 3. **Time**: 20 minutes to read, two to
-# three minutes of processor time. **Seeds**: 0 for data and training. One category and one seed: docs/method.md has the
-# same comparison over more of both.
+# **Prerequisites**: notebooks 2 to 4; it can be read directly after notebook 3. **Time**: 20 minutes to read, two
+# minutes of processor time. **Seeds**: 0 for data and training. One category and one seed:
+# [docs/method.md](../docs/method.md) has the same comparison over more of both.
 #
-# **The code that is explained here**: `afrd/model/evidence.py`, `afrd/model/patch_memory.py`,
-# `afrd/model/learned_fusion.py`.
+# **The code that is explained here**: [afrd/model/evidence.py](../afrd/model/evidence.py),
+# [afrd/model/patch_memory.py](../afrd/model/patch_memory.py),
+# [afrd/model/learned_fusion.py](../afrd/model/learned_fusion.py).
 
 # %% tags=["setup"]
 # The build puts the setup here: Colab and Binder get the package and `course`.
@@ -52,10 +53,10 @@ EPOCHS = 1 if FAST else 25  # of 5 steps; the library's default is 100
 diagram(
     {
         "student": ["error e and\nlog-variance v", "S = sum of\ne exp(-v/2)"],
-        "memory": ["distance D to the\nnearest good patch", "usual evidence U\nof such patches"],
+        "memory": ["distance D to the\nnearest good patch", "expected evidence U\nof such patches"],
         "evidence": ["E = max(0,\nsqrt(S D) - U/2)", "weight w =\nE e contrast", "map = sum of\nE w / sum of w"],
     },
-    "The student gives error S, the memory distance D and usual evidence U; evidence, weights and map follow.",
+    "The student gives error S, the memory distance D and expected evidence U; evidence, weights and map follow.",
 )
 
 # %% [markdown]
@@ -99,7 +100,7 @@ shown = bad[0] if FAST else max(bad, key=lambda i: test.mask(i).sum())
 LEFT = data.lights.index("left")
 pictures = {
     "plain error e": t["plain"], "e exp(-v/2), log-variance": t["S"], "distance D": t["distance"],
-    "usual evidence U": t["usual"], "contrast": t["contrast"],
+    "expected evidence U": t["usual"], "contrast": t["contrast"],
 }  # fmt: skip
 
 # %%
@@ -113,7 +114,7 @@ figure.update_layout(width=980, height=700,
                      title="AFRD: the terms of the evidence under one light, each relative to its maximum",
                      coloraxis={"colorscale": "Inferno", "cmin": 0, "cmax": 1})  # fmt: skip
 no_axes(figure).update_yaxes(autorange="reversed")
-show(figure, "A bad candy and five maps: error, weighted error, distance, usual evidence, contrast.")
+show(figure, "A bad candy and five maps: error, weighted error, distance, expected evidence, contrast.")
 
 
 # %% [markdown]
@@ -261,14 +262,45 @@ agreement.round(2)
 
 # %% tags=["text"]
 hits = agreement["shows it"]
-less = hits["learned"] - hits["attention"]
-said = "That is no difference to speak of: what step 7 brings is not another choice, but the scale of each light's map."
-if abs(less) > 0.1:
-    said = f"On these parts the {'learned' if less > 0 else 'formula'} attention looks better."
+more = hits["learned"] - hits["attention"]
+said = "With so few parts that is no difference."
+if abs(more) > 0.1:
+    said = f"On these parts the {'learned' if more > 0 else 'formula'} attention looks better."
 Markdown(f"""
 The light with the most attention of the formula shows the defect (within {1 - NEAR:.0%} of the best one) in
-{hits["attention"]:.0%} of {len(bad)} parts, the learned one in {hits["learned"]:.0%}. {said} docs/method.md has the
-same on other categories.
+{hits["attention"]:.0%} of {len(bad)} parts, the learned one in {hits["learned"]:.0%}. {said}
+[docs/method.md](../docs/method.md) has the same on other categories.
+""")
+
+# %% [markdown]
+# ### Which of its two outputs helps?
+# The network gives each light a weight *and* scales its map. Take either of them alone, with the formula's other one.
+
+# %%
+own = run.evidence(test)
+learned = run.model.learned(own)
+combined = {}
+for maps_of, errors in (("formula", own.errors), ("learned", learned.errors)):
+    for weights_of, weights in (("formula", own.weights), ("learned", learned.weights)):
+        enlarged = [resize(values, (SIZE, SIZE)).clamp_min(0) for values in (errors, weights)]
+        combined[maps_of, weights_of] = judged(fuse_evidence(*enlarged, everyone)[0])
+both = pd.DataFrame({key: found.metrics() for key, found in combined.items()}).T[metrics]
+both.rename_axis(["maps", "weights"]).round(3)
+
+# %% tags=["text"] settings=["95 %"]
+base = combined["formula", "formula"]
+gain = {which: combined[key].compare(base) for which, key in
+        {"the weights": ("formula", "learned"), "the scaled maps": ("learned", "formula")}.items()}  # fmt: skip
+lines = [f"- **{which} alone**: " + ", ".join(f"`{name}` {interval_text(rows.loc[name])}" for name in metrics)
+         for which, rows in gain.items()]  # fmt: skip
+above = sum(rows.loc[name].low > 0 for rows in gain.values() for name in metrics)
+Markdown(f"""
+What each of them brings beside the formula's attention, with 95 % intervals:
+
+{chr(10).join(lines)}
+
+{above} of {len(gain) * len(metrics)} intervals lie above zero. Neither output stands out in all metrics, and what
+either brings is small beside the largest of the steps above.
 """)
 
 # %% [markdown]
@@ -319,7 +351,7 @@ check(answer, lambda found: abs(found - judged(mean_map(with_memory - t["usual"]
 # answer = judged(mean_map(with_memory - t["usual"])).metrics()["pixel_ap"]
 # print(f"none {table.pixel_ap['4 memory']:.3f}, half {table.pixel_ap['5 expected evidence']:.3f}, all {answer:.3f}")
 # ```
-# The share was fixed on other data (docs/method.md), not on this test set.
+# The share was fixed on other data ([docs/method.md](../docs/method.md)), not on this test set.
 # </details>
 #
 # **2. Another order.** Leave the log-variance out, and keep everything else of step five: the plain error in the place
