@@ -13,7 +13,8 @@ install: .venv/installed
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 		{ echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,notebooks,onnx,download,cluster]"
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+		$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev,notebooks,onnx,download,cluster]"
 	@touch $@
 
 demo: install

@@ -43,7 +43,8 @@ from afrd.page.explore.strip import strip_of
 from afrd.page.light_table.scene import scene
 from afrd.page.testing import apart
 from benchmarks.measuring import report
-from benchmarks.page import ROOT, Visitor, mebibytes
+from benchmarks.page import ROOT, mebibytes
+from benchmarks.visitor import Visitor
 
 EVENTS = {
     "open a sample by its link": 4,

@@ -14,49 +14,12 @@ import os
 import platform
 import statistics
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
 from afrd.page.testing import apart
+from benchmarks.visitor import Visitor
 
 ROOT = Path(__file__).parents[1]
-
-
-class Visitor:
-    """One browser tab's session, without a browser."""
-
-    def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=address, timeout=600)
-        self.session = uuid.uuid4().hex
-        config = self.client.get("/config").json()
-        self.events = {event["api_name"]: event for event in config["dependencies"]}
-
-    def send(self, name: str, event_data: dict | None = None, **inputs: object) -> tuple[float, list]:
-        """Server seconds of an event, and its output values; inputs by position as `_0`, `_1` …"""
-        event = self.events[name]
-        data = [inputs.get(f"_{i}") for i in range(len(event["inputs"]))]
-        body = {"fn_index": event["id"], "data": data, "event_data": event_data, "session_hash": self.session}
-        self.client.post("/gradio_api/queue/join", json=body).raise_for_status()
-        for message in self._messages():
-            if message["msg"] == "process_completed":
-                if not message["success"]:
-                    raise RuntimeError(f"{name}: {message['output'].get('error')}")
-                return message["output"]["duration"], message["output"]["data"]
-        raise RuntimeError(f"{name}: the page hung up")
-
-    def _messages(self) -> Iterator[dict]:
-        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.session}) as stream:
-            for line in stream.iter_lines():
-                if line.startswith("data:"):
-                    yield json.loads(line[5:])
-
-    def all_of(self, name: str, event_data: dict | None = None, **inputs: object) -> dict[str, float]:
-        """Server seconds of an event of Explore and of the events that a browser sends after it, by name."""
-        names = {name: (event_data, inputs), "follow_choice": (None, {}), "ask_other_methods": (None, {})}
-        return {event: self.send(event, data, **values)[0] for event, (data, values) in names.items()}
 
 
 def main() -> None:
@@ -93,17 +56,23 @@ def measure(process: int, address: str, began: float, repeat: int) -> None:
     strip = next(value for value in visitor.send("follow_choice")[1] if isinstance(value, str) and '"samples"' in value)
     names = [sample["id"] for sample in json.loads(strip)["samples"]]
     begun = processor_seconds(process)
-    opened = [visitor.all_of("select_sample", {"sample": names[i % len(names)]}) for i in range(repeat)]
+    opened = [all_of(visitor, "select_sample", {"sample": names[i % len(names)]}) for i in range(repeat)]
     print(table("open a sample", opened, processor_seconds(process) - begun))
     # a different subset every time, so that nothing is cached
     subsets = [[light for j, light in enumerate(lights) if i + 3 & 1 << j] for i in range(1, 2 ** len(lights))]
     begun = processor_seconds(process)
-    toggled = [visitor.all_of("keep_lights", {"lights": subset, "number": 1}) for subset in subsets[:repeat] if subset]
+    toggled = [all_of(visitor, "keep_lights", {"lights": subset, "number": 1}) for subset in subsets[:repeat] if subset]
     print(table("switch a light", toggled, processor_seconds(process) - begun))
     for occasion in ("first time", "again"):
         began = time.monotonic()  # it streams its answer, so the client's clock is used
         visitor.send("compare_open")
         print(f"Compare tab, {occasion:15} {(time.monotonic() - began) * 1000:8.0f} ms; {memory(process)}")
+
+
+def all_of(visitor: Visitor, name: str, event_data: dict | None = None, **inputs: object) -> dict[str, float]:
+    """Server seconds of an event of Explore and of the events that a browser sends after it, by name."""
+    names = {name: (event_data, inputs), "follow_choice": (None, {}), "ask_other_methods": (None, {})}
+    return {event: visitor.send(event, data, **values)[0] for event, (data, values) in names.items()}
 
 
 def scene_of(values: list) -> dict:
