@@ -1,4 +1,4 @@
-"""Running a sweep with joblib: in processes of this machine, or on the workers of a Dask scheduler.
+"""Running a sweep: in processes of this machine by joblib, or on the workers of a Dask scheduler.
 
 plan = load_sweep("sweep.toml")
 run_sweep(plan, progress=print)       # called again: continues with missing cells
@@ -24,6 +24,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from afrd.analysis.comparison.sweep_results import is_judged, judge_group
 from afrd.background.cards import free_card
 from afrd.background.sweep_check import begin_anew, check_folder
+from afrd.background.sweep_cluster import connected, results_of
 from afrd.background.sweep_status import (
     DONE,
     FAILED,
@@ -85,14 +86,18 @@ def run_sweep(
         progress: called with a line for each cell that ends.
 
     Raises:
-        ValueError: an impossible plan, or a folder that holds another sweep or runs of other options or pictures; then
-            nothing has been written.
+        ValueError: an impossible plan, a folder that holds another sweep or runs of other options or pictures, or no
+            scheduler at the address; then nothing has been written.
+        ConnectionError: the scheduler ended.
         ModuleNotFoundError: `cluster` without dask.
     """
     out = Path(plan.out)
     groups = plan.groups()
     cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
     check_folder(plan, cells)
+    if cluster is not None:
+        with connected(cluster):  # before anything is written
+            pass
     # with whole paths, as a report may be made from another current folder
     whole = {
         "data": _whole_path(plan.data),
@@ -108,7 +113,8 @@ def run_sweep(
     progress(f"{counted(len(cells), 'cell')}: {done} done, {len(missing)} to train")
     if missing and cluster is None:
         _compute_features(plan, missing, workers, progress)
-    for number, result in enumerate(_trained(plan, missing, workers, cluster), 1):
+    results = _trained(plan, missing, workers) if cluster is None else _trained_on(cluster, plan, missing, progress)
+    for number, result in enumerate(results, 1):
         if result["state"] == FAILED:
             failed[result["name"]] = result["error"]
         _unpack(out, result)
@@ -133,26 +139,23 @@ def _memory() -> int:
         return has
 
 
-def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: str | None) -> Iterator[dict[str, Any]]:
-    """Results of `train_cell`, in order of completion; a cell whose worker dies is tried again."""
+def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None) -> Iterator[dict[str, Any]]:
+    """Results of `train_cell` in processes of this machine, as they end; a cell whose process dies is tried again."""
     attempts = dict.fromkeys(cells, 0)
     while attempts:
         # A process that dies takes down the others of this machine, so the last attempt at a cell is made alone.
         suspects = [cell for cell, number in attempts.items() if number == MAX_ATTEMPTS - 1]
         batch = suspects[:1] or list(attempts)
-        data, out = _whole_path(plan.data), _whole_path(plan.out)
-        tasks = [joblib.delayed(train_cell)(_for_any_folder(cell).as_dict(), data, out) for cell in batch]
+        tasks = [joblib.delayed(train_cell)(*_call(plan, cell)) for cell in batch]
         try:
-            with _executor(workers or default_workers(len(batch)), cluster) as parallel:
+            with _executor(workers or default_workers(len(batch))) as parallel:
                 for result in parallel(tasks):
                     attempts.pop(next(cell for cell in attempts if cell.name == result["name"]))
                     yield result
-        except Exception as error:
-            if not _worker_died(error):
-                raise
+        except TerminatedWorkerError:
             unfinished = [cell for cell in batch if cell in attempts]
             at_work = [cell for cell in unfinished if read_note(Path(plan.out), cell).get("state") == RUNNING]
-            for cell in at_work or unfinished:  # workers elsewhere may leave no note
+            for cell in at_work or unfinished:
                 attempts[cell] += 1
                 if attempts[cell] == MAX_ATTEMPTS:
                     del attempts[cell]
@@ -160,33 +163,32 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None, cluster: s
                     yield _failed(Path(plan.out), cell, text)
 
 
-def _for_any_folder(cell: Cell) -> Cell:
-    """The cell with the whole path of its weights: a worker elsewhere has another current folder."""
-    if cell.options.weights is None:
-        return cell
-    return replace(cell, options=replace(cell.options, weights=_whole_path(cell.options.weights)))
+def _trained_on(address: str, plan: SweepPlan, cells: list[Cell], progress: Progress) -> Iterator[dict[str, Any]]:
+    """Results of `train_cell` on the workers of a Dask scheduler, as they end; Dask tries again where a worker dies."""
+    by_name = {cell.name: cell for cell in cells}
+    with connected(address) as client:
+        if cells and not client.scheduler_info()["workers"]:
+            progress(f"{address} has no worker yet; waiting for one")
+        for name, result in results_of(client, train_cell, {cell.name: _call(plan, cell) for cell in cells}):
+            died = f"it ended its workers, or could not be carried out ({result})"
+            yield _failed(Path(plan.out), by_name[name], died) if isinstance(result, Exception) else result
+
+
+def _call(plan: SweepPlan, cell: Cell) -> tuple[dict[str, Any], str, str]:
+    """Arguments of `train_cell` with whole paths, as a worker elsewhere has another current folder."""
+    if cell.options.weights is not None:
+        cell = replace(cell, options=replace(cell.options, weights=_whole_path(cell.options.weights)))
+    return cell.as_dict(), _whole_path(plan.data), _whole_path(plan.out)
 
 
 def _whole_path(path: str | Path) -> str:
     return str(Path(path).resolve())
 
 
-def _worker_died(error: Exception) -> bool:
-    return isinstance(error, TerminatedWorkerError) or type(error).__name__ == "KilledWorker"  # the latter is Dask's
-
-
 @contextmanager
-def _executor(workers: int, cluster: str | None) -> Iterator[joblib.Parallel]:
-    if cluster is None:
-        threads = max(1, joblib.cpu_count() // workers)
-        with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=threads):
-            yield joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-        return
-    try:
-        from distributed import Client  # an extra of its own: dask[distributed]
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("a cluster needs Dask; install it by `pip install afrd[cluster]`") from error
-    with Client(cluster, timeout="10s"), joblib.parallel_config("dask", n_jobs=-1):
+def _executor(workers: int) -> Iterator[joblib.Parallel]:
+    threads = max(1, joblib.cpu_count() // workers)
+    with joblib.parallel_config("loky", n_jobs=workers, inner_max_num_threads=threads):
         yield joblib.Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch="all")
 
 
@@ -257,7 +259,7 @@ def _compute_features(plan: SweepPlan, cells: Sequence[Cell], workers: int | Non
     """Computes teacher features once per category, teacher and size, before cells that share them run in parallel."""
     keys = dict.fromkeys((c.category, c.options.teacher, c.options.size) for c in cells)
     tasks = [joblib.delayed(_features_task)(plan, *key) for key in keys]
-    with _executor(workers or default_workers(len(tasks)), None) as parallel:
+    with _executor(workers or default_workers(len(tasks))) as parallel:
         for text in filter(None, parallel(tasks)):
             progress(text)
 
@@ -286,7 +288,7 @@ def _judge(plan: SweepPlan, groups: Sequence[Group], workers: int | None, progre
     failed = {}
     tasks = [joblib.delayed(_judge_task)(g, plan.data, out, categories.index(g.category)) for g in outdated]
     if tasks:
-        with _executor(workers or default_workers(len(tasks)), None) as parallel:
+        with _executor(workers or default_workers(len(tasks))) as parallel:
             for name, error in parallel(tasks):
                 progress(f"evaluated: {name}{f': {error}' if error else ''}")
                 if error:

@@ -373,7 +373,7 @@ def test_a_cell_that_ends_every_worker_fails_alone_also_where_workers_leave_no_n
             yield {"name": values["folder"], "state": "done"}
 
     monkeypatch.setattr(sweep, "_executor", lambda *_: nullcontext(parallel))
-    results = {result["name"]: result["state"] for result in sweep._trained(plan, cells, 1, None)}
+    results = {result["name"]: result["state"] for result in sweep._trained(plan, cells, 1)}
     assert results == {cell.name: "failed" if cell.name == bad else "done" for cell in cells}
 
 
