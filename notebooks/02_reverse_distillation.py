@@ -291,7 +291,8 @@ It depends on what you count. The sum has the best pixel AP ({both.pixel_ap:.3f}
 {only.pixel_ap:.3f}): the fine scale outlines the defect more closely. But stride 16 alone has the better image AUROC
 ({only.image_auroc:.3f} against {both.image_auroc:.3f}) and AUPRO ({only.aupro:.3f} against {both.aupro:.3f}): the
 fine scale also adds errors on the lines and edges of *good* parts, and one of them may become the maximum. With
-{bad.sum()} bad and {(~bad).sum()} good parts none of these differences is certain; notebook 4 shows how to tell.
+{bad.sum()} bad and {(~bad).sum()} good parts, differences as small as these may be chance; notebook 4 shows how to
+tell.
 """)
 
 # %% [markdown]
