@@ -13,7 +13,7 @@ function choices({ panels, lights, relief }) {  // [key, text]
     ...(relief?.normals ? ESTIMATES.map(([name, text]) => [`estimate:${name}`, text]) : [])];
 }
 
-export const lensStays = ({ scene, view }) => choices(scene).some(([key]) => key === view.lens);
+export const lensStays = ({ scene, view }) => !view.lens || choices(scene).some(([key]) => key === view.lens);
 
 export function lensMenu(table) {
   const { scene, view } = table, known = choices(scene);
