@@ -48,13 +48,13 @@ format: install
 
 bench: install
 	$(BIN)/afrd render data/candies --category Praline --twins
-	$(BIN)/python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
+	$(BIN)/python -m benchmarks.compare data/candies Praline --out runs/compare/Praline
 
 fusion-weights: install
 	$(BIN)/python -m benchmarks.fusion_weights
 
 demo-runs: install
-	$(BIN)/python benchmarks/demo_runs.py
+	$(BIN)/python -m benchmarks.demo_runs
 	$(BIN)/afrd share afrd/demo/runs/Licorice/afrd --data data/candies --samples 4 --out docs/demo/index.html
 
 screenshots: install

@@ -1,6 +1,6 @@
 """Comparison on one category: both variants of AFRD, every fusion, single lights, late fusion; with intervals.
 
-    python benchmarks/compare.py data/candies Praline --out runs/compare/Praline
+    python -m benchmarks.compare data/candies Praline --out runs/compare/Praline
 
 Trains what is not trained yet (11 models with six lights, and a patch memory), evaluates all on the test split, and
 writes `table.csv` beside the runs. The number of epochs is that of `afrd train`, fixed beforehand; nothing is chosen on

@@ -1,6 +1,6 @@
 """What corrections of false alarms do to the parts that were not used for them.
 
-    python benchmarks/corrections.py RUN DATA [--split test_public] [--corrections 3]
+    python -m benchmarks.corrections RUN DATA [--split test_public] [--corrections 3]
 
 The false alarms of the split are corrected one after another, the highest score first, each by a click on the maximum
 of its map. Nothing is kept. After each, it prints the consequences on the split, alarms and misses on the parts not

@@ -1,6 +1,6 @@
 """Trains the demo's first category and puts its AFRD and single-light runs, in half precision, into the package.
 
-    python benchmarks/demo_runs.py [--data data/candies] [--work runs/demo-runs]
+    python -m benchmarks.demo_runs [--data data/candies] [--work runs/demo-runs]
 
 What is in the working folder already is used as it is.
 """

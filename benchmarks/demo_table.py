@@ -1,7 +1,7 @@
 """Every method on the demo runs that come with the package, as the table in the README.
 
     afrd render data/candies --category Licorice
-    python benchmarks/demo_table.py data/candies
+    python -m benchmarks.demo_table data/candies
 
 Rendered Licorice (256 pixels, seed 0, 20 good and 20 bad test samples), EfficientNet-Lite0, one training each.
 """

@@ -1,4 +1,4 @@
-"""What a run costs as an ONNX graph, beside PyTorch: `python benchmarks/deploy.py RUN [--parts 20] [--threads 2]`.
+"""What a run costs as an ONNX graph, beside PyTorch: `python -m benchmarks.deploy RUN [--parts 20] [--threads 2]`.
 
 Exports the run, scores the whole test split by both, each in a process of its own, and prints how far the scores are
 apart, the median time from pictures in memory to score and maps of one part (on the clock, and of the processor, which

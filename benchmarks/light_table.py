@@ -1,4 +1,4 @@
-"""Frame rates of the light table: `python benchmarks/light_table.py [--runs DIR] [--data DIR] [--seconds 4]`.
+"""Frame rates of the light table: `python -m benchmarks.light_table [--runs DIR] [--data DIR] [--seconds 4]`.
 
 Opens the page in headless Chromium, without a graphics card, and does one thing in every frame for some seconds: the
 cursor moves over the picture (with the loupe on every panel and the values beside the cursor), the pictures are zoomed,

@@ -1,7 +1,7 @@
 """Time and memory of the light analyses, and the error rate of the advisor on simulated rigs.
 
-    python benchmarks/lights.py runs/praline                    time and memory, on the run's own test split
-    python benchmarks/lights.py --simulate 300                  simulated rigs with known truth
+    python -m benchmarks.lights runs/praline                    time and memory, on the run's own test split
+    python -m benchmarks.lights --simulate 300                  simulated rigs with known truth
 
 The first times all sets of lights, the repeated analysis, and one sample's Shapley values with stored features; the
 run folder is not touched. The second draws scores of rigs whose lights show a known share of the defects, and counts

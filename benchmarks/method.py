@@ -1,6 +1,6 @@
 """AFRD against other methods over several categories and seeds: means, and paired intervals over all their samples.
 
-    python benchmarks/method.py data/candies Praline Licorice Peppermint Gumdrop --seeds 0 1 2 --out runs/method
+    python -m benchmarks.method data/candies Praline Licorice Peppermint Gumdrop --seeds 0 1 2 --out runs/method
 
 For every category and seed: AFRD by the defaults of `afrd train`, its fusions of the evidence, ablations of its
 memory, each of its lights alone; the patch memory; a reverse distillation of each light, and these fused late. With

@@ -1,6 +1,6 @@
 """Server times and memory of the page under the events that a browser sends.
 
-    python benchmarks/page.py [--runs runs/demo] [--data data/candies] [--repeat 15]
+    python -m benchmarks.page [--runs runs/demo] [--data data/candies] [--repeat 15]
 
 Starts the page in a process of its own and prints medians with the machine they were measured on. A light toggle is
 judged in the browser; what the server does of it afterwards is the strip with its scores, the bars of the other methods

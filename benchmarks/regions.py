@@ -1,7 +1,7 @@
 """What a region of interest changes: every run of a folder judged on the whole picture, and inside the silhouette.
 
-python benchmarks/regions.py data/candies runs/demo/Licorice            # after `make demo`
-python benchmarks/regions.py data/candies runs/demo/Licorice --noise    # how far places inside see outside
+python -m benchmarks.regions data/candies runs/demo/Licorice            # after `make demo`
+python -m benchmarks.regions data/candies runs/demo/Licorice --noise    # how far places inside see outside
 
 The silhouette is that of `--roi auto`. Prints a Markdown table.
 """

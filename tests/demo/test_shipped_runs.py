@@ -41,7 +41,7 @@ def test_they_are_small_and_safe_to_read():
 
 def test_the_readme_has_every_method_of_the_demo_with_its_figures(prepared: Path):
     readme = (ROOT / "README.md").read_text()
-    table = readme[: readme.index("`python benchmarks/demo_table.py data/candies` prints")].split(
+    table = readme[: readme.index("`python -m benchmarks.demo_table data/candies` prints")].split(
         "so that its runs are"
     )[1]
     claimed = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", table, re.M)
