@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +14,11 @@ import afrd.analysis.explain
 import afrd.data
 import afrd.metrics
 import afrd.runs
-from afrd.cli.common import Bar, add_region_option, as_path, with_region, write_json
+from afrd.cli.common import Bar, add_region_option, as_path, sentence, with_region, write_json
 
 pd = lazy.load("pandas")  # takes a third of a second to import
+
+NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)  # a folder of runs that others keep
 
 if TYPE_CHECKING:
     from afrd.analysis.explain.visibility import Attribution
@@ -48,7 +52,12 @@ def evaluate(options: argparse.Namespace) -> None:
     attribution = attribute(run, data, lights) if options.attribution else None  # first, as it may raise
     with Bar(f"evaluate {dataset.split}") as bar:
         predictions = run.evaluate(dataset, lights, progress=bar)
-    predictions.save(run.predictions_folder(dataset.split, lights))
+    try:
+        predictions.save(run.predictions_folder(dataset.split, lights))
+    except OSError as error:
+        if error.errno not in NOT_WRITABLE:
+            raise
+        print(f"afrd: {sentence(error)}; the predictions are not kept", file=sys.stderr)
     metrics = predictions.metrics()
     evaluated = {"split": dataset.split, "lights": "+".join(lights), "samples": len(dataset)}
     afrd.runs.log_event(run.folder, "evaluated", **evaluated, **metrics)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from afrd.words import counted
+
 ALPHA = 0.05  # promised rate of false alarms
 SCORE_TOLERANCE = 1e-5  # scores that differ relatively by less count as equal
 OUTCOMES = ("right", "missed", "false alarm")
@@ -31,7 +33,7 @@ class Threshold:
     wanted: float
 
     def __str__(self) -> str:
-        promise = f"at most {self.alpha:.1%} false alarms, from {self.samples} good samples"
+        promise = f"at most {self.alpha:.1%} false alarms, from {counted(self.samples, 'good sample')}"
         if self.alpha > self.wanted:
             promise += f"; {100 * self.wanted:.3g}% cannot be promised with fewer than {math.ceil(1 / self.wanted) - 1}"
         return f"{self.value:.4g} ({promise})"

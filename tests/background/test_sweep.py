@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import torchvision
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 import afrd
@@ -297,6 +299,9 @@ def test_a_failing_cell_is_listed_and_tried_again_only_when_asked_for(candies: P
     assert "1 done, 0 to train" in capsys.readouterr().out
     assert main(["sweep", str(plan_file), "--workers", "1", "--retry"]) == 1
     assert "1 done, 1 to train" in capsys.readouterr().out
+    torch.save(torchvision.models.resnet18().state_dict(), weights)  # the cause is mended
+    assert main(["sweep", str(plan_file), "--workers", "1", "--retry"]) == 0
+    assert "2 cells are done" in capsys.readouterr().out
 
 
 def test_a_killed_worker_does_not_stop_the_sweep(candies: Path, tmp_path: Path):

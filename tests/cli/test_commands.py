@@ -1,5 +1,6 @@
 """The command line, as people and scripts use it: exit codes, tables, JSON, one sentence for what is wrong."""
 
+import errno
 import json
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from afrd.cli.commands import main
+from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS
 
 
@@ -21,6 +23,10 @@ def run(capsys, *argv: object) -> tuple[int, str, str]:
         code = int(stop.code or 0)
     out, err = capsys.readouterr()
     return code, out, err
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system", "runs")
 
 
 def test_from_rendering_to_a_verdict(capsys, tmp_path: Path):
@@ -39,8 +45,11 @@ def test_from_rendering_to_a_verdict(capsys, tmp_path: Path):
     assert content["lights"] == ["bottom", "left", "box"] and content["samples"] == 4
     assert all(0 <= content[metric] <= 1 for metric in METRICS)
     assert (folder / "predictions" / "test_public" / "all" / "about.json").exists()
-    run(capsys, "evaluate", folder, "--lights", "left", "--json", table)
-    assert json.loads(table.read_text())["lights"] == ["left"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Predictions, "save", refuse)
+        code, out, err = run(capsys, "evaluate", folder, "--lights", "left", "--json", table)
+    assert json.loads(table.read_text())["lights"] == ["left"] and code == 0 and METRICS[0] in out
+    assert err == "afrd: runs: read-only file system; the predictions are not kept\n"
 
     pictures = [root / "Praline" / "test_public" / "data" / f"01_image_{i}.png" for i in (1, 4, 5)]
     code, out, _ = run(capsys, "predict", folder, *pictures, "--json", table)
