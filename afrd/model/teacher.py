@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from afrd.model.folding import features_of, fold_batch_norm
+from afrd.model.folding import features_of, optimized_for_inference
 from afrd.model.weights import (
     TIMM_NAMES,
     TORCHVISION_WEIGHTS,
@@ -157,7 +157,7 @@ def side_multiple(strides: Sequence[int]) -> int:
 
 
 def _folded(teacher: Teacher) -> Teacher:
-    teacher.backbone = fold_batch_norm(teacher.backbone, _small_picture(teacher))
+    teacher.backbone = optimized_for_inference(teacher.backbone, _small_picture(teacher))
     return teacher
 
 

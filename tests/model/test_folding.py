@@ -6,7 +6,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from afrd.model.folding import fold_batch_norm, padded_by_itself
+from afrd.model.folding import optimized_for_inference, padded_by_itself
 from afrd.model.teacher import load_teacher
 
 
@@ -28,7 +28,7 @@ def norms(model: nn.Module) -> int:
 def test_a_folded_backbone_has_the_same_features(name: str):
     backbone = unsettled(timm.create_model(name, features_only=True, out_indices=(1, 2)))
     pictures = torch.rand(2, 3, 64, 96, generator=torch.Generator().manual_seed(0))
-    folded = fold_batch_norm(backbone, pictures[:1])
+    folded = optimized_for_inference(backbone, pictures[:1])
     with torch.no_grad():
         for before, after in zip(backbone(pictures), folded(pictures), strict=True):
             torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
@@ -57,7 +57,7 @@ class ReadsBoth(nn.Module):
 
 def test_a_backbone_that_cannot_be_folded_is_left():
     backbone = unsettled(ReadsBoth())
-    assert fold_batch_norm(backbone, torch.rand(1, 3, 9, 9)) is backbone and norms(backbone) == 1
+    assert optimized_for_inference(backbone, torch.rand(1, 3, 9, 9)) is backbone and norms(backbone) == 1
 
 
 def test_the_teacher_is_folded_and_keeps_its_digest():
