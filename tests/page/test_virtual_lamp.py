@@ -185,6 +185,8 @@ def test_a_scene_says_why_there_is_no_lamp(tiny_runs: Path, candies: Path, tmp_p
     }
     (root / "rig.yaml").write_text("lights: {top: 3}")
     assert re.match("No virtual lamp: .*rig.yaml is no rig", relief()["missing"])
+    html = shared_page(tiny_runs / "Praline" / "afrd", ["01"], data=root)
+    assert "No virtual lamp: rig.yaml is no rig" in html and str(tmp_path) not in html  # nor where its author keeps it
     (root / "rig.yaml").unlink()
     (root / "Praline" / "render.yaml").unlink()
     assert relief()["missing"].startswith("No virtual lamp: the directions of these lights are not known")

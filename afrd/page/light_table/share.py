@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
@@ -84,6 +85,8 @@ def page_of(library: Library, selection: Selection, indices: Sequence[int]) -> s
         if content.pop("fusion", None) is None:
             raise ValueError(f"sample {dataset.names[i]}: {content['panels'][0]['problem']}")
         content["code"] = without_folders(content["code"])
+        if missing := (content["relief"] or {}).get("missing"):  # it names the file that is wrong
+            content["relief"]["missing"] = missing.replace(f"{dataset.root}{os.sep}", "")
         if content["beside"]:
             content["beside"].pop("fusion", None)
         scenes.append(content | {"answers": False, "steps": True})
