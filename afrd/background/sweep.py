@@ -38,6 +38,7 @@ from afrd.background.sweep_status import (
 )
 from afrd.data.dataset import open_dataset
 from afrd.files import replacing, save_json
+from afrd.metrics.words import counted
 from afrd.model.device import pick_device
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
@@ -45,7 +46,6 @@ from afrd.runs.lock import held
 from afrd.runs.sweep_plan import PLAN_FILE, Cell, Group, SweepPlan
 from afrd.runs.sweep_runs import is_trained
 from afrd.runs.training import StepReport, fit
-from afrd.words import counted
 
 STATUS_SECONDS = 2.0  # between two status notes of a running cell
 WORKER_BYTES = 3 * 2**30  # memory of one training with its share of the features

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from afrd.data.dataset import open_dataset
 from afrd.files import load_json
+from afrd.metrics.words import counted
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.plan import TrainingPlan
 from afrd.runs.plan import plan as plan_training
 from afrd.runs.run_folder import start_run
 from afrd.runs.sweep_plan import PLAN_FILE, Cell, SweepPlan
 from afrd.runs.sweep_runs import TENSOR_FILES, broken_file, difference
-from afrd.words import counted
 
 
 def check_folder(plan: SweepPlan, cells: Sequence[Cell]) -> None:

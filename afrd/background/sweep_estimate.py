@@ -15,13 +15,13 @@ from afrd.background.sweep import default_workers
 from afrd.background.sweep_check import check_folder
 from afrd.background.sweep_status import DONE, sweep_status
 from afrd.data.dataset import Category, open_dataset
+from afrd.metrics.words import counted
 from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.feature_store import features_stored, load_features, stored_under
 from afrd.runs.plan import plan as plan_training
 from afrd.runs.sweep_plan import Cell, Group, SweepPlan
 from afrd.runs.training import StepReport, train
-from afrd.words import counted
 
 Kind = tuple[str, str, int, int]  # method, teacher, size, number of lights
 PROBE_EPOCHS = 2

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import afrd.analysis.errors
 import afrd.files
 from afrd.cli.common import as_path
+from afrd.metrics.words import counted
 from afrd.runs import shared_file
-from afrd.words import counted
 
 if TYPE_CHECKING:
     from afrd.runs.shared_file import Key

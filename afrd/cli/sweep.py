@@ -12,7 +12,7 @@ import afrd.background
 import afrd.files
 import afrd.runs
 from afrd.cli.common import as_path
-from afrd.words import counted
+from afrd.metrics.words import counted
 
 if TYPE_CHECKING:
     from afrd.runs.sweep_plan import SweepPlan

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afrd.words import counted
+from afrd.metrics.words import counted
 
 ALPHA = 0.05  # promised rate of false alarms
 SCORE_TOLERANCE = 1e-5  # scores that differ relatively by less count as equal

@@ -28,9 +28,9 @@ from afrd.analysis.comparison.sweep_tables import (
 from afrd.analysis.reports.published import published_table
 from afrd.files import replacing
 from afrd.metrics.ranking import METRIC_NAMES
+from afrd.metrics.words import counted
 from afrd.runs.sweep_plan import Group, SweepPlan
 from afrd.runs.sweep_runs import difference, is_trained
-from afrd.words import counted
 
 TEMPLATES = Path(__file__).with_name("templates")
 EXAMPLE_PIXELS = 150  # pixels
