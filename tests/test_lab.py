@@ -173,7 +173,7 @@ def test_a_lamp_of_the_light_table_is_read_in_the_next_cell_and_python_sets_it(
     expect(said).to_have_text("0 spots bottom right top left max\n", timeout=2 * PATIENCE)
     run(page, 3)
     expect(table.locator("h2")).to_have_text("01", timeout=2 * PATIENCE)
-    expect(table.get_by_text("lights: left, box", exact=True)).to_be_visible(timeout=2 * PATIENCE)
+    expect(table.get_by_text("lights: left, box; fused by mean", exact=True)).to_be_visible(timeout=2 * PATIENCE)
     expect(fusion).to_have_value("mean", timeout=2 * PATIENCE)
     assert wrong == []
     page.close()
