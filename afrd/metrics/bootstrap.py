@@ -40,7 +40,7 @@ class Resampler:
         ranks = np.unique(scores, return_inverse=True)[1]
         self.score_bins = _one_hot(ranks.max() - ranks)  # (N, distinct scores), highest first
         n = len(scores)
-        self.good_pixels, self.bad_pixels, self.overlap = (np.zeros((n, SCORE_BINS)) for _ in range(3))
+        self.good_pixels, self.bad_pixels, self.overlap = (np.zeros((n, SCORE_BINS), np.float32) for _ in range(3))
         self.regions = np.zeros(n)
         if not masked.any():
             return
@@ -95,6 +95,7 @@ class Resampler:
             false, true = np.cumsum(good, 1), np.cumsum(bad, 1)
             auroc, ap = _ranking(good, bad, false, true)
             f1 = np.where(np.isnan(auroc), np.nan, (2 * true / (true + false + true[:, -1:])).max(1))
+            counts = counts.astype(np.float32)  # pixels below 2^24 are counted exactly
             good, bad = counts @ self.good_pixels, counts @ self.bad_pixels
             false = np.cumsum(good, 1)
             pixel_auroc, pixel_ap = _ranking(good, bad, false, np.cumsum(bad, 1))

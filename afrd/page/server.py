@@ -96,8 +96,9 @@ def _share_heaps() -> None:
 
 
 def _load_models() -> None:
-    """Loads torch and what reads runs, seconds of work, while the browser still loads the page."""
-    import afrd.runs.run  # noqa: F401
+    """Loads torch, and what reads and compares runs, seconds of work, while the browser still loads the page."""
+    import afrd.runs.run  # noqa: I001
+    import afrd.analysis.comparison.differences  # noqa: F401
 
 
 def _end() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -103,8 +105,9 @@ def figures(comparison: Comparison, drawn: Sequence[str]) -> dict:
         for m in comparison.methods
         if m.label in drawn
     }
-    curves = {name: comparison.curves(method) for name, method in methods.items()}
-    bars = {name: comparison.defects(method) for name, method in methods.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        bars = dict(zip(methods, pool.map(comparison.defects, methods.values()), strict=True))
+        curves = dict(zip(methods, pool.map(comparison.curves, methods.values()), strict=True))
     return {
         "roc": afrd.figures.roc_curves(curves),
         "pro": afrd.figures.pro_curves(curves),
