@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
@@ -76,23 +76,23 @@ class Comparison:
         """Each method twice: with None before it is evaluated, if that takes time, then with its standing, or with the
         reason why it cannot be evaluated.
 
-        While a method's intervals are computed by one processor, another one judges the samples by the next method.
+        Each processor evaluates a method of its own.
         """
-        ahead = ThreadPoolExecutor(1)
+        pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            for method, following in zip_longest(self.methods, self.methods[1:]):
-                if following is not None and not self._is_known(following):
-                    ahead.submit(self.library.judged, following, self.dataset)  # what it raises is raised below as well
-                if not self._is_known(method):
+            known = [self._is_known(method) for method in self.methods]
+            standings = [pool.submit(self.standing, method) for method in self.methods]
+            for method, is_known, standing in zip(self.methods, known, standings, strict=True):
+                if not is_known:
                     yield method, None
                 try:
-                    yield method, self.standing(method)
+                    yield method, standing.result()
                 except PROBLEMS as error:
                     if method is self.reference:
                         raise NothingToShowError("This cannot be compared", str(error)) from None
                     yield method, str(error)
         finally:  # also where nobody wants the rest
-            ahead.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _is_known(self, method: Method) -> bool:
         return self._key("standing", self.reference, method) in _results
