@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from afrd.data.dataset import Category, MultiLightDataset
-from afrd.model.evidence import EXCUSED_SHARE, TERMS, Evidence, EvidenceTerms, smooth
+from afrd.model.evidence import SUBTRACTED_SHARE, TERMS, Evidence, EvidenceTerms, smooth
 from afrd.model.inputs import compute_inputs
 from afrd.model.patch_memory import embed
 from afrd.runs.calibration import EVIDENCE_BATCH_SIZE, stored_inputs
@@ -294,7 +294,7 @@ def own_level(case: Case) -> Leads:
     val, test = (
         with_errors(
             case.baseline[name],
-            (raw[name] * usual_level / levels[name] - EXCUSED_SHARE * case.baseline[name].usual).clamp_min(0.0),  # type: ignore
+            (raw[name] * usual_level / levels[name] - SUBTRACTED_SHARE * case.baseline[name].usual).clamp_min(0.0),  # type: ignore
         )
         for name in SPLITS
     )

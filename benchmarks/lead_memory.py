@@ -1,4 +1,4 @@
-"""A patch memory as that of `afrd.model.patch_memory`, open to other embeddings and several kinds of usual evidence."""
+"""A patch memory as that of `afrd.model.patch_memory`, open to other embeddings and kinds of U."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def look_up(
     residuals: Sequence[Residual] = (),
     embedded: Embedding = embed,
 ) -> LookedUp:
-    """`PatchBank.forward` of samples one by one, with several kinds of usual evidence in one pass.
+    """`PatchBank.forward` of samples one by one, with several kinds of expected normal evidence in one pass.
 
     Args:
         samples: see `samples_of`.
         memory: of `remember`.
-        usual: (K, L, P) usual evidence of the patches.
+        usual: (K, L, P) expected normal evidence of the patches.
         residuals: further distances of embedded places.
         embedded: in the place of `embed`, that of the memory.
     """

@@ -13,7 +13,7 @@ from torchvision.transforms.functional import gaussian_blur
 from afrd.model.fusion import fuse_evidence
 
 TERMS = ("finest", "coarsest", "plain", "contrast", "distance", "usual", "evidence")  # see EvidenceTerms.stacked
-EXCUSED_SHARE = 0.5  # of the evidence of the most similar good patches, subtracted; see docs/method.md
+SUBTRACTED_SHARE = 0.5  # of the evidence of the most similar good patches, subtracted; see docs/method.md
 SMOOTHING = 4 / 256  # Gaussian sigma as a fraction of the picture's longer side: RD4AD's 4 pixels of 256
 
 
@@ -59,7 +59,7 @@ class Evidence:
         ratio = smoothed / before.clamp_min(1e-12)
         if self.usual is None:  # the memory alone: E is D, and so is the plain error in its weight
             return replace(self, errors=smoothed, weights=self.weights * ratio.square(), nearest=nearest)
-        excused = EXCUSED_SHARE * self.usual
+        excused = SUBTRACTED_SHARE * self.usual
         errors = ((self.errors + excused) * ratio.sqrt() - excused).clamp_min(0.0)
         errors = torch.where((self.errors > 0) & (smoothed < before), errors, self.errors)  # to the bit where D stays
         weights = self.weights * errors / self.errors.clamp_min(1e-30)
@@ -109,7 +109,7 @@ class EvidenceTerms:
         errors = torch.stack(self.scales).sum(0)
         if self.distance is None or self.usual is None:
             return errors
-        return ((errors * self.distance).clamp_min(0.0).sqrt() - EXCUSED_SHARE * self.usual).clamp_min(0.0)
+        return ((errors * self.distance).clamp_min(0.0).sqrt() - SUBTRACTED_SHARE * self.usual).clamp_min(0.0)
 
     def stacked(self) -> Tensor:
         """The terms in the order of `TERMS`, (B, L, T, h, w): what the learned fusion reads.

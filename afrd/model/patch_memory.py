@@ -63,8 +63,8 @@ class PatchBank(nn.Module):
     ) -> None:
         """Stores patches of each light, drawn at random, the same number from every sample.
 
-        With `errors_of`, each patch is stored with its usual evidence sqrt(S D): S its error, D the distance to the
-        nearest stored patch of *another* sample, as for a patch of a new part. With one sample it stays 0.
+        With `errors_of`, each patch is stored with its expected normal evidence sqrt(S D): S its error, D the distance
+        to the nearest stored patch of *another* sample, as for a patch of a new part. With one sample it stays 0.
 
         Args:
             samples: teacher features of good samples, per scale (1, L, C, h, w), finest first.
@@ -97,19 +97,22 @@ class PatchBank(nn.Module):
 
     @property
     def has_usual(self) -> bool:
-        """Whether any usual evidence is stored. A card, which must finish its work for that, is asked once a tensor."""
+        """Whether any expected normal evidence is stored.
+
+        A card must finish its work to tell, so that it is asked once for each tensor.
+        """
         if self._usual_known is None or self._usual_known[0] is not self.usual:
             self._usual_known = self.usual, bool(self.usual.any())
         return self._usual_known[1]
 
     def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Distance and usual evidence of every place of features (B, L, C, h, w) per scale.
+        """Distance and expected normal evidence of every place of features (B, L, C, h, w) per scale.
 
         Returns:
-            The distance d to the nearest remembered patch, that of a correction included, and the usual evidence of
-            the patches of good parts around: their mean with weights exp(-d^2 / reach), the kernel regression of
-            Nadaraya and Watson (1964), which the nearest patches dominate and which is differentiable. Both
-            (B, L, h, w).
+            The distance d to the nearest remembered patch, that of a correction included, and the expected normal
+            evidence of the patches of good parts around: their mean with weights exp(-d^2 / reach), the kernel
+            regression of Nadaraya and Watson (1964), which the nearest patches dominate and which is differentiable.
+            Both (B, L, h, w).
         """
         places = embed([f.float() for f in features]).transpose(0, 1).flatten(1, 2)  # (L, B places, C)
         stored = self.patches.float()
@@ -140,7 +143,7 @@ class PatchBank(nn.Module):
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
-    """Resizes the buffers to the number of patches in a file; older files hold no usual evidence."""
+    """Resizes the buffers to the number of patches in a file; older files hold no expected normal evidence."""
     stored = state.get(f"{prefix}patches")
     if stored is not None and stored.ndim == 3:
         bank.patches = bank.patches.new_zeros(len(bank.patches), stored.shape[1], bank.patches.shape[2])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT
 from afrd.model.config import FEATURE_FUSIONS, ModelConfig
-from afrd.model.evidence import EXCUSED_SHARE, SMOOTHING, cosine_errors, resize, smooth
+from afrd.model.evidence import SMOOTHING, SUBTRACTED_SHARE, cosine_errors, resize, smooth
 from afrd.model.patch_memory import embed
 from afrd.model.student import NarrowStudent, RD4ADStudent
 
@@ -103,7 +103,7 @@ def test_half_of_what_the_most_similar_good_patches_raised_themselves_is_subtrac
                 mean = sum(w * u for w, u in zip(weights, m.bank.usual[light].tolist(), strict=True)) / sum(weights)
                 usual[sample, light, k] = mean
     usual = usual.view(2, 3, 8, 8).float()
-    expected = (strict - EXCUSED_SHARE * smooth(usual)).clamp_min(0)
+    expected = (strict - SUBTRACTED_SHARE * smooth(usual)).clamp_min(0)
     torch.testing.assert_close(m.evidence(f, contrast(), everything()).errors, expected, rtol=1e-4, atol=1e-5)
     assert (expected > 0).any() and (expected < strict).all()
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import afrd
 from afrd.analysis.explain.place import MAX_SEARCHED_SAMPLES, searched, similar_places, why
 from afrd.data.dataset import Category, Sample
-from afrd.model.evidence import EXCUSED_SHARE, resize, smooth
+from afrd.model.evidence import SUBTRACTED_SHARE, resize, smooth
 from afrd.runs.loading import load_run
 from afrd.runs.run import Run
 
@@ -68,7 +68,7 @@ def test_with_a_memory_the_scales_are_weighed_by_the_distance_to_good_parts(run:
         assert reason.distance == pytest.approx(float(distance[light]), rel=1e-5)
         assert reason.usual == pytest.approx(float(usual[light]), rel=1e-5)
         # the root is taken before the map is enlarged
-        expected = max(0.0, (sum(reason.scales) * reason.distance) ** 0.5 - EXCUSED_SHARE * reason.usual)
+        expected = max(0.0, (sum(reason.scales) * reason.distance) ** 0.5 - SUBTRACTED_SHARE * reason.usual)
         assert expected == pytest.approx(reason.error, rel=0.05)
 
 
