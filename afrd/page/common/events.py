@@ -9,6 +9,7 @@ import gradio as gr
 
 from afrd.page.common.keys import in_snapshot
 from afrd.page.common.messages import in_one_sentence
+from afrd.page.common.precedence import going_first
 
 
 def on(
@@ -28,5 +29,5 @@ def on(
     """
     usual = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 2}
     usual["concurrency_id"] = "torch"  # together two at once: they compute
-    handler = in_snapshot(in_one_sentence(handler))
+    handler = in_snapshot(in_one_sentence(going_first(handler)))
     return event(handler, [session, *inputs], outputs, api_name=name, **usual | options)

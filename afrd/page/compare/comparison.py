@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import afrd.analysis.comparison
 from afrd.page.common.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
+from afrd.page.common.precedence import give_way
 from afrd.page.common.samples import with_named_sample
 from afrd.page.common.selection import Selection, missing_run, usable_lights
 
@@ -76,12 +78,13 @@ class Comparison:
         """Each method twice: with None before it is evaluated, if that takes time, then with its standing, or with the
         reason why it cannot be evaluated.
 
-        Each processor evaluates a method of its own.
+        Each processor evaluates a method of its own, and lets the events of Explore go first.
         """
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
             known = [self._is_known(method) for method in self.methods]
-            standings = [pool.submit(self.standing, method) for method in self.methods]
+            # with the snapshot of the files that belongs to this thread
+            standings = [pool.submit(copy_context().run, self._when_quiet, method) for method in self.methods]
             for method, is_known, standing in zip(self.methods, known, standings, strict=True):
                 if not is_known:
                     yield method, None
@@ -93,6 +96,11 @@ class Comparison:
                     yield method, str(error)
         finally:  # also where nobody wants the rest
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _when_quiet(self, method: Method) -> Standing:
+        if not self._is_known(method):
+            give_way()
+        return self.standing(method)
 
     def _is_known(self, method: Method) -> bool:
         return self._key("standing", self.reference, method) in _results

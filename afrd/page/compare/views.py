@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -106,8 +107,9 @@ def figures(comparison: Comparison, drawn: Sequence[str]) -> dict:
         if m.label in drawn
     }
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        bars = dict(zip(methods, pool.map(comparison.defects, methods.values()), strict=True))
-        curves = dict(zip(methods, pool.map(comparison.curves, methods.values()), strict=True))
+        computed = {name: pool.submit(copy_context().run, comparison.defects, m) for name, m in methods.items()}
+    bars = {name: result.result() for name, result in computed.items()}
+    curves = {name: comparison.curves(method) for name, method in methods.items()}
     return {
         "roc": afrd.figures.roc_curves(curves),
         "pro": afrd.figures.pro_curves(curves),
