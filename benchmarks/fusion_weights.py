@@ -90,7 +90,8 @@ def terms_of(run: Run, split: MultiLightDataset) -> Tensor:
     batches = []
     for start in range(0, len(split), EVIDENCE_BATCH_SIZE):
         index = range(start, min(start + EVIDENCE_BATCH_SIZE, len(split)))
-        batches.append(run.model.terms(*stored_inputs(features, index, positions, present)).stacked().cpu())
+        terms = run.model.terms(*stored_inputs(features, index, positions, present))
+        batches.append(terms.stacked(terms.evidence(present).errors).cpu())
     return torch.cat(batches)
 
 

@@ -101,15 +101,14 @@ def without_student(nearest: Tensor, usual: Tensor, contrast: Tensor) -> Evidenc
 
 def evidence_of(terms: EvidenceTerms) -> Evidence:
     present = torch.ones(terms.plain.shape[:2], dtype=torch.bool)
-    return replace(terms.evidence(present), terms=terms.stacked())
+    evidence = terms.evidence(present)
+    return replace(evidence, terms=terms.stacked(evidence.errors))
 
 
 def with_errors(terms: EvidenceTerms, errors: Tensor) -> Evidence:
     """The evidence with other errors E in the place of its own."""
-    stacked = terms.stacked()
-    stacked[:, :, TERMS.index("evidence")] = errors
     present = torch.ones(errors.shape[:2], dtype=torch.bool)
-    return Evidence(errors, errors * terms.plain * terms.contrast, present, fused=False, terms=stacked)
+    return Evidence(errors, errors * terms.plain * terms.contrast, present, fused=False, terms=terms.stacked(errors))
 
 
 # ---------------------------------------------------------------- the leads

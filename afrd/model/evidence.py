@@ -99,20 +99,19 @@ class EvidenceTerms:
         the contrast stands for the magnitude, so their product estimates the difference to a good part. With target
         `fused`, w is the lights' shares in the fused features.
         """
-        errors = self._errors()
+        errors = torch.stack(self.scales).sum(0)
+        if self.distance is not None and self.usual is not None:
+            errors = ((errors * self.distance).clamp_min(0.0).sqrt() - SUBTRACTED_SHARE * self.usual).clamp_min(0.0)
         if self.shares is not None:
             return Evidence(errors, self.shares, present, fused=True)
         weights = errors * self.plain * self.contrast
         return Evidence(errors, weights, present, fused=False, nearest=self.nearest, usual=self.usual)
 
-    def _errors(self) -> Tensor:
-        errors = torch.stack(self.scales).sum(0)
-        if self.distance is None or self.usual is None:
-            return errors
-        return ((errors * self.distance).clamp_min(0.0).sqrt() - SUBTRACTED_SHARE * self.usual).clamp_min(0.0)
-
-    def stacked(self) -> Tensor:
+    def stacked(self, errors: Tensor) -> Tensor:
         """The terms in the order of `TERMS`, (B, L, T, h, w): what the learned fusion reads.
+
+        Args:
+            errors: (B, L, h, w) E of the evidence made of them.
 
         Raises:
             ValueError: the terms are those of a model without a memory.
@@ -120,7 +119,7 @@ class EvidenceTerms:
         if self.distance is None or self.usual is None:
             raise ValueError("learned fusion reads distances to a memory, and this model has none")
         finest, coarsest = self.scales[0], self.scales[-1]
-        terms = (finest, coarsest, self.plain, self.contrast, self.distance, self.usual, self._errors())
+        terms = (finest, coarsest, self.plain, self.contrast, self.distance, self.usual, errors)
         return torch.stack(terms, 2)
 
 

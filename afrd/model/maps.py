@@ -37,7 +37,7 @@ class EvidenceModel(nn.Module):
     def evidence_of(self, terms: EvidenceTerms, present: Tensor) -> Evidence:
         """The evidence from its terms, with all that the model's fusion reads."""
         evidence = terms.evidence(present)
-        return evidence if self.learned is None else replace(evidence, terms=terms.stacked())
+        return evidence if self.learned is None else replace(evidence, terms=terms.stacked(evidence.errors))
 
     def maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
         """Fuses evidence of this model into maps at a picture's size (H, W).

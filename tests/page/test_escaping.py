@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from afrd.analysis.errors.exchange import undo_latest
 from afrd.analysis.errors.groups import Group, Groups
 from afrd.analysis.errors.notes import Note, Notes
 from afrd.runs.shared_file import Key, SharedFile
-from tests.page.helpers import app_command, browsing, serving, settled
+from tests.page.helpers import ROOT, app_command, browsing, serving, settled
 
 EVIL = "<img src=x onerror=window.hit=1>"  # a name that a file may have
 SCRIPT = "</script><script>window.hit=1</script>"
@@ -153,3 +154,15 @@ def test_names_of_uploaded_files_stay_text(app: str, browser: Browser, evil_data
         page.wait_for_selector("#own-pictures .own-picture")
         nothing_came_alive(page)
         assert "img src=x" in page.inner_text("#own-pictures")
+
+
+def test_what_a_toast_says_is_constant_or_escaped():
+    """Gradio shows the text of a toast as HTML."""
+    raw = []
+    for file in (ROOT / "afrd" / "page").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("gr.Info", "gr.Warning", "gr.Error"):
+                text = call.args[0]
+                escaped = isinstance(text, ast.Call) and ast.unparse(text.func) == "plain"
+                raw += [] if escaped or isinstance(text, ast.Constant) else [f"{file.name}: {ast.unparse(call)}"]
+    assert not raw, "\n".join(raw)

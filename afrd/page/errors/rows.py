@@ -144,14 +144,14 @@ def selected_row(state: ErrorsState, threshold: float | None, saved: str = "") -
         notes = analysis.notes()
         note, tags = notes.of(analysis.dataset.split).get(sample, afrd.analysis.errors.Note()), notes.tags()
     except ValueError as error:
-        return values | {"note_box": gr.Column(visible=False), "saved": str(error)}
+        return values | {"note_box": gr.Column(visible=False), "saved": plain(error)}
     return values | {
         "note_box": gr.Column(visible=True),
         "number": state.show(Card(analysis, sample, note)),
         "note": note.text,
         "tags": tag_menu(tags, note.tags),
         "undo": gr.Button(visible=notes.can_undo(analysis.dataset.split, sample)),
-        "saved": saved,
+        "saved": plain(saved),
     }
 
 

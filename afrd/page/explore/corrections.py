@@ -15,7 +15,7 @@ import afrd.figures
 import afrd.runs
 from afrd.page.common import link as links
 from afrd.page.common.components import Components, menu
-from afrd.page.common.html import macros
+from afrd.page.common.html import macros, plain
 from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of, sample_label
 from afrd.page.common.session import PageSession
@@ -172,7 +172,7 @@ class CorrectionControls:
             raise ValueError("nothing waits to be kept; say first what the place is")
         about = afrd.runs.keep(proposal.run).corrections[-1].about
         word = "is normal now" if about.kind == "normal" else "is remembered as a missed defect"
-        gr.Info(f"The place in sample {about.sample} {word}.")
+        gr.Info(plain(f"The place in sample {about.sample} {word}."))
         return self._changed(session) | self.components.filled({"why": ""})
 
     def discard(self, session: PageSession) -> dict:

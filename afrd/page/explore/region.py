@@ -13,6 +13,7 @@ import gradio as gr
 import afrd.metrics
 import afrd.runs
 from afrd.page.common.components import Components
+from afrd.page.common.html import plain
 from afrd.page.common.library import Library
 from afrd.page.common.messages import event_value
 from afrd.page.common.session import PageSession
@@ -102,7 +103,7 @@ class RegionControls:
         try:
             region = afrd.runs.drawn_region(_corners(shapes), size)
         except ValueError as error:  # the drawing stays
-            gr.Warning(str(error))
+            gr.Warning(plain(error))
             return {self.table: self._to_draw(session, shapes)}
         return self._replace(session, folder, region)
 
@@ -133,7 +134,7 @@ class RegionControls:
         history.append((folder, before, region))
         del history[:-MAX_UNDONE]
         share = None if region is None else afrd.metrics.region_share(region)
-        gr.Info(f"{folder.name} judges {f'inside {share} of the picture' if share else 'the whole picture'}.")
+        gr.Info(plain(f"{folder.name} judges {f'inside {share} of the picture' if share else 'the whole picture'}."))
         return self.redraw(session)
 
     def _to_draw(self, session: PageSession, shapes: list) -> str:

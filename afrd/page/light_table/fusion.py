@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from afrd.model.evidence import Evidence
     from afrd.runs.run import Run
 
+IN_BROWSER = ("attention", "mean", "max", "learned")  # what fuse.js and learned.js compute
 MAX_LIGHTS = 10  # 1023 sets of lights, each with a threshold
 MAX_PIXELS_AT_ONCE = 4 * 10**8  # of calibration maps under all sets of lights, fused while somebody waits
 LARGEST = 2.0**15  # to which weights are scaled; the unit of weights does not matter, and float16 ends at 65504
@@ -29,6 +30,8 @@ def why_not(run: Run) -> str:
         return f"it is a run of {len(run.lights)} lights, not of 2 to {MAX_LIGHTS}"
     if run.model.config.target != "lights":
         return "it fuses features, so that maps of fewer lights need its network"
+    if run.model.config.fusion not in IN_BROWSER:
+        return f"the scripts do not know the fusion {run.model.config.fusion}"
     return ""
 
 
@@ -40,7 +43,12 @@ def all_at_once(run: Run) -> bool:
 def fusions(run: Run) -> list[str]:
     """Ways to fuse the lights of a run whose thresholds are sent, its own first."""
     own = run.model.config.fusion
-    return list(dict.fromkeys((own, *FORMULA_FUSIONS))) if all_at_once(run) else [own]
+    return _by_formula(own) if all_at_once(run) else [own]
+
+
+def _by_formula(own: str) -> list[str]:
+    """A run's own fusion, and those without weights that the browser knows."""
+    return list(dict.fromkeys((own, *(fusion for fusion in FORMULA_FUSIONS if fusion in IN_BROWSER))))
 
 
 def fusion_of(run: Run, lights: Sequence[str] | None = None) -> dict[str, Any]:
@@ -54,7 +62,7 @@ def fusion_of(run: Run, lights: Sequence[str] | None = None) -> dict[str, Any]:
         lights: with thresholds of these lights and of all lights only; of every set by default.
     """
     own, count = run.model.config.fusion, len(run.lights)
-    ways, sets = list(dict.fromkeys((own, *FORMULA_FUSIONS))), list(range(1, 2**count))
+    ways, sets = _by_formula(own), list(range(1, 2**count))
     if lights is not None:
         chosen = sum(1 << i for i, light in enumerate(run.lights) if light in lights)
         ways, sets = [own], sorted({chosen, 2**count - 1} - {0})
