@@ -58,14 +58,13 @@ def _run(arguments: list[str], environment: dict[str, str], output: str) -> None
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ.update(environment | {"GRADIO_ANALYTICS_ENABLED": "False"})
-    what, *sys.argv[1:] = arguments
-    if what == "-c":
-        sys.argv[0], code = arguments[:2]
-        sys.argv[1:] = arguments[2:]
+    if arguments[0] == "-c":
+        _, code, *rest = arguments
+        sys.argv = ["-c", *rest]
         exec(compile(code, "-c", "exec"), {"__name__": "__main__"})
     else:
-        sys.argv[0] = what
-        runpy.run_path(what, run_name="__main__")
+        sys.argv = arguments
+        runpy.run_path(arguments[0], run_name="__main__")
 
 
 def app_command(runs: Path, data: Path, *options: str) -> list[object]:

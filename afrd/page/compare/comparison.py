@@ -84,7 +84,10 @@ class Comparison:
         try:
             known = [self._is_known(method) for method in self.methods]
             # with the snapshot of the files that belongs to this thread
-            standings = [pool.submit(copy_context().run, self._when_quiet, method) for method in self.methods]
+            standings = [
+                pool.submit(copy_context().run, self.standing if is_known else self._when_quiet, method)
+                for method, is_known in zip(self.methods, known, strict=True)
+            ]
             for method, is_known, standing in zip(self.methods, known, standings, strict=True):
                 if not is_known:
                     yield method, None
@@ -98,8 +101,7 @@ class Comparison:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _when_quiet(self, method: Method) -> Standing:
-        if not self._is_known(method):
-            give_way()
+        give_way()
         return self.standing(method)
 
     def _is_known(self, method: Method) -> bool:
