@@ -83,7 +83,10 @@ def sphere(origin: Array, rays: Array, centre: Array, radius: float) -> tuple[Ar
 
 
 def trace(solid: Solid, bounds: tuple[Array, float], camera: Camera) -> Surface:
-    """First hits of the camera's rays by sphere tracing; rays that pass within a pixel count in part."""
+    """First hits of the camera's rays by sphere tracing (Hart 1996, https://doi.org/10.1007/s003710050084).
+
+    Rays that pass within a pixel count in part.
+    """
     rays, origin, pixel = camera.rays(), camera.origin, np.float32(camera.pixel)
     enter, leave = sphere(origin, rays, *bounds)
     index = np.flatnonzero(leave > enter)

@@ -111,7 +111,7 @@ def _without_glitter(surface: Surface, paint: Paint, size: int) -> Paint:
     """Roughness plus the spread of normals within a pixel, or else one ray a pixel would turn edges into dotted lines.
 
     Variance of the slope is added to the GGX width: Tokuyoshi and Kaplanyan, "Improved geometric specular
-    antialiasing", 2019, section 3.
+    antialiasing", I3D 2019.
     """
     field = np.zeros((3, size * size), np.float32)
     field[:, surface.pixel] = surface.normals
@@ -127,7 +127,11 @@ def _without_glitter(surface: Surface, paint: Paint, size: int) -> Paint:
 
 
 def _lobe(paint: Paint, at: Surface, lamp: Array, facing: Array) -> Array:
-    """Specular reflection of a lamp (N,): GGX with the visibility of Kelemen and Szirmay-Kalos, times pi * cosine."""
+    """Specular reflection of a lamp (N,), times pi * cosine.
+
+    GGX (Walter et al., EGSR 2007, https://www.cs.cornell.edu/~srm/publications/EGSR07-btdf.pdf) with the visibility of
+    Kelemen and Szirmay-Kalos (Eurographics 2001).
+    """
     half = unit(at.toward + lamp)
     nh, lh = np.maximum(dot(at.normals, half), 0), np.maximum(dot(lamp, half), np.float32(0.15))
     a2 = (paint.roughness * paint.roughness) ** 2 + np.float32(0.0012)  # a lamp has a size

@@ -1,9 +1,10 @@
 """The candy factory: renders a small multi-light data set, so that everything here runs without a download.
 
-The files lie as in Eyecandies (Bonfiglioli et al., ACCV 2022): `<out>/<Category>/<split>/data/<index>_<item>.<ext>`,
-with the same items, index widths and light order. A defect changes height, paint or grain of a candy before any light
-falls on it, so which lights show it is left to physics: `shapes` makes the candies, `defects` spoils them,
-`lamps` lights them. Everything depends on (seed, category, split, index) alone.
+The files lie as in Eyecandies (Bonfiglioli et al., ACCV 2022, https://arxiv.org/abs/2210.04570):
+`<out>/<Category>/<split>/data/<index>_<item>.<ext>`, with the same items, index widths and light order. A defect
+changes the height, paint or grain of a candy before it is lit, so the shading decides which lights show it: `shapes`
+makes the candies, `defects` adds defects to them, `lamps` lights them. Everything depends on (seed, category, split,
+index) alone.
 """
 
 from __future__ import annotations

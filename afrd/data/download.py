@@ -1,6 +1,7 @@
 """Download of the archives of Eyecandies: fetched by their published ids, checked, unpacked.
 
-The data set is Bonfiglioli et al., ACCV 2022 (https://eyecan-ai.github.io/eyecandies/); its terms are the authors'.
+The data set is Bonfiglioli et al., ACCV 2022 (https://arxiv.org/abs/2210.04570,
+https://eyecan-ai.github.io/eyecandies/); its terms are the authors'.
 `eyecandies.csv` has the ids, sizes and SHA-256 of the ten archives.
 
     for archive in eyecandies_archives(["CandyCane"]):

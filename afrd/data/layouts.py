@@ -1,6 +1,6 @@
 """The four folder layouts of data sets, their detection, and the labels they give.
 
-Eyecandies (Bonfiglioli et al., ACCV 2022):
+Eyecandies (Bonfiglioli et al., ACCV 2022, https://arxiv.org/abs/2210.04570):
     <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
 Folders, for one's own rig:
     <root>/<category>/{train,val,test}/{good,<defect>}/<sample>/<light>.<ext>

@@ -1,9 +1,9 @@
 """Shape and paint apart: normals and albedo of a part from pictures under lamps of known direction.
 
 Photometric stereo (Woodham, "Photometric method for determining surface orientation from multiple images", Optical
-Engineering 1980): a matt surface with albedo r and unit normal n has the brightness I_l = r (n . d_l) under lamp l,
-where it shines. That is linear in g = r n, so that three lamps or more give g by least squares. Shadows and highlights
-break that law; iterated weights leave them out.
+Engineering 1980, https://doi.org/10.1117/12.7972479): a matt surface with albedo r and unit normal n has the brightness
+I_l = r (n . d_l) under lamp l, where it shines. That is linear in g = r n, so that three lamps or more give g by least
+squares. Shadows and highlights do not follow it; iteratively reweighted least squares leaves them out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Conformal thresholds: from scores of good calibration samples to a verdict."""
+"""Conformal thresholds: from scores of good calibration samples to a verdict.
+
+Conformal prediction: Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, Springer 2005,
+https://doi.org/10.1007/b106715; an introduction: Angelopoulos & Bates, https://arxiv.org/abs/2107.07511.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +70,9 @@ def outcome(truth: bool | None, anomalous: bool) -> str:
 def conformal_threshold(scores: Sequence[float] | np.ndarray, alpha: float = ALPHA) -> Threshold:
     """The score that a good part exceeds with probability at most `alpha` (split conformal prediction).
 
-    It is the k-th smallest of the n calibration scores with k = ceil((n + 1)(1 - alpha)) (Vovk et al., 2005; Bates et
-    al., Annals of Statistics 2023, section 2). Where k > n the largest score is taken, which promises 1 / (n + 1) only,
-    and the result says so.
+    It is the k-th smallest of the n calibration scores with k = ceil((n + 1)(1 - alpha)); Bates et al., Testing for
+    outliers with conformal p-values, Annals of Statistics 2023, https://arxiv.org/abs/2104.08279. Where k > n the
+    largest score is taken, which promises 1 / (n + 1) only, and the result says so.
 
     Args:
         scores: of good samples that the model was not trained on.

@@ -1,4 +1,9 @@
-"""From features to errors on a grid, and on to maps at a picture's size; all methods share this code."""
+"""From features to errors on a grid, and on to maps at a picture's size; all methods share this code.
+
+The error is that of reverse distillation (Deng & Li, CVPR 2022, https://arxiv.org/abs/2201.10703): one minus the cosine
+of regressed and teacher features at every place, summed over scales, smoothed with a Gaussian. What AFRD adds for each
+light, the predicted variance, the patch memory and the weight, is defined at `EvidenceTerms.evidence`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """Fusion of lights: of their evidence, or of the teacher's features of them.
 
+Attention over features follows the abstract of AFRD (Zhang, Cao, Zhang and Shen, CASE 2024,
+https://arxiv.org/abs/2406.04573). Fusion of evidence is this project's; docs/method.md compares the two.
+
 Everywhere `present` (B, L) marks the lights a sample has; values of absent lights have no influence.
 """
 

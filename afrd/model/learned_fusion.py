@@ -1,9 +1,11 @@
 """Learned attention: a small network reads every light's evidence and predicts each light's weight at every place.
 
 It was trained on labelled defects of *rendered* parts of many random categories (`benchmarks/fusion_weights.py`) and is
-used unchanged on other parts; docs/method.md has the measurements. The lights enter as a set: shared weights, mean and
-maximum over the lights present as context (Zaheer et al., Deep Sets, NeurIPS 2017, https://arxiv.org/abs/1703.06114),
-so neither their order nor absent ones matter.
+used unchanged on other parts; docs/method.md has the measurements. Terms of its loss are a focal loss (Lin et al., ICCV
+2017, https://arxiv.org/abs/1708.02002) and a Dice loss (V-Net: Milletari et al., 3DV 2016,
+https://arxiv.org/abs/1606.04797). The lights enter as a set: shared weights, with the mean and maximum over the lights
+present as context (Zaheer et al., Deep Sets, NeurIPS 2017, https://arxiv.org/abs/1703.06114), so neither their order
+nor absent lights matter.
 """
 
 from __future__ import annotations

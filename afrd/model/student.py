@@ -3,6 +3,9 @@
 A student reads the teacher's features of every light, (B, L, C, h, w) per scale, and regresses them. All lights share
 one trunk; each light has a scale and shift of its own in the trunk and a last layer of its own. Lights do not influence
 each other: the output of a light is the same in any subset.
+
+Reverse distillation: Deng & Li, CVPR 2022, https://arxiv.org/abs/2201.10703. Predicted log-variance: Kendall & Gal,
+NeurIPS 2017, https://arxiv.org/abs/1703.04977.
 """
 
 from __future__ import annotations

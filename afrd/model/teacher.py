@@ -1,4 +1,9 @@
-"""Frozen pretrained backbones, by name: pictures in, features at a few scales out."""
+"""Frozen pretrained backbones, by name: pictures in, features at a few scales out.
+
+EfficientNet-Lite0 is a variant of EfficientNet (Tan & Le, ICML 2019, https://arxiv.org/abs/1905.11946). ResNet: He et
+al., CVPR 2016, https://arxiv.org/abs/1512.03385; Wide ResNet: Zagoruyko & Komodakis, BMVC 2016,
+https://arxiv.org/abs/1605.07146. The networks are timm's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pretrained weights of the teachers: the default files, and files given instead."""
+"""Pretrained weights of the teachers: the default files, and files given instead.
+
+They were trained on ImageNet. `afrd.model.teacher` links the papers of the networks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Attribution of a score to the pixels of each picture, by Captum, through the frozen teacher."""
+"""Attribution of a score to the pixels of each picture, by Captum, through the frozen teacher.
+
+Integrated gradients: Sundararajan, Taly & Yan, ICML 2017, https://arxiv.org/abs/1703.01365. Occlusion: Zeiler & Fergus,
+ECCV 2014, https://arxiv.org/abs/1311.2901.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Sets of lights: all of them at once, their maps out of one set of light maps, and exact Shapley values."""
+"""Sets of lights: all of them at once, and exact Shapley values.
+
+Shapley, A value for n-person games, 1953, https://doi.org/10.1515/9781400881970-018; as explanations of a model:
+Lundberg & Lee, NeurIPS 2017, https://arxiv.org/abs/1705.07874.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ def coalitions(lights: int) -> np.ndarray:
 def shapley_weights(lights: int) -> np.ndarray:
     """(L, 2^L) matrix that turns the sets' values, in the order of `coalitions`, into Shapley values.
 
-    phi_l = sum over sets S without l of |S|! (L - |S| - 1)! / L! (v(S with l) - v(S))  (Shapley, 1953). The values are
+    phi_l = sum over sets S without l of |S|! (L - |S| - 1)! / L! (v(S with l) - v(S))  (Shapley 1953). The values are
     exact, so they sum to v(all) - v(nothing).
     """
     members = coalitions(lights)  # (2^L, L)

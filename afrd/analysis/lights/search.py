@@ -1,5 +1,8 @@
 """Search for good sets of lights where all are too many: greedy forward and backward, with exchanges.
 
+After the floating search of Pudil, Novovicova & Kittler, Pattern Recognition Letters 1994,
+https://doi.org/10.1016/0167-8655(94)90127-9.
+
 A set is encoded as an integer whose bit l says whether light l is a member.
 """
 

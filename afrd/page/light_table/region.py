@@ -54,7 +54,8 @@ def polygons_of(region: np.ndarray) -> list[list[list[int]]]:
 
 
 def _simplified(points: Any, reach: float) -> list[np.ndarray]:
-    """The line with fewer points, none further from it than `reach` (Douglas and Peucker 1973)."""
+    """The line with fewer points, none further from it than `reach` (Douglas and Peucker 1973,
+    https://doi.org/10.3138/FM57-6770-U75U-7727)."""
     points = np.asarray(points)
     if len(points) < 3:
         return list(points)
