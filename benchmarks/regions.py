@@ -20,7 +20,7 @@ import afrd
 import afrd.runs
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics import Predictions, region_share
-from afrd.metrics.threshold import outcome
+from afrd.metrics.words import outcome
 
 SAMPLES, DISTANCES = (0, 5, 25, 30), (1, 8, 16, 32, 48, 64)  # of `--noise`
 METRICS = ("image_auroc", "pixel_ap", "pixel_auroc", "aupro")

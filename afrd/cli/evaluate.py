@@ -15,6 +15,7 @@ import afrd.data
 import afrd.metrics
 import afrd.runs
 from afrd.cli.common import Bar, add_region_option, as_path, sentence, with_region, write_json
+from afrd.metrics.words import label_word
 
 pd = lazy.load("pandas")  # takes a third of a second to import
 
@@ -69,7 +70,7 @@ def evaluate(options: argparse.Namespace) -> None:
         print(note)
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
     if predictions.threshold:
-        truth = predictions.table.anomalous.map({True: "anomalous", False: "good", None: "unknown"})
+        truth = predictions.table.anomalous.map(label_word)
         truth[predictions.corrected] = "corrected"
         confusion = pd.crosstab(truth, predictions.table.verdict)
         print(f"threshold {predictions.threshold}")

@@ -17,6 +17,7 @@ from afrd.figures.drawing import (
     finish,
     unit_of,
 )
+from afrd.metrics.words import ANOMALOUS, GOOD
 
 if TYPE_CHECKING:
     from afrd.runs.prediction import Prediction
@@ -27,7 +28,7 @@ def score_bars(predictions: Mapping[str, Prediction]) -> go.Figure:
     names = list(predictions)
     values = [p.score / unit_of(p) for p in predictions.values()]
     bar_colours = [
-        {"anomalous": ANOMALOUS_COLOUR, "good": GOOD_COLOUR}.get(p.verdict or "", NEUTRAL_COLOUR)
+        {ANOMALOUS: ANOMALOUS_COLOUR, GOOD: GOOD_COLOUR}.get(p.verdict or "", NEUTRAL_COLOUR)
         for p in predictions.values()
     ]
     verdicts = [p.verdict or "no threshold" for p in predictions.values()]

@@ -13,6 +13,8 @@ from contourpy import contour_generator
 from PIL import Image
 from plotly.colors import hex_to_rgb, sample_colorscale
 
+from afrd.metrics.words import ANOMALOUS, label_word
+
 if TYPE_CHECKING:  # the page draws its first screen before torch is loaded
     from torch import Tensor
 
@@ -127,9 +129,7 @@ def truth_text(sample: Sample) -> str:
     """`good`, `anomalous: bumps`, or `truth not known`."""
     if sample.anomalous is None:
         return "truth not known"
-    if not sample.anomalous:
-        return "good"
-    return f"anomalous: {', '.join(sample.defects)}" if sample.defects else "anomalous"
+    return label_word(sample.anomalous, ": ".join(filter(None, (ANOMALOUS, ", ".join(sample.defects)))))
 
 
 def score_text(prediction: Prediction) -> str:

@@ -16,6 +16,7 @@ from afrd.figures.drawing import (
     NEUTRAL_COLOUR,
     finish,
 )
+from afrd.metrics.words import BAD, GOOD
 
 if TYPE_CHECKING:
     from afrd.analysis.errors.table import ErrorTable
@@ -33,8 +34,8 @@ def score_histogram(table: ErrorTable, at: float | None = 1.0) -> go.Figure:
     scores = table.scores[table.run].to_numpy()
     groups = [
         ("calibration", table.calibration, NEUTRAL_COLOUR, 0.35),
-        ("good", scores[table.labelled & ~table.bad], GOOD_COLOUR, 0.75),
-        ("bad", scores[table.bad], ANOMALOUS_COLOUR, 0.7),
+        (GOOD, scores[table.labelled & ~table.bad], GOOD_COLOUR, 0.75),
+        (BAD, scores[table.bad], ANOMALOUS_COLOUR, 0.7),
         ("truth not known", scores[~table.labelled], NEUTRAL_COLOUR, 0.75),
     ]
     all_scores = np.concatenate([values for _, values, _, _ in groups])

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afrd.metrics.words import counted
+from afrd.metrics.words import OUTCOMES as OUTCOMES
+from afrd.metrics.words import counted, verdict_word
+from afrd.metrics.words import outcome as outcome
 
 ALPHA = 0.05  # promised rate of false alarms
 SCORE_TOLERANCE = 1e-5  # scores that differ relatively by less count as equal
-OUTCOMES = ("right", "missed", "false alarm")
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,6 @@ class Threshold:
 
     def verdict(self, score: float) -> str:
         return verdict_word(bool(self.exceeded_by(score)))
-
-
-def verdict_word(anomalous: bool) -> str:
-    """A verdict in words: `anomalous` or `good`."""
-    return "anomalous" if anomalous else "good"
-
-
-def outcome(truth: bool | None, anomalous: bool) -> str:
-    """A verdict against the truth (anomalous or not): one of `OUTCOMES`; the verdict where the truth is not known."""
-    if truth is None:
-        return verdict_word(anomalous)
-    return "right" if truth == anomalous else "missed" if truth else "false alarm"
 
 
 def conformal_threshold(scores: Sequence[float] | np.ndarray, alpha: float = ALPHA) -> Threshold:

@@ -1,4 +1,28 @@
-"""Numbers in sentences."""
+"""Words of labels, verdicts and outcomes, and numbers in sentences."""
+
+from __future__ import annotations
+
+GOOD, ANOMALOUS = "good", "anomalous"  # verdicts, and labels of samples
+BAD = "bad"  # the label `ANOMALOUS` in filters, groups and the error table
+OUTCOMES = ("right", "missed", "false alarm")
+
+
+def verdict_word(anomalous: bool) -> str:
+    """A verdict in words: `anomalous` or `good`."""
+    return ANOMALOUS if anomalous else GOOD
+
+
+def label_word(anomalous: bool | None, bad: str = ANOMALOUS) -> str:
+    """A label in words: `good`, `bad` (a word of the caller) for an anomalous sample, `unknown` where it is None."""
+    return "unknown" if anomalous is None else bad if anomalous else GOOD
+
+
+def outcome(truth: bool | None, anomalous: bool) -> str:
+    """A verdict against the truth (anomalous or not): one of `OUTCOMES`; the verdict where the truth is not known."""
+    if truth is None:
+        return verdict_word(anomalous)
+    right, missed, false_alarm = OUTCOMES
+    return right if truth == anomalous else missed if truth else false_alarm
 
 
 def counted(number: int, one: str, many: str = "") -> str:

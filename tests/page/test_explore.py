@@ -19,7 +19,7 @@ from playwright.sync_api import Browser
 from starlette.datastructures import QueryParams
 
 import afrd
-from afrd.metrics.threshold import outcome
+from afrd.metrics.words import outcome
 from afrd.page.common import link as links
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.link import NAMES, Link, from_query, to_query

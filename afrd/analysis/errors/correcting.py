@@ -17,7 +17,8 @@ import pandas as pd
 from afrd.analysis.comparison.scores import Scores, split_scores
 from afrd.analysis.errors.words import truth_word
 from afrd.data.dataset import MultiLightDataset
-from afrd.metrics.threshold import Threshold, outcome, verdict_word
+from afrd.metrics.threshold import Threshold
+from afrd.metrics.words import outcome, verdict_word
 from afrd.runs.correction_files import corrected_samples
 from afrd.runs.run import Run
 

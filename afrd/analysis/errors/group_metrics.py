@@ -17,6 +17,7 @@ import pandas as pd
 from afrd.analysis.errors.table import ErrorTable
 from afrd.metrics.consequences import at_most
 from afrd.metrics.predictions import Predictions
+from afrd.metrics.words import BAD, label_word
 
 GROUP_METRICS = ("image_auroc", "image_ap", "pixel_ap", "aupro")
 PIXEL_METRICS = ("pixel_ap", "aupro")
@@ -70,7 +71,7 @@ def ranked_rows(table: ErrorTable, rows: Sequence[int]) -> tuple[list[int], str]
         return known, ""
     is_bad = bool(bad[known[0]])
     others = np.flatnonzero(labelled & (bad != is_bad)).tolist()
-    return known + others, f"all {len(others)} {'good' if is_bad else 'bad'}" if others else ""
+    return known + others, f"all {len(others)} {label_word(not is_bad, BAD)}" if others else ""
 
 
 def of_rows(predictions: Predictions, rows: Sequence[int]) -> Predictions:

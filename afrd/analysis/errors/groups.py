@@ -20,11 +20,12 @@ from afrd.analysis.errors.columns import columns_of
 from afrd.analysis.errors.expression import MAX_LENGTH, matching
 from afrd.analysis.errors.notes import Note
 from afrd.analysis.errors.table import QUESTIONS, ErrorTable
+from afrd.metrics.words import BAD, GOOD
 from afrd.runs.shared_file import DamagedError, Entries, Key, SharedFile
 
 GROUP = "group"  # kind of entries
 MAX_GROUPS, MAX_NAME, MAX_TEXT = 100, 60, 200  # groups of a folder, characters of a name and of the words searched
-KINDS = ("all", "good", "bad")
+KINDS = ("all", GOOD, BAD)
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Group:
         if self.text:
             found = table.search(self.text, at, notes)
             rows = [row for row in rows if found[row]]
-        if self.kind in ("good", "bad"):
-            rows = [row for row in rows if table.samples.anomalous[row] is (self.kind == "bad")]
+        if self.kind in (GOOD, BAD):
+            rows = [row for row in rows if table.samples.anomalous[row] is (self.kind == BAD)]
         elif self.kind != "all":
             rows = [row for row in rows if self.kind in table.samples.defects[row].split("+")]
         if self.region is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from afrd.metrics.words import BAD, label_word
+
 
 def short_name(label: str) -> str:
     """A method's label, shortened for a column header: `AFRD attention`, `memory max`, `RD box`, `RDs late max`."""
@@ -20,4 +22,5 @@ def short_name(label: str) -> str:
 
 
 def truth_word(anomalous: bool | None) -> str:
-    return "unknown" if anomalous is None else "bad" if anomalous else "good"
+    """A label as the column `truth` has it: `good`, `bad` or `unknown`."""
+    return label_word(anomalous, BAD)

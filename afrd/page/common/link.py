@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 import gradio as gr
 
-from afrd.metrics.threshold import OUTCOMES
+from afrd.metrics.words import OUTCOMES
 from afrd.page.common import samples
 from afrd.page.common.entries import CategoryEntry, RunEntry
 from afrd.page.common.library import Library

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from afrd.figures import main_light
-from afrd.metrics.threshold import OUTCOMES, outcome
+from afrd.metrics.words import BAD, GOOD, OUTCOMES, label_word, outcome
 from afrd.page.common.entries import CategoryEntry
 from afrd.page.common.library import Library
 from afrd.page.common.selection import ORDERS, Selection, first_beside
@@ -26,8 +26,8 @@ def listed(library: Library, selection: Selection) -> list[int]:
     """
     dataset = dataset_of(library, selection)
     indices = list(range(len(dataset)))
-    if selection.kind in ("good", "bad"):
-        indices = [i for i in indices if dataset.anomalous[i] is (selection.kind == "bad")]
+    if selection.kind in (GOOD, BAD):
+        indices = [i for i in indices if dataset.anomalous[i] is (selection.kind == BAD)]
     elif selection.kind != "all":
         indices = [i for i in indices if selection.kind in dataset.defects[i]]
     if selection.verdict not in OUTCOMES and selection.order == ORDERS[0]:
@@ -83,14 +83,13 @@ def scores_ready(library: Library, selection: Selection, dataset: MultiLightData
 def kinds(dataset: MultiLightDataset) -> list[str]:
     """`all`, then those of `good`, `bad` and the defect types that occur."""
     labels = set(dataset.anomalous)
-    truths = [name for name, label in (("good", False), ("bad", True)) if label in labels]
+    truths = [label_word(label, BAD) for label in (False, True) if label in labels]
     return ["all", *truths, *sorted({defect for defects in dataset.defects for defect in defects})]
 
 
 def sample_label(dataset: MultiLightDataset, index: int) -> tuple[str, str]:
     """Such as `25` and `dents`, `03` and `good`, `007` and `unknown`; the folder `scratch/007` is `007`, `scratch`."""
-    label = dataset.anomalous[index]
-    truth = {True: ", ".join(dataset.defects[index]) or "bad", False: "good", None: "unknown"}[label]
+    truth = label_word(dataset.anomalous[index], ", ".join(dataset.defects[index]) or BAD)
     return dataset.names[index].removeprefix(f"{truth}/"), truth
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import afrd.analysis.errors
 import afrd.analysis.reports
 import afrd.figures
-from afrd.metrics.threshold import OUTCOMES
+from afrd.metrics.words import BAD, GOOD, OUTCOMES
 from afrd.page.common.html import macros, plain
 from afrd.page.common.messages import PROBLEMS
 from afrd.page.common.samples import kinds
@@ -163,8 +163,8 @@ def colour_map(table: ErrorTable) -> dict[str, str]:
     unknown = {TRUTHS["unknown"]: afrd.figures.NEUTRAL_COLOUR} if not table.labelled.all() else {}
     return {
         FILTERED_OUT: "#80889066",
-        "good": afrd.figures.GOOD_COLOUR,
-        "bad": afrd.figures.ANOMALOUS_COLOUR,
+        GOOD: afrd.figures.GOOD_COLOUR,
+        BAD: afrd.figures.ANOMALOUS_COLOUR,
         **unknown,
         SELECTED_POINT: "#e8328c",
     }

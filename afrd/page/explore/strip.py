@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from afrd.figures import main_light
-from afrd.metrics.threshold import outcome, verdict_word
+from afrd.metrics.words import outcome, verdict_word
 from afrd.page.common.library import Library
 from afrd.page.common.samples import (
     SAMPLES_PER_PAGE,

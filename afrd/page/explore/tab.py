@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from afrd.metrics.threshold import OUTCOMES
+from afrd.metrics.words import OUTCOMES
 from afrd.page.common import events
 from afrd.page.common import link as links
 from afrd.page.common.components import fetch, made_file

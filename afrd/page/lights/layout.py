@@ -5,12 +5,13 @@ from __future__ import annotations
 import gradio as gr
 
 import afrd.metrics
+from afrd.metrics.words import ANOMALOUS, GOOD
 from afrd.page.common.components import Components, menu, plot, table
 from afrd.page.common.menus import selection_menus
 from afrd.page.common.messages import working
 
 METRIC, DELTA = "image_auroc", 0.05  # at first; DELTA as in `afrd.analysis.lights.advisor`, which loads torch
-SAMPLES = ["all", "good", "anomalous"]
+SAMPLES = ["all", GOOD, ANOMALOUS]
 METHODS = ["integrated gradients", "occlusion", "ablation"]
 BASELINES = [("the most similar good part", "alike"), ("the blurred picture", "blurred"), ("black: lamp off", "black")]
 ALL = "all lights"

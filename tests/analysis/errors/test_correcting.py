@@ -8,7 +8,7 @@ import pytest
 
 import afrd
 from afrd.analysis.errors import changes
-from afrd.metrics.threshold import outcome
+from afrd.metrics.words import outcome
 from afrd.runs import corrections
 
 
