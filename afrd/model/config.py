@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_TEACHER = "efficientnet_lite0"  # its weights come with the installation
 TARGETS = ("lights", "fused")
 FORMULA_FUSIONS = ("attention", "mean", "max")  # without weights of their own
 EVIDENCE_FUSIONS = (*FORMULA_FUSIONS, "learned")  # of the lights' evidence

@@ -16,6 +16,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from afrd.model.config import DEFAULT_TEACHER
 from afrd.model.folding import features_of, optimized_for_inference
 from afrd.model.weights import (
     TIMM_NAMES,
@@ -29,7 +30,7 @@ from afrd.model.weights import (
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
 IMAGENET_LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
-TEACHERS = ("efficientnet_lite0", *TORCHVISION_WEIGHTS, "timm:NAME")
+TEACHERS = (DEFAULT_TEACHER, *TORCHVISION_WEIGHTS, "timm:NAME")
 
 
 class Teacher(nn.Module):
@@ -93,7 +94,7 @@ class Teacher(nn.Module):
         ]
 
 
-def load_teacher(name: str = "efficientnet_lite0", weights: str | Path | None = None) -> Teacher:
+def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None) -> Teacher:
     """A pretrained teacher, ready to use.
 
     Args:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from afrd.model.config import DEFAULT_TEACHER
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -29,7 +31,7 @@ class TrainingOptions:
     method: str = "afrd"
     target: str = "lights"
     fusion: str | None = None
-    teacher: str = "efficientnet_lite0"
+    teacher: str = DEFAULT_TEACHER
     weights: str | Path | None = None
     size: int = 512
     width: int = 64

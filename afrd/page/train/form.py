@@ -11,7 +11,7 @@ import gradio as gr
 import afrd.data
 import afrd.runs
 from afrd.background.training_queue import Order, TrainingQueue, free_name
-from afrd.model.config import FEATURE_FUSIONS, FORMULA_FUSIONS
+from afrd.model.config import DEFAULT_TEACHER, FEATURE_FUSIONS, FORMULA_FUSIONS
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection
 from afrd.page.train import queue_view
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from afrd.data.dataset import Category
 
 MAX_CHECKED_AT_ONCE = 2500  # pictures of a category; more are looked through when asked for
-OWN_TEACHER = "efficientnet_lite0"  # its weights come with the installation
 METHODS = [("AFRD over evidence", "evidence"), ("AFRD over features", "features"), ("Patch memory", "memory")]
 FUSIONS = {  # of each method; the learned one reads distances to the memory that stands beside a student
     "evidence": ("learned", *FORMULA_FUSIONS),
@@ -108,13 +107,13 @@ def adjusted(queue: TrainingQueue, shown: tuple[str, str], suggestion: tuple[str
     memory = form.method == "memory"
     fusions = possible_fusions(form)
     fusion = gr.Dropdown(fusions, value=form.fusion if form.fusion in fusions else fusions[0])
-    weights = gr.Textbox(visible=form.teacher != OWN_TEACHER)
+    weights = gr.Textbox(visible=form.teacher != DEFAULT_TEACHER)
     data = opened_data(*shown)
     if data is None or "train" not in data:
         text = queue_view.refused(f"{shown[1]} has no train split") if data is not None else ""
         return [text, fusion, weights, gr.skip(), gr.skip(), suggestion]
     samples, calibration = afrd.runs.split_train(data)
-    usual = afrd.runs.default_epochs(form.teacher or OWN_TEACHER, len(samples), Order.batch)
+    usual = afrd.runs.default_epochs(form.teacher or DEFAULT_TEACHER, len(samples), Order.batch)
     epochs = usual if form.epochs in (None, 0, suggestion[1]) else form.epochs
     held_out = len(data["train"]) - len(samples)
     good = sum(label is False for label in calibration.anomalous) if calibration else held_out
@@ -130,7 +129,7 @@ def adjusted(queue: TrainingQueue, shown: tuple[str, str], suggestion: tuple[str
 def possible_fusions(form: Form) -> list[str]:
     """The fusions of the form's method; the learned one needs a memory, which several lights of some teachers have."""
     options = afrd.runs.TrainingOptions(target="fused" if form.method == "features" else "lights")
-    has_memory = afrd.runs.default_memory(options, form.teacher or OWN_TEACHER, len(form.lights or ())) > 0
+    has_memory = afrd.runs.default_memory(options, form.teacher or DEFAULT_TEACHER, len(form.lights or ())) > 0
     return [how for how in FUSIONS[form.method] if how != "learned" or has_memory]
 
 
@@ -155,7 +154,7 @@ def order_of(form: Form) -> Order:
         target="fused" if form.method == "features" else "lights",
         fusion=form.fusion,
         teacher=teacher,
-        weights=(form.weights or "").strip() or None if teacher != OWN_TEACHER else None,
+        weights=(form.weights or "").strip() or None if teacher != DEFAULT_TEACHER else None,
         size=Order.size if form.size is None else int(form.size),
         epochs=int(form.epochs or 0),
         seed=int(form.seed or 0),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gradio as gr
 
 from afrd.background.training_queue import Order, TrainingQueue
+from afrd.model.config import DEFAULT_TEACHER
 from afrd.page.common.components import Components, menu, plot
 from afrd.page.common.scripts import CLICKS, joined
 from afrd.page.train import queue_view
 from afrd.page.train.board import WHILE_IDLE
-from afrd.page.train.form import FUSIONS, METHODS, OWN_TEACHER
+from afrd.page.train.form import FUSIONS, METHODS
 
 
 class TrainComponents(Components):
@@ -50,7 +51,7 @@ class TrainComponents(Components):
             self.method = menu("Method", "train-method", 150, METHODS)
             self.fusion = menu("Fusion", "train-fusion", 90, list(FUSIONS["evidence"]))
         self.teacher = gr.Dropdown(
-            [OWN_TEACHER], label="Teacher, or timm:NAME", allow_custom_value=True, elem_id="train-teacher"
+            [DEFAULT_TEACHER], label="Teacher, or timm:NAME", allow_custom_value=True, elem_id="train-teacher"
         )
         self.weights = gr.Textbox(
             label="Weights file (.pth, .safetensors)",
