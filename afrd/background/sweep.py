@@ -42,6 +42,7 @@ from afrd.metrics.words import counted
 from afrd.model.device import pick_device
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
+from afrd.runs.file_names import WEIGHTS
 from afrd.runs.lock import held
 from afrd.runs.sweep_plan import PLAN_FILE, Cell, Group, SweepPlan
 from afrd.runs.sweep_runs import is_trained
@@ -314,7 +315,7 @@ def _failed(out: Path, cell: Cell, error: str) -> dict[str, Any]:
 def _unpack(out: Path, result: dict[str, Any]) -> None:
     """Writes a run that was returned as bytes; `model.safetensors` comes last and marks it as finished."""
     folder = out / result["name"]
-    for name in sorted(result["files"], key=lambda name: name == "model.safetensors"):
+    for name in sorted(result["files"], key=lambda name: name == WEIGHTS):
         with replacing(folder / name) as path:
             path.write_bytes(result["files"][name])
     if result["files"] or result["state"] == FAILED:

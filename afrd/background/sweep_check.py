@@ -11,6 +11,7 @@ from afrd.data.dataset import open_dataset
 from afrd.files import load_json
 from afrd.metrics.words import counted
 from afrd.model.teacher import Teacher, load_teacher
+from afrd.runs.file_names import CONFIG
 from afrd.runs.plan import TrainingPlan
 from afrd.runs.plan import plan as plan_training
 from afrd.runs.run_folder import start_run
@@ -31,7 +32,7 @@ def check_folder(plan: SweepPlan, cells: Sequence[Cell]) -> None:
             raise ValueError(f"{out} holds a sweep on {data}, not on {plan.data}; choose another folder")
     load, others = cache(load_teacher), {}
     for cell in cells:
-        if (out / cell.folder / "config.json").exists() and not broken_file(out / cell.folder):
+        if (out / cell.folder / CONFIG).exists() and not broken_file(out / cell.folder):
             what = difference(out, cell)
             try:
                 if not what:
@@ -59,7 +60,7 @@ def begin_anew(plan: SweepPlan, cells: Sequence[Cell]) -> None:
             continue
         for name in TENSOR_FILES:
             (folder / name).unlink(missing_ok=True)
-        if broken_file(folder) or not (folder / "config.json").exists():
+        if broken_file(folder) or not (folder / CONFIG).exists():
             with tempfile.TemporaryDirectory() as elsewhere:
                 run = _planned(plan, cell, Path(elsewhere) / "run", load_teacher)
             start_run(folder, run.model, run.config)

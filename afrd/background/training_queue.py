@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
 import afrd.data
 import afrd.runs
 from afrd.background.jobs import HEAVY_WORK, Job, Report, Worker, error_sentence
+from afrd.runs.file_names import CONFIG
 from afrd.runs.options import TrainingOptions
 from afrd.runs.run_log import LOG
 
@@ -314,7 +314,7 @@ def run_folder(runs: Path, name: str) -> Path:
     folder = runs.joinpath(*parts)
     if not folder.resolve().is_relative_to(runs.resolve()):
         raise ValueError(f"{name!r} leads out of {runs}, and runs are made there only; choose another name")
-    outer_run = next((p for p in folder.parents if p.is_relative_to(runs) and (p / "config.json").exists()), None)
+    outer_run = next((p for p in folder.parents if p.is_relative_to(runs) and (p / CONFIG).exists()), None)
     if outer_run is not None:
         raise ValueError(f"{folder} would lie inside the run {outer_run}; choose another name")
     return folder
@@ -351,18 +351,9 @@ def resume_note(job: TrainingJob) -> str:
     """A sentence about a job that was stopped."""
     if not job.step:
         return "stopped before its first step; started again, it begins anew"
-    epoch = _checkpoint_epochs(job.folder)
+    epoch = afrd.runs.checkpoint_epochs(job.folder)
     continuation = f"goes on after epoch {epoch} of {job.order.epochs}" if epoch else "begins anew"
     return f"stopped after step {job.step} of {job.steps}; started again, it {continuation}"
-
-
-def _checkpoint_epochs(folder: Path) -> int:
-    """Epochs in the folder's checkpoint, 0 without one."""
-    try:
-        with safe_open(folder / "checkpoint.safetensors", "pt") as file:
-            return int((file.metadata() or {})["epoch"])
-    except (OSError, SafetensorError, KeyError, ValueError):
-        return 0
 
 
 def _remove_unused_folder(folder: Path, new_folders: list[Path]) -> None:
@@ -370,7 +361,7 @@ def _remove_unused_folder(folder: Path, new_folders: list[Path]) -> None:
     if folder not in new_folders or not folder.is_dir():
         return
     files = list(folder.iterdir())
-    if {"config.json"} <= {path.name for path in files} <= {"config.json", LOG}:
+    if {CONFIG} <= {path.name for path in files} <= {CONFIG, LOG}:
         with suppress(OSError):  # somebody has put something there
             for path in files:
                 path.unlink()

@@ -12,6 +12,7 @@ import afrd.data
 import afrd.runs
 from afrd.analysis.errors.words import truth_word
 from afrd.cli.common import as_path
+from afrd.runs.file_names import CONFIG
 
 if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
@@ -91,7 +92,7 @@ def correct(options: argparse.Namespace) -> None:
 
 
 def show_corrections(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} is not a run folder: it has no config.json")
     corrections = afrd.runs.read_corrections(folder)
     for one in (correction.about for correction in corrections):

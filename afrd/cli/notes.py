@@ -11,6 +11,7 @@ import afrd.files
 from afrd.cli.common import as_path
 from afrd.metrics.words import counted
 from afrd.runs import shared_file
+from afrd.runs.file_names import CONFIG
 
 if TYPE_CHECKING:
     from afrd.runs.shared_file import Key
@@ -114,7 +115,7 @@ def checked(folder: Path) -> Path:
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder; give the one that holds the runs")
-    if (folder / "config.json").is_file():
+    if (folder / CONFIG).is_file():
         parent = folder.resolve().parent
         raise ValueError(f"{folder} is a run, and its notes are kept beside it; give the folder {parent}")
     return folder

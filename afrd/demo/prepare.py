@@ -15,6 +15,7 @@ import afrd.data
 import afrd.model
 import afrd.runs
 from afrd.background.jobs import HEAVY_WORK, Job, Report, Worker, error_sentence
+from afrd.runs.file_names import CONFIG
 
 if TYPE_CHECKING:
     from afrd.model.teacher import Teacher
@@ -211,7 +212,7 @@ def copy_shipped_run(shipped: Path, folder: Path, data: Path, teacher: Teacher) 
     Raises:
         ValueError: the folder holds another run, or other things.
     """
-    if not (shipped / "config.json").is_file():
+    if not (shipped / CONFIG).is_file():
         return False
     model, config = afrd.runs.read_config(shipped)
     if config.teacher_digest != teacher.digest:

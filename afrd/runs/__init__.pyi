@@ -1,4 +1,5 @@
 from . import store, sweep_plan
+from .checkpoint import checkpoint_epochs
 from .correction_files import (
     Correction,
     corrected_samples,
@@ -47,6 +48,7 @@ __all__ = [
     "StepReport",
     "TrainingOptions",
     "TrainingPlan",
+    "checkpoint_epochs",
     "copy_run",
     "correct",
     "corrected_samples",

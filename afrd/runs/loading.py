@@ -11,6 +11,7 @@ from afrd.model.device import pick_device
 from afrd.model.evidence import Evidence
 from afrd.model.teacher import Teacher
 from afrd.runs.corrections import with_kept_corrections
+from afrd.runs.file_names import CALIBRATION, CONFIG, WEIGHTS
 from afrd.runs.region import stored_region
 from afrd.runs.run import Run
 from afrd.runs.run_folder import read_config
@@ -24,12 +25,12 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         ValueError: the folder is no finished run, or a file in it is broken.
     """
     folder = Path(folder)
-    if not (folder / "config.json").is_file():
+    if not (folder / CONFIG).is_file():
         raise ValueError(f"{folder} is not a run folder: it has no config.json; `afrd train` makes one")
     model_config, config = read_config(folder)
-    if not (folder / "model.safetensors").is_file():
+    if not (folder / WEIGHTS).is_file():
         raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
-    tensors, _ = load_tensors(folder / "model.safetensors")
+    tensors, _ = load_tensors(folder / WEIGHTS)
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights must not change the caller's random state
             model = make_model(model_config)
@@ -38,8 +39,8 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         raise ValueError(f"the weights in {folder} do not fit its config.json; the run must be trained anew") from error
     torch_device = pick_device(device)
     calibration = None
-    if (folder / "calibration.safetensors").is_file():
-        stored, _ = load_tensors(folder / "calibration.safetensors")
+    if (folder / CALIBRATION).is_file():
+        stored, _ = load_tensors(folder / CALIBRATION)
         if not {"errors", "weights"} <= set(stored):
             raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
         errors, weights = (stored[name].to(torch_device).float() for name in ("errors", "weights"))

@@ -21,7 +21,7 @@ from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_of, stored_inputs
 from afrd.runs.correction_files import Correction, on_corrections
-from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes
+from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes, number_of
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.plan import calibration_split
 from afrd.runs.prediction import Prediction, method_name, split_predictions
@@ -53,7 +53,7 @@ class Run:
         self.calibration = calibration
         self._teacher: Teacher | None = None
         self._thresholds: dict[tuple, Threshold | None] = {}
-        self._number = EVIDENCE_CACHE.register(config)  # which the copies of `with_region` share
+        self._number = number_of(config)  # which the copies of `with_region` share
 
     def __repr__(self) -> str:
         return f"Run({self.folder}: {self.method()} on {self.config.category})"
@@ -229,7 +229,7 @@ class Run:
         It does not wait for the rest of its split; only the features are computed for all, where the store has none.
         """
         used, row = parse_lights(lights, self.lights), range(len(dataset))[index]
-        split = EVIDENCE_CACHE.peek(self._number, self._evidence_key(dataset, used))
+        split = EVIDENCE_CACHE.peek(self._evidence_key(dataset, used))
         if split is None and self.corrections and self._base_evidence_cached(dataset, used):
             split = self.evidence(dataset, used)
         if split is None:
@@ -307,16 +307,16 @@ class Run:
                     progress(sum(len(p.errors) for p in batches), len(features))
             return joined(batches)
 
-        return EVIDENCE_CACHE.get(self._number, self._evidence_key(dataset, used), make)
+        return EVIDENCE_CACHE.get(self._evidence_key(dataset, used), make)
 
     def _evidence_key(self, dataset: MultiLightDataset, lights: tuple[str, ...]) -> Hashable:
         """Key of a split's evidence; which lights are present only matters where features are fused."""
         lights_that_matter = lights if self.model.config.target == "fused" else self.lights
         corrections = tuple(correction.about.id for correction in self.corrections)
-        return stored_under(dataset, self.teacher, self.config.size), lights_that_matter, corrections
+        return self._number, stored_under(dataset, self.teacher, self.config.size), lights_that_matter, corrections
 
     def _base_evidence_cached(self, dataset: MultiLightDataset, lights: tuple[str, ...]) -> bool:
-        return EVIDENCE_CACHE.peek(self._number, self.base._evidence_key(dataset, lights)) is not None
+        return self.base._evidence_key(dataset, lights) in EVIDENCE_CACHE
 
     def calibration_maps(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None

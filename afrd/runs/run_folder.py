@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import Evidence
+from afrd.runs.file_names import CALIBRATION, CHECKPOINT, CONFIG, WEIGHTS
 from afrd.runs.lock import LOCK_FILE
 from afrd.runs.region import copy_region
 from afrd.runs.tensors import load_tensors, save_tensors
@@ -46,14 +47,12 @@ class FitConfig:
 
 def find_runs(root: str | Path) -> list[Path]:
     """Folders of finished runs anywhere under `root`, sorted."""
-    return sorted(
-        path.parent for path in Path(root).glob("**/model.safetensors") if (path.parent / "config.json").exists()
-    )
+    return sorted(path.parent for path in Path(root).glob("**/model.safetensors") if (path.parent / CONFIG).exists())
 
 
 def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
     """Raises ValueError naming the file and what in it is wrong."""
-    content = load_json(folder / "config.json")
+    content = load_json(folder / CONFIG)
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}, where this version reads {FORMAT}: train the run anew")
@@ -82,7 +81,7 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
     Raises:
         ValueError: the folder holds another run, or other things.
     """
-    if (folder / "config.json").is_file():
+    if (folder / CONFIG).is_file():
         existing = read_config(folder)
         if not (existing[1].pictures and config.pictures):  # not known for runs that come with the package
             config = replace(config, pictures=existing[1].pictures)
@@ -97,7 +96,7 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
             raise ValueError(
                 f"{folder} holds a run with {first_difference(existing, (model, config))}; choose another folder"
             )
-        return (folder / "model.safetensors").is_file()
+        return (folder / WEIGHTS).is_file()
     if folder.exists() and (not folder.is_dir() or any(path.name != LOCK_FILE for path in folder.iterdir())):
         raise ValueError(f"{folder} exists and is no run folder; choose a new or an empty folder")
     return False
@@ -112,7 +111,7 @@ def first_difference(existing: tuple[ModelConfig, FitConfig], wanted: tuple[Mode
 def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
     """Creates the folder, with the config."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_json(folder / "config.json", {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
+    save_json(folder / CONFIG, {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
 
 
 def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, history: list[dict[str, float]]) -> None:
@@ -127,9 +126,9 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
             tensors["nearest"] = calibration.nearest
         if calibration.usual is not None:
             tensors["usual"] = calibration.usual
-        save_tensors(folder / "calibration.safetensors", tensors)
-    save_tensors(folder / "model.safetensors", model.state_dict())
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        save_tensors(folder / CALIBRATION, tensors)
+    save_tensors(folder / WEIGHTS, model.state_dict())
+    (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> None:
@@ -138,7 +137,7 @@ def copy_run(folder: Path, to: Path, config: FitConfig, half: bool = False) -> N
     with replacing(to / "history.csv") as path:
         pd.read_csv(folder / "history.csv").to_csv(path, index=False, float_format="%.5g" if half else None)
     copy_region(folder, to)
-    for name in ("calibration.safetensors", "model.safetensors"):  # the weights come last and mark it as finished
+    for name in (CALIBRATION, WEIGHTS):  # the weights come last and mark it as finished
         if (folder / name).is_file():
             tensors, about = load_tensors(folder / name)
             if half:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from afrd.runs.file_names import CALIBRATION, CHECKPOINT, CONFIG, WEIGHTS
 from afrd.runs.plan import model_config
 from afrd.runs.run_folder import first_difference, read_config
 from afrd.runs.sweep_plan import Cell
 
-WEIGHTS = "model.safetensors"
-TENSOR_FILES = (WEIGHTS, "calibration.safetensors", "checkpoint.safetensors")
+TENSOR_FILES = (WEIGHTS, CALIBRATION, CHECKPOINT)
 
 
 def is_trained(out: Path, cell: Cell) -> bool:
@@ -58,7 +58,7 @@ def broken_file(folder: Path) -> str:
 
     Of files of tensors, only the description and the size are checked, so that it takes no time.
     """
-    if (folder / "config.json").exists():
+    if (folder / CONFIG).exists():
         try:
             read_config(folder)
         except ValueError as error:

@@ -249,7 +249,7 @@ def test_an_event_sees_every_file_as_it_was_when_it_first_looked(tmp_path: Path,
 
 
 def test_results_are_measured_by_the_memory_that_they_take():
-    from afrd.page.common.cache import size_of
+    from afrd.runs.cache import size_of
 
     maps = np.zeros((3, 64, 64), np.float32)
     assert size_of(maps) == pytest.approx(maps.nbytes, rel=0.01)
@@ -264,7 +264,7 @@ def test_samples_and_predictions_stay_within_their_bytes(runs: Path, candies: Pa
     library = Library(runs, candies)
     dataset = library.data_of(library.category("Praline"))["test_public"]
     one = dataset[0].images.nbytes
-    from afrd.page.common.cache import Cache
+    from afrd.runs.cache import Cache
 
     library._samples = Cache(2.5 * one)
     for i in range(len(dataset)):

@@ -12,7 +12,8 @@ import torch
 import afrd
 from afrd.model.evidence import Evidence
 from afrd.runs import evidence_cache
-from afrd.runs.evidence_cache import EvidenceCache, evidence_bytes
+from afrd.runs.cache import Cache
+from afrd.runs.evidence_cache import evidence_bytes
 
 
 @pytest.fixture
@@ -27,20 +28,28 @@ def evidence(samples: int) -> Evidence:
 
 def test_what_all_runs_remember_together_stays_within_the_limit():
     one = evidence_bytes(evidence(1))
-    cache = EvidenceCache(limit=3 * one)
-    first, second = object.__new__(type("Owner", (), {})), object.__new__(type("Owner", (), {}))
-    a, b = cache.register(first), cache.register(second)
-    for number, key in ((a, "x"), (b, "x"), (a, "y")):
-        cache.get(number, key, lambda: evidence(1))
+    cache = Cache(3 * one, evidence_bytes)
+    for key in ("a", "b", "c"):
+        cache.get(key, lambda: evidence(1))
     assert cache.size == 3 * one
-    cache.get(a, "x", lambda: pytest.fail("was kept"))
-    cache.get(b, "z", lambda: evidence(1))
+    cache.get("a", lambda: pytest.fail("was kept"))
+    cache.get("d", lambda: evidence(1))
     made = []
-    cache.get(b, "x", lambda: (made.append("x"), evidence(1))[1])  # the oldest use, so it went
+    cache.get("b", lambda: (made.append("b"), evidence(1))[1])  # the oldest use, so it went
     assert made and cache.size <= 3 * one
-    cache.get(a, "large", lambda: evidence(10))  # more than the limit: alone
-    cache.get(a, "large", lambda: pytest.fail("was kept"))
+    cache.get("large", lambda: evidence(10))  # more than the limit: alone
+    cache.get("large", lambda: pytest.fail("was kept"))
     assert cache.size == 3 * one
+
+
+def test_evidence_is_removed_with_its_owner_and_with_no_other():
+    owners = [type("Owner", (), {})() for _ in range(2)]
+    keys = [(evidence_cache.number_of(owner), "split") for owner in owners]
+    for key in keys:
+        evidence_cache.EVIDENCE_CACHE.get(key, lambda: evidence(1))
+    del owners[0]
+    gc.collect()
+    assert keys[0] not in evidence_cache.EVIDENCE_CACHE and keys[1] in evidence_cache.EVIDENCE_CACHE
 
 
 def test_threads_that_ask_at_once_wait_for_one_of_them_and_get_what_one_alone_gets(tiny_runs: Path, candies: Path):

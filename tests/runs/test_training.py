@@ -17,7 +17,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import afrd
 from afrd.model.device import autocast, pick_device
@@ -73,6 +73,15 @@ def test_an_interrupted_training_ends_with_the_same_weights(data, teacher, tmp_p
     assert expected.keys() == found.keys()
     for name in expected:
         assert torch.equal(expected[name], found[name]), name
+
+
+def test_a_checkpoint_of_another_model_is_refused_by_name(data, teacher, tmp_path: Path):
+    folder = tmp_path / "run"
+    with pytest.raises(Cancelled):
+        afrd.fit(data, "top", folder, teacher=teacher, epochs=6, on_step=lambda report: report.step == 3, **QUICK)
+    save_file({"student.weight": torch.zeros(2)}, folder / "checkpoint.safetensors", {"epoch": "1", "history": "[]"})
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is not a checkpoint of this training; delete it"):
+        afrd.fit(data, "top", folder, teacher=teacher, epochs=6, **QUICK)
 
 
 def test_a_finished_run_is_not_trained_again(data, teacher, tmp_path: Path):

@@ -26,11 +26,12 @@ from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS, pixel_metrics
 from afrd.metrics.views import object_metrics
 from afrd.model.teacher import load_teacher
+from afrd.runs.file_names import WEIGHTS
 from afrd.runs.loading import load_run
 from afrd.runs.plan import fingerprint
 from afrd.runs.run import Run
 from afrd.runs.sweep_plan import Cell, Group
-from afrd.runs.sweep_runs import WEIGHTS, difference, is_trained
+from afrd.runs.sweep_runs import difference, is_trained
 from afrd.runs.tensors import save_tensors
 
 BOOTSTRAP_DRAWS = 1000

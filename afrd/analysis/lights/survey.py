@@ -33,6 +33,7 @@ from afrd.metrics.bootstrap import interval
 from afrd.metrics.ranking import METRICS
 from afrd.metrics.threshold import SCORE_TOLERANCE
 from afrd.runs.correction_files import corrected_samples
+from afrd.runs.file_names import CALIBRATION, WEIGHTS
 from afrd.runs.run import Run
 from afrd.runs.tensors import load_tensors, save_tensors
 
@@ -299,7 +300,7 @@ def _key(run: Run, dataset: MultiLightDataset) -> str:
     if run.region is not None:
         sha.update(run.region.tobytes())
     sha.update("".join(correction.about.id for correction in run.corrections).encode())
-    for name in ("model.safetensors", "calibration.safetensors"):
+    for name in (WEIGHTS, CALIBRATION):
         if (run.folder / name).is_file():
             with (run.folder / name).open("rb") as file:
                 sha.update(hashlib.file_digest(file, "sha256").digest())

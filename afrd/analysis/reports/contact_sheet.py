@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from jinja2 import Environment, FileSystemLoader
 
 import afrd.figures
 from afrd.analysis.errors.words import truth_word
+from afrd.analysis.reports.rendering import style, template
 
 if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.analysis.errors.table import ErrorTable
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
 
-TEMPLATES = Path(__file__).with_name("templates")
 MAX_TILES = 200
 SIDE = 150  # pixels of a tile
 ORDERS: dict[str, Callable[[ErrorTable, str], Any] | None] = {  # key of a row, the smallest first
@@ -89,11 +85,11 @@ def contact_sheet(
     pictures = dataset.select([light if light in dataset.lights else afrd.figures.main_light(dataset.lights)])
     outcomes, level = table.outcome(at, label), table.threshold_of(label, at)
     tiles = [_tile(table, row, pictures, predictions, label, outcomes[row], level) for row in rows]
-    return _template().render(tiles=tiles, does=does)
+    return template("contact_sheet.html").render(tiles=tiles, does=does)
 
 
 def css() -> str:
-    return (TEMPLATES / "contact_sheet.css").read_text()
+    return style("contact_sheet.css")
 
 
 def _tile(
@@ -126,9 +122,3 @@ def _tile(
         afrd.figures.svg_path(afrd.figures.contour_lines(mask.astype(float), 0.5)) if has_mask else "",
         afrd.figures.svg_path(afrd.figures.contour_lines(values, level, (height, width))) if level is not None else "",
     )
-
-
-@cache
-def _template() -> Any:
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("contact_sheet.html")

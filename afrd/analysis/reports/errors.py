@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
 from afrd.analysis.errors.notes import Note
@@ -27,13 +24,13 @@ from afrd.analysis.reports.contact_sheet import contact_sheet
 from afrd.analysis.reports.contact_sheet import css as contact_sheet_css
 from afrd.analysis.reports.groups import EXPLANATION as GROUPS_EXPLAINED
 from afrd.analysis.reports.groups import group_texts
+from afrd.analysis.reports.rendering import style, template
 from afrd.figures import MAP_LIMIT, contour_lines, covered_uri, main_light, shrink, svg_path
 from afrd.metrics.predictions import Predictions
 
 if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
 
-TEMPLATES = Path(__file__).with_name("templates")
 MAX_REPORT_SAMPLES = 200  # samples of a report: about 15 MB
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")  # beginnings of a text that a spreadsheet would take for a formula
 EXPLANATIONS = (
@@ -130,27 +127,21 @@ def report(
     counts = [(name, table.confusion(at, name)) for name in labels]
     methods = [of_method.method + ": lights " + ", ".join(of_method.lights) for of_method in predictions]
     said = " ".join([f"{'; '.join(methods)}.", *filter(None, [p.note() for p in predictions[:1]])])
-    return (
-        _templates()
-        .get_template("report.html")
-        .render(
-            title=f"Error analysis: {dataset.category} / {dataset.split}",
-            chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(table)} samples. {said}",
-            threshold=threshold_sentence(table, at),
-            made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {version('afrd')}.",
-            counts=[(name, count) for name, count in counts if count is not None and table.labelled.any()],
-            head=head,
-            numbers=numbers,
-            lines=[
-                [cell_text(*cell) for cell in zip(head, line, strict=True)] for line in visible.itertuples(index=False)
-            ],
-            cards=cards,
-            groups=None if groups is None else group_texts(groups, table.column_names()),
-            contact=Markup(contact_sheet(table, rows, dataset, predictions[0], at=at, light=light)),
-            explained=EXPLANATIONS + (() if groups is None else (GROUPS_EXPLAINED,)),
-            with_note=True,
-            css=card_css() + contact_sheet_css(),
-        )
+    return template("report.html").render(
+        title=f"Error analysis: {dataset.category} / {dataset.split}",
+        chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(table)} samples. {said}",
+        threshold=threshold_sentence(table, at),
+        made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {version('afrd')}.",
+        counts=[(name, count) for name, count in counts if count is not None and table.labelled.any()],
+        head=head,
+        numbers=numbers,
+        lines=[[cell_text(*cell) for cell in zip(head, line, strict=True)] for line in visible.itertuples(index=False)],
+        cards=cards,
+        groups=None if groups is None else group_texts(groups, table.column_names()),
+        contact=Markup(contact_sheet(table, rows, dataset, predictions[0], at=at, light=light)),
+        explained=EXPLANATIONS + (() if groups is None else (GROUPS_EXPLAINED,)),
+        with_note=True,
+        css=card_css() + contact_sheet_css(),
     )
 
 
@@ -212,11 +203,11 @@ def card(
 
 def card_html(content: Card) -> str:
     """A single card as HTML, without its note, for a page that includes `card_css`."""
-    return _templates().get_template("card.html").render(card=content, with_note=False)
+    return template("card.html").render(card=content, with_note=False)
 
 
 def card_css() -> str:
-    return (TEMPLATES / "card.css").read_text()
+    return style("card.css")
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -254,8 +245,3 @@ def cell_text(column: str, value: object) -> str:
     if not np.isfinite(value):
         return "–"
     return {"defect found": f"{value:.0%}", "peak off, px": f"{value:.0f}"}.get(column, f"{value:.2f}")
-
-
-@cache
-def _templates() -> Environment:
-    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)

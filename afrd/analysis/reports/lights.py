@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from afrd import figures
 from afrd.analysis.lights.advice import Advice
 from afrd.analysis.lights.sentences import UNIT_LIGHTS
 from afrd.analysis.lights.survey import Survey, redundancy
+from afrd.analysis.reports.rendering import template
 from afrd.metrics.ranking import METRIC_NAMES, METRICS
 
-TEMPLATE_FILE = Path(__file__).with_name("templates") / "lights.html"
 FIGURE_WIDTH = 500  # pixels of a figure
 
 
@@ -29,8 +27,7 @@ def report(survey: Survey, advice: Advice) -> str:
     if len(advice.without):
         charts.append(figures.defect_lights(advice))
     good, bad = int((~survey.anomalous).sum()), int(survey.anomalous.sum())
-    environment = Environment(autoescape=True, trim_blocks=True, undefined=StrictUndefined)
-    return environment.from_string(TEMPLATE_FILE.read_text(encoding="utf-8")).render(
+    return template("lights.html").render(
         title=f"Lights for {survey.category}",
         made=f"{survey.method}, judged on {survey.category}/{survey.split}: {good} good and {bad} anomalous samples; "
         f"quality is the {name}, and {advice.delta:g} of it may be lost.",

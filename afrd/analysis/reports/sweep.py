@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 
 from afrd import figures
 from afrd.analysis.comparison.sweep_results import BOOTSTRAP_DRAWS, GroupResult, example_samples, load_results
@@ -26,13 +25,13 @@ from afrd.analysis.comparison.sweep_tables import (
     summary_table,
 )
 from afrd.analysis.reports.published import published_table
+from afrd.analysis.reports.rendering import template
 from afrd.files import replacing
 from afrd.metrics.ranking import METRIC_NAMES
 from afrd.metrics.words import counted
 from afrd.runs.sweep_plan import Group, SweepPlan
 from afrd.runs.sweep_runs import difference, is_trained
 
-TEMPLATES = Path(__file__).with_name("templates")
 EXAMPLE_PIXELS = 150  # pixels
 SIGNIFICANCE_LEVEL = 0.05
 MAX_NAMED = 5  # runs in a sentence
@@ -272,9 +271,7 @@ def _latex_table(words: pd.DataFrame, caption: str, best: dict[str, str]) -> str
 
 
 def _page(plan: SweepPlan, folder: Path, about: Sequence[str], sections: Sequence[ResultSection]) -> str:
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    template = environment.from_string((TEMPLATES / "sweep.html").read_text(encoding="utf-8"))
-    return template.render(
+    return template("sweep.html").render(
         about=about,
         overview_title=OVERVIEW,
         sections=[

@@ -18,6 +18,7 @@ import numpy as np
 
 import afrd.data
 from afrd.files import SnapshotValues, file_state, snapshot
+from afrd.runs.file_names import CALIBRATION, CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.methods import Method
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from afrd.data.uploads import Upload
     from afrd.runs.run import Run
 
-WEIGHT_FILES = ("config.json", "calibration.safetensors", "model.safetensors")
+WEIGHT_FILES = (CONFIG, CALIBRATION, WEIGHTS)
 RUN_FILES = (*WEIGHT_FILES, "region.png", "corrections")  # a folder changes with each file in it
 
 

@@ -21,8 +21,9 @@ import afrd.files
 import afrd.runs
 from afrd.files import file_state, once_per_snapshot
 from afrd.page.common import keys
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import CategoryEntry, Place, RunEntry, category_entry, read_entry, short_name
+from afrd.runs.file_names import CONFIG
 
 if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.analysis.comparison.methods import Method
@@ -68,7 +69,7 @@ class Library:
         in_data = afrd.data.list_categories(self.data) if self.data is not None and self.data.is_dir() else []
         runs: dict[Place, list[RunEntry]] = {}
         for folder in afrd.runs.find_runs(self.runs) if self.runs.is_dir() else []:
-            entry_of_run = self._entries.get(keys.of_file(folder / "config.json"), partial(read_entry, folder))
+            entry_of_run = self._entries.get(keys.of_file(folder / CONFIG), partial(read_entry, folder))
             if entry_of_run is not None:
                 trained_on, entry = entry_of_run
                 root = self.data if self.data and trained_on.name in in_data else trained_on.root

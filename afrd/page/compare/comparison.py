@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.precedence import give_way

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import afrd.analysis.comparison
 import afrd.analysis.errors
 from afrd.background.jobs import Worker
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.samples import with_named_sample

@@ -10,7 +10,7 @@ import pandas as pd
 
 import afrd.analysis.errors
 import afrd.analysis.reports
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.html import macros, plain
 from afrd.page.common.messages import PROBLEMS, working
 from afrd.page.common.session import PageSession

@@ -11,7 +11,7 @@ import gradio as gr
 import afrd.metrics
 import afrd.runs
 from afrd.page.common import keys
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.components import Components, menu
 from afrd.page.common.html import macros, plain
 from afrd.page.common.messages import PROBLEMS

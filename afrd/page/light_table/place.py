@@ -10,7 +10,7 @@ import afrd.data
 import afrd.figures
 import afrd.runs
 from afrd.page.common import keys
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import CategoryEntry
 from afrd.page.common.library import AT_ONCE, Library
 from afrd.page.common.selection import Selection

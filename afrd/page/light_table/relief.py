@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import afrd.data
 import afrd.figures
 from afrd.page.common import keys
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     from afrd.data.sample import Sample

@@ -14,7 +14,7 @@ import afrd.figures
 import afrd.runs
 from afrd.metrics.threshold import outcome
 from afrd.page.common import keys
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import RunEntry
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection, beside_if_chosen, missing_run, usable_lights

@@ -15,7 +15,7 @@ import afrd.background
 import afrd.data
 import afrd.runs
 from afrd.files import file_state, once_per_snapshot
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection, with_run

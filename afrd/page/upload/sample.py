@@ -16,7 +16,7 @@ import afrd.data
 import afrd.figures
 import afrd.runs
 from afrd.page.common import keys
-from afrd.page.common.cache import MB, Cache
+from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import CategoryEntry, RunEntry
 from afrd.page.common.html import macros
 from afrd.page.common.library import Library

@@ -12,10 +12,8 @@ import cachetools
 import numpy as np
 
 T = TypeVar("T")
-OBJECT_OVERHEAD = 100  # bytes of an object besides its content
-
-
 MB = 10**6
+OBJECT_OVERHEAD = 100  # bytes of an object besides its content
 
 
 def size_of(value: Any) -> int:
@@ -51,7 +49,7 @@ class Cache:
             size, lambda value: min(measure(value), size)
         )
         self._making: dict[Hashable, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may call `remove` in a thread that holds it
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The cached result for this key; made now if there is none."""
@@ -71,6 +69,17 @@ class Cache:
             finally:
                 with self._lock:
                     self._making.pop(key, None)
+
+    def peek(self, key: Hashable) -> Any:
+        """The cached result for this key, or None."""
+        with self._lock:
+            return self._values.get(key)
+
+    def remove(self, unwanted: Callable[[Hashable], bool]) -> None:
+        """Removes the results whose keys are unwanted."""
+        with self._lock:
+            for key in [key for key in self._values if unwanted(key)]:
+                del self._values[key]
 
     def __contains__(self, key: Hashable) -> bool:
         with self._lock:
