@@ -81,8 +81,8 @@ def sweep_progress(statuses: Sequence[CellStatus]) -> str:
     text = ", ".join(f"{counts[state]} {state}" for state in (DONE, RUNNING, WAITING, FAILED))
     times = [status.seconds for status in statuses if status.state == DONE and status.seconds is not None]
     if times and counts[RUNNING]:
-        rest = sum(times) / len(times) * (counts[RUNNING] + counts[WAITING]) / counts[RUNNING]
-        text += f"; about {duration(rest)} left"
+        seconds_left = sum(times) / len(times) * (counts[RUNNING] + counts[WAITING]) / counts[RUNNING]
+        text += f"; about {duration(seconds_left)} left"
     return text
 
 

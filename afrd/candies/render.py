@@ -187,9 +187,9 @@ class RenderingOptions:
                     f"{name} is {getattr(self, name)}; every part of the data set needs at least one sample"
                 )
         limits = (("train", self.train, 1000), ("val", self.val, 100))
-        for name, count, most in (*limits, ("the test set", self.test_good + self.test_bad, 100)):
-            if count > most:
-                raise ValueError(f"{count} samples in {name} are too many; the file names of the layout allow {most}")
+        for name, count, limit in (*limits, ("the test set", self.test_good + self.test_bad, 100)):
+            if count > limit:
+                raise ValueError(f"{count} samples in {name} are too many; the file names of the layout allow {limit}")
 
     def settings(self, category: str) -> dict[str, Any]:
         """What must not differ between two renderings in one folder."""
@@ -235,8 +235,8 @@ def is_complete(folder: Path | str, **options: Any) -> bool:
     settings = _load_settings(folder)
     if settings is None:
         return False
-    wanted = RenderingOptions(**({"size": settings.get("size", 0), "seed": settings.get("seed", 0)} | options))
-    return settings == wanted.settings(folder.name) and not any(job.missing() for job in _jobs(folder, wanted))
+    rendering = RenderingOptions(**({"size": settings.get("size", 0), "seed": settings.get("seed", 0)} | options))
+    return settings == rendering.settings(folder.name) and not any(job.missing() for job in _jobs(folder, rendering))
 
 
 def render_category(

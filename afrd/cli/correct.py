@@ -74,8 +74,8 @@ def correct(options: argparse.Namespace) -> None:
     data = afrd.data.open_dataset(options.data or run.config.data_root, run.config.category, run.config.views)
     dataset = data[options.split or data.test_split]
     if options.sample not in dataset.names:
-        known = f"{dataset.names[0]} to {dataset.names[-1]}" if len(dataset) else "none"
-        raise ValueError(f"{dataset.category}/{dataset.split} has no sample {options.sample!r}; it has {known}")
+        names = f"{dataset.names[0]} to {dataset.names[-1]}" if len(dataset) else "none"
+        raise ValueError(f"{dataset.category}/{dataset.split} has no sample {options.sample!r}; it has {names}")
     index = list(dataset.names).index(options.sample)
     kind = "defect" if options.missed else "normal"
     candidate = afrd.runs.propose(run, dataset, index, options.place, options.why, options.who, kind)
@@ -121,11 +121,11 @@ def show_missed(run: Run, dataset: MultiLightDataset, index: int, place: tuple[i
             print(f"a threshold for {reached.per_thousand:.0f} false alarms per thousand good parts would find it")
         else:
             print("all calibration samples score higher, so no threshold tells it from them")
-        for lights, value in reached.found[:SHOWN]:
+        for lights, value in reached.sets[:SHOWN]:
             print(f"  lights {', '.join(lights)}: {value:.2f} × their threshold")
-        if not reached.found:
+        if not reached.sets:
             print("no set of its lights finds it at its own threshold")
     print(f"places of {dataset.split} that look like it, with their distance")
-    for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, most=SHOWN):
+    for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, count=SHOWN):
         truth = truth_word(dataset.anomalous[one.index])
         print(f"  {one.sample:12} x {one.x}, y {one.y}  {one.distance:.3f}  {truth}")

@@ -125,8 +125,8 @@ def count_of(content: dict[str, Any]) -> str:
     notes = sum(len(samples) for splits in content["runs"].values() for samples in splits.values())
     of_runs = [sum(map(len, content[section].values())) for section in ("corrections", "operating_points")]
     words = ("note", "group", "correction", "operating point")
-    *most, last = map(counted, (notes, len(content["groups"]), *of_runs), words)
-    return f"{', '.join(most)} and {last}"
+    *others, last = map(counted, (notes, len(content["groups"]), *of_runs), words)
+    return f"{', '.join(others)} and {last}"
 
 
 def elsewhere(folder: Path, content: dict[str, Any]) -> str:

@@ -140,13 +140,13 @@ class MultiLightDataset(Dataset[Sample]):
         return once_per_snapshot(("masks", self), self._masks)
 
     def _masks(self) -> tuple[np.ndarray, np.ndarray]:
-        masks, known = np.zeros((len(self), *self.image_size), bool), np.zeros(len(self), bool)
+        masks, masked = np.zeros((len(self), *self.image_size), bool), np.zeros(len(self), bool)
         for i in range(len(self)):
             mask = self.mask(i)
             if mask is not None:
-                masks[i], known[i] = mask.numpy(), True
-        masks.flags.writeable = known.flags.writeable = False
-        return masks, known
+                masks[i], masked[i] = mask.numpy(), True
+        masks.flags.writeable = masked.flags.writeable = False
+        return masks, masked
 
     def _mask(self, record: Record, anomalous: bool | None, size: tuple[int, int]) -> Tensor | None:
         if anomalous is False:

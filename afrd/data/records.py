@@ -67,9 +67,9 @@ class Layout:
     passed_over: Mapping[Path, str] = field(default_factory=dict)
 
 
-def first_of(names: Sequence[str], most: int) -> str:
+def first_of(names: Sequence[str], limit: int) -> str:
     """Names as text, such as `a, b, c and 4 more`."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def natural(text: str) -> tuple:

@@ -15,6 +15,7 @@ from afrd.files import load_json, replacing, save_json
 from afrd.metrics.bootstrap import Resampler, interval
 from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
 from afrd.metrics.threshold import Threshold
+from afrd.metrics.words import counted
 
 
 def region_share(region: np.ndarray) -> str:
@@ -33,7 +34,7 @@ class Predictions:
 
     Attributes:
         table: a row a sample: `sample`, `anomalous` (True, False, None unknown), `defects` (joined by +), `score`,
-            `verdict` (empty without a threshold); `corrected` (bool) where the method stands on corrections, see
+            `verdict` (empty without a threshold); `corrected` (bool) where the method has corrections, see
             `afrd.runs.corrections`: such a sample does not count, so its truth is None here.
         maps: (N, H, W) float32 anomaly maps, in the order of the table.
         masks: (N, H, W) bool; rows whose truth is not known are False and not `masked`.
@@ -43,7 +44,7 @@ class Predictions:
         threshold: behind the verdicts; None without one.
         category, split: of the samples; "" where they are not known, as in folders that older versions saved.
         region: (H, W) bool, where the maps are judged; pixel metrics leave out what lies outside. None: everywhere.
-        corrections: that the method stands on.
+        corrections: how many the method has.
     """
 
     table: pd.DataFrame
@@ -64,9 +65,9 @@ class Predictions:
         return self.table.get("corrected", pd.Series(False, self.table.index)).to_numpy(bool)
 
     @property
-    def standing(self) -> str:
-        """Such as `on 2 corrections; 1 sample corrected is not counted`; empty without corrections."""
-        return standing(self.corrections, int(self.corrected.sum()))
+    def corrections_text(self) -> str:
+        """Such as `2 corrections; 1 corrected sample is not counted`; empty without corrections."""
+        return corrections_text(self.corrections, int(self.corrected.sum()))
 
     def counted_as(self, other: Predictions) -> Predictions:
         """These predictions without the samples that were corrected for the other method, so that they compare."""
@@ -105,7 +106,7 @@ class Predictions:
 
     def note(self) -> str:
         """What a reader of the metrics must know of region and corrections, in sentences; empty without either."""
-        corrections = f"The method stands {self.standing}." if self.corrections else ""
+        corrections = f"With {self.corrections_text}." if self.corrections else ""
         return " ".join(filter(None, (self.region_note(), corrections)))
 
     def region_note(self) -> str:
@@ -116,7 +117,7 @@ class Predictions:
         lost = self.outside()
         if lost:
             names = ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if len(lost) > 5 else "")
-            samples = "1 sample" if len(lost) == 1 else f"{len(lost)} samples"
+            samples = counted(len(lost), "sample")
             note += f" The whole defect of {samples} lies outside ({names}): it counts as anomalous all the same."
         return note
 
@@ -276,9 +277,9 @@ class Predictions:
         )
 
 
-def standing(corrections: int, samples: int) -> str:
-    """What figures stand on, in words, for a number of corrections and of corrected samples; empty without any."""
+def corrections_text(corrections: int, samples: int) -> str:
+    """The corrections behind some figures, in words, and how many samples were corrected; empty without any."""
     if not corrections:
         return ""
-    on = "1 correction" if corrections == 1 else f"{corrections} corrections"
-    return f"on {on}; {'1 sample corrected is' if samples == 1 else f'{samples} samples corrected are'} not counted"
+    left_out = f"{counted(samples, 'corrected sample')} {'is' if samples == 1 else 'are'} not counted"
+    return f"{counted(corrections, 'correction')}; {left_out}"

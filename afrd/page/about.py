@@ -9,7 +9,7 @@ import gradio as gr
 import afrd.figures
 from afrd.page.common.html import macros
 
-STEPS = (
+METHOD_STEPS = (
     ("Pictures", "one of every light, of one part that does not move"),
     ("Teacher", "frozen; trained on ordinary photographs, it describes every place of every picture"),
     ("Student and memory", "of good parts only: one learns to regress the description, one stores patches of it"),
@@ -23,5 +23,5 @@ LINE_WIDTH = 24  # letters: an SVG breaks no lines itself
 def about_tab() -> None:
     """Lays the tab out."""
     error_colours = afrd.figures.colours(afrd.figures.ERROR_COLOURS)  # of the maps, from low to high
-    steps = [(name, textwrap.wrap(text, LINE_WIDTH)) for name, text in STEPS]
+    steps = [(name, textwrap.wrap(text, LINE_WIDTH)) for name, text in METHOD_STEPS]
     gr.HTML(macros("about.html").page(error_colours, steps))

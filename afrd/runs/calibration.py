@@ -49,7 +49,7 @@ def stored_inputs(features: Features, index: Sequence[int], positions: list[int]
 
 
 @torch.no_grad()
-def evidence_of(
+def evidence_batches(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:
     """Evidence of the samples at `index`, in batches, with the lights that are `present` (1, L)."""
@@ -74,7 +74,7 @@ def calibrate(
             present.expand(0, -1),
             model.config.target == "fused",
         )
-    return joined(list(evidence_of(model, features, index, positions, present)))
+    return joined(list(evidence_batches(model, features, index, positions, present)))
 
 
 @torch.no_grad()

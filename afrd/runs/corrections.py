@@ -139,7 +139,7 @@ def undo(run: Run, correction: str) -> Run:
         ValueError: the folder has no correction of this id.
     """
     remove_correction(run.folder, correction)
-    return with_corrections(run, [kept for kept in run.corrections if kept.about.id != correction])
+    return with_corrections(run, [other for other in run.corrections if other.about.id != correction])
 
 
 def restore(run: Run, correction: str) -> Run:
@@ -256,8 +256,8 @@ def with_lookups(run: Run, root: Path | None = None) -> Evidence:
 def _lookups(base: Run, dataset: MultiLightDataset, index: list[int]) -> dict[str, Tensor]:
     features = base.features(dataset)
     positions, bank = features.positions(base.lights), memory_of(base)
-    found = [bank(stored_inputs(features, [i], positions, base.everything).features) for i in index]
-    return {"nearest": torch.cat([d for d, _ in found]), "usual": torch.cat([smooth(usual) for _, usual in found])}
+    lookups = [bank(stored_inputs(features, [i], positions, base.everything).features) for i in index]
+    return {"nearest": torch.cat([d for d, _ in lookups]), "usual": torch.cat([smooth(usual) for _, usual in lookups])}
 
 
 def _nearer_calibration(

@@ -187,13 +187,13 @@ def silhouette(good: MultiLightDataset) -> np.ndarray:
         )
     values = np.log(np.maximum(_deviation(good), MIN_DEVIATION))
     level, separation = _otsu(values)
-    found = _largest_piece(values > level)
-    if separation < MIN_SEPARATION or not SHARES[0] <= found.mean() <= SHARES[1]:
+    part = _largest_piece(values > level)
+    if separation < MIN_SEPARATION or not SHARES[0] <= part.mean() <= SHARES[1]:
         raise ValueError(
             f"no silhouette stands out in {good.category}/{good.split}: the pictures vary by about as much everywhere; "
             f"{advice}"
         )
-    return ndimage.distance_transform_edt(~found) <= MARGIN * max(found.shape)
+    return ndimage.distance_transform_edt(~part) <= MARGIN * max(part.shape)
 
 
 def _deviation(good: MultiLightDataset) -> np.ndarray:

@@ -19,7 +19,7 @@ from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, compute_inputs
 from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
-from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_of, stored_inputs
+from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_batches, stored_inputs
 from afrd.runs.correction_files import Correction, on_corrections
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes, number_of
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
@@ -299,7 +299,7 @@ class Run:
                 index = range(len(features))
                 distance = distances_to(bank.corrections, features, index, self.lights, self.everything)
                 return self.base.evidence(dataset, used, progress).nearer(distance)
-            for batch in evidence_of(
+            for batch in evidence_batches(
                 self.model, features, range(len(features)), features.positions(self.lights), self._present(used)
             ):
                 batches.append(batch)

@@ -102,10 +102,10 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
     return False
 
 
-def first_difference(existing: tuple[ModelConfig, FitConfig], wanted: tuple[ModelConfig, FitConfig]) -> str:
+def first_difference(existing: tuple[ModelConfig, FitConfig], new: tuple[ModelConfig, FitConfig]) -> str:
     """Such as `epochs 25, not 50`; empty where both are the same."""
-    old, new = ({**asdict(model), **asdict(config)} for model, config in (existing, wanted))
-    return next((f"{entry} {old[entry]!r}, not {new[entry]!r}" for entry in new if old[entry] != new[entry]), "")
+    before, after = ({**asdict(model), **asdict(config)} for model, config in (existing, new))
+    return next((f"{key} {before[key]!r}, not {after[key]!r}" for key in after if before[key] != after[key]), "")
 
 
 def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:

@@ -271,11 +271,11 @@ class Entries:
         ).fetchone()
 
     def _forget_oldest(self, key: Key) -> None:
-        kept = self._connection.execute(
+        latest = self._connection.execute(
             f"SELECT id FROM versions WHERE {_OF_KEY} ORDER BY id DESC LIMIT {MAX_VERSIONS}", key
         ).fetchall()
-        if len(kept) == MAX_VERSIONS:
-            (oldest,) = kept[-1]
+        if len(latest) == MAX_VERSIONS:
+            (oldest,) = latest[-1]
             self._connection.execute(f"DELETE FROM versions WHERE {_OF_KEY} AND id < ?", (*key, oldest))
             self._connection.execute("UPDATE versions SET change = 0 WHERE id = ?", (oldest,))
 

@@ -300,12 +300,12 @@ def _sentence(error: Any) -> str:
     where = ".".join([key, *(name for name in inner if name not in ("int", "str"))])
     whole = {"seeds": "whole numbers", "sizes": "whole numbers"}.get(key, "texts")
     expected = {"list_type": f"a list of {whole}", "dict_type": f"a table ([{key}])", "int_type": "a whole number"}
-    wanted = (
+    needed = (
         "a whole number or a text"
         if "options" in key and inner[-1:] == ["int"]
         else expected.get(error["type"], "a text")
     )
-    return f"{where} is {error['input']!r}, but must be {wanted}"
+    return f"{where} is {error['input']!r}, but must be {needed}"
 
 
 def read_sweep(folder: str | Path) -> SweepPlan:

@@ -37,20 +37,20 @@ def difference(out: Path, cell: Cell) -> str:
     """
     try:
         model, config = read_config(out / cell.folder)
-        asked = cell.options
-        wanted = model_config(asked, cell.lights, asked.teacher, model.channels, model.strides)
+        options = cell.options
+        cell_model = model_config(options, cell.lights, options.teacher, model.channels, model.strides)
     except ValueError:  # no run, or a broken one
         return ""
-    wanted_config = replace(
+    cell_config = replace(
         config,
         category=cell.category,
         views=cell.views,
-        size=asked.size,
-        seed=asked.seed,
-        batch=asked.batch,
-        epochs=0 if asked.method == "memory" else asked.epochs or config.epochs,
+        size=options.size,
+        seed=options.seed,
+        batch=options.batch,
+        epochs=0 if options.method == "memory" else options.epochs or config.epochs,
     )
-    return first_difference((model, config), (wanted, wanted_config))
+    return first_difference((model, config), (cell_model, cell_config))
 
 
 def broken_file(folder: Path) -> str:

@@ -30,9 +30,7 @@ def test_from_a_wrong_verdict_to_a_correction_and_back(capsys, folder: Path, can
     assert code == 0 and name in out and "Ada  normal  Praline/test_public/01, x 20, y 30  a seam" in out
     code, out, _ = run(capsys, "evaluate", folder, "--json", table)
     after = json.loads(table.read_text())
-    assert (
-        "on 1 correction; 1 sample corrected is not counted" in out and "corrected" in out and after["corrections"] == 1
-    )
+    assert "1 correction; 1 corrected sample is not counted" in out and "corrected" in out and after["corrections"] == 1
     code, out, _ = run(capsys, "points", folder)
     assert code == 0 and "on 1 correction" in out and "2 good and 1 anomalous" in out
     pictures = sorted((candies / "Praline" / "test_public" / "data").glob("02_image_*.png"))

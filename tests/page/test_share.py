@@ -18,7 +18,7 @@ from afrd.model.config import FORMULA_FUSIONS
 from afrd.model.evidence import upsampled_evidence
 from afrd.model.fusion import fuse_evidence
 from afrd.page.common.scripts import joined_text
-from afrd.page.light_table.fusion import evidence_of, fusion_of, with_fusion
+from afrd.page.light_table.fusion import fusion_of, sent_evidence, with_fusion
 from afrd.page.light_table.region import region_on_table
 from afrd.page.light_table.share import chosen, shared_page
 from afrd.page.light_table.style import SCRIPTS, style
@@ -76,7 +76,7 @@ def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(
     lights = [{"name": light} for light in run.lights]
     scene = {"size": dataset.image_size, "header": {"kind": "anomalous"}, "panels": [{}], "lights": lights}
     scene["region"] = region_on_table(run.region)
-    scene |= with_fusion(lights, fusion_of(run) | evidence_of(run, evidence, run.lights))
+    scene |= with_fusion(lights, fusion_of(run) | sent_evidence(run, evidence, run.lights))
     sets = [[name for i, name in enumerate(run.lights) if s >> i & 1] for s in range(1, 64)]
     page = browser.new_page()
     script = joined_text(JUDGED, SCRIPTS / "test.js")

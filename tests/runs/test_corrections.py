@@ -12,7 +12,7 @@ import afrd
 from afrd.data.dataset import Category, MultiLightDataset
 from afrd.model.evidence import Evidence, joined
 from afrd.runs import corrections
-from afrd.runs.calibration import calibrate, evidence_of
+from afrd.runs.calibration import calibrate, evidence_batches
 from afrd.runs.correction_files import (
     FOLDER,
     MAX_REMOVED,
@@ -68,7 +68,7 @@ def learned(folders: Path, tmp_path: Path) -> Run:
 def from_scratch(run: Run, dataset: MultiLightDataset) -> Evidence:
     features = run.features(dataset)
     index = range(len(features))
-    return joined(list(evidence_of(run.model, features, index, features.positions(run.lights), run.everything)))
+    return joined(list(evidence_batches(run.model, features, index, features.positions(run.lights), run.everything)))
 
 
 def same(one: Evidence, two: Evidence) -> None:
@@ -197,7 +197,7 @@ def test_a_loaded_run_says_the_same_as_the_one_that_was_corrected(run: Run, test
 def test_a_corrected_sample_counts_in_no_metric(learned: Run, test: MultiLightDataset):
     after = corrections.correct(learned, test, 1, PLACE)
     predictions = after.evaluate(test)
-    assert predictions.standing == "on 1 correction; 1 sample corrected is not counted"
+    assert predictions.corrections_text == "1 correction; 1 corrected sample is not counted"
     assert list(predictions.table.corrected) == [False, True, False, False]
     assert predictions.table.anomalous[1] is None and test.anomalous[1] is not None
     left = replace(
@@ -210,9 +210,9 @@ def test_a_corrected_sample_counts_in_no_metric(learned: Run, test: MultiLightDa
     assert predictions.metrics() == left.metrics()
     predictions.save(after.folder / "saved")
     again = type(predictions).load(after.folder / "saved")
-    assert again.standing == predictions.standing and again.metrics() == predictions.metrics()
+    assert again.corrections_text == predictions.corrections_text and again.metrics() == predictions.metrics()
     before = learned.evaluate(test)
-    assert before.standing == "" and "corrected" not in before.table
+    assert before.corrections_text == "" and "corrected" not in before.table
     one, two = before.compare(predictions, repeats=20), before.counted_as(predictions).compare(predictions, repeats=20)
     assert one.equals(two) and list(one.other) == list(predictions.metrics().values())
 
@@ -255,7 +255,7 @@ def test_a_missed_defect_is_remembered_and_changes_nothing(learned: Run, test: M
     after = corrections.correct(learned, test, 2, PLACE, "dent", kind="defect")
     assert after.corrections[0].about.kind == "defect"
     assert bits(after, test) == bits(learned, test)
-    assert after.evaluate(test).standing == ""
+    assert after.evaluate(test).corrections_text == ""
 
 
 def test_the_whole_part_takes_its_hot_places_only(learned: Run, test: MultiLightDataset):

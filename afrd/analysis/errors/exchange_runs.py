@@ -133,7 +133,7 @@ def _run(folder: Path, name: str) -> Path:
     Raises:
         ValueError: the folder has none.
     """
-    found = next((run for run in runs_in(folder) if run.name == name), None)
-    if found is None:
+    run = next((candidate for candidate in runs_in(folder) if candidate.name == name), None)
+    if run is None:
         raise ValueError(f"{folder} has no run {name!r:.80}")
-    return found
+    return run

@@ -86,10 +86,10 @@ def _parsed(text: str) -> tuple[ast.expr, dict[str, str]]:
         raise ValueError("the expression is empty; write one such as score > 1")
     names: dict[str, str] = {}
 
-    def replaced(found: re.Match) -> str:
-        if found[1]:
-            return found[1]
-        names[f"backticks_{len(names)}"] = found[2]
+    def replaced(match: re.Match) -> str:
+        if match[1]:
+            return match[1]
+        names[f"backticks_{len(names)}"] = match[2]
         return f" backticks_{len(names) - 1} "
 
     try:
@@ -165,16 +165,16 @@ class _Evaluation:
         return Column(LIST, entries)
 
     def condition(self, node: ast.expr) -> Column:
-        found = self.value(node)
-        if found.kind != CONDITION:
-            raise ValueError(f"and, or and not stand between conditions, but {_source(node)} is {found.kind}")
-        return found
+        column = self.value(node)
+        if column.kind != CONDITION:
+            raise ValueError(f"and, or and not stand between conditions, but {_source(node)} is {column.kind}")
+        return column
 
     def number(self, node: ast.expr) -> Column:
-        found = self.value(node)
-        if found.kind != NUMBER:
-            raise ValueError(f"+ - * / are for numbers, but {_source(node)} is {found.kind}")
-        return found
+        column = self.value(node)
+        if column.kind != NUMBER:
+            raise ValueError(f"+ - * / are for numbers, but {_source(node)} is {column.kind}")
+        return column
 
     def compared(self, node: ast.Compare) -> Column:
         sides = [node.left, *node.comparators]

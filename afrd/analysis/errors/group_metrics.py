@@ -64,14 +64,14 @@ def group_metrics(
 
 
 def ranked_rows(table: ErrorTable, rows: Sequence[int]) -> tuple[list[int], str]:
-    """The samples of known truth of a group, with those that it is ranked against, and what these are."""
+    """The labelled samples of a group, with those that they are ranked against, and what these are."""
     bad, labelled = table.bad, table.labelled
-    known = [row for row in rows if labelled[row]]
-    if not known or len({bool(bad[row]) for row in known}) == 2:
-        return known, ""
-    is_bad = bool(bad[known[0]])
+    labelled_rows = [row for row in rows if labelled[row]]
+    if not labelled_rows or len({bool(bad[row]) for row in labelled_rows}) == 2:
+        return labelled_rows, ""
+    is_bad = bool(bad[labelled_rows[0]])
     others = np.flatnonzero(labelled & (bad != is_bad)).tolist()
-    return known + others, f"all {len(others)} {label_word(not is_bad, BAD)}" if others else ""
+    return labelled_rows + others, f"all {len(others)} {label_word(not is_bad, BAD)}" if others else ""
 
 
 def of_rows(predictions: Predictions, rows: Sequence[int]) -> Predictions:

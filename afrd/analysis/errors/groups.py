@@ -80,8 +80,8 @@ class Group:
         frame = table.frame(at, notes=notes) if frame is None else frame
         rows = table.answer(self.question, at)
         if self.text:
-            found = table.search(self.text, at, notes)
-            rows = [row for row in rows if found[row]]
+            matches = table.search(self.text, at, notes)
+            rows = [row for row in rows if matches[row]]
         if self.kind in (GOOD, BAD):
             rows = [row for row in rows if table.samples.anomalous[row] is (self.kind == BAD)]
         elif self.kind != "all":

@@ -103,12 +103,12 @@ class Notes:
         with self.file.reading() as entries:
             return entries.can_undo(self._key(split, sample))
 
-    def undo(self, split: str, sample: str, seen: Note | None = None) -> Note:
+    def undo(self, split: str, sample: str, last_read: Note | None = None) -> Note:
         """Takes back the latest change of a sample's note, a removal as well.
 
         Args:
             split, sample: the sample's split and name.
-            seen: the note as its reader last saw it; None: whatever it is.
+            last_read: the note as its reader last saw it; None: whatever it is.
 
         Returns:
             The note as it is stored now.
@@ -119,7 +119,7 @@ class Notes:
         key = self._key(split, sample)
         with self.file.writing() as entries:
             stored = stored_note(entries.get(key))
-            if seen is not None and stored != seen:
+            if last_read is not None and stored != last_read:
                 raise ValueError(f"somebody else has changed the note on {sample} meanwhile; look at it first")
             if not entries.undo(key):
                 raise ValueError(f"there is no change of the note on {sample} to undo")

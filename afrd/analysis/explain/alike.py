@@ -52,14 +52,14 @@ class Reach:
 
     Attributes:
         evidence: the largest value of the map around the place under all lights, in units of its threshold.
-        found: sets of lights whose map exceeds their own threshold there, the clearest first, each with the value in
+        sets: sets of lights whose map exceeds their own threshold there, the clearest first, each with the value in
             units of that threshold.
         per_thousand: the lowest rate of false alarms per thousand good parts, under all lights, whose threshold the
             place exceeds, as the calibration samples tell it; 1000 where all of them score higher.
     """
 
     evidence: float
-    found: tuple[tuple[tuple[str, ...], float], ...]
+    sets: tuple[tuple[tuple[str, ...], float], ...]
     per_thousand: float
 
 
@@ -71,7 +71,7 @@ def alike(
     place: tuple[int, int],
     among: MultiLightDataset,
     lights: str | Sequence[str | int] | None = None,
-    most: int = MOST_ALIKE,
+    count: int = MOST_ALIKE,
 ) -> list[Alike]:
     """The places of a split that look most like one place, at most one of each sample, the most similar first.
 
@@ -80,7 +80,7 @@ def alike(
         dataset, index, place: the place (x, y) in pixels of a sample of a split.
         among: the split to search; the sample itself is left out. Features are computed where the store has none.
         lights: under which the places are compared, all of the run's by default.
-        most: how many.
+        count: how many places.
 
     Raises:
         ValueError: the place is not in the picture.
@@ -93,7 +93,7 @@ def alike(
     patch = embed(features)[0][:, [row * grid[1] + column]]  # (L, 1, C)
     stored = run.features(among)
     itself = index if (among.category, among.split) == (dataset.category, dataset.split) else None
-    found, (height, width) = [], among.image_size
+    places, (height, width) = [], among.image_size
     for i in range(len(among)):
         if i == itself:
             continue
@@ -102,7 +102,7 @@ def alike(
         distance = by_light.square().mean(0).sqrt()
         at = int(distance.argmin())
         y, x = divmod(at, distance.shape[1])
-        found.append(
+        places.append(
             Alike(
                 i,
                 among.names[i],
@@ -112,7 +112,7 @@ def alike(
                 tuple(by_light[:, y, x].tolist()),
             )
         )
-    return sorted(found, key=lambda one: one.distance)[:most]
+    return sorted(places, key=lambda one: one.distance)[:count]
 
 
 @torch.no_grad()
@@ -145,9 +145,9 @@ def _sets_that_find(
     evidence = run.stored_evidence(dataset, index)
     maps = run.model.subset_maps(evidence, torch.from_numpy(members).to(run.device), dataset.image_size)
     values = maps[:, torch.from_numpy(near).to(run.device)].amax(1).cpu().numpy()
-    found = []
+    sets = []
     for row, value, threshold in zip(members, values, subset_thresholds(run, members), strict=True):
         if threshold is not None and threshold.exceeded_by(value):
             lights = tuple(light for light, present in zip(run.lights, row, strict=True) if present)
-            found.append((lights, float(value / threshold.value)))
-    return sorted(found, key=lambda one: -one[1])
+            sets.append((lights, float(value / threshold.value)))
+    return sorted(sets, key=lambda one: -one[1])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.metrics.predictions import Predictions
 
 MAX_TILES = 200
-SIDE = 150  # pixels of a tile
+TILE_SIDE = 150  # pixels of a tile
 ORDERS: dict[str, Callable[[ErrorTable, str], Any] | None] = {  # key of a row, the smallest first
     "as in the table": None,
     "highest score": lambda table, label: -table.scores[label],
@@ -116,7 +116,7 @@ def _tile(
         defects or {"unknown": "truth not known"}.get(truth, truth),
         outcome,
         f"{table.scores[label][row]:.2f}",
-        afrd.figures.covered_uri(picture, values, SIDE),
+        afrd.figures.covered_uri(picture, values, TILE_SIDE),
         width,
         height,
         afrd.figures.svg_path(afrd.figures.contour_lines(mask.astype(float), 0.5)) if has_mask else "",

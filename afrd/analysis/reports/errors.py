@@ -126,10 +126,10 @@ def report(
     labels = [table.run, *([table.other] if table.other else [])]
     counts = [(name, table.confusion(at, name)) for name in labels]
     methods = [of_method.method + ": lights " + ", ".join(of_method.lights) for of_method in predictions]
-    said = " ".join([f"{'; '.join(methods)}.", *filter(None, [p.note() for p in predictions[:1]])])
+    methods_text = " ".join([f"{'; '.join(methods)}.", *filter(None, [p.note() for p in predictions[:1]])])
     return template("report.html").render(
         title=f"Error analysis: {dataset.category} / {dataset.split}",
-        chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(table)} samples. {said}",
+        chosen=f"{chosen + ': ' if chosen else ''}{len(rows)} of {len(table)} samples. {methods_text}",
         threshold=threshold_sentence(table, at),
         made=f"Made on {datetime.now().astimezone():%Y-%m-%d %H:%M %Z} by AFRD explorer {version('afrd')}.",
         counts=[(name, count) for name, count in counts if count is not None and table.labelled.any()],

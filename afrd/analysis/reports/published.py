@@ -64,7 +64,7 @@ def data_set_of(plan: SweepPlan, results: Sequence[GroupResult]) -> str | None:
 
 
 def _is_original(data: Category, original: Original) -> bool:
-    sizes = all(split in data and least <= len(data[split]) <= most for split, (least, most) in original.sizes.items())
+    sizes = all(split in data and low <= len(data[split]) <= high for split, (low, high) in original.sizes.items())
     kind = (data.layout, len(data.lights), len(data.views))
     return sizes and kind == (original.layout, original.lights, original.views)
 

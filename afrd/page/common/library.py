@@ -21,8 +21,8 @@ import afrd.files
 import afrd.runs
 from afrd.files import file_state, once_per_snapshot
 from afrd.page.common import keys
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import CategoryEntry, Place, RunEntry, category_entry, read_entry, short_name
+from afrd.runs.cache import MB, Cache
 from afrd.runs.file_names import CONFIG
 
 if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
@@ -325,12 +325,12 @@ def _has_features(run: Run, dataset: MultiLightDataset) -> bool:
     return stored
 
 
-def _keep_latest(folder: Path, most: int) -> None:
-    """Removes the oldest pictures of a folder that exceed `most` bytes together."""
+def _keep_latest(folder: Path, limit: int) -> None:
+    """Removes the oldest pictures of a folder that exceed `limit` bytes together."""
     total = 0
     for state in sorted((file_state(path) for path in folder.glob("*.webp")), key=lambda state: -state[1]):
         total += state[2]
-        if total > most:
+        if total > limit:
             Path(state[0]).unlink(missing_ok=True)
 
 

@@ -10,7 +10,6 @@ import pandas as pd
 
 import afrd.analysis.errors
 import afrd.analysis.reports
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.html import macros, plain
 from afrd.page.common.messages import PROBLEMS, working
 from afrd.page.common.session import PageSession
@@ -18,6 +17,7 @@ from afrd.page.errors import views
 from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters, View, view_of
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     from afrd.analysis.errors.groups import Group
@@ -108,7 +108,7 @@ class GroupActions:
         values = self._changed(session, name, chosen, f"{name} {'is as before' if group else 'is no group again'}")
         return values | {self.components.undo_group: gr.Button(visible=False)}
 
-    def _changed(self, session: PageSession, name: str, chosen: str | None, said: str) -> dict:
+    def _changed(self, session: PageSession, name: str, chosen: str | None, answer: str) -> dict:
         state = session.state(ErrorsState)
         assert state.analysis is not None
         state.changed_group = name
@@ -118,7 +118,7 @@ class GroupActions:
                 "group": gr.Dropdown(choices, value=chosen or ""),
                 "group_name": "",
                 "undo_group": gr.Button(visible=True),
-                "group_said": plain(said),
+                "group_said": plain(answer),
             }
         )
 

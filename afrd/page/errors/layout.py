@@ -106,8 +106,8 @@ class ErrorsComponents(Components):
         with gr.Row(elem_classes="filters", equal_height=True):
             self.measure = gr.Button("Metrics of groups", size="sm", min_width=130, scale=0, elem_id="errors-measure")
             self.contact = gr.Button("Contact sheet", size="sm", min_width=110, scale=0, elem_id="errors-contact")
-            said = "" if may_save else "Groups are saved on your own machine: everybody can reach this page."
-            self.group_said = gr.HTML(said, elem_id="errors-group-said", elem_classes="grow")
+            notice = "" if may_save else "Groups are saved on your own machine: everybody can reach this page."
+            self.group_said = gr.HTML(notice, elem_id="errors-group-said", elem_classes="grow")
             self.group_name = gr.Textbox(
                 show_label=False,
                 container=False,

@@ -11,7 +11,6 @@ import gradio as gr
 import afrd.metrics
 import afrd.runs
 from afrd.page.common import keys
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.components import Components, menu
 from afrd.page.common.html import macros, plain
 from afrd.page.common.messages import PROBLEMS
@@ -19,6 +18,7 @@ from afrd.page.common.session import PageSession
 from afrd.page.errors.analysis import Analysis
 from afrd.page.errors.layout import ErrorsComponents
 from afrd.page.errors.state import FILTER_INPUTS, ErrorsState, Filters
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ class PointsComponents(Components):
                 self.unit = gr.Textbox(
                     label="Unit", placeholder="such as EUR", max_length=MAX_UNIT, min_width=90, elem_id="errors-unit"
                 )
-            self.said = gr.HTML("", apply_default_css=False, elem_id="errors-consequences")
+            self.consequences = gr.HTML("", apply_default_css=False, elem_id="errors-consequences")
             with gr.Row(elem_classes="filters", equal_height=True):
                 self.point = menu("Operating points of this run", "errors-point", 170)
                 self.name = gr.Textbox(
@@ -99,13 +99,13 @@ class PointActions:
         self.points, self.components, self.draw = points, components, draw
         costs = points.named("missed_cost", "alarm_cost", "unit")
         rate, filter_values = [points.rate, *costs], components.named(*FILTER_INPUTS)
-        on(judged.change, self.begin, rate, points.named("said", "point"), "errors_points")
+        on(judged.change, self.begin, rate, points.named("consequences", "point"), "errors_points")
         table = components.named("threshold", "histogram", *drawn)
-        on(points.rate.input, self.judge, [*rate, *filter_values], [points.said, *table], "errors_rate")
+        on(points.rate.input, self.judge, [*rate, *filter_values], [points.consequences, *table], "errors_rate")
         for name, cost in zip(("missed_cost", "alarm_cost", "unit"), costs, strict=True):
-            on(cost.change, self.show, rate, [points.said], f"errors_{name}")
+            on(cost.change, self.show, rate, [points.consequences], f"errors_{name}")
         inputs = [points.point, points.unit, *filter_values]
-        outputs = [*points.named("rate", "missed_cost", "alarm_cost", "said"), *table]
+        outputs = [*points.named("rate", "missed_cost", "alarm_cost", "consequences"), *table]
         on(points.point.input, self.choose, inputs, outputs, "errors_choose_point")
         if may_save:
             changed = points.named("point", "name")
@@ -118,19 +118,21 @@ class PointActions:
         """For another run or other samples: the consequences, and the run's own operating points."""
         analysis = session.state(ErrorsState).analysis
         if analysis is None:
-            return {self.points.said: gr.skip()}
-        return self.points.filled({"said": consequences_text(analysis, *rate), "point": _menu(_folder(analysis))})
+            return {self.points.consequences: gr.skip()}
+        return self.points.filled(
+            {"consequences": consequences_text(analysis, *rate), "point": _menu(_folder(analysis))}
+        )
 
     def show(self, session: PageSession, *rate: Any) -> dict:
         analysis = session.state(ErrorsState).analysis
-        return {self.points.said: gr.skip() if analysis is None else consequences_text(analysis, *rate)}
+        return {self.points.consequences: gr.skip() if analysis is None else consequences_text(analysis, *rate)}
 
     def judge(
         self, session: PageSession, per_thousand: float, missed: float, alarm: float, unit: str, *filter_values: Any
     ) -> dict:
         """The consequences of a rate, and the table at its threshold."""
         analysis = _analysis(session)
-        values = {self.points.said: consequences_text(analysis, per_thousand, missed, alarm, unit)}
+        values = {self.points.consequences: consequences_text(analysis, per_thousand, missed, alarm, unit)}
         return values | self._at(session, analysis, _point(per_thousand, missed, alarm), filter_values)
 
     def choose(self, session: PageSession, name: str, unit: str, *filter_values: Any) -> dict:
@@ -138,7 +140,7 @@ class PointActions:
         point = afrd.runs.operating_point(_folder(analysis), name)
         rate = (point.per_thousand, point.missed_cost, point.alarm_cost)
         values = dict(zip(("rate", "missed_cost", "alarm_cost"), rate, strict=True))
-        filled = self.points.filled(values | {"said": consequences_text(analysis, *rate, unit)})
+        filled = self.points.filled(values | {"consequences": consequences_text(analysis, *rate, unit)})
         return filled | self._at(session, analysis, point, filter_values)
 
     def save(self, session: PageSession, name: str, *rate: Any) -> dict:

@@ -51,10 +51,10 @@ class Rows:
             **usual,
         )
         saving = [components.number, components.note, components.tags, *filter_values]
-        kept = [components.sheet, components.saved, components.tags, components.undo, merged]
-        on(components.note.blur, self.save, saving, kept, "errors_save_note", trigger_mode="multiple")
+        saved = [components.sheet, components.saved, components.tags, components.undo, merged]
+        on(components.note.blur, self.save, saving, saved, "errors_save_note", trigger_mode="multiple")
         # not `input`, which a tag of the user's own does not fire; a card being filled changes nothing
-        on(components.tags.change, self.save, saving, kept, "errors_save_tags", trigger_mode="multiple")
+        on(components.tags.change, self.save, saving, saved, "errors_save_tags", trigger_mode="multiple")
         undone = [components.sheet, *selected]
         on(components.undo.click, self.undo, [components.number, *filter_values], undone, "errors_undo_note", **usual)
         on(merged.change, self.read_again, [components.threshold], selected, "errors_read_note_again")

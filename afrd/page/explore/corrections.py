@@ -42,7 +42,7 @@ class CorrectionComponents(Components):
             self.whole = gr.Button("The whole part is normal", size="sm", elem_id="correction-whole")
             self.missed = gr.Button("A missed defect: what is like it?", size="sm", elem_id="correction-missed")
             with gr.Column(visible=False, elem_id="correction-answer") as self.answer:
-                self.said = gr.HTML()
+                self.preview = gr.HTML()
                 with gr.Row():
                     self.keep = gr.Button("Keep", variant="primary", size="sm", min_width=60, elem_id="correction-keep")
                     self.discard = gr.Button("Discard", size="sm", min_width=60, elem_id="correction-discard")
@@ -90,18 +90,18 @@ class CorrectionControls:
         redraw: Redraw,
     ) -> None:
         self.components, self.library, self.redraw = components, library, redraw
-        answer, busy = components.named("answer", "said"), {"show_progress": "minimal", "trigger_mode": "once"}
+        answer, busy = components.named("answer", "preview"), {"show_progress": "minimal", "trigger_mode": "once"}
         for button, handler, name in (
             (components.normal, self.propose_normal, "propose_correction"),
             (components.whole, self.propose_whole, "propose_whole_part"),
             (components.missed, self.propose_missed, "find_like_missed"),
         ):
             on(button.click, handler, [components.why], answer, name, **busy)
-        kept = [*answer, components.kept, components.restore, components.why, *outputs]
-        on(components.keep.click, self.keep, [], kept, "keep_correction", trigger_mode="once")
+        changed = [*answer, components.kept, components.restore, components.why, *outputs]
+        on(components.keep.click, self.keep, [], changed, "keep_correction", trigger_mode="once")
         on(components.discard.click, self.discard, [], answer, "discard_correction")
-        on(components.undo.click, self.undo, [components.kept], kept, "undo_correction", trigger_mode="once")
-        on(components.restore.click, self.restore, [], kept, "restore_correction", trigger_mode="once")
+        on(components.undo.click, self.undo, [components.kept], changed, "undo_correction", trigger_mode="once")
+        on(components.restore.click, self.restore, [], changed, "restore_correction", trigger_mode="once")
         listed = [*answer, components.kept, components.restore]
         follow(self.follow, [], listed, "list_corrections", concurrency_id="following")
 
@@ -137,30 +137,30 @@ class CorrectionControls:
         candidate = afrd.runs.propose(run, dataset, index, place, " ".join(why.split()), who, kind)
         if kind == "normal":
             changed = afrd.analysis.errors.changes(run, candidate, dataset, lights, scored)
-            said = macros(TEMPLATE).preview(changed.sentence(), changed.table.to_dict("records"))
+            preview = macros(TEMPLATE).preview(changed.sentence(), changed.table.to_dict("records"))
         else:
             assert place is not None
-            said = self._like_it(selection, run, dataset, index, place)
+            preview = self._like_it(selection, run, dataset, index, place)
         session.state(Proposed).proposal = Proposal(candidate, selection)
-        return self.components.filled({"answer": gr.Column(visible=True), "said": said})
+        return self.components.filled({"answer": gr.Column(visible=True), "preview": preview})
 
     def _like_it(
         self, selection: Selection, run: Run, dataset: MultiLightDataset, index: int, place: tuple[int, int]
     ) -> str:
         light = selection.shown if selection.shown in run.lights else afrd.figures.main_light(run.lights)
         reached = afrd.analysis.explain.reach(run, dataset, index, place)
-        sets = [(", ".join(lights), value) for lights, value in reached.found[:SHOWN_SETS]] if reached else []
+        sets = [(", ".join(lights), value) for lights, value in reached.sets[:SHOWN_SETS]] if reached else []
         places = []
         for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, selection.lights or None):
             picture = afrd.data.read_picture(dataset.picture(one.index, light))
-            there = replace(selection, index=one.index, pinned=(one.x, one.y))
+            place_selection = replace(selection, index=one.index, pinned=(one.x, one.y))
             places.append(
                 {
                     "sample": one.sample,
                     "truth": sample_label(dataset, one.index)[1],
                     "distance": one.distance,
                     "patch": afrd.figures.patch_uri(picture, (one.x, one.y), PATCH_SHARE, PATCH_PIXELS),
-                    "address": "?" + links.query_of(self.library, there),
+                    "address": "?" + links.query_of(self.library, place_selection),
                 }
             )
         return macros(TEMPLATE).missed(reached, sets, light, places)

@@ -92,10 +92,10 @@ class RegionControls:
         data = self.library.data_of(self.library.category(selection.category))
         if "train" not in data:
             raise ValueError(f"{data.name} has no train split to find the silhouette of its parts in; draw the region")
-        found = afrd.runs.silhouette(data["train"])
-        if found.shape != size:
+        region = afrd.runs.silhouette(data["train"])
+        if region.shape != size:
             raise ValueError(f"the training pictures of {data.name} have another size now; draw the region")
-        return self._to_draw(session, polygons_of(found))
+        return self._to_draw(session, polygons_of(region))
 
     def keep(self, session: PageSession, event: gr.EventData) -> dict:
         shapes = event_value(event, "shapes", list)

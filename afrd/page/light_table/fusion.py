@@ -62,23 +62,23 @@ def fusion_of(run: Run, lights: Sequence[str] | None = None) -> dict[str, Any]:
         lights: with thresholds of these lights and of all lights only; of every set by default.
     """
     own, count = run.model.config.fusion, len(run.lights)
-    ways, sets = _by_formula(own), list(range(1, 2**count))
+    names, sets = _by_formula(own), list(range(1, 2**count))
     if lights is not None:
         chosen = sum(1 << i for i, light in enumerate(run.lights) if light in lights)
-        ways, sets = [own], sorted({chosen, 2**count - 1} - {0})
+        names, sets = [own], sorted({chosen, 2**count - 1} - {0})
     members = (np.array(sets)[:, None] >> np.arange(count) & 1).astype(bool)
-    thresholds = {way: dict(zip(sets, afrd.runs.subset_thresholds(run, members, way), strict=True)) for way in ways}
+    thresholds = {name: dict(zip(sets, afrd.runs.subset_thresholds(run, members, name), strict=True)) for name in names}
     whole = thresholds[own][2**count - 1]
     fusion: dict[str, Any] = {
         "how": own,
         "lights": list(run.lights),
-        "thresholds": {way: {s: _rounded(t) for s, t in found.items()} for way, found in thresholds.items()},
+        "thresholds": {name: {s: _rounded(t) for s, t in of_sets.items()} for name, of_sets in thresholds.items()},
         "promise": str(whole).partition("(")[2].rstrip(")") if whole else "",
     }
     learned = run.model.learned
     if learned is not None:
         numbers = learned.numbers()
-        fusion["learned"] = numbers | {"weights": {name: _text(w, "<f4") for name, w in numbers["weights"].items()}}
+        fusion["learned"] = numbers | {"weights": {key: _text(w, "<f4") for key, w in numbers["weights"].items()}}
     return fusion
 
 
@@ -94,7 +94,7 @@ def _rounded(threshold: Threshold | None) -> float | None:
     return float(f"{threshold.value:.8g}") if threshold else None
 
 
-def evidence_of(run: Run, evidence: Evidence, lights: Sequence[str]) -> dict[str, Any]:
+def sent_evidence(run: Run, evidence: Evidence, lights: Sequence[str]) -> dict[str, Any]:
     """A sample's evidence for the browser, by light, and the `grid` it lies on.
 
     Args:
@@ -114,7 +114,7 @@ def with_fusion(lights: list[dict[str, Any]], fusion: Mapping[str, Any] | None) 
 
     Args:
         lights: of the scene; each is given its evidence.
-        fusion: of `fusion_of` and `evidence_of`.
+        fusion: of `fusion_of` and `sent_evidence`.
     """
     if fusion is None:
         return {}

@@ -24,7 +24,7 @@ from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.scripts import joined
 from afrd.page.common.selection import Selection, run_beside
-from afrd.page.light_table.fusion import all_at_once, evidence_of, fusion_of, fusions, why_not
+from afrd.page.light_table.fusion import all_at_once, fusion_of, fusions, sent_evidence, why_not
 from afrd.page.light_table.relief import relief_on_table
 from afrd.page.light_table.scene import sample_scene, scene
 from afrd.page.light_table.style import CSS, SCRIPTS, style
@@ -95,11 +95,11 @@ class LightTable(anywidget.AnyWidget):
 
     @traitlets.validate("lights")
     def _known(self, proposal: Any) -> list[str]:
-        known = self._source.lights
-        unknown = [light for light in proposal.value if light not in known]
+        lights = self._source.lights
+        unknown = [light for light in proposal.value if light not in lights]
         if unknown:
-            raise traitlets.TraitError(f"light {unknown[0]!r} is not on this table; it has {', '.join(known)}")
-        return [light for light in known if light in proposal.value]
+            raise traitlets.TraitError(f"light {unknown[0]!r} is not on this table; it has {', '.join(lights)}")
+        return [light for light in lights if light in proposal.value]
 
     @traitlets.validate("fusion", "beside_fusion")
     def _possible(self, proposal: Any) -> str:
@@ -164,13 +164,13 @@ def light_table(
         ValueError: the run has none of the sample's lights.
         TraitError: an unknown light or fusion.
     """
-    sent, known = None, tuple(sample.lights)
+    sent, usable = None, tuple(sample.lights)
     if run is not None and why_not(run):
         prediction = prediction or run.predict(sample, lights)
     elif run is not None:
-        known = run.lights_of(sample)
-        sent = fusion_of(run) | evidence_of(run, run.sample_evidence(sample, known), known)
-    options: dict[str, Any] = {"steps": False, "answers": False, "fusion": sent, "usable": known}
+        usable = run.lights_of(sample)
+        sent = fusion_of(run) | sent_evidence(run, run.sample_evidence(sample, usable), usable)
+    options: dict[str, Any] = {"steps": False, "answers": False, "fusion": sent, "usable": usable}
     if run is not None:
         options["region"] = run.region_at((sample.images.shape[-2], sample.images.shape[-1]))
         options["relief"] = relief_on_table(sample, Path(run.config.data_root) / run.config.category)
@@ -184,9 +184,9 @@ def light_table(
         judged = run.predict(sample, lit) if sent and run is not None and lit else prediction
         return _picture(sample, judged), _caption(sample, judged)
 
-    source = Source(known, list(sent["thresholds"]) if sent else (), second_fusions, 1, True, drawn, saved)
+    source = Source(usable, list(sent["thresholds"]) if sent else (), second_fusions, 1, True, drawn, saved)
     traits = {"fusion": fusion, "weights": dict(weights or {}), "beside_fusion": beside_fusion}
-    return LightTable(source, known if lights is None else lights, **traits)
+    return LightTable(source, usable if lights is None else lights, **traits)
 
 
 def explore(
@@ -270,13 +270,13 @@ def _beside(
     if read is not None:
         options["methods"], options["titles"] = ("AFRD", read[1].method), ("", read[1].label)
     if why_not(beside):
-        known = [light for light in beside.lights_of(sample) if lights is None or light in lights]
-        return beside.with_region(run.region).predict(sample, known), []
+        common_lights = [light for light in beside.lights_of(sample) if lights is None or light in lights]
+        return beside.with_region(run.region).predict(sample, common_lights), []
     if beside.folder.resolve() == run.folder.resolve() and options["fusion"]:
         options["beside_fusion"] = {"same": True}
         return None, _otherwise(list(options["fusion"]["thresholds"]), True)
     inside, shown = beside.with_region(run.region), beside.lights_of(sample)
-    sent = fusion_of(inside) | evidence_of(inside, inside.sample_evidence(sample, shown), shown)
+    sent = fusion_of(inside) | sent_evidence(inside, inside.sample_evidence(sample, shown), shown)
     options["beside_fusion"] = sent
     return None, list(sent["thresholds"])
 

@@ -14,7 +14,7 @@ from afrd.runs.cache import MB, Cache
 if TYPE_CHECKING:
     from afrd.data.sample import Sample
 
-SIDE = 256  # of the pictures as sent
+RELIEF_SIDE = 256  # of the pictures as sent
 NO_LAMP = "No virtual lamp"
 _reliefs = Cache(20 * MB)
 
@@ -42,6 +42,8 @@ def relief_on_table(sample: Sample, folder: Path) -> dict[str, Any]:
         return {"missing": f"{NO_LAMP}: the directions of these lights are not known; a rig.yaml can say them."}
     if not afrd.data.enough([lamps[light].direction for light in lights]):
         return {"missing": f"{NO_LAMP}: it needs three lights of known directions that do not lie in one plane."}
-    relief = afrd.data.sample_relief(sample, lamps, SIDE)
+    relief = afrd.data.sample_relief(sample, lamps, RELIEF_SIDE)
     pictures = {"normals": (relief.normals + 1) / 2, "albedo": afrd.data.srgb(relief.albedo)}
-    return {"lights": lights} | {name: afrd.figures.picture_uri(picture, SIDE) for name, picture in pictures.items()}
+    return {"lights": lights} | {
+        name: afrd.figures.picture_uri(picture, RELIEF_SIDE) for name, picture in pictures.items()
+    }

@@ -14,15 +14,15 @@ import afrd.figures
 import afrd.runs
 from afrd.metrics.threshold import outcome
 from afrd.page.common import keys
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import RunEntry
 from afrd.page.common.library import Library
 from afrd.page.common.selection import Selection, beside_if_chosen, missing_run, usable_lights
 from afrd.page.light_table.code import code_of
-from afrd.page.light_table.fusion import all_at_once, beside_of, evidence_of, fusion_of, why_not, with_fusion
+from afrd.page.light_table.fusion import all_at_once, beside_of, fusion_of, sent_evidence, why_not, with_fusion
 from afrd.page.light_table.place import reasons
 from afrd.page.light_table.region import region_on_table
 from afrd.page.light_table.relief import known_relief
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     import numpy as np
@@ -246,7 +246,7 @@ def _judged(
         chosen = None if all_at_once(run) else selection.lights
         how = known_fusion(folder, run, chosen)
         key = library.prediction_key(run, dataset, index, run.lights)
-        sent = _evidence.get(key, lambda: evidence_of(run, library.evidence(folder, dataset, index), dataset.lights))
+        sent = _evidence.get(key, lambda: sent_evidence(run, library.evidence(folder, dataset, index), dataset.lights))
         return None, how | sent
     except (ValueError, OSError, RuntimeError) as error:
         return str(error), None

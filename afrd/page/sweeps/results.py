@@ -15,10 +15,10 @@ import afrd.background
 import afrd.data
 import afrd.runs
 from afrd.files import file_state, once_per_snapshot
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection, with_run
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +97,8 @@ class Sweeps:
         """Folders of all sweeps, by a name to be shown and chosen."""
 
         def find() -> dict[str, Path]:
-            found = sorted(path.parent for path in self.runs.glob(f"**/{afrd.runs.sweep_plan.PLAN_FILE}"))
-            return {f.relative_to(self.runs).as_posix() if f != self.runs else self.runs.name: f for f in found}
+            folders = sorted(path.parent for path in self.runs.glob(f"**/{afrd.runs.sweep_plan.PLAN_FILE}"))
+            return {f.relative_to(self.runs).as_posix() if f != self.runs else self.runs.name: f for f in folders}
 
         return once_per_snapshot(("sweeps", id(self)), find)
 

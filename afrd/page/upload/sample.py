@@ -16,17 +16,17 @@ import afrd.data
 import afrd.figures
 import afrd.runs
 from afrd.page.common import keys
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import CategoryEntry, RunEntry
 from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.menus import NO_RUN
 from afrd.page.common.messages import page_error
 from afrd.page.common.selection import first_beside
-from afrd.page.light_table.fusion import all_at_once, evidence_of, why_not
+from afrd.page.light_table.fusion import all_at_once, sent_evidence, why_not
 from afrd.page.light_table.place import answer, training_split
 from afrd.page.light_table.relief import known_relief
 from afrd.page.light_table.scene import known_fusion, message, presets, sample_scene
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Sample
@@ -251,9 +251,9 @@ class SampleEvaluator:
         if why_not(run):
             return None
         try:
-            known, inputs = run.lights_of(sample), self.inputs(uploaded, run, sample)
+            used, inputs = run.lights_of(sample), self.inputs(uploaded, run, sample)
             key = (keys.of_uploads(uploaded.uploads), sample.images.shape, keys.of_run(run.folder))
-            sent = self._evidence.get(key, lambda: evidence_of(run, run.sample_evidence(sample, known, inputs), known))
+            sent = self._evidence.get(key, lambda: sent_evidence(run, run.sample_evidence(sample, used, inputs), used))
             return known_fusion(run.folder, run, None if all_at_once(run) else lights) | sent
         except (ValueError, OSError, RuntimeError):  # said in the place of the map
             return None

@@ -36,7 +36,7 @@ def test_the_most_similar_places_are_those_of_the_embeddings(run, test):
         near = naive[one.index][one.y // 8 * 8 + one.x // 8]
         assert float(near) == pytest.approx(one.distance, abs=2e-3)
         assert np.sqrt(np.mean(np.square(one.by_light))) == pytest.approx(one.distance, rel=1e-4)
-    assert len(alike(run, test, 2, PLACE, test, most=1)) == 1
+    assert len(alike(run, test, 2, PLACE, test, count=1)) == 1
 
 
 def test_a_place_is_found_again_in_another_split_that_holds_it(run, test, candies: Path):
@@ -52,11 +52,11 @@ def test_what_would_have_found_it_agrees_with_predictions(run, test):
     for lights in (("top",), ("top", "box"), run.lights):
         prediction = run.predict_stored(test, 2, lights)
         value = float(prediction.anomaly_map[disc].max())
-        found = dict(whole.found).get(tuple(light for light in run.lights if light in lights))
+        found = dict(whole.sets).get(tuple(light for light in run.lights if light in lights))
         assert (found is not None) == bool(prediction.threshold.exceeded_by(value))
         if found is not None:
             assert found == pytest.approx(value / prediction.threshold.value, rel=1e-3)
-    values = [value for _, value in whole.found]
+    values = [value for _, value in whole.sets]
     assert values == sorted(values, reverse=True)
     value = run.predict_stored(test, 2).anomaly_map[disc].max()
     above = int((run.calibration_scores() >= value).sum())
