@@ -177,7 +177,7 @@ class CorrectionControls:
 
     def discard(self, session: PageSession) -> dict:
         session.state(Proposed).proposal = None
-        return self.components.filled(_nothing_said())
+        return self.components.filled(_no_preview())
 
     def undo(self, session: PageSession, correction: str | None) -> dict:
         folder = session.selection.run
@@ -201,14 +201,14 @@ class CorrectionControls:
     def follow(self, session: PageSession) -> dict:
         """The list of the shown run; an answer disappears with the sample or the place that it is about."""
         waiting, selection = session.state(Proposed), session.selection
-        values: dict[str, Any] = {"answer": gr.skip(), "said": gr.skip()}
+        values: dict[str, Any] = {"answer": gr.skip(), "preview": gr.skip()}
         if waiting.proposal is not None and _subject(waiting.proposal.made_for) != _subject(selection):
-            waiting.proposal, values = None, _nothing_said()
+            waiting.proposal, values = None, _no_preview()
         return self.components.filled({**values, **self._listed(selection)})
 
     def _changed(self, session: PageSession) -> dict:
         values = self.redraw(session)  # reads the run anew
-        return values | self.components.filled({**_nothing_said(), **self._listed(session.selection)})
+        return values | self.components.filled({**_no_preview(), **self._listed(session.selection)})
 
     def _listed(self, selection: Selection) -> dict[str, Any]:
         """What is kept with the shown run, and whether there is something to bring back."""
@@ -234,5 +234,5 @@ def _subject(selection: Selection) -> tuple:
     return selection.category, selection.run, selection.split, selection.index, selection.pinned
 
 
-def _nothing_said() -> dict[str, Any]:
-    return {"answer": gr.Column(visible=False), "said": ""}
+def _no_preview() -> dict[str, Any]:
+    return {"answer": gr.Column(visible=False), "preview": ""}
