@@ -1,4 +1,4 @@
-"""Pictures on disk become samples: layouts, checks, uploads."""
+"""From pictures on disk to samples: layouts, checks, uploads."""
 
 import lazy_loader as lazy
 

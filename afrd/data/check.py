@@ -1,4 +1,4 @@
-"""Check of a data set: a list of findings, each with its file."""
+"""Check of a data set: a list of findings, each with the file that it is about."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from afrd.data.records import Layout, files, means_good, noting_passed_over, pri
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding: `file` relative to the data set's root, and `what` is wrong with it."""
+    """One finding: a `file`, relative to the data set's root, and `what` is wrong with it."""
 
     file: str
     what: str
@@ -67,7 +67,7 @@ def _problems(root: Path, category: str | None) -> list[tuple[Path, str]]:
             categories += 1
             problems.append((folder / "train" / GOOD_FOLDER, mixed))
         elif any(map(layout_of, subfolders(folder))):
-            nested.append((folder, "holds categories of its own; check it by itself"))
+            nested.append((folder, "holds categories of its own; check it separately"))
         elif _holds_pictures(folder, depth=4):
             problems.append((folder, f"holds pictures but is not a category; expected {EXPECTED_LAYOUTS}"))
             problems += _misnamed_good(folder, SPLITS_OF_LAYOUTS["folders"])

@@ -1,4 +1,4 @@
-"""Multi-light data sets: samples, splits and categories, in every layout that `afrd.data.layouts` knows.
+"""Multi-light data sets: samples, splits and categories, in every layout that `afrd.data.layouts` describes.
 
     data = open_dataset("data/candies", "Praline")
     sample = data["test_public"][25]      # Sample: images (L, 3, H, W), lights, anomalous, defects, mask
@@ -167,7 +167,7 @@ class MultiLightDataset(Dataset[Sample]):
         return mask
 
     def picture(self, index: SupportsIndex, light: str) -> Path:
-        """File of one light of one sample; it may not exist, then that light is missing.
+        """File of one light of one sample; if it does not exist, that light is missing.
 
         Raises:
             IndexError, ValueError: There is no such sample, or no such light.
@@ -176,7 +176,7 @@ class MultiLightDataset(Dataset[Sample]):
         return self._records[self._position(index)].picture(self._layout.lights[light])
 
     def files(self, index: SupportsIndex) -> tuple[list[Path], list[Path]]:
-        """The pictures of one sample under these lights, and its files of truth: masks, metadata.
+        """Paths of one sample's pictures under these lights, and of its ground truth (masks, metadata).
 
         Raises:
             IndexError: There is no such sample.
@@ -196,7 +196,7 @@ class MultiLightDataset(Dataset[Sample]):
 
     @cached_property
     def anomalous(self) -> list[bool | None]:
-        """Label of every sample, None where it is not known; reads metadata, and masks only where there is none."""
+        """Label of every sample, None where it is not known; read from metadata, or from masks where there are none."""
         return [self._truth(i)[0] for i in range(len(self))]
 
     @cached_property
@@ -206,7 +206,7 @@ class MultiLightDataset(Dataset[Sample]):
 
     @cached_property
     def image_size(self) -> tuple[int, int]:
-        """(H, W) of the category's pictures, from the header of the first one of these lights that can be read."""
+        """(H, W) of the category's pictures, from the header of the first of them that can be read."""
         broken: Exception = ValueError(f"{self.category} has no picture under {', '.join(self.lights)}")
         items = [self._layout.lights[light] for light in self.lights]
         for records in self._layout.splits.values():
@@ -219,7 +219,7 @@ class MultiLightDataset(Dataset[Sample]):
 
 
 class UnknownSplitError(KeyError, ValueError):
-    """A split that a category does not have: a KeyError, as for any Mapping, whose text is a sentence."""
+    """Raised for a split that a category does not have: a KeyError, as in any Mapping, whose text is a sentence."""
 
     def __str__(self) -> str:
         return str(self.args[0])
@@ -291,7 +291,7 @@ def open_dataset(root: str | Path, category: str, views: Sequence[str] = ()) -> 
     Raises:
         FileNotFoundError: The root or the category does not exist.
         ValueError: The folder follows no known layout or mixes two, the root is itself a category, there is no such
-            view, or something that may hold samples cannot be read: a link that leads nowhere, a name that is not
+            view, or something that may hold samples cannot be read: a broken link, a name that is not
             UTF-8, a folder that may not be opened.
     """
     root = existing_root(root)

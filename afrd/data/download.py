@@ -1,7 +1,7 @@
 """Download of the archives of Eyecandies: fetched by their published ids, checked, unpacked.
 
 The data set is Bonfiglioli et al., ACCV 2022 (https://arxiv.org/abs/2210.04570,
-https://eyecan-ai.github.io/eyecandies/); its terms are the authors'.
+https://eyecan-ai.github.io/eyecandies/); its terms of use are the authors'.
 `eyecandies.csv` has the ids, sizes and SHA-256 of the ten archives.
 
     for archive in eyecandies_archives(["CandyCane"]):
@@ -62,12 +62,12 @@ def eyecandies_archives(categories: Sequence[str] = ()) -> list[Archive]:
 
 
 def is_fetched(archive: Archive, root: Path) -> bool:
-    """Whether the category exists; it is moved there only when it is complete."""
+    """Whether the category has been fetched; its folder is moved into place only when it is complete."""
     return layout_of(root / archive.category) is not None
 
 
 def check_space(archives: Sequence[Archive], root: Path) -> None:
-    """Whether the missing categories fit on the disk, beside the largest archive.
+    """Checks that the missing categories fit on the disk, together with the largest archive.
 
     Raises:
         OSError: they do not.
@@ -107,7 +107,7 @@ def fetch(
 
     Raises:
         RuntimeError: gdown is missing, or the server does not give the file.
-        ValueError: the file is not the published one, or holds a path that leads out of its folder.
+        ValueError: the file is not the published one, or holds a path outside its folder.
         OSError: the disk is full.
     """
     root = Path(root)

@@ -1,4 +1,4 @@
-"""Reading of picture and mask files, upright, with clear errors."""
+"""Reading of picture and mask files: upright, with errors that name the file."""
 
 import errno
 import re
@@ -164,9 +164,9 @@ class Mask:
 def decode_mask(path: str | Path) -> Mask:
     """Read a mask and decide by its values which pixels are defective.
 
-    A pixel's value is that of its strongest colour. With one or two values in the file, every value but 0, or the
-    larger one, is defective (0 and 1, 0 and 255, 1 and 255). Of up to `MAX_LABEL` class numbers all but 0 are. Of more
-    values, as smoothing makes, those above half of the largest are, in a JPEG those above half of the full range.
+    A pixel's value is the largest of its colour channels. In a file with one or two values, every value but 0, or the
+    larger one, is defective (0 and 1, 0 and 255, 1 and 255). Of class numbers up to `MAX_LABEL`, all but 0 are. Of more
+    values, as smoothing produces, those above half of the largest are; in a JPEG, those above half of the full range.
     Transparent pixels are not defective.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Eyecandies (Bonfiglioli et al., ACCV 2022, https://arxiv.org/abs/2210.04570):
     <root>/<category>/{train,val,test_public,test_private,twins}/data/<index>_<item>.<ext>
-Folders, for one's own rig:
+Folders, for your own rig:
     <root>/<category>/{train,val,test}/{good,<defect>}/<sample>/<light>.<ext>
     <root>/<category>/ground_truth/<defect>/<sample>.png, or <sample>_mask.png, or pictures in a folder <sample>, or
         ground_truth/<sample>.png where only one defect type has a sample of this name
@@ -60,7 +60,7 @@ def layout_of(folder: Path) -> str | None:
     """`eyecandies`, `folders`, `mvtec`, `m2ad`; None where the folder is not a category, or a `mixture` of two.
 
     Pictures in `train/good` itself are MVTec AD's samples; folders with pictures there, or at that depth in another
-    split, are samples of one's own rig.
+    split, are samples of your own rig.
     """
     if any(_eyecandies_pictures(folder / split / "data") for split in SPLITS_OF_LAYOUTS["eyecandies"]):
         return "eyecandies"
@@ -318,8 +318,8 @@ def read_metadata(path: Path) -> dict[str, bool]:
 def truth(record: Record) -> tuple[bool | None, tuple[str, ...]]:
     """Whether a sample is anomalous (None: not known) and its defect types.
 
-    Decided in this order: by the sample's folder where the layout says so, by its metadata, by defective pixels in its
-    masks, and last by its split.
+    Decided in this order: by the sample's folder where the layout defines it, by its metadata, by defective pixels in
+    its masks, and last by its split.
     """
     if record.settled:
         return record.anomalous, record.defects

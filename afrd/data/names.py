@@ -10,7 +10,7 @@ def parse_lights(lights: str | Sequence[str | int] | None, available: Sequence[s
 
     Args:
         lights: "all" or None; names and numbers, comma-separated or as a sequence. A number is a position in
-            `available`, counted from 0; text that is itself a light's name is that light. Repeated lights count once.
+            `available`, counted from 0; text that equals a light's name selects that light. Repeated lights count once.
         available: Names of the available lights.
 
     Returns:

@@ -29,7 +29,7 @@ class View:
 
 @dataclass(frozen=True)
 class Record:
-    """The files of one sample, found but not read. Pictures go by item: `image_5`, or the light's name in folders."""
+    """Files of one sample, listed but not read. Pictures are keyed by item: `image_5`, or a light's name in folders."""
 
     name: str
     folder: Path

@@ -1,4 +1,4 @@
-"""Shape and paint apart: normals and albedo of a part from pictures under lamps of known direction.
+"""Surface normals and albedo of a part, from pictures under lamps of known direction.
 
 Photometric stereo (Woodham, "Photometric method for determining surface orientation from multiple images", Optical
 Engineering 1980, https://doi.org/10.1117/12.7972479): a matt surface with albedo r and unit normal n has the brightness
@@ -28,7 +28,7 @@ HOLD = 0.01  # weight of a surface that faces the camera, which decides where la
 
 @dataclass(frozen=True)
 class Relief:
-    """What photometric stereo says of a part.
+    """Result of photometric stereo for a part.
 
     Attributes:
         normals: (3, H, W) unit vectors: x right, y up in the picture, z to the camera.
@@ -100,7 +100,7 @@ def _weights(grey: np.ndarray, towards: np.ndarray) -> np.ndarray:
 
 
 def _fitted(grey: np.ndarray, towards: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted least squares of g (3, N), held towards a surface that faces the camera: A g = b with a symmetric A."""
+    """Weighted least squares of g (3, N), pulled towards a surface facing the camera: A g = b with a symmetric A."""
     x, y, z = towards.T
     brightest = np.maximum(grey.max(0), np.float32(1e-4))
     hold = np.float32(HOLD) + (np.float32(NOISE) / brightest) ** 2

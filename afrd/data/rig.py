@@ -1,13 +1,13 @@
-"""Where the lamps of a rig stand, as far as files say it: `rig.yaml`, or the `render.yaml` of rendered candies.
+"""Directions of the lamps of a rig, from `rig.yaml` or the `render.yaml` of rendered candies.
 
-`rig.yaml` lies in a category's folder, or beside the categories for all of them:
+`rig.yaml` is in a category's folder, or in the root of the data set for all of its categories:
 
     camera: 90                                       # degrees above the part's plane; 90 looks straight down
     lights:
       top:  {azimuth: 90, elevation: 40}             # 0 the right of the picture, 90 behind the part, as seen from the
       left: {azimuth: 180, elevation: 35, intensity: 0.8}  # viewer's side; degrees above the plane; brightness
 
-Lights that it does not name have no single direction, as a light box.
+Lights that it does not name have no single direction, such as a light box.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Lamp(NamedTuple):
 
 
 def lamps_of(category: Path) -> dict[str, Lamp]:
-    """The lamps of known direction of a category, by the names of their lights; empty without a file that says them.
+    """The lamps of known direction of a category, by the names of their lights; empty without such a file.
 
     Args:
         category: its folder.
@@ -50,7 +50,7 @@ def lamps_of(category: Path) -> dict[str, Lamp]:
 
 
 def rig_files(category: Path) -> list[Path]:
-    """Where `lamps_of` looks, in this order."""
+    """The files that `lamps_of` looks for, in this order."""
     return [category / RIG, category.parent / RIG, category / RENDERING]
 
 
@@ -62,7 +62,7 @@ def towards(azimuth: float, elevation: float, camera: float = 90.0) -> tuple[flo
 
 
 def enough(directions: Sequence[Sequence[float]]) -> bool:
-    """Whether these directions are three that do not lie in one plane, so that they tell slopes."""
+    """Whether three of these directions do not lie in one plane, so that they determine slopes."""
     return len(directions) > 2 and float(np.linalg.svd(np.asarray(directions), compute_uv=False)[2]) > 0.2
 
 

@@ -47,7 +47,7 @@ def read_sample(pictures: Mapping[str, str | Path], name: str = "sample") -> Sam
     """Read the pictures of one object without label and mask.
 
     Args:
-        pictures: Light name -> picture file, in the wanted order of lights.
+        pictures: Light name -> picture file, in the order that the lights are to have.
         name: Name of the sample.
 
     Returns:

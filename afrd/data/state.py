@@ -39,9 +39,9 @@ def _folders(folder: str, depth: int) -> list[str]:
 
 
 def labels_state(data: Category) -> Hashable:
-    """Changes when what a category remembers of its files changes.
+    """Changes when a file changes from which a category has cached values.
 
-    That is the truth of its samples (a mask or metadata in any split), and the size of the first picture.
+    These are the truth of its samples (a mask or metadata in any split), and the size of the first picture.
     """
 
     def state() -> str:

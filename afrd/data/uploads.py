@@ -39,8 +39,8 @@ class Upload:
 def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
     """Pictures given on a command line as `PICTURE`, `LIGHT=PICTURE` or a folder, each with its light.
 
-    A folder stands for its pictures; those of no light of the run are ignored. The path of an existing file is always a
-    picture. Otherwise the longest light of the run that precedes a `=` is the light. The others are matched by their
+    A folder means all of its pictures; those of no light of the run are ignored. The path of an existing file is always
+    a picture. Otherwise the longest light of the run that precedes a `=` is the light. The others are matched by their
     names as in `match_lights`; if no name identifies a light, the given order counts.
 
     Args:
@@ -48,8 +48,8 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
         lights: of the run.
 
     Raises:
-        ValueError: a light that is not in the run or has two pictures, a picture whose light cannot be told, or another
-            number of pictures than lights where only their order tells.
+        ValueError: a light that is not in the run or has two pictures, a picture whose light cannot be
+            determined, or another number of pictures than lights where only their order identifies them.
     """
     uploads: list[Upload] = []
     for text in pictures:

@@ -1,4 +1,4 @@
-"""From scores and maps to figures: ranking metrics, bootstrap intervals, thresholds."""
+"""From scores and maps to metrics: ranking metrics, bootstrap intervals, thresholds."""
 
 import lazy_loader as lazy
 

@@ -1,4 +1,4 @@
-"""What a threshold leads to: false alarms and missed defects, the bounds that so few samples allow, and the cost."""
+"""Consequences of a threshold: false alarms and missed defects, bounds on their rates, and the cost."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class OperatingPoint:
 
 
 def at_most(count: int, total: int, confidence: float = 0.95) -> float:
-    """The largest rate that `count` events of `total` leave possible, 0..1; 1 where there is no sample.
+    """Upper bound on the rate of an event seen `count` times in `total` samples, 0..1; 1 without samples.
 
     It is the one-sided upper bound of Clopper and Pearson (Biometrika 26, 1934, https://doi.org/10.1093/biomet/26.4.404):
-    the true rate lies above it in at most 1 - `confidence` of all such samples.
+    the true rate exceeds it with probability at most 1 - `confidence`.
     """
     if total == 0:
         return 1.0
@@ -62,7 +62,7 @@ def consequences(
     alarm_cost: float = 1.0,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """What each of several promises of false alarms leads to on a split.
+    """Consequences of several promised rates of false alarms on a split.
 
     Args:
         predictions: of the split; samples whose truth is not known do not count.

@@ -1,4 +1,4 @@
-"""Localisation of defects by one sample's anomaly map, without a threshold."""
+"""How well one sample's anomaly map localises its defects, without a threshold."""
 
 from __future__ import annotations
 

@@ -105,12 +105,12 @@ class Predictions:
         return [str(self.table["sample"].iloc[i]) for i in lost]
 
     def note(self) -> str:
-        """What a reader of the metrics must know of region and corrections, in sentences; empty without either."""
+        """Remarks for a reader of the metrics on region and corrections, as sentences; empty without either."""
         corrections = f"With {self.corrections_text}." if self.corrections else ""
         return " ".join(filter(None, (self.region_note(), corrections)))
 
     def region_note(self) -> str:
-        """What a reader of the metrics must know of the region, in sentences; empty without one."""
+        """Remarks for a reader of the metrics on the region, as sentences; empty without one."""
         if self.region is None:
             return ""
         note = f"Judged inside a region of {region_share(self.region)} of the picture; pixels outside are left out."
@@ -213,7 +213,7 @@ class Predictions:
 
     @staticmethod
     def load(folder: str | Path) -> Predictions:
-        """Raises ValueError naming the file that is missing or broken."""
+        """Raises ValueError that names the missing or broken file."""
         folder = Path(folder)
         about = load_json(folder / "about.json")
         try:

@@ -29,7 +29,7 @@ class Threshold:
         value: in units of the score.
         alpha: promised rate of false alarms on good parts that are exchangeable with the calibration samples.
         samples: number of good samples it comes from.
-        wanted: the rate that was asked for; lower than `alpha` where `samples` are too few to promise it.
+        wanted: the requested rate; lower than `alpha` where `samples` are too few to promise it.
     """
 
     value: float
@@ -46,9 +46,9 @@ class Threshold:
     def exceeded_by(self, scores: ArrayLike) -> np.ndarray:
         """Whether scores are anomalous, bool of their shape.
 
-        A score counts as higher from a relative difference of `SCORE_TOLERANCE` on: the last bits of a score differ
-        between batch sizes, numbers of threads and devices, and the sample that set the threshold must be good in all
-        of them.
+        A score counts as higher if it exceeds the value by more than a share of `SCORE_TOLERANCE`: the last bits of a
+        score differ between batch sizes, numbers of threads and devices, and the sample that set the threshold must be
+        good in all of them.
         """
         return np.asarray(scores) > self.value * (1 + SCORE_TOLERANCE)
 

@@ -1,4 +1,4 @@
-"""Metrics where a sample is one view of an object: of each view by itself, and of whole objects."""
+"""Metrics where a sample is one view of an object: of each view separately, and of whole objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The method on tensors alone: teacher, student, patch memory, evidence, fusion."""
+"""The method, on tensors: teacher, student, patch memory, evidence, fusion."""
 
 import lazy_loader as lazy
 

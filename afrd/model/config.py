@@ -19,7 +19,7 @@ class ModelConfig:
 
     Args:
         lights: names, in the order of the L axis.
-        teacher: its name, which decides the student: RD4AD's for ResNets, the narrow one for all others.
+        teacher: its name, which determines the student: RD4AD's for ResNets, the narrow one for all others.
         channels, strides: the teacher's, per scale.
         target: `lights` (every light's own features are regressed, evidence is fused) or `fused` (features are fused
             before the bottleneck and the fused ones are regressed, as AFRD's abstract says).
@@ -27,7 +27,7 @@ class ModelConfig:
             (`afrd.model.learned_fusion`).
         width: channels of the narrow student.
         method: `afrd`, or `memory` for the patch memory alone (`afrd.model.patch_memory`), which has no student.
-        memory: patches of good parts that `afrd` remembers of each light to weigh the student's errors; 0 is reverse
+        memory: patches of good parts that `afrd` stores for each light to weight the student's errors; 0 is reverse
             distillation alone.
     """
 
@@ -55,7 +55,7 @@ class ModelConfig:
             raise ValueError(f"memory is {self.memory}, but must be a number of patches, or 0 for none")
         if self.memory and (self.method, self.target) != ("afrd", "lights"):
             raise ValueError(
-                "memory weighs the errors of every light's own student, so it needs method 'afrd', target 'lights'"
+                "memory weights the errors of every light's own student, so it needs method 'afrd', target 'lights'"
             )
         if self.fusion == "learned" and not self.memory:
             raise ValueError("fusion 'learned' reads distances to a memory, so it needs method 'afrd' and a memory")

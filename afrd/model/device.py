@@ -1,4 +1,4 @@
-"""Where to compute, and in which precision."""
+"""Device and precision of computations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto` is CUDA, else Apple's MPS, else the CPU; anything else is a torch device, which must be there.
+    """`auto` is CUDA, else Apple's MPS, else the CPU; anything else is a torch device, which must exist.
 
     On CUDA it turns TF32 off for the process: torch lets convolutions round to 10 bits by default, and what is reported
     is computed in float32.

@@ -54,8 +54,8 @@ class Evidence:
     def nearer(self, distance: Tensor) -> Evidence:
         """The evidence of a memory that also holds patches at this distance (B, L, h, w), without its student.
 
-        D falls to D', so sqrt(S D) = E + U / 2 falls by the factor sqrt(D' / D); where E is 0, it stays 0. This agrees
-        with computing everything anew up to rounding.
+        D falls to D', so sqrt(S D) = E + U / 2 falls by the factor sqrt(D' / D); where E is 0, it stays 0. Up to
+        rounding, this equals computing everything anew.
         """
         assert self.nearest is not None
         nearest = torch.minimum(self.nearest, distance)

@@ -18,17 +18,17 @@ TOLERANCE = 1e-3  # of the largest feature: rounding is far below it, a wrongly 
 def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
     """A backbone without the batch norms that follow a convolution, which on a CPU take a third of its time.
 
-    In eval mode batch norm is a scale and a shift of each channel, which the convolution can do itself. Which
-    convolution belongs to which batch norm shows in one forward pass, so any network can be folded. timm's
-    `BatchNormAct2d` leaves its activation, and its `Conv2dSame` no longer copies what it pads.
+    In eval mode batch norm scales and shifts each channel, which the weights and bias of the convolution can include.
+    One forward pass finds the pairs of convolution and batch norm, so any network can be folded. Of timm's
+    `BatchNormAct2d` the activation remains, and its `Conv2dSame` no longer copies the picture to pad it.
 
     Args:
-        backbone: in eval mode; it is left as it is.
-        pictures: (B, 3, H, W) for the forward pass; small ones will do. Their sides, and those of all pictures that the
-            copy is to read, are multiples of the backbone's strides.
+        backbone: in eval mode; it is not changed.
+        pictures: (B, 3, H, W) for the forward pass; small ones suffice. Their sides, and those of all pictures that the
+            copy is to read, must be multiples of the backbone's strides.
 
     Returns:
-        A folded copy, or the backbone itself where the copy would give other features: some other layer reads a
+        A folded copy, or the backbone itself if the copy would give other features, as where another layer reads a
         convolution's output before its batch norm.
     """
     folded = deepcopy(backbone)
@@ -46,8 +46,8 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
 def padded_by_itself(layer: Conv2dSame) -> nn.Conv2d:
     """A convolution of stride 2, with a kernel of 3, 5, … pixels, that gives what TensorFlow's padding "same" gives.
 
-    The sides of the pictures must be even. "Same" pads a row and a column more at the end than at the start, which no
-    convolution does by itself, so that timm copies the padded picture. A kernel with a row and a column of zeros at its
+    The sides of the pictures must be even. "Same" pads a row and a column more at the end than at the start. No
+    convolution of torch does that, so timm copies the padded picture. A kernel with a row and a column of zeros at its
     start, and the larger padding on both sides, reads the same pixels.
     """
     (height, width), groups = layer.kernel_size, layer.groups

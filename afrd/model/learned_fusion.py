@@ -76,7 +76,7 @@ class LearnedFusion(nn.Module):
         return next(self.of_sets(evidence, evidence.present, len(evidence.present)))
 
     def of_sets(self, evidence: Evidence, members: Tensor, at_once: int) -> Iterator[Evidence]:
-        """`forward` under many sets of lights: what each light brings by itself is computed once.
+        """`forward` under many sets of lights: the features of each light are computed once.
 
         Args:
             evidence: of one sample, or of one for each set.
@@ -91,7 +91,7 @@ class LearnedFusion(nn.Module):
             yield Evidence(maps, attention, present, fused=False)
 
     def light_features(self, terms: Tensor) -> tuple[Tensor, Tensor]:
-        """Each light by itself: terms (B, L, T, h, w) -> features h (B, L, C, h, w) and log w (B, L, h, w)."""
+        """Each light separately: terms (B, L, T, h, w) -> features h (B, L, C, h, w) and log w (B, L, h, w)."""
         logs = (terms + TERM_FLOOR).log()
         features = self.local(logs.flatten(0, 1)).unflatten(0, terms.shape[:2])
         # the formula's weight in the pictures' own units, so that a dark light has little of it

@@ -1,4 +1,4 @@
-"""Region of interest: outside of it maps are 0, and the score is the maximum inside."""
+"""Region of interest: maps are 0 outside of it, and the score is the maximum inside."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class NarrowStudent(nn.Module):
     """A small student for small teachers: 32 channels at the coarsest stride are all that reaches the decoder.
 
     It has no further down-sampling: a bottleneck at a coarser stride cannot carry the random texture of a good part, so
-    the student would err everywhere. Beside the features it predicts the log-variance of its error at every place
+    the student would fail everywhere. Besides the features it predicts the log-variance of its error at every place
     (Kendall & Gal, NeurIPS 2017, section 3), its own uncertainty.
     """
 

@@ -39,7 +39,8 @@ class Teacher(nn.Module):
     Attributes:
         name: as given to `load_teacher`.
         channels, strides: per scale, finest first.
-        digest: the first 16 hex digits of the weights' SHA-256, so that a run and a feature file know their teacher.
+        digest: the first 16 hex digits of the weights' SHA-256, which identifies the teacher in run
+            folders and in the feature store.
     """
 
     mean: Tensor
@@ -64,7 +65,7 @@ class Teacher(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> Teacher:
-        """Stays in eval mode whatever `mode` says: a frozen teacher keeps its batch statistics."""
+        """Stays in eval mode for any `mode`: a frozen teacher keeps its batch statistics."""
         return super().train(False)
 
     def normalise(self, pictures: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ class Teacher(nn.Module):
         return self.read(pictures)
 
     def read(self, pictures: Tensor) -> list[Tensor]:
-        """`forward`, through which gradients flow back to the pictures (the weights stay frozen)."""
+        """`forward` with gradients with respect to the pictures (the weights stay frozen)."""
         x = self.normalise(pictures).contiguous(memory_format=torch.channels_last)
         scales = features_of(self.backbone, x)
         # some of timm's transformers (Swin) give channels last
@@ -105,7 +106,7 @@ def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None)
 
     Raises:
         ValueError: the name is not known, or the file does not fit the backbone.
-        WeightsUnavailable: the weights cannot be had here. Random weights are never used.
+        WeightsUnavailable: the weights cannot be loaded or downloaded. Random weights are never used.
     """
     check_teacher(name)
     if name in TIMM_NAMES:
@@ -123,7 +124,7 @@ def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None)
 
 
 def check_teacher(name: str) -> None:
-    """Raises ValueError where `load_teacher` knows no such name; nothing is loaded."""
+    """Raises ValueError if `load_teacher` would not know the name; nothing is loaded."""
     if name.startswith("timm:"):
         check_timm_model(name.removeprefix("timm:"))
     elif name not in TIMM_NAMES:
@@ -134,7 +135,7 @@ def _tried(teacher: Teacher) -> Teacher:
     """The teacher, checked on one small picture that is not square.
 
     Raises:
-        ValueError: it does not read pictures of other sizes than that it was trained on, or gives no feature maps.
+        ValueError: it reads only pictures of the size that it was trained on, or gives no feature maps.
     """
     small = _small_picture(teacher)
     height, width = small.shape[-2:]
@@ -153,7 +154,7 @@ def _tried(teacher: Teacher) -> Teacher:
 
 
 def side_multiple(strides: Sequence[int]) -> int:
-    """What both sides of a teacher's pictures are multiples of.
+    """The number of which both sides of a teacher's input are multiples.
 
     It is 32 where all strides divide 32, else the strides' least common multiple: a transformer with patches of 14
     pixels reads multiples of 14.
@@ -168,6 +169,6 @@ def _folded(teacher: Teacher) -> Teacher:
 
 
 def _small_picture(teacher: Teacher) -> Tensor:
-    """A picture of a size that the teacher should be able to read, not square."""
+    """A picture, not square, of a size that the teacher should be able to read."""
     multiple = side_multiple(teacher.strides)
     return torch.linspace(0, 1, 3 * 2 * multiple * 3 * multiple).reshape(1, 3, 2 * multiple, 3 * multiple)

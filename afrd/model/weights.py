@@ -31,11 +31,11 @@ TORCHVISION_WEIGHTS = {
 
 
 class WeightsUnavailable(RuntimeError):
-    """The pretrained weights of a teacher cannot be had; the message says how to give a file instead."""
+    """The pretrained weights of a teacher are not available; the message says how to give a file instead."""
 
 
 def load_classifier(name: str, weights: str | Path | None = None) -> nn.Module:
-    """The whole pretrained network with its 1000-way head, in eval mode (the teacher is cut from it)."""
+    """The whole pretrained network with its 1000-way head, in eval mode; the teacher is a part of it."""
     model = timm.create_model(TIMM_NAMES[name])
     lite = name == "efficientnet_lite0"
     path = Path(weights) if weights else _lite_file() if lite else _torchvision_file(name)
@@ -51,7 +51,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """A state dict from `.safetensors`, or from `.pth` read with `weights_only=True` (nothing in it is executed).
 
     Raises:
-        ValueError: the file is missing, cannot be read, or holds something else than named tensors.
+        ValueError: the file is missing, cannot be read, or holds anything but named tensors.
     """
     path = Path(path)
     if not path.is_file():
@@ -87,7 +87,7 @@ def load_into(model: nn.Module, state: dict[str, Tensor], name: str, path: Path)
 
 
 def expected_file(name: str) -> Path | None:
-    """Where the weights of one of `TIMM_NAMES` are read from, there or not; None where their package is missing."""
+    """Path of the weights of one of `TIMM_NAMES`, whether it exists or not; None where their package is missing."""
     if name in TORCHVISION_WEIGHTS:
         return Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_WEIGHTS[name].url.rsplit("/", 1)[1]
     try:
@@ -124,10 +124,10 @@ def _torchvision_file(name: str) -> Path:
 
 
 def check_timm_model(model_name: str) -> None:
-    """Raises ValueError where timm has no model of this name."""
+    """Raises ValueError if timm has no model of this name."""
     if not timm.is_model(model_name):
         near = timm.list_models(f"*{model_name.split('.')[0][:8]}*")[:5]
-        raise ValueError(f"timm knows no model {model_name!r}; {'near it: ' + ', '.join(near) if near else 'see timm'}")
+        raise ValueError(f"timm has no model {model_name!r}; {'near it: ' + ', '.join(near) if near else 'see timm'}")
 
 
 def timm_backbone(model_name: str, weights: str | Path | None) -> Any:

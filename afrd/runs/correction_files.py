@@ -1,6 +1,6 @@
 """Files of corrections: one safetensors file each, in the folder `corrections` of a run, beside its weights.
 
-One that is undone keeps its file under another ending, so that it can be brought back.
+An undone correction keeps its file under another suffix, so that it can be restored.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ID = "[0-9a-f]{6}"
 
 @dataclass(frozen=True)
 class About:
-    """What a person said of a place.
+    """Description of a correction: the place, who corrected it, when and why.
 
     Attributes:
         id: six hexadecimal digits, the name of its file.
@@ -43,7 +43,7 @@ class About:
         place: (x, y) in pixels of the sample's pictures; None: the whole part.
         who, when, why: name, time (ISO 8601, UTC) and reason.
         memory: digest of the patch memory that it was made for.
-        calibration_row: of the sample among the run's calibration samples, if it is one: a threshold does not count it.
+        calibration_row: of the sample among the run's calibration samples, if it is one; thresholds leave it out.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Correction:
     """One correction.
 
     Attributes:
-        about: what a person said.
+        about: its description.
         patches: (L, K, C) float16, as in `PatchBank.patches`.
         nearer_at, nearer: (M,) int64 and float32: where the calibration samples are nearer to these patches than to the
             memory, as positions in their flattened distances (n, L, h, w), and the distance there.
@@ -77,7 +77,7 @@ class Correction:
 
 
 def normal(corrections: Sequence[Correction]) -> list[Correction]:
-    """Those that change verdicts, without the remembered defects."""
+    """Those that change verdicts, that is, all but missed defects."""
     return [correction for correction in corrections if correction.about.kind == "normal"]
 
 
@@ -99,7 +99,7 @@ def new_id() -> str:
 
 
 def correction_ids(folder: Path) -> list[str]:
-    """Ids of the corrections of the run in this folder, in no order of meaning."""
+    """Ids of the corrections of the run in this folder, in arbitrary order."""
     return sorted(path.stem for path in (folder / FOLDER).glob(f"*{ENDING}") if re.fullmatch(ID, path.stem))
 
 
@@ -123,7 +123,7 @@ def correction_file(folder: Path, correction: str) -> Path:
 
 
 def save_correction(folder: Path, correction: Correction) -> None:
-    """Writes the file of a correction, as a whole or not at all.
+    """Writes the file of a correction atomically.
 
     Raises:
         ValueError: the run has `MAX_CORRECTIONS`.
@@ -140,7 +140,7 @@ def read_corrections(folder: Path) -> list[Correction]:
     """The corrections of the run in this folder, oldest first.
 
     Raises:
-        ValueError: a file is broken or no correction; the message names it.
+        ValueError: a file is broken or not a correction; the message names it.
     """
     corrections = []
     for name in correction_ids(folder):
@@ -173,7 +173,7 @@ def read_correction(path: Path, name: str | None = None) -> Correction:
         name: the correction's id, where the file is not named after it.
 
     Raises:
-        ValueError: it is broken, or no correction; the message names it.
+        ValueError: it is broken or not a correction; the message names it.
     """
     try:
         if path.stat().st_size > MAX_FILE:
@@ -192,7 +192,7 @@ def _check(correction: Correction, name: str) -> None:
     about, patches, at, nearer = correction.about, correction.patches, correction.nearer_at, correction.nearer
     named = about.id == name and re.fullmatch(ID, name) is not None and about.kind in KINDS
     if not named or len(about.why) > MAX_TEXT or len(about.who) > MAX_TEXT:
-        raise ValueError("what it says of itself is not possible")
+        raise ValueError("its description is not possible")
     shapes = patches.ndim == 3 and 1 <= patches.shape[1] <= MAX_PATCHES and at.ndim == 1 and at.shape == nearer.shape
     types = (patches.dtype, at.dtype, nearer.dtype) == (torch.float16, torch.int64, torch.float32)
     if not (shapes and types and bool(patches.isfinite().all()) and bool(nearer.isfinite().all())):
@@ -200,7 +200,7 @@ def _check(correction: Correction, name: str) -> None:
 
 
 def remove_correction(folder: Path, correction: str) -> None:
-    """Takes the file of one correction away; it is kept under another ending, for `bring_back`.
+    """Removes one correction; its file is kept under another suffix, for `bring_back`.
 
     Raises:
         ValueError: there is none.

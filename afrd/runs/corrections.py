@@ -1,4 +1,4 @@
-"""Corrections of a run without training: a place that a person calls normal joins the patch memory.
+"""Corrections of a run without training: patches of a place that a person calls normal are added to its memory.
 
     candidate = propose(run, data["test_public"], 7, place=(120, 88))  # nothing is written
     run = keep(candidate)                                              # now it is, in the folder of the run
@@ -8,7 +8,7 @@
 The patches of the place count as stored ones, under each light: the distance D of `afrd.model.patch_memory` is the
 smaller of the two distances. No weight changes, so the evidence of a light can only fall. Thresholds follow from the
 calibration samples, judged in the same way. A corrected sample no longer counts, neither for the threshold nor in any
-metric. `with_corrections` with fewer corrections gives the earlier state to the bit.
+metric. `with_corrections` with fewer corrections restores the earlier state bit for bit.
 """
 
 from __future__ import annotations
@@ -62,21 +62,22 @@ def propose(
     who: str | None = None,
     kind: str = "normal",
 ) -> Run:
-    """The run with one more correction, of which nothing is written.
+    """The run with one more correction; nothing is written.
 
     Args:
         run: with a patch memory, and with its earlier corrections.
         dataset: a split of the lights of the run; features are computed where the store has none.
         index: the sample in it.
-        place: (x, y) in pixels of its pictures, in a hot place, whose patches are all taken; elsewhere the 3x3 places
-            around are. None: all hot places of the part. Hot is what has `HOT_SHARE` of the threshold or more.
+        place: (x, y) in pixels of its pictures. If it lies in a hot place, all patches of that are taken, else those of
+            the 3x3 places around it. None: all hot places of the part. A place is hot where the map reaches
+            `HOT_SHARE` of the threshold.
         why: the reason, in up to `MAX_TEXT` characters.
         who: a name; the user's account by default.
         kind: `normal`, or `defect` for a missed defect, which is remembered for searches and changes no verdict.
 
     Raises:
         ValueError: the run has no memory, the place is not in the picture, no place is hot, a text is too long, or
-            the calibration samples are not at hand.
+            the calibration samples are not available.
     """
     bank = memory_of(run)
     index = range(len(dataset))[index]
@@ -110,7 +111,7 @@ def propose(
 
 
 def keep(run: Run) -> Run:
-    """Writes the latest correction of a proposed run into its folder; the same run.
+    """Writes the latest correction of a proposed run into its folder; returns the same run.
 
     Raises:
         OSError: it cannot be written.
@@ -128,12 +129,12 @@ def correct(
     who: str | None = None,
     kind: str = "normal",
 ) -> Run:
-    """The run with one more correction, which is kept in its folder; see `propose`."""
+    """The run with one more correction, which is written to its folder; see `propose`."""
     return keep(propose(run, dataset, index, place, why, who, kind))
 
 
 def undo(run: Run, correction: str) -> Run:
-    """The run without one correction, whose file is taken away; `restore` brings it back.
+    """The run without one correction, which is removed from its folder; `restore` brings it back.
 
     Raises:
         ValueError: the folder has no correction of this id.
@@ -143,7 +144,7 @@ def undo(run: Run, correction: str) -> Run:
 
 
 def restore(run: Run, correction: str) -> Run:
-    """The run with a correction that was undone, and its file again.
+    """The run with a correction that was undone, which is written to its folder again.
 
     Raises:
         ValueError: the folder has no undone correction of this id, or it was made for other weights.
@@ -229,10 +230,10 @@ def with_lookups(run: Run, root: Path | None = None) -> Evidence:
 
     Args:
         run: with calibration samples.
-        root: of a data set that holds its pictures, where they are no longer where it was trained.
+        root: of a data set with its pictures, if that has been moved since the training.
 
     Raises:
-        ValueError: they are needed, and the calibration samples are not at hand.
+        ValueError: they are needed, and the calibration samples are not available.
     """
     base, path = run.base, run.folder / FOLDER / LOOKUPS_FILE
     assert base.calibration is not None

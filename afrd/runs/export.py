@@ -47,7 +47,7 @@ class Export:
     Attributes:
         file: the ONNX file.
         samples: number of compared samples, each under all lights and under all but one.
-        source: of the samples: `samples of test`, or `noise` where the run's data set is not at hand.
+        source: of the samples: `samples of test`, or `noise` if the run's data set is not available.
         largest_difference: of scores, relative to the larger of the score and the threshold.
         largest_map_difference: of the anomaly maps, relative to the same.
     """
@@ -85,11 +85,11 @@ def export_onnx(run: Run, file: str | Path, samples: int = CHECKED_SAMPLES, prog
     Args:
         run: on the CPU.
         file: to write.
-        samples: of the test split that both read; noise pictures where the run's data set is not at hand.
+        samples: number of test samples to compare; noise pictures if the run's data set is not available.
         progress: called with (samples compared, samples in all).
 
     Raises:
-        OSError: naming `file`, which cannot be written.
+        OSError: `file` cannot be written; the message names it.
         RuntimeError: the packages are missing, the graph cannot be made, or a score differs by more than
             `MAX_DIFFERENCE`.
     """
@@ -160,7 +160,7 @@ def _about(run: Run) -> dict[str, object]:
 def _threshold(run: Run, lights: Sequence[str]) -> float | None:
     try:
         threshold = run.threshold(lights)
-    except (ValueError, OSError):  # fused features are calibrated anew for a subset, and the data set is not at hand
+    except (ValueError, OSError):  # fused features are calibrated anew for a subset, and the data set is not available
         return None
     return threshold.value if threshold else None
 

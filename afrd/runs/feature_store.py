@@ -47,7 +47,7 @@ class Features:
         return len(self.scales[0])
 
     def positions(self, lights: Sequence[str]) -> list[int]:
-        """Where these lights stand among the features."""
+        """Positions of these lights along the L axis."""
         return [self.lights.index(light) for light in lights]
 
     def batch(self, index: Index, lights: list[int] | None = None) -> list[Tensor]:
@@ -82,7 +82,7 @@ def load_features(
         size: longer side of the teacher's input, in pixels.
         progress: called with (samples done, samples in all).
         lights: those that are needed, all by default. Where the store has the features of all lights, these are given;
-            else the pictures of the other lights are not even opened.
+            else the pictures of the other lights are not opened.
 
     Raises:
         ValueError: a light is not in the data set, or a picture cannot be read, or is changed while the teacher reads.
@@ -114,7 +114,7 @@ def _needed(dataset: MultiLightDataset, teacher: Teacher, size: int, lights: Seq
     if features_stored(dataset, teacher, size):
         return dataset
     chosen = dataset.select(lights).lights
-    return dataset.select([light for light in dataset.lights if light in chosen])  # in whatever order they were asked
+    return dataset.select([light for light in dataset.lights if light in chosen])  # in the order of the data set
 
 
 def _files(teacher: Teacher) -> list[str]:

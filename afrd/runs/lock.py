@@ -1,4 +1,4 @@
-"""Locks in a run folder, across processes: one training at a time, one change of what people keep with the run."""
+"""Locks in a run folder, across processes: one training at a time, one change of its operating points at a time."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(file: Path, wait_seconds: float, taken: str) -> Iterator[None]:
-    """Holds a lock file, which is gone afterwards.
+    """Holds a lock file, which is removed afterwards.
 
     Args:
         file: of the lock, in a folder that exists.
-        wait_seconds: for another holder; -1: without end.
-        taken: what to say where it does not let go.
+        wait_seconds: for another holder; -1: without limit.
+        taken: the error message if the other holder does not release it.
 
     Raises:
         ValueError: `taken`.
@@ -56,7 +56,7 @@ def held(file: Path, wait_seconds: float, taken: str) -> Iterator[None]:
 
 
 def is_held(file: Path) -> bool:
-    """Whether a living process holds a lock file; False where that cannot be found out, as on a read-only disk."""
+    """Whether a living process holds a lock file; False where that cannot be determined, as on a read-only disk."""
     if not file.exists():
         return False
     lock = FileLock(file)

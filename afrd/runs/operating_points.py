@@ -1,7 +1,7 @@
 """Operating points of a run: named rates of false alarms, with the costs they were chosen for.
 
-They are a file in the folder of the run, so that `afrd predict --point NAME` finds them wherever it is copied to. The
-states before the latest changes lie beside it, so that each change can be undone, a removal as well.
+They are a file in the run's folder, so that `afrd predict --point NAME` also finds them in a copy of it. The states
+before the latest changes are stored beside it, so that every change can be undone, including removals.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def save_operating_point(folder: Path, name: str, point: OperatingPoint | None) 
 
 
 def undo_operating_point(folder: Path) -> Points:
-    """Takes back the latest change of the run's points, whoever made it; returns the points that there are now.
+    """Undoes the latest change of the run's points, by any user; returns the current points.
 
     Raises:
         ValueError: there is no change to undo, or somebody else is writing.
@@ -81,7 +81,7 @@ def undo_operating_point(folder: Path) -> Points:
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError where this is no name of an operating point."""
+    """Raises ValueError if this cannot be the name of an operating point."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise ValueError(f"{name!r} is no name of an operating point; choose 1 to {MAX_NAME} characters on one line")
 

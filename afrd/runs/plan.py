@@ -1,4 +1,4 @@
-"""What a training will do: checked and complete before a picture is read, to be shown, listed or carried out."""
+"""Plan of a training: checked and complete before a picture is read, to be shown, listed or executed."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class TrainingPlan:
         train_index: samples of the train split that are trained on.
         calibration: the split whose good samples set the threshold; None: those of train that are held out.
         finished: whether the folder holds this run already.
-        region: in which the run will judge, (H, W) bool; None: the whole picture.
-        sets_region: whether it is stored with the run; a finished run keeps its own where none is asked for.
+        region: (H, W) bool, where parts will be judged; None: in the whole picture.
+        sets_region: whether it is stored with the run; a finished run keeps its own where none is given.
     """
 
     data: Category
@@ -159,10 +159,10 @@ def calibration_split(
 
     Args:
         config, lights, folder: of the run.
-        otherwise: what cannot be had without these samples, for the message.
+        otherwise: what is not possible without these samples, for the message.
 
     Raises:
-        ValueError, FileNotFoundError: the data set is not there, or does not hold the pictures of the training.
+        ValueError, FileNotFoundError: the data set does not exist, or does not hold the pictures of the training.
     """
     data = open_dataset(config.data_root, config.category, config.views)
     held_out = config.calibration not in data
@@ -200,7 +200,7 @@ def model_config(
     channels: tuple[int, ...],
     strides: tuple[int, ...],
 ) -> ModelConfig:
-    """The model that these options ask for, with the defaults that depend on its lights and its teacher.
+    """The model configuration for these options, with the defaults that depend on lights and teacher.
 
     Raises:
         ValueError: options that exclude each other.

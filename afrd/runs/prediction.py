@@ -1,4 +1,4 @@
-"""`Prediction`: what a run says of one sample; predictions of a split, and the name of the method."""
+"""`Prediction`: the result of a run for one sample; predictions of a split, and the name of the method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Region of interest of a run: where parts are judged. Read from a picture, found from good parts, or drawn.
+"""Region of interest of a run: where parts are judged. It is read from a picture, found from good parts, or drawn.
 
     run = run.with_region(read_region(Path("mask.png"), run.config.picture_size))  # for now
     save_region(run.folder, run.region)  # kept with the run, for `load_run`
@@ -68,8 +68,8 @@ def read_region(path: Path, size: tuple[int, int]) -> np.ndarray:
     """The region in a picture file: what is not black (`afrd.data.decode_mask`), for pictures of this size.
 
     Raises:
-        ValueError: no readable picture, one of another aspect ratio, or one that is black everywhere.
-        FileNotFoundError: there is no such file.
+        ValueError: the picture cannot be read, has another aspect ratio, or is black everywhere.
+        FileNotFoundError: the file does not exist.
     """
     check_aspect(str(path), picture_size(path), size)
     region = decode_mask(path).defective
@@ -79,7 +79,7 @@ def read_region(path: Path, size: tuple[int, int]) -> np.ndarray:
 
 
 def region_of(roi: Path | str, size: tuple[int, int], data: Callable[[], Category]) -> np.ndarray | None:
-    """The region that a person names, for pictures of this size (H, W); None for `none`.
+    """The region for a value of `--roi`, for pictures of this size (H, W); None for `none`.
 
     Args:
         roi: a picture, `auto` or `none`.
@@ -102,7 +102,7 @@ def region_of(roi: Path | str, size: tuple[int, int], data: Callable[[], Categor
 
 
 def data_region(data: Category) -> Path | None:
-    """The picture of the region that lies in the folder of a category; None where there is none."""
+    """Path of the picture of the region in a category's folder; None without one."""
     path = data.root / data.name / DATA_REGION_FILE
     return path if path.is_file() else None
 
@@ -170,7 +170,7 @@ def _filled(corners: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def silhouette(good: MultiLightDataset) -> np.ndarray:
     """Where good parts differ from each other: the union of their silhouettes, with a margin.
 
-    The mat below is the same in all pictures of one light, the parts are not: at each pixel, the standard deviation of
+    The background is the same in all pictures of one light, the parts are not: at each pixel, the standard deviation of
     the grey value over the parts, averaged over the lights. Otsu's threshold of its logarithm separates the two; then
     gaps are closed, holes filled, the largest connected piece taken, and `MARGIN` added. It needs a fixed camera.
 
@@ -178,7 +178,7 @@ def silhouette(good: MultiLightDataset) -> np.ndarray:
         good: a split of good parts, of which at most `MAX_PARTS`, evenly spread, are read; with all its lights.
 
     Raises:
-        ValueError: too few parts, or nothing that stands out.
+        ValueError: too few parts, or no silhouette stands out.
     """
     advice = "draw the region in the page, or give it as a picture (--roi FILE)"
     if len(good) < MIN_PARTS:
@@ -208,7 +208,8 @@ def _deviation(good: MultiLightDataset) -> np.ndarray:
 
 
 def _otsu(values: np.ndarray) -> tuple[float, float]:
-    """The threshold with the largest variance between its two classes (Otsu 1979), and that share of the variance."""
+    """The threshold with the largest variance between its two classes (Otsu 1979,
+    https://doi.org/10.1109/TSMC.1979.4310076), and that share of the variance."""
     counts, edges = np.histogram(values, 256)
     middles, below = (edges[:-1] + edges[1:]) / 2, np.cumsum(counts)
     sums, total = np.cumsum(counts * middles), counts.sum()

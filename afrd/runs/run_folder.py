@@ -1,4 +1,4 @@
-"""The files of a run folder: config, weights, history, calibration; no pickle, so foreign folders are safe to read."""
+"""The files of a run folder: config, weights, history, calibration. Nothing is unpickled: reading is safe."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def find_runs(root: str | Path) -> list[Path]:
 
 
 def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
-    """Raises ValueError naming the file and what in it is wrong."""
+    """Raises ValueError that names the file and what is wrong in it."""
     content = load_json(folder / CONFIG)
     try:
         if content["format"] != FORMAT:
@@ -79,7 +79,7 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
     """Whether the folder holds this run, finished; False if it is unfinished or missing.
 
     Raises:
-        ValueError: the folder holds another run, or other things.
+        ValueError: the folder holds another run, or other files.
     """
     if (folder / CONFIG).is_file():
         existing = read_config(folder)

@@ -1,4 +1,4 @@
-"""The log of a run folder: one line an event, with its time. It holds no path and nothing of the environment."""
+"""The log of a run folder: one line per event, with its time. It holds no paths and no data of the environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOG = "log.txt"
 def log_event(folder: Path, event: str, **details: Any) -> None:
     """Appends one line, such as `2026-03-01T12:00:00+01:00 trained steps=500 loss=0.0123`.
 
-    A run folder that may not be written, such as that of an installed package, is left as it is.
+    A read-only run folder, such as that of an installed package, is left unchanged.
     """
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     pairs = [f"{name}={f'{value:.4g}' if isinstance(value, float) else value}" for name, value in details.items()]

@@ -1,4 +1,4 @@
-"""What people write about runs: one SQLite file in the folder that holds the runs, `notes.sqlite`.
+"""Notes and groups of all runs in a folder, in one SQLite file of that folder, `notes.sqlite`.
 
     file = SharedFile("runs")
     with file.writing() as entries:
@@ -6,13 +6,13 @@
     with file.reading() as entries:
         entries.of("note", "praline")
 
-Several people may read and write at once, in one process or in several. Every change is kept as a version, a removal as
-well, so that it can be undone.
+Several people may read and write at once, in one process or in several. Every change is kept as a version, including
+removals, so that it can be undone.
 
-Where the folder lies on a local disk the file has a write-ahead log (WAL), so that nobody waits for a writer. A network
-file system lacks the shared memory that WAL needs; there, and where the file system is not known, the file has a
-rollback journal, with which readers wait for a writer. The file may come from a stranger: it is opened only if it has
-our application id and exactly our tables, and it is limited in size.
+On a local disk the file has a write-ahead log (WAL), so that readers do not wait for a writer. A network file system
+lacks the shared memory that WAL needs; there, and where the file system is not known, the file has a rollback journal,
+with which readers do wait. The file may come from an untrusted source: it is opened only if it has this project's
+application id and exactly its tables, and it is limited in size.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ class NotWritableError(ValueError):
 
 
 class DamagedError(Exception):
-    """What the file holds is not what we write; `SharedFile` says so with the name of the file."""
+    """The content of the file is invalid; `SharedFile` raises ValueError with the name of the file instead."""
 
 
 class Key(NamedTuple):
-    """What an entry is about; `run` and `split` are "" where it is about all of them."""
+    """Key of an entry; `run` and `split` are "" where it is about all of them."""
 
     kind: str
     run: str
@@ -84,7 +84,7 @@ class SharedFile:
         """The entries as they are; none where there is no file.
 
         Raises:
-            ValueError: the file is damaged, or not ours.
+            ValueError: the file is damaged, or not one of this project.
         """
         with self._alone(), self._in_one_sentence():
             connection = self._opened(writes=False) if self.path.is_file() else _empty()
@@ -99,7 +99,7 @@ class SharedFile:
 
         Raises:
             NotWritableError: the folder cannot be written to.
-            ValueError: the file is damaged or not ours, or somebody else is writing.
+            ValueError: the file is damaged, not one of this project, or being written by somebody else.
         """
         with self._alone(), self._in_one_sentence():
             if not self.folder.is_dir():
@@ -137,7 +137,7 @@ class SharedFile:
         return connection
 
     def _check_file(self) -> bool:
-        """What can be seen without SQLite, so that it never opens a file that is not ours; whether it has a log."""
+        """Checks the file without SQLite, which must never open a foreign one; returns whether it has a log."""
         if not self.path.is_file():
             raise ValueError(f"{self.path} is not a file; move it away to start anew")
         with self.path.open("rb") as file:
@@ -164,7 +164,7 @@ class SharedFile:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Nobody else in this process is at such a file."""
+        """Excludes other threads of this process from such a file."""
         if not _in_this_process.acquire(timeout=2 * LOCK_TIMEOUT):
             raise ValueError(f"{self.path} is being written by somebody else; try again")
         try:
@@ -225,7 +225,7 @@ class Entries:
         Args:
             key: of the entry.
             value: of JSON, at most `MAX_VALUE` characters of it.
-            first: the entry begins with this value, so that it cannot be undone.
+            first: whether this is the initial value of the entry, which cannot be undone.
         """
         if value == self.get(key):
             return
@@ -241,12 +241,12 @@ class Entries:
         self._forget_oldest(key)
 
     def can_undo(self, key: Key) -> bool:
-        """Whether the entry has a change that `undo` would take back."""
+        """Whether `undo` would change the entry."""
         row = self._latest(key)
         return row is not None and row[1] > 0
 
     def undo(self, key: Key) -> bool:
-        """Takes back the latest change of an entry; returns whether there was one."""
+        """Undoes the latest change of an entry; returns whether there was one."""
         row = self._latest(key)
         if row is None or row[1] == 0:
             return False
@@ -254,7 +254,7 @@ class Entries:
         return True
 
     def undo_latest(self) -> list[Key]:
-        """Takes back the latest change of the file, with all entries that it changed together; returns their keys."""
+        """Undoes the latest change of the file, in all entries that it changed together; returns their keys."""
         (change,) = self._connection.execute("SELECT MAX(change) FROM versions WHERE undone = 0").fetchone()
         if not change:
             return []
@@ -296,7 +296,7 @@ def is_local(folder: Path) -> bool:
 
 
 def _make(path: Path) -> None:
-    """A new file under its name, whole from the first moment; nothing happens where another process was first."""
+    """Creates the file atomically, complete from the start; nothing happens if another process was first."""
     handle, name = tempfile.mkstemp(prefix=".notes-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     try:

@@ -1,4 +1,4 @@
-"""Pictures of another size than those a run was trained on, and places in pictures."""
+"""Pictures of another size than those of the training, and places in pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def same_grid(size: Size, model: ModelConfig, fit: FitConfig) -> bool:
 
 
 def size_notes(size: Size, model: ModelConfig, fit: FitConfig) -> list[str]:
-    """Sentences for the owner of pictures of this (H, W); none if they are as in training."""
+    """Sentences on pictures of this (H, W) for their owner; none if they have the size of the training."""
     if size == fit.picture_size:
         return []
     read = size_text(_read_at(size, model, fit))

@@ -50,7 +50,7 @@ class Entry:
     """One entry of the store.
 
     Attributes:
-        about: None for entries of earlier versions of AFRD, which are not read any more.
+        about: None for entries of earlier versions of AFRD, which are no longer read.
         size: bytes on disk.
         used: time of the last use, in seconds since 1970.
     """

@@ -128,7 +128,7 @@ class SweepPlan(BaseModel):
         """All groups, with their cells.
 
         Raises:
-            ValueError: an unknown category, light, method or option, an impossible value, or one that stands twice.
+            ValueError: an unknown category, light, method or option, an impossible value, or a value given twice.
             FileNotFoundError: no data set.
         """
         self._check()
@@ -179,7 +179,7 @@ class SweepPlan(BaseModel):
         return Group(str(where / f"judged{subset}"), data.name, lights, teacher, size, seed, tuple(cells), views)
 
     def _check(self) -> None:
-        """Raises ValueError for what is impossible in any data set."""
+        """Raises ValueError for values that are impossible for any data set."""
         out, data = Path(self.out), Path(self.data)
         if not self.data or not self.out:
             raise ValueError(f"{'data' if not self.data else 'out'} is empty, but must be a folder")

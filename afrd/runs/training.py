@@ -43,7 +43,7 @@ Maps = TypeVar("Maps", Tensor, np.ndarray)
 
 
 class Cancelled(Exception):
-    """Training was stopped by `on_step`; the same call goes on from the last checkpoint in the run folder."""
+    """Training was stopped by `on_step`; the same call continues from the last checkpoint in the run folder."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_two_files_have_two_digests(tmp_path: Path):
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'vgg' is not known; choose one of efficientnet_lite0, resnet18"):
         load_teacher("vgg")
-    with pytest.raises(ValueError, match="timm knows no model 'nonesuch'"):
+    with pytest.raises(ValueError, match="timm has no model 'nonesuch'"):
         load_teacher("timm:nonesuch")
 
 
