@@ -1,4 +1,4 @@
-"""What people ask of a run: comparisons, errors, lights, explanations, reports."""
+"""Analysis of runs: comparisons, errors, lights, explanations, reports."""
 
 import lazy_loader as lazy
 

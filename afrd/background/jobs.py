@@ -191,4 +191,4 @@ def error_sentence(error: BaseException) -> str:
     first_line = next(iter(str(error).strip().splitlines()), "")
     if first_line and isinstance(error, (ValueError, OSError, RuntimeError, ArithmeticError)):
         return first_line  # these are raised with a sentence for the user; RuntimeError also by torch
-    return f"something went wrong that should not ({type(error).__name__}: {first_line or 'no text'})"
+    return f"unexpected error ({type(error).__name__}: {first_line or 'no text'})"

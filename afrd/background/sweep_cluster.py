@@ -49,7 +49,7 @@ def results_of(
     Instead of a result comes the exception of a call that raised one, or that ended its worker again and again.
 
     Raises:
-        ConnectionError: the scheduler ended, or cannot be reached any more.
+        ConnectionError: the scheduler ended, or can no longer be reached.
     """
     from distributed import as_completed
 
@@ -60,7 +60,7 @@ def results_of(
     for future in as_completed(list(futures)):
         if future.status not in ("finished", "error"):
             raise ConnectionError(
-                "the Dask scheduler cannot be reached any more; the same command goes on from what is done when it, or "
+                "the Dask scheduler can no longer be reached; the same command continues from what is done when it, or "
                 "another one, runs"
             )
         yield futures[future], future.result() if future.status == "finished" else future.exception()

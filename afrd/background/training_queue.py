@@ -182,14 +182,14 @@ class TrainingQueue:
                 self._remove(number)
 
     def resume(self, number: int) -> TrainingJob:
-        """Puts a cancelled or failed job at the end of the queue; it goes on from its checkpoint.
+        """Puts a cancelled or failed job at the end of the queue; it continues from its checkpoint.
 
         Raises:
             FileNotFoundError, ValueError, WeightsUnavailable: see `add`; ValueError also without such a job.
         """
         job = self.job(number)
         if job is None or job.state not in (CANCELLED, FAILED):
-            raise ValueError("this training is not there any more, or has nothing to go on with")
+            raise ValueError("this training is no longer in the queue, or has nothing to continue")
         resumed = self.add(job.order)
         with self._lock:  # its loss curve begins where the old one began
             losses = self._losses.setdefault(resumed.number, [])
@@ -313,10 +313,10 @@ def run_folder(runs: Path, name: str) -> Path:
         raise ValueError(f"{name!r} cannot be the name of a run in {runs}; use letters, digits, - and _, and / between")
     folder = runs.joinpath(*parts)
     if not folder.resolve().is_relative_to(runs.resolve()):
-        raise ValueError(f"{name!r} leads out of {runs}, and runs are made there only; choose another name")
+        raise ValueError(f"{name!r} is outside of {runs}, where all runs are made; choose another name")
     outer_run = next((p for p in folder.parents if p.is_relative_to(runs) and (p / CONFIG).exists()), None)
     if outer_run is not None:
-        raise ValueError(f"{folder} would lie inside the run {outer_run}; choose another name")
+        raise ValueError(f"{folder} would be inside the run {outer_run}; choose another name")
     return folder
 
 
@@ -338,7 +338,7 @@ def checked(order: Order, folder: Path) -> Order:
     """
     plan = _plan(order, folder)
     if plan.finished:
-        raise ValueError(f"{order.name} holds this very training, finished already; look at it in Explore")
+        raise ValueError(f"{order.name} already holds this training, finished; look at it in Explore")
     return replace(order, root=Path(order.root).resolve(), epochs=plan.config.epochs or None)
 
 

@@ -1,7 +1,7 @@
 """Lamps and shading: what the camera gets of a candy on the mat under every light of a rig.
 
-Shadow rays and ambient occlusion march through the same distance function as the camera's rays, so whatever changes
-the surface changes every light's picture, each in the way that physics asks for.
+Shadow rays and ambient occlusion march through the same distance function as the camera's rays, so a change of the
+surface changes the picture of every light consistently.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def parser() -> Parser:
     top.add_argument("--runs", type=as_path, metavar="DIR", help=f"folder with runs anywhere below ({DEMO_RUNS})")
     top.add_argument("--data", type=as_path, metavar="DIR", help="data set to look at; default: that of the run")
     top.add_argument("--port", type=int, help=f"({PORT})")
-    top.add_argument("--host", metavar="ADDRESS", help=f"to listen at ({LOOPBACK}; 0.0.0.0 lets every machine in)")
+    top.add_argument("--host", metavar="ADDRESS", help=f"to listen on ({LOOPBACK}; 0.0.0.0: all interfaces)")
     top.add_argument("--share", action="store_true", help="also reachable by a public link for a week")
     top.add_argument(
         "--auth",

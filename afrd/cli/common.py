@@ -89,7 +89,7 @@ def end_well(command: Callable[[], int | None]) -> int:
     except (ValueError, FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
         return _failed(error, 2)
     except KeyboardInterrupt:
-        print("afrd: stopped; the same command goes on from what is done", file=sys.stderr)
+        print("afrd: stopped; the same command continues from what is done", file=sys.stderr)
         return 1
     # such as missing weights, a full disk, a loss that is NaN
     except (MemoryError, RuntimeError, OSError, ArithmeticError) as error:

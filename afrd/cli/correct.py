@@ -23,7 +23,7 @@ SHOWN = 8  # places that look alike, and sets of lights
 
 def add_command(commands: Any) -> None:
     """Adds the command `correct`."""
-    p = commands.add_parser("correct", help="call a place normal (or a missed defect), without training; list and undo")
+    p = commands.add_parser("correct", help="mark a place as normal or as a missed defect, without training")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("sample", nargs="?", metavar="SAMPLE", help="its name in the split")
     where = p.add_mutually_exclusive_group()
@@ -33,12 +33,12 @@ def add_command(commands: Any) -> None:
     p.add_argument("--who", metavar="NAME", help="default: the name of your account")
     p.add_argument("--split", help="of the sample; default: the test split")
     p.add_argument("--data", type=as_path, metavar="ROOT", help="data set, where it is not where the run was trained")
-    p.add_argument("--missed", action="store_true", help="the place is a missed defect: remembered, no verdict changes")
+    p.add_argument("--missed", action="store_true", help="a missed defect: it is stored, no verdict changes")
     p.add_argument("--dry-run", action="store_true", help="say what would change, and keep nothing")
     what = p.add_mutually_exclusive_group()
     what.add_argument("--list", action="store_true", help="list the corrections of the run")
-    what.add_argument("--undo", metavar="ID", help="take back the correction of this id")
-    what.add_argument("--restore", metavar="ID", help="bring back a correction that was undone")
+    what.add_argument("--undo", metavar="ID", help="undo the correction of this id")
+    what.add_argument("--restore", metavar="ID", help="restore a correction that was undone")
     p.set_defaults(run=correct)
 
 
@@ -46,7 +46,7 @@ def as_place(text: str) -> tuple[int, int]:
     try:
         x, y = (int(number) for number in text.split(","))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no place; give two whole numbers, such as 120,88") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is not a place; give two whole numbers, such as 120,88") from error
     return x, y
 
 

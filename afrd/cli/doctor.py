@@ -51,7 +51,7 @@ def doctor(options: argparse.Namespace) -> int:
     write_json(options.json, {"findings": [asdict(finding) for finding in findings]})
     broken = [finding.about for finding in findings if not finding.works]
     if broken:
-        print(f"afrd: {', '.join(broken)} must be mended first", file=sys.stderr)
+        print(f"afrd: {', '.join(broken)} must be fixed first", file=sys.stderr)
     return 1 if broken else 0
 
 

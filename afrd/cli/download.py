@@ -13,7 +13,7 @@ from afrd.cli.common import Bars, as_path
 
 def add_command(commands: Any) -> None:
     """Adds the command `download`."""
-    p = commands.add_parser("download", help="fetch a public data set (afrd[download]); again: goes on")
+    p = commands.add_parser("download", help="fetch a public data set (afrd[download]); again: continues")
     p.add_argument("dataset", choices=["eyecandies"])
     p.add_argument("--category", action="append", metavar="C", help="a category; again for more; default all")
     p.add_argument("--out", type=as_path, default=Path("data/Eyecandies"), metavar="ROOT", help="(data/Eyecandies)")

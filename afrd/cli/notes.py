@@ -1,4 +1,4 @@
-"""`afrd notes`: what people said of the runs of a folder, as JSON and back; undoing; notes of a run for its copy."""
+"""`afrd notes`: export and import of notes and groups of the runs in a folder; undoing; notes of a run for its copy."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_EXPORT_BYTES = 256_000_000  # of a file that is imported; a correction has a
 
 def add_command(commands: Any) -> None:
     """Adds the command `notes`."""
-    p = commands.add_parser("notes", help="what people said of the runs in a folder: list, export, import, undo, copy")
+    p = commands.add_parser("notes", help="notes and groups of the runs in a folder: list, export, import, undo, copy")
     actions = p.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(p))
     for name, title, handler in (
         ("list", "what is noted on which sample", show),
         ("export", "write notes, groups, corrections and operating points to a JSON file", export_notes),
         ("import", "add what an export holds; nothing is overwritten", import_notes),
-        ("undo", "take back the latest change of notes and groups, such as a removal or an import", undo),
+        ("undo", "undo the latest change of notes and groups, such as a removal or an import", undo),
     ):
         action = actions.add_parser(name, help=title)
         action.add_argument("runs", type=as_path, metavar="RUNS", help="folder that holds the runs")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_command(commands: Any) -> None:
     """Adds the command `points`."""
-    p = commands.add_parser("points", help="what a rate of false alarms leads to, and rates kept with a run by name")
+    p = commands.add_parser("points", help="consequences of a rate of false alarms, and rates kept with a run by name")
     p.add_argument("run_folder", type=as_path, metavar="RUN")
     p.add_argument("--lights", default="all", help="a subset of the run's lights (all)")
     p.add_argument("--split", help="to judge on; default: the test split")
@@ -28,7 +28,7 @@ def add_command(commands: Any) -> None:
     p.add_argument("--alarm-cost", type=float, default=1.0, metavar="B", help="of one false alarm (1)")
     p.add_argument("--save", metavar="NAME", help="keep --per-thousand with the run, for `afrd predict --point NAME`")
     p.add_argument("--remove", metavar="NAME", help="remove the operating point of this name")
-    p.add_argument("--undo", action="store_true", help="take back the latest change of the run's operating points")
+    p.add_argument("--undo", action="store_true", help="undo the latest change of the run's operating points")
     p.set_defaults(run=points)
 
 
@@ -67,7 +67,7 @@ def show_consequences(run: Run, options: argparse.Namespace) -> None:
     print(f"{run.method(lights)}; {dataset.split}: {good} good and {bad} anomalous samples")
     if note := predictions.note():
         print(note)
-    print("false alarms and missed defects, with the most per thousand that they leave possible at 95 % confidence")
+    print("false alarms and missed defects, with upper bounds of their rates per thousand, at 95 % confidence")
     print(table.drop(columns=["good", "anomalous"]).to_string(index=False, float_format="{:.4g}".format))
     if len(few):
         print(f"{len(calibration)} calibration samples promise {few.promised.max():.3g} per thousand")

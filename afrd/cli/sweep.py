@@ -75,11 +75,9 @@ def sweep(options: argparse.Namespace) -> int:
     for name, error in (summary.failed | summary.not_evaluated).items():
         print(f"afrd: {name}: {error}", file=sys.stderr)
     if summary.failed:
-        print(
-            "afrd: when the cause is mended, the same command with --retry trains failed cells again", file=sys.stderr
-        )
+        print("afrd: when the cause is fixed, the same command with --retry trains failed cells again", file=sys.stderr)
     if summary.not_evaluated:
-        print("afrd: when the cause is mended, the same command evaluates what is missing", file=sys.stderr)
+        print("afrd: when the cause is fixed, the same command evaluates what is missing", file=sys.stderr)
     return 1 if summary.failed or summary.not_evaluated else 0
 
 

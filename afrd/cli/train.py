@@ -16,7 +16,7 @@ TRAINING_DEFAULTS = asdict(TrainingOptions())  # options of a training, with the
 
 def add_command(commands: Any) -> None:
     """Adds the command `train`."""
-    p = commands.add_parser("train", help="train AFRD on one category; again: goes on where it was stopped")
+    p = commands.add_parser("train", help="train AFRD on one category; again: continues where it was stopped")
     p.add_argument("root", type=as_path, help="folder of the data set")
     p.add_argument("category")
     p.add_argument("--out", type=as_path, required=True, metavar="RUN", help="run folder to make")

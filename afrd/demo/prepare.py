@@ -1,4 +1,4 @@
-"""Preparation of the demo's data and runs in the background; whatever is on disk already is reused."""
+"""Preparation of the demo's data and runs in the background; what is on disk already is reused."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class Preparation:
             lights,
             folder,
             method=method,
-            fusion="attention",  # as the runs that come along, so that all categories are fused in one way
+            fusion="attention",  # as in the shipped runs, so that all categories are fused in the same way
             memory=MEMORY_PATCHES if name == "afrd" else None,
             width=STUDENT_WIDTH,
             teacher=self._teacher,

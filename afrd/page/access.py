@@ -20,7 +20,7 @@ class Access:
     """Who can reach the page.
 
     Args:
-        host: the address to listen at; "0.0.0.0" lets every machine in.
+        host: the address to listen on; "0.0.0.0": all interfaces.
         share: also reachable by a public link.
         auth: the name and the password that the page asks for.
         training: whether there is a form to train in; by default where only this machine reaches the page.

@@ -117,7 +117,7 @@ def test_a_stopped_training_keeps_the_checkpoint_and_the_same_command_goes_on(ca
         time.sleep(0.1)
     process.send_signal(by)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 1 and err == "afrd: stopped; the same command goes on from what is done\n"
+    assert process.returncode == 1 and err == "afrd: stopped; the same command continues from what is done\n"
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "checkpoint.safetensors",
         "config.json",

@@ -59,7 +59,7 @@ WRONG = [
     (("{run}", "01"), "name a SAMPLE and its place"),
     (("{run}", "01", "--whole", "--missed"), "a missed defect needs its place"),
     (("{run}", "77", "--whole"), "Praline/test_public has no sample '77'; it has 00 to 03"),
-    (("{run}", "01", "--place", "20"), "'20' is no place"),
+    (("{run}", "01", "--place", "20"), "'20' is not a place"),
     (("{run}", "01", "--place", "64,0"), "place x 64, y 0 is not in the picture"),
     (("{run}", "01", "--place", "1,1", "--split", "moon"), "has no split 'moon'"),
     (("{run}", "01", "--place", "1,1", "--whole"), "not allowed with"),

@@ -175,7 +175,7 @@ def test_another_run_matches_the_pictures_anew_where_its_lights_differ(
 def test_without_pictures_or_runs_the_tab_says_what_to_do(
     evaluator: SampleEvaluator, own: UploadedSample, tmp_path: Path
 ):
-    assert "This run knows spots, bottom, right, top, left, box" in shown_message(evaluator, own)
+    assert "This run has the lights spots, bottom, right, top, left, box" in shown_message(evaluator, own)
     empty = SampleEvaluator(Library(tmp_path, None))
     nothing = empty.with_run(UploadedSample(), "")
     assert "Train one first" in shown_message(empty, nothing) and empty.everything(nothing)["run"].value == ""
@@ -247,7 +247,7 @@ def test_three_pictures_are_dropped_corrected_and_judged_in_the_real_page(
         page.locator("#own-table .tile input[value=box]").click()
         # at once, in the browser
         assert page.get_by_text("lights: right, top", exact=True).count() == 1 and asked == []
-        page.get_by_role("button", name="take part-7_box.png away").click()
+        page.get_by_role("button", name="remove part-7_box.png").click()
         page.wait_for_function("document.querySelectorAll('#own-table .tile').length == 2")
 
         page.get_by_role("button", name="Clear").click()

@@ -1,9 +1,9 @@
-"""What a correction changes on a split, before it is kept.
+"""Consequences of a correction for a split, before it is kept.
 
 candidate = afrd.runs.propose(run, data["test_public"], 7, place=(120, 88))
 changed = changes(run, candidate, data["test_public"])
 print(changed.sentence())
-changed.table           # the samples whose verdict is another
+changed.table           # the samples whose verdict changes
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people said of the runs of a folder as JSON, to be sent or kept, and back without overwriting anything.
+"""Export of notes, groups, corrections and operating points as JSON, and import that overwrites nothing.
 
 Notes and groups come from the file of the folder, corrections and operating points from the folders of its runs.
 
@@ -37,7 +37,7 @@ KIND, FORMAT = "notes of AFRD", 1
 
 @dataclass
 class Imported:
-    """What became of the entries of an import.
+    """What happened to the entries of an import.
 
     Attributes:
         added: entries that were not there before.
@@ -60,7 +60,7 @@ class Imported:
 
 
 def exported(folder: str | Path) -> dict[str, Any]:
-    """All that people said of the runs in a folder, as JSON.
+    """Notes, groups, corrections and operating points of the runs in a folder, as JSON.
 
     Notes by run, split and sample, groups by name; see `exported_of_runs` for corrections and operating points.
 
@@ -81,8 +81,8 @@ def imported(folder: str | Path, content: Any) -> Imported:
     """Adds what was exported to what a folder has.
 
     Where both have a note on a sample, texts and tags of both stay; a group or an operating point whose name is taken
-    by another gets a new name. Notes of a run that is not there wait for it; corrections and operating points are added
-    to runs that are there, the former to the same weights only.
+    by another gets a new name. Notes of a run that does not exist are kept for it; corrections and operating points are
+    added to existing runs only, corrections only to runs with the same weights.
 
     Args:
         folder: that holds the runs.
@@ -134,7 +134,7 @@ def copied(run: str | Path, to: str | Path) -> Imported:
 
 
 def undo_latest(folder: str | Path) -> list[Key]:
-    """Takes back the latest change in the file of a folder; an import counts as one. Returns what it was about.
+    """Undoes the latest change in the file of a folder; an import counts as one. Returns the keys that it changed.
 
     Raises:
         ValueError: there is no change to undo.

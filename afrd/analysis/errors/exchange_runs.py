@@ -1,7 +1,7 @@
-"""What is kept in the folders of runs, for an export of all notes: their corrections and operating points.
+"""Corrections and operating points of the runs in a folder, for an export of all notes.
 
-Corrections and operating points say how a run judges, so they are files of the run and go wherever its folder goes. An
-export holds them as well, so that it has all that people said of the runs.
+Corrections and operating points change how a run judges, so they are files in its folder and move with it. An export
+includes them as well.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def add_points(folder: Path, points: Points) -> tuple[list[str], list[str]]:
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The folders of runs that lie in a folder."""
+    """The folders of the runs in a folder."""
     return sorted(path.parent for path in folder.glob("*/config.json"))
 
 
@@ -128,7 +128,7 @@ def _ids(folder: Path, name: str) -> list[str]:
 
 
 def _run(folder: Path, name: str) -> Path:
-    """The run of a name that a stranger's file may give.
+    """The run of a name that comes from an untrusted file.
 
     Raises:
         ValueError: the folder has none.

@@ -1,10 +1,10 @@
-"""Conditions over the columns of a table, as a person or a stranger's file writes them, evaluated safely.
+"""Conditions over the columns of a table, from a user or an untrusted file, evaluated safely.
 
     matching("score > 1 and 'dents' in defects", columns)  # (N,) bool
     matching("`peak off, px` > 5 or not (0.2 < best_iou <= 0.5)", columns)
 
 The text is parsed as Python and never run: each node of its tree is either one of those below, and evaluated here on
-whole columns, or refused. A column whose name is no Python name stands in backticks, as in `DataFrame.query`.
+whole columns, or refused. A column whose name is no Python identifier is put in backticks, as in `DataFrame.query`.
 """
 
 from __future__ import annotations

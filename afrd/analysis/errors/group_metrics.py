@@ -45,7 +45,7 @@ def group_metrics(
 
     Returns:
         A row a group and method: `group`, `method`, `samples`, `good`, `bad`; `missed` and `false_alarms` (NaN without
-        verdicts) with the rate of each that so few samples leave possible, `missed_at_most` and `false_alarms_at_most`
+        verdicts) with an upper bound of the rate of each, `missed_at_most` and `false_alarms_at_most`
         (one-sided, 95 %); `against`, what it is ranked against, where that is not in the group; and of each of
         `GROUP_METRICS` its value and, under its name with `_low` and `_high`, its 95 % interval. In the second method's
         rows, `_difference`, `_difference_low` and `_difference_high` are the first method minus the second, paired.

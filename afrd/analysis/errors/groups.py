@@ -30,7 +30,7 @@ KINDS = ("all", GOOD, BAD)
 
 @dataclass(frozen=True)
 class Group:
-    """What a sample must fulfil to be in a group; all of it.
+    """Conditions that a sample must fulfil, all of them, to be in a group.
 
     Attributes:
         where: an expression, see `afrd.analysis.errors.expression`; "" for none.
@@ -149,7 +149,7 @@ class Groups:
             put(entries, name, group)
 
     def undo(self, name: str) -> Group | None:
-        """Takes back the latest change of a group, a removal as well; returns the group as it is now.
+        """Undoes the latest change of a group, including removals; returns the group as it is now.
 
         Raises:
             ValueError: there is no change to undo.

@@ -7,7 +7,7 @@
 
 Several people may write at once, and a note that somebody else changed meanwhile is merged with the new one, so nothing
 is lost. Notes of earlier versions, `notes.json` in a run's folder, are taken over at the first opening; the file stays.
-A run's folder that is renamed or copied leaves its notes behind: `afrd notes copy OLD NEW` brings them.
+A run's folder that is renamed or copied leaves its notes behind: `afrd notes copy OLD NEW` copies them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Notes:
     """The notes of one run.
 
     Args:
-        folder: of the run. The notes lie in the folder that holds it, links resolved, under its name.
+        folder: of the run. The notes are stored in its parent folder, links resolved, under its name.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -104,11 +104,11 @@ class Notes:
             return entries.can_undo(self._key(split, sample))
 
     def undo(self, split: str, sample: str, last_read: Note | None = None) -> Note:
-        """Takes back the latest change of a sample's note, a removal as well.
+        """Undoes the latest change of a sample's note, including removals.
 
         Args:
             split, sample: the sample's split and name.
-            last_read: the note as its reader last saw it; None: whatever it is.
+            last_read: the note as the user last read it; None: any.
 
         Returns:
             The note as it is stored now.

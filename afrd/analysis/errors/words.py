@@ -1,4 +1,4 @@
-"""What the error table calls methods and truths."""
+"""Names of methods and labels in the error table."""
 
 from __future__ import annotations
 

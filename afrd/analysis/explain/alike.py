@@ -1,4 +1,4 @@
-"""A missed defect: which other places look like it, and what would have found it.
+"""Search for places similar to a missed defect, and for the lights and thresholds that would have found it.
 
     alike(run, data["test_public"], 7, (120, 88), data["test_public"])  # places like it, the most similar first
     reach(run, data["test_public"], 7, (120, 88))  # sets of lights, and the threshold, that would have found it

@@ -1,7 +1,7 @@
 """Attribution of a score to the lights: exact Shapley values, from the cached features of a split.
 
 Shapley values as explanations: Lundberg & Lee, NeurIPS 2017, https://arxiv.org/abs/1705.07874. Here each light is a
-player, and absent lights are truly absent, so that no background distribution has to stand for them.
+player, and absent lights are left out of the model, so no background distribution is needed for them.
 """
 
 from __future__ import annotations

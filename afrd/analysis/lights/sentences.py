@@ -43,12 +43,12 @@ def answer(survey: Survey, advice: Advice) -> str:
             f"{count} of the {lights} lights {'is' if count == 1 else 'are'} enough: {listed(advice.smallest_rig)}"
             f"{price}. At 95 % confidence, a rig {'at this cost' if price else 'of this size'} loses {loses} in {name} "
             f"against all lights ({value:.3f}). It was chosen on one half of the {samples} samples and judged on the "
-            f"other, {len(survey.counts)} times; {_percent(budget.same)} of the choices were this very set."
+            f"other, {len(survey.counts)} times; {_percent(budget.same)} of the choices were exactly this set."
         )
     if min(good, bad) < FEW_SAMPLES:
         return (
             f"It cannot be told which lights are needed: {good} good and {bad} anomalous samples are too few. "
-            f"At least {FEW_SAMPLES} of each are needed for an answer, and some dozens for a sharp one."
+            f"At least {FEW_SAMPLES} of each are needed for an answer, and some dozens for a precise one."
         )
     first = advice.budgets.iloc[0]
     span = f"{first.at_least:+.3f} to {first.at_most:+.3f}"

@@ -11,8 +11,8 @@ from afrd.metrics.ranking import METRIC_NAMES
 
 EXPLANATION = (
     "Metrics of groups: in brackets 95 % bootstrap intervals over the samples; ▲ and ▼ in the second method's line: "
-    "the paired difference leaves out zero, in favour of the first method and against it. Behind a count of missed "
-    "defects or false alarms, the highest rate that so few samples leave possible (95 %, Clopper and Pearson). A group "
+    "the paired interval excludes zero, in favour of the first method and against it. Behind a count of missed "
+    "defects or false alarms, an upper bound of their rate (95 %, Clopper and Pearson). A group "
     "without good samples is ranked against all good ones of the split, one without bad samples against all bad ones."
 )
 

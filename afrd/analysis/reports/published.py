@@ -1,4 +1,4 @@
-"""Published results to stand beside one's own, where the data are those that they were measured on."""
+"""Published results for comparison, where the data are those that they were measured on."""
 
 from __future__ import annotations
 

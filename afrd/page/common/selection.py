@@ -25,7 +25,7 @@ class Selection:
         lights: those switched on; the others are hidden from the run.
         shown: the light whose picture lies under the maps.
         kind: filter of the samples: `all`, `good`, `bad` or a defect type.
-        verdict: filter of the samples by what the run says of them: `all` or one of `afrd.metrics.threshold.OUTCOMES`.
+        verdict: filter of the samples by outcome: `all` or one of `afrd.metrics.words.OUTCOMES`.
         page: which part of a long list of samples.
         order: of the samples, one of `ORDERS`; by score the highest comes first.
         pinned: a place (x, y) in the sample's pictures, in pixels.

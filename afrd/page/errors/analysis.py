@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import afrd.analysis.comparison
 import afrd.analysis.errors
 from afrd.background.jobs import Worker
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.samples import with_named_sample
 from afrd.page.common.selection import Selection, missing_run
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     from afrd.analysis.comparison.methods import Method
@@ -59,7 +59,7 @@ class Analysis:
             methods = library.methods(self.entry, selection.lights, selection.run)
             self.main: Method = afrd.analysis.comparison.reference_of(methods, selection.run)
             if self.main.late:
-                raise ValueError("none of the runs knows a light that is switched on")
+                raise ValueError("none of the runs has a light that is switched on")
         except PROBLEMS as error:
             raise NothingToShowError("This cannot be shown", str(error)) from None
         beside = [m for m in library.methods(self.entry, None, selection.run) if m.single and m not in methods]

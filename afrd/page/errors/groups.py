@@ -105,7 +105,7 @@ class GroupActions:
         group = state.analysis.groups().undo(name)
         view = view_of(state, Filters(*filter_values))
         chosen = name if view is not None and group == group_of(view) else None
-        values = self._changed(session, name, chosen, f"{name} {'is as before' if group else 'is no group again'}")
+        values = self._changed(session, name, chosen, f"{name} {'is as before' if group else 'no longer exists'}")
         return values | {self.components.undo_group: gr.Button(visible=False)}
 
     def _changed(self, session: PageSession, name: str, chosen: str | None, answer: str) -> dict:

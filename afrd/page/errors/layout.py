@@ -1,4 +1,4 @@
-"""What the Errors tab is made of, and where it stands."""
+"""Layout of the Errors tab: its components, and where they are placed."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class CorrectionComponents(Components):
             self.why = gr.Textbox(label="Reason", max_length=200, elem_id="correction-why")
             self.normal = gr.Button("This is normal", size="sm", elem_id="correction-normal")
             self.whole = gr.Button("The whole part is normal", size="sm", elem_id="correction-whole")
-            self.missed = gr.Button("A missed defect: what is like it?", size="sm", elem_id="correction-missed")
+            self.missed = gr.Button("A missed defect: find similar places", size="sm", elem_id="correction-missed")
             with gr.Column(visible=False, elem_id="correction-answer") as self.answer:
                 self.preview = gr.HTML()
                 with gr.Row():
@@ -50,7 +50,7 @@ class CorrectionComponents(Components):
             with gr.Row():
                 self.undo = gr.Button("Undo this one", size="sm", min_width=60, elem_id="correction-undo")
                 self.restore = gr.Button(
-                    "Bring back the last", size="sm", min_width=60, visible=False, elem_id="correction-restore"
+                    "Restore the last one", size="sm", min_width=60, visible=False, elem_id="correction-restore"
                 )
 
 
@@ -169,7 +169,7 @@ class CorrectionControls:
         waiting = session.state(Proposed)
         proposal, waiting.proposal = waiting.proposal, None
         if proposal is None:
-            raise ValueError("nothing waits to be kept; say first what the place is")
+            raise ValueError("there is nothing to keep; say first what the place is")
         about = afrd.runs.keep(proposal.run).corrections[-1].about
         word = "is normal now" if about.kind == "normal" else "is remembered as a missed defect"
         gr.Info(plain(f"The place in sample {about.sample} {word}."))
@@ -192,7 +192,7 @@ class CorrectionControls:
         folder = session.selection.run
         removed = afrd.runs.removed_ids(folder) if folder is not None else []
         if folder is None or not removed:
-            raise ValueError("there is no undone correction of this run to bring back")
+            raise ValueError("there is no undone correction of this run to restore")
         session.state(Proposed).proposal = None
         # not the library's run: that is looked up in this event's snapshot, and would be shown as it was before
         afrd.runs.restore(afrd.runs.load_run(folder), removed[0])
@@ -211,7 +211,7 @@ class CorrectionControls:
         return values | self.components.filled({**_no_preview(), **self._listed(session.selection)})
 
     def _listed(self, selection: Selection) -> dict[str, Any]:
-        """What is kept with the shown run, and whether there is something to bring back."""
+        """What is kept with the shown run, and whether there is something to restore."""
         choices = []
         try:
             corrections = self.library.run(selection.run).corrections if selection.run is not None else ()

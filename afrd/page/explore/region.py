@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from afrd.page.common.selection import Selection
 
-MAX_UNDONE = 20  # changes that one browser session can take back
+MAX_UNDONE = 20  # changes that one browser session can undo
 Redraw = Callable[[PageSession], dict]
 
 

@@ -10,10 +10,10 @@ import afrd.data
 import afrd.figures
 import afrd.runs
 from afrd.page.common import keys
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.entries import CategoryEntry
 from afrd.page.common.library import AT_ONCE, Library
 from afrd.page.common.selection import Selection
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,10 +143,10 @@ def _note(explanation: Why, train: MultiLightDataset | None, similar: bool) -> s
         strides = ", ".join(f"1/{stride}" for stride in explanation.strides)
         weighting = ""
         if explanation.lights[0].distance is not None:
-            weighting = ", weighed by the distance to what is remembered of good parts (memory)"
+            weighting = ", weighted by the distance to the patch memory of good parts"
         if explanation.lights[0].usual:
-            weighting += ", less half of what the most similar good patch raised itself"
-        scales = f"Errors are told apart by the teacher’s scales ({strides} of the resolution){weighting}. "
+            weighting += ", minus half of the expected normal evidence"
+        scales = f"Errors are those at each of the teacher’s scales ({strides} of the resolution){weighting}. "
     if not similar or train is None:
         return scales + "Similar places can be shown once the teacher has read the training set."
     return (
@@ -157,7 +157,7 @@ def _note(explanation: Why, train: MultiLightDataset | None, similar: bool) -> s
 
 
 def training_split(library: Library, run: Run, entry: CategoryEntry) -> MultiLightDataset | None:
-    """The training split, where its features are at hand or soon made."""
+    """The training split, where its features are stored or soon computed."""
 
     data = library.data_of(entry)
     if "train" not in data:

@@ -14,7 +14,7 @@ SIMPLIFIED = 0.006  # of the longer side: how far an outline to be corrected may
 
 
 def region_on_table(region: np.ndarray | None) -> dict[str, Any] | None:
-    """What a scene says of a region (H, W) bool: None without one.
+    """The entry of a scene on a region (H, W) bool: None without one.
 
     `lengths` are those of its runs of equal pixels, row by row, the first one outside; `outline` is an SVG path.
     """

@@ -20,13 +20,13 @@ _reliefs = Cache(20 * MB)
 
 
 def known_relief(key: Hashable, sample: Sample, folder: Path) -> dict[str, Any]:
-    """`relief_on_table`, worked out once for a sample of this key."""
+    """`relief_on_table`, computed once for a sample of this key."""
     rig = tuple(keys.of_file(file) for file in afrd.data.rig_files(folder))
     return _reliefs.get((key, rig), lambda: relief_on_table(sample, folder))
 
 
 def relief_on_table(sample: Sample, folder: Path) -> dict[str, Any]:
-    """What a scene says of the shape of a sample: `normals` and `albedo` as data URIs and the `lights` that they are
+    """The entry of a scene on the shape of a sample: `normals` and `albedo` as data URIs and the `lights` that they are
     estimated from, or the sentence `missing`.
 
     Args:
@@ -39,7 +39,7 @@ def relief_on_table(sample: Sample, folder: Path) -> dict[str, Any]:
         return {"missing": f"{NO_LAMP}: {error}."}
     lights = [light for light in sample.lights if light in lamps]
     if not lamps:
-        return {"missing": f"{NO_LAMP}: the directions of these lights are not known; a rig.yaml can say them."}
+        return {"missing": f"{NO_LAMP}: the directions of these lights are not known; a rig.yaml can give them."}
     if not afrd.data.enough([lamps[light].direction for light in lights]):
         return {"missing": f"{NO_LAMP}: it needs three lights of known directions that do not lie in one plane."}
     relief = afrd.data.sample_relief(sample, lamps, RELIEF_SIDE)

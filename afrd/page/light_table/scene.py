@@ -110,7 +110,7 @@ def _region(library: Library, folder: Path | None, dataset: MultiLightDataset) -
 
 
 def heard(number: int) -> str:
-    """In the place of a scene, the answer to the event `lit` of this number: the table stays as it is."""
+    """Instead of a scene, the answer to the event `lit` of this number: the table stays unchanged."""
     return _dated({"heard": number})
 
 
@@ -137,7 +137,7 @@ class SceneOptions:
         beside_fusion: the same of the run beside it; `{"same": True}` for the same run, fused otherwise.
         region: (H, W) bool of the pictures, in which both runs judge; None: everywhere.
         code: what `code_of` gives, for the view as Python code; None for a sample that no code can open.
-        relief: what `relief.py` says of the sample's shape, for the virtual lamp; None: nothing.
+        relief: the sample's shape, see `relief.py`, for the virtual lamp; None: not known.
     """
 
     place: str = ""
@@ -253,7 +253,7 @@ def _judged(
 
 
 def known_fusion(folder: Path, run: Run, lights: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """`fusion_of` the run in a folder, worked out once."""
+    """`fusion_of` the run in a folder, computed once."""
     return _fusions.get((keys.of_run(folder), keys.of_region(run), lights), lambda: fusion_of(run, lights))
 
 
@@ -377,7 +377,7 @@ def _corrections(library: Library, folder: Path | None) -> str:
 
 
 def not_counted(library: Library, folder: Path | None, dataset: MultiLightDataset, index: int) -> str:
-    """Said of a sample that was corrected for the run; empty for others."""
+    """Remark on a sample that was corrected for the run; empty for others."""
     try:
         corrected = folder is not None and index in library.corrected(folder, dataset)
     except (ValueError, OSError, RuntimeError):

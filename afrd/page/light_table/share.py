@@ -91,7 +91,7 @@ def page_of(library: Library, selection: Selection, indices: Sequence[int]) -> s
             content["beside"].pop("fusion", None)
         scenes.append(content | {"answers": False, "steps": True})
     count = f"{len(scenes)} samples" if len(scenes) > 1 else "1 sample"
-    text = f"{run.method()}; {count} of {dataset.category}/{dataset.split}. Everything is worked out in this file."
+    text = f"{run.method()}; {count} of {dataset.category}/{dataset.split}. Everything is computed in this file."
     css = "".join((SCRIPTS / name).read_text(encoding="utf-8") for name in ("shared.css", CSS.name))
     fusions = {"FUSION": known_fusion(selection.run, run), "BESIDE": _beside_fusion(library, selection)}
     script = joined(SCRIPTS / "shared.js", STYLE=style(), SCENES=scenes, **fusions)

@@ -1,4 +1,4 @@
-"""What the Lights tab is made of, and where it stands."""
+"""Layout of the Lights tab: its components, and where they are placed."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Surveys:
         except PROBLEMS as error:
             raise NothingToShowError("This cannot be shown", str(error)) from None
         if len(run.lights) < 2:
-            raise NothingToShowError("One light only", f"{run.name} knows the light {run.lights[0]} and no other.")
+            raise NothingToShowError("One light only", f"{run.name} has the light {run.lights[0]} and no other.")
         if missing:
             raise NothingToShowError(
                 "Run and pictures do not fit",

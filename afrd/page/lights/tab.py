@@ -1,4 +1,4 @@
-"""The Lights tab: which lights are needed, what each is worth, and which say the same."""
+"""The Lights tab: which lights are needed, what each is worth, and which are redundant."""
 
 from __future__ import annotations
 

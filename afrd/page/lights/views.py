@@ -47,7 +47,7 @@ def _duration_text(seconds: float) -> str:
 
 
 def progress(job: Job) -> str:
-    titles = {"samples read": "The run looks at the samples", "sets of lights judged": "Sets of lights are judged"}
+    titles = {"samples read": "The run evaluates the samples", "sets of lights judged": "Sets of lights are judged"}
     title = titles.get(job.what, f"Lights: {job.what}")
     count = f" ({job.done})" if job.done and not job.total else ""
     return macros(TEMPLATE).progress(working(title + count, job.done, job.total))

@@ -60,7 +60,7 @@ class SweepsTab:
         report_made.success(**fetch("sweeps-report-file"), api_name="sweeps_fetch_report")
 
     def show(self, _: PageSession, name: str | None, section: str | None, metric: str | None) -> dict:
-        """Fills the tab; a sweep or a section that is not there gives way to the first one."""
+        """Fills the tab; a sweep or a section that does not exist is replaced by the first one."""
         folders = self.sweeps.folders()
         name = name if name in folders else next(iter(folders), None)
         metric = metric if metric in METRICS else METRICS[0]

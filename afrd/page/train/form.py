@@ -19,7 +19,7 @@ from afrd.page.train import queue_view
 if TYPE_CHECKING:
     from afrd.data.dataset import Category
 
-MAX_CHECKED_AT_ONCE = 2500  # pictures of a category; more are looked through when asked for
+MAX_CHECKED_AT_ONCE = 2500  # pictures of a category; more are checked on request
 METHODS = [("AFRD over evidence", "evidence"), ("AFRD over features", "features"), ("Patch memory", "memory")]
 FUSIONS = {  # of each method; the learned one reads distances to the memory that stands beside a student
     "evidence": ("learned", *FORMULA_FUSIONS),
@@ -69,7 +69,7 @@ def data_values(folder: str, preferred: str | None, before: tuple[str, str]) -> 
     except (ValueError, OSError) as error:
         return [(folder, ""), nothing[0], queue_view.refused(str(error)), *nothing[1:]]
     many = pictures_in(data) > MAX_CHECKED_AT_ONCE
-    note = f"{pictures_in(data)} pictures, not looked through yet" if many else "looks through the pictures …"
+    note = f"{pictures_in(data)} pictures, not checked yet" if many else "checking the pictures …"
     lights = gr.skip() if before == (folder, name) else gr.CheckboxGroup(list(data.lights), value=list(data.lights))
     return [
         (folder, name),

@@ -1,4 +1,4 @@
-"""What the Train tab is made of, and where it stands."""
+"""Layout of the Train tab: its components, and where they are placed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class TrainComponents(Components):
         self.root = gr.Textbox(label="Data folder", placeholder="/path/to/data", elem_id="train-root")
         self.category = menu("Category", "train-category", 160)
         self.data_state = gr.HTML(queue_view.nothing_chosen(), elem_id="train-data")
-        self.check = gr.Button("Look through all its pictures", size="sm", visible=False, elem_id="train-check")
+        self.check = gr.Button("Check all its pictures", size="sm", visible=False, elem_id="train-check")
         self.lights = gr.CheckboxGroup([], label="Lights", show_select_all=True, elem_id="train-lights")
 
     def _options(self) -> None:
@@ -55,7 +55,7 @@ class TrainComponents(Components):
         )
         self.weights = gr.Textbox(
             label="Weights file (.pth, .safetensors)",
-            placeholder="empty: the usual ones, from the cache or downloaded",
+            placeholder="empty: the default ones, from the cache or downloaded",
             visible=False,
             elem_id="train-weights",
         )

@@ -26,7 +26,7 @@ def refused(text: str) -> str:
 
 
 def data_text(data: Category, problems: Sequence[Problem] | None, note: str = "") -> str:
-    """Splits, lights, size; then what is wrong, by file; `problems` is None while nobody has looked."""
+    """Splits, lights, size; then what is wrong, by file; `problems` is None before the check."""
     listed = [(_short(problem.file), problem.what) for problem in (problems or [])[:MAX_PROBLEMS]]
     return _macros().data_state(data, _lights_text(data), problems, listed, note)
 
@@ -49,7 +49,7 @@ def plan_text(samples: int, good: int, held_out: bool, epochs: int | None) -> st
     """What pressing Train will do: steps, and what the threshold comes from."""
     steps = epochs * math.ceil(samples / Order.batch) if epochs else 0
     how = f"{epochs} epochs make {steps} steps" if epochs else "no steps: the memory is filled"
-    source = "kept back from train" if held_out else "of val"
+    source = "held out from train" if held_out else "of val"
     threshold = (
         f"the threshold comes from {good} good samples {source}" if good else "no samples are left for a threshold"
     )

@@ -1,4 +1,4 @@
-"""What the Your own sample tab is made of, and where it stands."""
+"""Layout of the Your own sample tab: its components, and where they are placed."""
 
 from __future__ import annotations
 

@@ -207,8 +207,8 @@ class SampleEvaluator:
         if not uploaded.uploads:
             return message(
                 "Bring the pictures of one part",
-                f"One picture a light, with any names. This run knows {', '.join(run_entry.lights)}; a light without a "
-                "picture is left out. Nothing is kept: the files are deleted within a day.",
+                f"One picture a light, with any names. This run has the lights {', '.join(run_entry.lights)}; a "
+                "light without a picture is left out. Nothing is kept: the files are deleted within a day.",
             )
         try:
             run = self.library.run(run_entry.folder)
@@ -216,7 +216,7 @@ class SampleEvaluator:
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
             return message("These pictures cannot be judged", str(error))
         lights_on = tuple(light for light in sample.lights if light not in uploaded.off)
-        beside: Prediction | str = "This run is one of a single light itself."
+        beside: Prediction | str = "This is a single-light run itself."
         single = None
         if len(run_entry.lights) > 1:
             single_runs = [run for run in entry.single if run.lights[0] in sample.lights]

@@ -111,7 +111,7 @@ def test_what_else_the_smaller_rig_changes_is_said():
     advice = advise(found)
     assert len(advice.smallest_rig) == 1
     assert "pixel AP of this rig, by which it was not chosen, falls: -0.200 [-0.200, -0.200]" in advice.text
-    assert "of the choices were this very set" in advice.sentence
+    assert "of the choices were exactly this set" in advice.sentence
 
 
 def test_a_light_is_needed_where_it_alone_shows_a_defect_type():
