@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from afrd.data.images import PictureError, decode, decode_mask, is_picture, pixels_text
-from afrd.data.layouts import EYECANDIES_DEFECTS, read_metadata, truth
+from afrd.data.layouts import EYECANDIES_DEFECTS, MASKS_REPORTED, read_metadata, truth
 from afrd.data.records import Layout, Record, files, first_of, leads_nowhere, means_good, subfolders
 
 MAX_PLAUSIBLE_MASK_SHARE = 0.9  # share of the pixels; a mask that covers more is probably inverted
@@ -121,7 +121,7 @@ def _dark_lights(layout: Layout, results: Mapping[Path, FileResult]) -> list[tup
 def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
     """Folders of anomalous samples without masks, where others of the split have masks."""
     problems: list[tuple[Path, str]] = []
-    if layout.kind in ("mvtec", "m2ad"):  # their layouts report every sample without a mask
+    if layout.kind in MASKS_REPORTED:
         return problems
     for records in layout.splits.values():
         bad = [r for r in records if _anomalous(r) and not any(map(means_good, r.defects))]  # reported elsewhere

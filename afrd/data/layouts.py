@@ -43,6 +43,7 @@ SPLITS_OF_LAYOUTS = {
     "mvtec": ("train", "test"),
     "m2ad": ("train", "test"),
 }
+MASKS_REPORTED = ("mvtec", "m2ad")  # layouts whose own findings name every anomalous sample without a mask
 MVTEC_LIGHT = "image"
 GOOD_FOLDER = "good"  # folder of good samples; every folder beside it is a defect type
 EXPECTED_LAYOUTS = (
