@@ -28,3 +28,14 @@ def test_a_text_uses_the_words_of_the_field(path):
         for match in re.finditer(rf"\b{word}\b", line, re.IGNORECASE)
     ]
     assert not found, "\n".join(found)
+
+
+def test_the_architecture_names_every_module():
+    sections = re.split(r"^## ", (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    missing = []
+    for path in sorted(ROOT.glob("afrd/*/**/*.py")):
+        package = path.relative_to(ROOT / "afrd").parts[0]
+        text = next(section for section in sections if package in section.splitlines()[0])
+        if path.name != "__init__.py" and not re.search(rf"`(\w+\.)*{path.stem}`", text):
+            missing.append(path.relative_to(ROOT).as_posix())
+    assert not missing
