@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from afrd.model.patch_memory import LEAST_LOGIT, LOOKUP_CHUNK_SIZE, USUAL_REACH, embed
+from afrd.model.patch_memory import LEAST_LOGIT, LOOKUP_SIZE, USUAL_REACH, embed
 from afrd.runs.feature_store import Features
 
 Embedding = Callable[[Sequence[Tensor]], Tensor]  # as `embed`: per scale (B, L, C, h, w) -> (B, L, places, C)
@@ -113,7 +113,7 @@ def look_up(
     for sample in samples:
         places = embedded(sample)[0]  # (L, places, C)
         nearest, expected = [], []
-        for part in places.split(LOOKUP_CHUNK_SIZE, 1):
+        for part in places.split(max(1, LOOKUP_SIZE // offset.shape[-1]), 1):
             logits = torch.baddbmm(offset, part, slope)
             largest = logits.amax(-1)
             nearest.append((part.square().sum(-1) - reach * largest).clamp_min(0.0).sqrt())

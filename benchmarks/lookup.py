@@ -22,7 +22,7 @@ from torch import Tensor
 import afrd
 from afrd.candies import render_category
 from afrd.model.inputs import compute_inputs
-from afrd.model.patch_memory import LOOKUP_CHUNK_SIZE, LOOKUP_CHUNK_SIZE_CUDA, PatchBank, embed
+from afrd.model.patch_memory import LOOKUP_CHUNK_SIZE_CUDA, LOOKUP_SIZE, PatchBank, embed
 from afrd.model.teacher import load_teacher
 from benchmarks.measuring import alternating, report
 
@@ -63,7 +63,7 @@ def measure(features: list[list[Tensor]], patches: int, repeats: int, device: to
     bank = PatchBank(lights, channels, patches).to(device)
     bank.fill(stored, len(stored), 0, lambda f: torch.ones(1, lights, *f[0].shape[-2:], device=device))
     places, remembered = embed([f.float() for f in judged])[0], bank.patches.float()  # (L, places, C), (L, patches, C)
-    chunk = LOOKUP_CHUNK_SIZE_CUDA if device.type == "cuda" else LOOKUP_CHUNK_SIZE
+    chunk = LOOKUP_CHUNK_SIZE_CUDA if device.type == "cuda" else LOOKUP_SIZE // patches
 
     def by_cdist() -> Tensor:
         parts = [torch.cdist(part, remembered).amin(-1) for part in places.split(chunk, 1)]

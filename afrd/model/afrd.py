@@ -92,7 +92,7 @@ class AFRD(EvidenceModel):
         """The student's input, the lights' shares in it, and which of its L (or 1) entries are present, bool."""
         if self.fusion is None:
             mask = present[:, :, None, None, None]
-            return [f.masked_fill(~mask, 0.0) for f in features], None, present
+            return [torch.where(mask, f, 0.0) for f in features], None, present  # keeps the memory format
         fused, shares = self.fusion(list(features), present)
         return [f[:, None] for f in fused], shares, torch.ones_like(present[:, :1])
 

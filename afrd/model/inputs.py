@@ -74,6 +74,12 @@ def compute_inputs(teacher: Teacher, pictures: Tensor, size: int) -> tuple[list[
     return features, torch.cat([contrast for _, contrast in read]).half()
 
 
+def as_read(features: Tensor) -> Tensor:
+    """(B, L, C, h, w) as float32 with the channels of a place together, as convolutions read them fastest."""
+    together = features.flatten(0, 1).to(torch.float32, memory_format=torch.channels_last)
+    return together.unflatten(0, features.shape[:2])
+
+
 def local_contrast(pictures: Tensor, grid: tuple[int, int] | torch.Size) -> Tensor:
     """Strength of the structure in pictures around every place of a grid.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from afrd.data.dataset import MultiLightDataset
 from afrd.model.afrd import Model
 from afrd.model.evidence import Evidence, joined
-from afrd.model.inputs import Inputs
+from afrd.model.inputs import Inputs, as_read
 from afrd.model.patch_memory import distance_to_few
 from afrd.runs.feature_store import Features
 
@@ -21,7 +21,7 @@ HELD_OUT = 5  # without a validation split every fifth training sample is held o
 
 
 def batches_of_maps(count: int, device: torch.device) -> Iterator[slice]:
-    """Slices of so many samples, or sets of lights, whose maps at a picture's size are made at a time."""
+    """Slices of samples, or of sets of lights, whose maps at a picture's size are made at a time."""
     size = MAPS_BATCH_SIZE if device.type == "cpu" else MAPS_BATCH_SIZE_GPU
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
@@ -43,7 +43,7 @@ def stored_inputs(features: Features, index: Sequence[int], positions: list[int]
         positions: of the model's lights in `features`.
         present: (1, L) or (B, L) bool.
     """
-    batch = [f.to(present.device).float() for f in features.batch(list(index), positions)]
+    batch = [as_read(f.to(present.device)) for f in features.batch(list(index), positions)]
     contrast = features.contrasts(list(index), positions).to(present.device).float()
     return Inputs(batch, contrast, present.expand(len(index), -1))
 

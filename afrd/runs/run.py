@@ -16,7 +16,7 @@ from afrd.metrics.predictions import Predictions, region_share
 from afrd.metrics.threshold import ALPHA, Threshold, conformal_threshold
 from afrd.model.afrd import Model
 from afrd.model.evidence import Evidence, Maps, joined
-from afrd.model.inputs import Inputs, compute_inputs
+from afrd.model.inputs import Inputs, as_read, compute_inputs
 from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_batches, stored_inputs
@@ -34,7 +34,7 @@ class Run:
 
     Attributes:
         calibration: evidence of the good samples that the threshold comes from, under all lights; None without any.
-        corrections: those that its memory holds (`afrd.runs.corrections`).
+        corrections: those in its memory (`afrd.runs.corrections`).
     """
 
     corrections: tuple[Correction, ...] = ()
@@ -87,7 +87,7 @@ class Run:
         return None if self.model.region is None else region_at(self.model.region, size).cpu().numpy()
 
     def with_region(self, region: np.ndarray | None) -> Run:
-        """The same run, which judges parts inside a region only; its weights, teacher and evidence are shared.
+        """The same run, judging inside a region only; weights, teacher and evidence are shared.
 
         Args:
             region: (H, W) bool of the training pictures' size or aspect ratio; None: the whole picture.
@@ -123,7 +123,7 @@ class Run:
 
         Raises:
             WeightsUnavailable: see `load_teacher`.
-            ValueError: the weights found here are not those of the training.
+            ValueError: the weights on this machine are not those of the training.
         """
         if self._teacher is None:
             self.use_teacher(load_teacher(self.model.config.teacher, self.config.weights))
@@ -131,11 +131,12 @@ class Run:
         return self._teacher
 
     def use_teacher(self, teacher: Teacher) -> None:
-        """Uses a loaded teacher, if it is the one of the training."""
+        """Uses a loaded teacher, if it is that of the training."""
         if teacher.digest != self.config.teacher_digest:
             raise ValueError(
                 f"run {self.folder} was trained with other weights of {self.model.config.teacher} "
-                f"({self.config.teacher_digest}) than those at hand ({teacher.digest}); give its file with --weights"
+                f"({self.config.teacher_digest}) than those on this machine ({teacher.digest}); give "
+                "the file of those with --weights"
             )
         self._teacher = teacher.to(self.device)
 
@@ -199,8 +200,8 @@ class Run:
         if inputs is not None:
             return inputs._replace(present=self._present(lights))
         features, contrast = compute_inputs(self.teacher, sample.select(lights).images, self.config.size)
-        all_lights = [self._among_all(values.float(), lights) for values in (*features, contrast)]
-        return Inputs(all_lights[:-1], all_lights[-1], self._present(lights))
+        all_lights = [as_read(self._among_all(values, lights)) for values in features]
+        return Inputs(all_lights, self._among_all(contrast, lights).float(), self._present(lights))
 
     def stored_inputs(self, dataset: MultiLightDataset, index: int, lights: Sequence[str] | None = None) -> Inputs:
         """`inputs` of a data set's sample, from the feature store (computed first if the store has none)."""
@@ -224,9 +225,9 @@ class Run:
     def stored_evidence(
         self, dataset: MultiLightDataset, index: int, lights: str | Sequence[str | int] | None = None
     ) -> Evidence:
-        """Evidence of a data set's sample (B = 1) with these lights present: of its split's, where that is cached.
+        """Evidence of a data set's sample (B = 1) with these lights present, from its split's where that is cached.
 
-        It does not wait for the rest of its split; only the features are computed for all, where the store has none.
+        Else it is computed for this sample alone; only features that the store lacks are computed for the whole split.
         """
         used, row = parse_lights(lights, self.lights), range(len(dataset))[index]
         split = EVIDENCE_CACHE.peek(self._evidence_key(dataset, used))
