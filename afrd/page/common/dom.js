@@ -34,6 +34,10 @@ export function focusIn(root) {
   };
 }
 
+export function write(node, text) {  // where it is another: each text that is set is laid out again
+  if (node.textContent !== String(text)) node.textContent = text;
+}
+
 export function resize(canvas, width, height) {
   if (canvas.width !== width || canvas.height !== height) { canvas.width = width; canvas.height = height; }
 }

@@ -1,5 +1,6 @@
 // Two maps on one scale, each in units of its own threshold, and what the first has more than the second.
 import { judge } from './fuse.js';
+import { bytesOf } from './maps.js';
 
 const MIDDLE = 128;  // of the bytes of a difference: none
 
@@ -39,19 +40,27 @@ export const comparable = ({ panels }) => panels.length > 1 &&
 export function compare(scene, style) {
   const [first, second] = scene.panels;
   if (!comparable(scene)) { scene.difference = null; return; }
-  const { width, height } = first.values, old = scene.difference?.values;
-  const map = old?.width === width && old.height === height ? old
-    : { kind: 'difference', limit: style.limit, zero: MIDDLE, width, height, values: new Uint8Array(width * height) };
-  let [most, least] = [0, 0];
-  for (let i = 0; i < map.values.length; i++) {
-    const more = first.values.values[i] - second.values.values[i];
-    if (more > most) most = more;
-    if (more < least) least = more;
-    map.values[i] = MIDDLE + Math.round(more * 127 / 255);
-  }
+  const { width, height } = first.values, range = { most: 0, least: 0 };
+  const map = bytesOf({ kind: 'difference', limit: style.limit, width, height, unit: 255 / style.limit },
+    () => subtract(first.values.values, second.values.values, range), scene.difference?.values);
+  map.zero = MIDDLE;
   const told = value => (value / 255 * style.limit).toFixed(2).replace('-', '−');
   scene.difference = { method: 'Difference', title: `${first.name} − ${second.name}`, values: map, units: false,
-    right: null, exact: null, score: `from ${told(least)} to +${told(most)} × threshold`,
+    right: null, exact: null,
+    get score() { return map.values && `from ${told(range.least)} to +${told(range.most)} × threshold`; },
     made_by: 'orange where the first map is higher, violet where the second is',
     threshold: 'each map in units of its own threshold, up to 2' };
+}
+
+function subtract(first, second, range) {  // bytes; `range` becomes that of the difference
+  let [most, least] = [0, 0];
+  const found = new Float32Array(first.length);
+  for (let i = 0; i < found.length; i++) {
+    const more = first[i] - second[i];
+    if (more > most) most = more;
+    if (more < least) least = more;
+    found[i] = MIDDLE + more * 127 / 255;
+  }
+  Object.assign(range, { most, least });
+  return found;
 }

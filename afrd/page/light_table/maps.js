@@ -29,13 +29,41 @@ export function mapOf({ width, height, data }, kind, limit) {
   return { kind, limit, width, height, values };
 }
 
-// Of numbers, where `unit` counts as 1; into `old`, a map that is drawn already, where that has the size.
-export function bytesOf({ width, height, values }, kind, limit, unit, old) {
-  const kept = old?.width === width && old.height === height;
-  const map = kept ? old : { kind, limit, width, height, values: new Uint8ClampedArray(values.length) };
-  const factor = 255 / unit / limit;
-  for (let i = 0; i < values.length; i++) map.values[i] = values[i] * factor;  // it rounds
-  map.ringed = null;
+// Numbers, where `unit` counts as 1, as bytes that are worked out when somebody looks at them: most are never shown.
+class LateMap {
+  age = 0;  // counts what it has been
+  #bytes;
+  #numbers = null;
+  #factor = 1;
+
+  constructor({ kind, limit, width, height }) {
+    Object.assign(this, { kind, limit, width, height });
+    this.#bytes = new Uint8ClampedArray(width * height);
+  }
+
+  become({ limit, unit }, numbers) {
+    this.#numbers = numbers;
+    this.#factor = 255 / unit / limit;
+    this.age++;
+  }
+
+  get values() {
+    if (this.#numbers) {
+      const numbers = this.#numbers(), bytes = this.#bytes, factor = this.#factor;
+      for (let i = 0; i < bytes.length; i++) bytes[i] = numbers[i] * factor;  // it rounds
+      this.#numbers = null;
+    }
+    return this.#bytes;
+  }
+}
+
+export const ageOf = map => map.age ?? 0;  // a map that has another age is another one
+
+// Of what the function `numbers` gives; in the place of `old`, a map that is drawn already, where that has the size.
+export function bytesOf(what, numbers, old) {
+  const kept = old instanceof LateMap && old.width === what.width && old.height === what.height;
+  const map = kept ? old : new LateMap(what);
+  map.become(what, numbers);
   return map;
 }
 
@@ -76,11 +104,15 @@ export function colourTable(colours, kind, cover, style) {  // value -> RGBA, as
   });
 }
 
+const drafts = new WeakMap();  // the pixels of a canvas before they are put on it
 export function paintMap(canvas, map, table) {
-  const context = canvas.getContext('2d');
-  const image = context.createImageData(map.width, map.height);
-  const rgba = new Uint32Array(image.data.buffer);
-  for (let i = 0; i < rgba.length; i++) rgba[i] = table[map.values[i]];
+  const context = canvas.getContext('2d'), { values } = map;
+  if (!drafts.has(canvas)) {
+    const image = context.createImageData(map.width, map.height);
+    drafts.set(canvas, { image, rgba: new Uint32Array(image.data.buffer) });
+  }
+  const { image, rgba } = drafts.get(canvas);
+  for (let i = 0; i < rgba.length; i++) rgba[i] = table[values[i]];
   context.putImageData(image, 0, 0);
 }
 
@@ -89,21 +121,25 @@ export function paintMap(canvas, map, table) {
 const CELLS = [[], ['T', 'L'], ['R', 'T'], ['R', 'L'], ['B', 'R'], null, ['B', 'T'], ['B', 'L'],
   ['L', 'B'], ['T', 'B'], null, ['R', 'B'], ['L', 'R'], ['T', 'R'], ['L', 'T'], []];
 
-function ringed(map, cut) {  // the map's values with a ring around them, mirrored at the level
-  const wide = map.width + 2, high = map.height + 2;
-  if (!map.ringed) {
-    map.ringed = new Float32Array(wide * high);
+const rings = new WeakMap();  // by map: its values with a ring around them
+function ringed(map, cut) {  // mirrored at the level
+  const wide = map.width + 2, high = map.height + 2, ring = rings.get(map) ?? { values: new Float32Array(wide * high) };
+  const { values } = ring;
+  if (ring.age !== ageOf(map)) {
+    const bytes = map.values;
     for (let y = 0; y < map.height; y++) {
-      map.ringed.set(map.values.subarray(y * map.width, (y + 1) * map.width), (y + 1) * wide + 1);
+      values.set(bytes.subarray(y * map.width, (y + 1) * map.width), (y + 1) * wide + 1);
     }
+    ring.age = ageOf(map);
+    rings.set(map, ring);
   }
   const mirror = (x, y) => {
-    const value = map.ringed[clamp(y, 1, map.height) * wide + clamp(x, 1, map.width)];
-    map.ringed[y * wide + x] = Math.min(value, 2 * cut - value);
+    const value = values[clamp(y, 1, map.height) * wide + clamp(x, 1, map.width)];
+    values[y * wide + x] = Math.min(value, 2 * cut - value);
   };
   for (let x = 0; x < wide; x++) { mirror(x, 0); mirror(x, high - 1); }
   for (let y = 1; y < high - 1; y++) { mirror(0, y); mirror(wide - 1, y); }
-  return map.ringed;
+  return values;
 }
 
 export function contour(map, level, [height, width]) {
@@ -111,21 +147,24 @@ export function contour(map, level, [height, width]) {
   const wide = map.width + 2, high = map.height + 2;
   const values = ringed(map, cut);
   const next = new Map();  // from one edge of a cell to another, what is above the level on the same side
-  for (let y = 0; y < high - 1; y++) {
-    for (let x = 0; x < wide - 1; x++) {
-      const n = y * wide + x;
-      const a = values[n], b = values[n + 1], c = values[n + wide + 1], d = values[n + wide];
-      const kind = (a > cut) | (b > cut) << 1 | (c > cut) << 2 | (d > cut) << 3;
-      if (kind === 0 || kind === 15) continue;
-      // of the cell: twice its node, 1 if it goes down
-      const edge = { T: 2 * n, R: 2 * n + 3, B: 2 * (n + wide), L: 2 * n + 1 };
-      if (kind === 5 || kind === 10) {
-        const joined = (a + b + c + d) / 4 > cut;
-        const pairs = kind === 5 ? (joined ? ['TR', 'BL'] : ['TL', 'BR']) : (joined ? ['LT', 'RB'] : ['RT', 'LB']);
-        for (const [from, to] of pairs) next.set(edge[from], edge[to]);
-      } else {
-        next.set(edge[CELLS[kind][0]], edge[CELLS[kind][1]]);
-      }
+  const join = (n, kind) => {
+    // of the cell: twice its node, 1 if it goes down
+    const edge = { T: 2 * n, R: 2 * n + 3, B: 2 * (n + wide), L: 2 * n + 1 };
+    if (kind === 5 || kind === 10) {
+      const joined = (values[n] + values[n + 1] + values[n + wide + 1] + values[n + wide]) / 4 > cut;
+      const pairs = kind === 5 ? (joined ? ['TR', 'BL'] : ['TL', 'BR']) : (joined ? ['LT', 'RB'] : ['RT', 'LB']);
+      for (const [from, to] of pairs) next.set(edge[from], edge[to]);
+    } else {
+      next.set(edge[CELLS[kind][0]], edge[CELLS[kind][1]]);
+    }
+  };
+  for (let y = 0, n = 0; y < high - 1; y++, n++) {
+    let left = values[n] > cut ? 1 : 0;
+    if (values[n + wide] > cut) left |= 8;
+    for (let x = 0; x < wide - 1; x++, n++) {
+      const right = (values[n + 1] > cut ? 2 : 0) | (values[n + wide + 1] > cut ? 4 : 0), kind = left | right;
+      if (kind !== 0 && kind !== 15) join(n, kind);
+      left = right >> 1 & 1 | right << 1 & 8;
     }
   }
   const point = key => {

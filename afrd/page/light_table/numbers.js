@@ -1,5 +1,9 @@
 // Numbers as they are sent.
-const bytesIn = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0));
+function bytesIn(text) {
+  const letters = atob(text), found = new Uint8Array(letters.length);
+  for (let i = 0; i < found.length; i++) found[i] = letters.charCodeAt(i);
+  return found;
+}
 
 export const singles = text => new Float32Array(bytesIn(text).buffer);  // base64 of float32
 
@@ -8,7 +12,11 @@ const half = Float32Array.from({ length: 65536 }, (_, bits) => {
   return (exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24) * (bits >> 15 ? -1 : 1);
 });
 
-export const floats = text => Float32Array.from(new Uint16Array(bytesIn(text).buffer), bits => half[bits]);  // float16
+export function floats(text) {  // float16
+  const bits = new Uint16Array(bytesIn(text).buffer), found = new Float32Array(bits.length);
+  for (let i = 0; i < found.length; i++) found[i] = half[bits[i]];
+  return found;
+}
 
 // Pixels inside (1) and outside (0), from the lengths of their runs, the first one outside.
 export function insideOf(lengths, pixels) {

@@ -1,7 +1,7 @@
 // The large panels, the picture and two maps, and the legend that says how maps are drawn.
-import { make, percent } from '../common/dom.js';
+import { make, percent, write } from '../common/dom.js';
 import { besideFusion, tellFused } from './difference.js';
-import { colourTable, contour, paintMap } from './maps.js';
+import { ageOf, colourTable, contour, paintMap } from './maps.js';
 import { stage } from './view.js';
 import { drawEstimate, drawLamp, ESTIMATES, estimated, lampSliders, tellEstimate } from './virtual.js';
 
@@ -112,29 +112,46 @@ function besideMenu(table, panel) {  // how the run beside is fused, where the b
 
 export function tellVerdict(section, { verdict, right, exact, score, made_by: lights, threshold }) {
   const sign = verdict === undefined ? '' : { anomalous: '▲ ', good: '● ' }[verdict] ?? '○ ';
-  section.querySelector('h3 > span').replaceWith(make('span', right
-    ? { class: `right ${right.replace(' ', '-')}` } : { hidden: true }, right));
-  section.children[1].replaceWith(make('div', { class: `verdict ${verdict || ''}`, title: exact }, sign,
-    make('b', {}, score)));
-  section.querySelectorAll('.small').forEach((line, i) => { line.textContent = [lights, threshold][i]; });
+  const label = section.querySelector('h3 > span'), line = section.children[1];
+  const told = section.querySelectorAll('.small');
+  label.hidden = !right;
+  label.className = right ? `right ${right.replace(' ', '-')}` : '';
+  line.className = `verdict ${verdict || ''}`;
+  line.title = exact ?? '';
+  if (!line.firstChild) line.append('', make('b'));
+  [[label, right ?? ''], [line.firstChild, sign], [line.lastChild, score], [told[0], lights], [told[1], threshold]]
+    .forEach(([node, text]) => write(node, text));
 }
 
 // --- how maps are drawn ---
 
 export function paint(table) {
   const { palettes, soon, stages, style, view } = table, { difference, share } = palettes;
-  const colours = { difference, error: palettes[view.scale], share };
-  for (const { layer, map } of stages) {
-    if (layer) paintMap(layer, map, colourTable(colours[map.kind], map.kind, view.cover, style));
+  const colours = { difference, error: palettes[view.scale], share }, made = {};
+  for (const stage of stages) {
+    const { layer, map } = stage, kind = map?.kind;
+    if (!layer || !changed(stage, 'painted', [ageOf(map), kind, view.scale, view.cover])) continue;
+    paintMap(layer, map, made[kind] ??= colourTable(colours[kind], kind, view.cover, style));
+    stage.stale = true;
   }
   table.lens = null;
   soon('drawn', 'cursor');
 }
 
+// Whether a stage's layer or line is to be made of other things than it was.
+function changed(stage, name, things) {
+  const key = things.join();
+  if (stage[name] === key) return false;
+  stage[name] = key;
+  return true;
+}
+
 export function outline({ scene, stages, view }) {  // what is over the threshold, or over the level that the user tries
-  for (const { passed, map } of stages) {
-    const path = passed && view.passed ? contour(map, view.level, scene.size) : '';
-    if (passed) for (const line of passed.children) line.setAttribute('d', path);
+  for (const stage of stages) {
+    const { map, passed } = stage, shown = passed && map && view.passed;
+    if (!passed || !changed(stage, 'outlined', shown ? [ageOf(map), view.level] : [])) continue;
+    const path = shown ? contour(map, view.level, scene.size) : '';
+    for (const line of passed.children) line.setAttribute('d', path);
   }
 }
 

@@ -1,10 +1,10 @@
 // One tile a lamp: its switch, its picture or a map over it, its dimmer and its readings.
-import { focusIn, make, percent, toggleButton } from '../common/dom.js';
+import { focusIn, make, percent, toggleButton, write } from '../common/dom.js';
 import { tellFused } from './difference.js';
 import { knows } from './fuse.js';
 import { lensMenu, lensStays } from './lens.js';
 import { shareBar, showLamps, tellLevel, tellVerdict } from './panels.js';
-import { drawWhole, fit, stage } from './view.js';
+import { showMap, stage } from './view.js';
 import { drawWhy } from './why.js';
 
 export function sendLamps(table) {  // to the model, those that its run knows
@@ -31,12 +31,10 @@ function dim(table, tile, name, gain) {
 }
 
 function lamp(table, item) {
-  const { lamps, pixels, scene, view } = table, { name } = item;
-  const lit = lamps.lit.has(name), solo = lamps.before !== null && lit, gain = lamps.gainOf(name);
-  const map = { error: item.errors, share: item.shares, single: item.singles }[view.mode] ?? null;
-  const picture = stage(table, () => pixels.get(item.picture).canvas, map, {
-    title: `picture under ${name}: show it large`, light: name, dark: !lit,
-    units: view.mode === 'single' ? item.single?.units : scene.panels[0].units });
+  const { lamps, pixels, scene, view } = table, { name } = item, gain = lamps.gainOf(name);
+  const picture = stage(table, () => pixels.get(item.picture).canvas, mapUnder(table, item), {
+    title: `picture under ${name}: show it large`, light: name,
+    units: { single: item.single?.units, error: scene.panels[0].units }[view.mode] });
   const dimmed = event => dim(table, event.target.closest('.tile'), name, +event.target.value);
   const dimmer = make('div', { class: 'dimmer', title: 'dims the picture; the model does not see it' },
     make('input', { type: 'range', min: 0, max: 2, step: 0.02, value: gain, 'aria-label': `dimmer of ${name}`,
@@ -49,14 +47,29 @@ function lamp(table, item) {
     'aria-label': `weight of ${name}`, oninput: weighed,
     onchange: () => tellFused(table), ondblclick: event => { event.target.value = 1; weighed(event); } }),
   make('b', {}, sayText(lamps.sayOf(name))));
-  const onOff = make('input', { type: 'checkbox', value: name, checked: lit, 'aria-label': `lamp ${name}`,
+  const onOff = make('input', { type: 'checkbox', value: name, 'aria-label': `lamp ${name}`,
     onchange: () => { lamps.switch(name); sendLamps(table); } });
   const alone = () => { lamps.solo(name); view.lighting = 'lamps'; sendLamps(table); };
-  return make('div', { class: `tile ${lit ? '' : 'out'}`, 'data-light': name, 'data-state': stateOf(table, item) },
+  const tile = make('div', { class: 'tile', 'data-light': name },
     make('div', { class: 'lamp' },
       make('label', { title: name }, onOff, make('span', {}, name)),
-      toggleButton('S', solo, alone, { class: 'solo', 'aria-label': `solo ${name}`, title: 'this lamp alone' })),
+      toggleButton('S', false, alone, { class: 'solo', 'aria-label': `solo ${name}`, title: 'this lamp alone' })),
     picture, dimmer, say, under(table, item));
+  light(table, tile, table.stages.at(-1));
+  return tile;
+}
+
+const mapUnder = ({ view: { mode } }, { errors, shares, singles }) =>
+  ({ error: errors, share: shares, single: singles })[mode] ?? null;
+
+// What a tile shows of whether its lamp is lit, and whether it is solo.
+function light({ lamps }, tile, stage) {
+  const lit = lamps.lit.has(stage.light), solo = lamps.before !== null && lit, button = tile.querySelector('.solo');
+  tile.classList.toggle('out', !lit);
+  tile.querySelector('input').checked = lit;
+  button.classList.toggle('on', solo);
+  button.setAttribute('aria-pressed', solo);
+  stage.dark = !lit;
 }
 
 const sayText = part => `w ${part.toFixed(2)}`;
@@ -81,34 +94,25 @@ export function rejudge(table) {
   [...scene.panels, scene.difference].forEach((panel, i) => {
     if (panel?.values && sections[i + 1]) tellVerdict(sections[i + 1], panel);
   });
-  const focusAgain = focusIn(root);
   for (const item of scene.lights) followLamp(table, item);
-  if (judged() !== before[1]) root.querySelector('.lens').replaceWith(lensMenu(table));
-  focusAgain();
+  if (judged() !== before[1]) {
+    const focusAgain = focusIn(root);
+    root.querySelector('.lens').replaceWith(lensMenu(table));
+    focusAgain();
+  }
   tellLevel(table);
   drawWhy(table);
   soon('maps', 'lines', ...(view.lighting === 'lamps' ? ['light'] : []));
 }
 
 function followLamp(table, item) {
-  const { root, stages } = table, at = stages.findIndex(one => one.light === item.name), old = stages[at];
-  const tile = root.querySelector(`.tile[data-light="${CSS.escape(item.name)}"]`);
-  if (tile.dataset.state === stateOf(table, item)) {
-    tile.querySelector('.weights')?.replaceWith(under(table, item));
-    return;
-  }
-  const next = lamp(table, item), fresh = stages.pop();
-  next.classList.toggle('shown', tile.classList.contains('shown'));
-  tile.replaceWith(next);
-  stages[at] = fresh;
-  if (table.place.at === old) table.place.at = fresh;
-  fit(table, fresh, old.width, old.height);
-  drawWhole(table, fresh);
+  const tile = table.root.querySelector(`.tile[data-light="${CSS.escape(item.name)}"]`);
+  const stage = table.stages.find(one => one.light === item.name), { dark } = stage, map = mapUnder(table, item);
+  if (stage.map !== map) showMap(stage, map);
+  light(table, tile, stage);
+  if (stage.dark !== dark) Object.assign(stage, { fresh: true, stale: true });
+  tellUnder(table, tile.querySelector('.weights'), item);
 }
-
-// All that a tile is drawn from that a switch of lamps changes.
-const stateOf = ({ lamps, view }, { errors, name, shares }) => [lamps.lit.has(name), lamps.before !== null,
-  Boolean({ error: errors, share: shares }[view.mode])].join();
 
 function under({ scene, view }, item) {  // a lamp's tile
   if (view.mode === 'single' && item.single) {
@@ -117,9 +121,26 @@ function under({ scene, view }, item) {  // a lamp's tile
   if (item.mean === undefined) {
     return scene.missing ? null : make('div', { class: 'weights off' }, item.usable ? 'off' : 'not in this run');
   }
-  return make('div', { class: 'weights', title: 'attention: mean over the picture, and where the map is highest' },
-    ...[['mean', item.mean], ['peak', item.peak]].map(([name, value]) => make('span', {}, `${name} ${value.toFixed(2)}`,
-      make('i', { style: `--part:${100 * value}%` }))));
+  const title = 'attention: mean over the picture, and where the map is highest';
+  const shares = make('div', { class: 'weights', title },
+    ...['mean', 'peak'].map(() => make('span', {}, '', make('i'))));
+  tellShares(shares, item);
+  return shares;
+}
+
+function tellUnder(table, old, item) {
+  if (!old || (table.view.mode === 'single' && item.single)) return;
+  if (item.mean !== undefined && old.children.length) return tellShares(old, item);
+  const next = under(table, item);
+  if (!next.isEqualNode(old)) old.replaceWith(next);
+}
+
+function tellShares(node, item) {
+  ['mean', 'peak'].forEach((name, i) => {
+    const { firstChild: text, lastChild: bar } = node.children[i];
+    write(text, `${name} ${item[name].toFixed(2)}`);
+    bar.style.setProperty('--part', `${(100 * item[name]).toFixed(1)}%`);
+  });
 }
 
 function fusionMenu(table) {  // where the browser fuses, and knows thresholds of several ways

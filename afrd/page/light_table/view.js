@@ -3,11 +3,10 @@ import { clamp, make, percent, resize } from '../common/dom.js';
 
 const ZOOM = 16;
 
-// A picture, a map over it, lines, and what the cursor says. `source` gives the picture's canvas.
-export function stage(table, source, map, { title, light = null, large = false, units = false, dark = false }) {
-  const { scene, view } = table;
-  const layer = map ? make('canvas', { width: map.width, height: map.height }) : null;
-  const canvas = make('canvas', { class: map ? 'map' : 'picture' }), loupe = make('canvas', { class: 'loupe' });
+// A picture, a map over it, lines, and what the cursor says. `source` gives the picture's canvas; `units`: whether its
+// maps are errors in units of a threshold.
+export function stage(table, source, map, { title, light = null, large = false, units = false }) {
+  const { scene, view } = table, canvas = make('canvas'), loupe = make('canvas', { class: 'loupe' });
   const [cross, mark, reading] = ['cross', 'mark', 'reading'].map(name =>
     make('span', { class: name, 'aria-hidden': 'true' }));
   const box = make('div', { class: 'stage', style: `aspect-ratio:${scene.size[1]}/${scene.size[0]}`, tabindex: 0,
@@ -21,13 +20,24 @@ export function stage(table, source, map, { title, light = null, large = false, 
   if (outside) outside.lastChild.setAttribute('d', `M0 0H${scene.size[1]}V${scene.size[0]}H0Z${scene.region.outline}`);
   const truth = view.truth && scene.truth ? lines('truth') : null;
   if (truth) for (const path of truth.children) path.setAttribute('d', scene.truth);
-  const passed = map && units && map.kind === 'error' ? lines('passed') : null;
+  const passed = units ? lines('passed') : null;
   const sketch = table.drawing && large ? lines('sketch') : null;
   sketch?.insertAdjacentHTML('beforeend', '<path class="corner"/><path class="corner chosen"/>');
   box.append(mark, loupe, cross, reading);
-  table.stages.push({ box, source, canvas, base: map ? make('canvas') : canvas, layer, map, outside, truth, passed,
-    sketch, loupe, cross, mark, reading, light, large, dark });
+  const made = { box, source, canvas, base: canvas, layer: null, outside, truth, passed, sketch, loupe, cross, mark,
+    reading, light, large, dark: false };
+  showMap(made, map);
+  table.stages.push(made);
   return box;
+}
+
+export function showMap(stage, map) {  // over a stage's picture; null: none
+  const { canvas } = stage, { width, height } = canvas;
+  const shown = map ? stage.over ??= { layer: make('canvas', { width: map.width, height: map.height }),
+    base: make('canvas') } : { layer: null, base: canvas };
+  resize(shown.base, width, height);
+  canvas.className = map ? 'map' : 'picture';
+  Object.assign(stage, shown, { map, painted: null, fresh: true, stale: true });
 }
 
 export const stageOf = (table, event) => table.stages.find(one => one.box === event.target.closest?.('.stage'));
@@ -66,8 +76,11 @@ export function moveTo(table, left, top) {
 }
 
 // Pictures and maps are drawn at the screen's own resolution, so that the browser need not scale them in every frame.
-function drawStage({ view }, { canvas, base, layer, source, dark }, fresh = true) {
+// Under a map lies `base`, the picture alone, which is drawn anew where that is `fresh`.
+function drawStage({ view }, stage, fresh = true) {
+  const { canvas, base, layer, source, dark } = stage;
   if (!canvas.width || !base.width) return;  // under another tab, where nothing has a size
+  Object.assign(stage, { fresh: false, stale: false });
   const part = 1 / view.zoom;
   const draw = (context, image, smooth) => {
     context.imageSmoothingQuality = smooth;
@@ -88,7 +101,9 @@ function drawStage({ view }, { canvas, base, layer, source, dark }, fresh = true
 }
 
 export const drawLarge = table => table.stages.forEach(stage => { if (stage.large) drawStage(table, stage); });
-export const drawMaps = table => table.stages.forEach(stage => { if (stage.layer) drawStage(table, stage, false); });
+export const drawMaps = table => table.stages.forEach(stage => {  // those that are not what they should be
+  if (stage.stale) drawStage(table, stage, stage.fresh);
+});
 
 export function drawWhole(table, stage) {
   const { scene, view } = table, [high, wide] = scene.size;
