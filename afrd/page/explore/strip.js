@@ -3,14 +3,14 @@ import { clamp, make } from '../common/dom.js';
 
 const box = element.querySelector('.strip-box');
 let stamp = 0, chosen = null;
-let wanted = null, since = 0;  // what was picked last, and when: answers to earlier picks do not take the reader back
+let picked = null, since = 0;  // what was picked last, and when: answers to earlier picks do not take the reader back
 
 function thumb(sample) {
   const current = sample.id === chosen;
   const score = sample.exact || (sample.score && `score ${sample.score}`);
-  const said = [`${sample.name}, ${sample.what}`, score, sample.verdict, sample.mark].filter(Boolean).join(', ');
+  const label = [`${sample.name}, ${sample.what}`, score, sample.verdict, sample.mark].filter(Boolean).join(', ');
   const wrong = sample.mark === 'missed' || sample.mark === 'false alarm';
-  return make('button', { type: 'button', class: `thumb ${sample.verdict || ''}`, title: said, 'aria-label': said,
+  return make('button', { type: 'button', class: `thumb ${sample.verdict || ''}`, title: label, 'aria-label': label,
     'aria-pressed': current ? 'true' : 'false', tabindex: current ? '0' : '-1', 'data-id': sample.id,
     onclick: () => pick(sample.id) },
   make('span', { class: 'frame' }, make('img', { src: sample.picture, alt: '', draggable: 'false' }),
@@ -42,7 +42,7 @@ function reveal(button) {  // scrolls the strip alone, not the page
 }
 
 function pick(id, focus = false) {
-  [wanted, since] = [id, performance.now()];
+  [picked, since] = [id, performance.now()];
   mark(id, focus);
   trigger('pick', { sample: id });
 }
@@ -56,8 +56,8 @@ function draw() {
   const content = props.value ? JSON.parse(props.value) : { samples: [] };
   if (content.stamp < stamp) return;  // an answer that a later one has overtaken
   stamp = content.stamp || 0;
-  if (content.selected === wanted || performance.now() - since > 5000) wanted = null;
-  chosen = content.samples.some(sample => sample.id === wanted) ? wanted : content.selected;
+  if (content.selected === picked || performance.now() - since > 5000) picked = null;
+  chosen = content.samples.some(sample => sample.id === picked) ? picked : content.selected;
   const held = box.contains(document.activeElement);
   const place = box.querySelector('.thumbs');
   const [top, left] = place ? [place.scrollTop, place.scrollLeft] : [0, 0];

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import afrd.figures
 import afrd.runs
-from afrd.metrics.threshold import outcome
+from afrd.metrics.words import ANOMALOUS, label_word, outcome
 from afrd.page.common import keys
 from afrd.page.common.entries import RunEntry
 from afrd.page.common.library import Library
@@ -283,7 +283,7 @@ def _header(sample: Sample, place: str, prediction: Prediction | None) -> dict[s
         "name": sample.name,
         "place": place,
         "truth": afrd.figures.truth_text(sample) + (" (no mask)" if no_mask else ""),
-        "kind": {True: "anomalous", False: "good", None: "unknown"}[sample.anomalous],
+        "kind": label_word(sample.anomalous),
     }
 
 
@@ -311,7 +311,7 @@ def _panel(method: str, title: str, prediction: Prediction | str | None, sample:
 def _outcome(prediction: Prediction, sample: Sample) -> str | None:
     if sample.anomalous is None or prediction.verdict is None:
         return None
-    return outcome(sample.anomalous, prediction.verdict == "anomalous")
+    return outcome(sample.anomalous, prediction.verdict == ANOMALOUS)
 
 
 def _tiles(
