@@ -22,11 +22,11 @@ LONGEST_STEM = 40  # characters of a file's name that its temporary name has too
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path that replaces `path` when the block succeeds, and is removed when it fails.
 
-    The content is on the disk before it gets its name, so that a machine that loses its power keeps the old file or the
-    new one.
+    The content is on the disk before it gets its name, so that after a power failure there is either the old
+    file or the new one.
 
     Raises:
-        OSError: naming `path`, also where the system names no file, as on a full disk.
+        OSError: `path` cannot be written; the message names it, also where the system names no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
@@ -57,7 +57,7 @@ def save_json(path: Path, content: Any) -> None:
 
 
 def load_json(path: Path) -> Any:
-    """Raises ValueError naming the file where it is missing or not JSON."""
+    """Raises ValueError that names the file if it is missing or not JSON."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:

@@ -20,8 +20,8 @@ SECONDS = 1.0  # between two looks for a free card
 def free_card() -> Iterator[str]:
     """A card that no other process in this block uses, as a torch device; `auto` where the machine has none.
 
-    Waits until one is free. A card is known by its identity, not by its number: processes that a batch system has given
-    different cards all number theirs from 0.
+    Waits until one is free. A card is identified by its UUID, not by its number: processes to which a batch system
+    assigned different cards all number them from 0.
     """
     cards = [(f"cuda:{i}", _identity(i)) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     if not cards:

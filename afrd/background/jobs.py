@@ -1,4 +1,4 @@
-"""Jobs in the background: heavy work runs one piece at a time in a process, first come first served.
+"""Jobs in the background: heavy work runs one job at a time, in the order of submission.
 
 job = HEAVY_WORK.submit(lambda report: compute(report), "the survey of Praline/afrd")
 job.what, job.done, job.total   # its progress
@@ -27,7 +27,7 @@ class Job:
     Attributes:
         title: shown to users who wait for the job, such as "the training of Praline/night".
         done, total: progress; `total` is 0 while it is not known.
-        future: the result as `concurrent.futures` has it, with the original exception.
+        future: the result as a `concurrent.futures.Future`, with the original exception.
     """
 
     def __init__(self, title: str, work: Work, worker: Worker) -> None:
@@ -65,7 +65,7 @@ class Job:
 
     @property
     def problem(self) -> str | None:
-        """Why it failed, in one sentence; empty where it was cancelled, None where there is no problem."""
+        """Why it failed, in one sentence; empty if it was cancelled, None if there is no problem."""
         if not self.ended:
             return None
         try:
@@ -101,9 +101,9 @@ class Job:
 class Worker:
     """Runs jobs one at a time, in the order in which they were submitted.
 
-    This is not a `ThreadPoolExecutor`, because Python waits for the threads of one before it exits: a script, a
-    notebook or a page that is interrupted would stay until an hour of training is over. The thread here is a daemon.
-    It ends when no job waits; the next job starts another.
+    This is not a `ThreadPoolExecutor`, because Python waits for the threads of one before it exits: an interrupted
+    script, notebook or page would only exit after an hour of training. The thread here is a daemon.
+    It ends when no job waits; the next job starts a new one.
     """
 
     def __init__(self) -> None:

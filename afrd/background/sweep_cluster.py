@@ -1,4 +1,4 @@
-"""Calls that the workers of a Dask scheduler carry out; a worker that dies loses only the call that it was at.
+"""Calls executed by the workers of a Dask scheduler; a worker that dies loses only its current call.
 
 with connected("tcp://10.0.0.5:8786") as client:
     for name, result in results_of(client, function, {"one": (1,), "two": (2,)}):

@@ -68,7 +68,7 @@ def sweep_status(out: Path, cells: Sequence[Cell]) -> list[CellStatus]:
 
 
 def _is_running(out: Path, cell: Cell, note: dict[str, Any]) -> bool:
-    """Whether a process is at the cell: it holds the cell's lock, or is on another machine and wrote a note lately."""
+    """Whether a process trains the cell: it holds its lock, or is on another machine and wrote a note lately."""
     if note.get("state") != RUNNING:
         return False
     lately = time.time() - note.get("updated", 0.0) < STALE_SECONDS
@@ -106,7 +106,7 @@ def read_note(out: Path, cell: Cell) -> dict[str, Any]:
 
 
 def lock_file(out: Path, cell: Cell) -> Path:
-    """Held by the process that is at the cell."""
+    """Held by the process that trains the cell."""
     return out / f"{cell.name}.lock"
 
 

@@ -3,7 +3,7 @@
 queue = TrainingQueue("runs")
 job = queue.add(Order("data/candies", "Praline", "Praline/night", lights=("top", "box")))
 queue.job(job.number)      # its state and progress
-queue.cancel(job.number)   # leaves its checkpoint; queue.resume(job.number) goes on from there
+queue.cancel(job.number)   # leaves its checkpoint; queue.resume(job.number) continues from there
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ def run_folder(runs: Path, name: str) -> Path:
         name: relative, such as `Praline/night`.
 
     Raises:
-        ValueError: the name is empty or too long, leaves the root, or lies inside another run.
+        ValueError: the name is empty or too long, is outside the root, or inside another run.
     """
     parts = name.strip().split("/")
     if not name.strip():

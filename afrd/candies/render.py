@@ -90,10 +90,10 @@ def _pictures(lights: Sequence[Light]) -> list[str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file in one go: a reader, or the next rendering after an interruption, never sees half of it.
+    """Writes a file atomically: neither a reader nor the next rendering after an interruption sees half of it.
 
     Raises:
-        OSError: naming `path`, also where the system names no file, as on a full disk.
+        OSError: `path` cannot be written; the message names it, also where the system names no file.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
@@ -229,7 +229,7 @@ def is_complete(folder: Path | str, **options: Any) -> bool:
     Args:
         folder: `<out>/<Category>`.
         options: fields of `RenderingOptions`; `size` and `seed` are those of the folder where they are not given, and
-            more `train` and `val` samples than asked for are fine.
+            more `train` and `val` samples than requested are accepted.
     """
     folder = Path(folder)
     settings = _load_settings(folder)
@@ -247,7 +247,7 @@ def render_category(
     progress: Callable[[int, int], None] | None = None,
     **options: Any,
 ) -> Path:
-    """Renders a category in the Eyecandies layout; one that was interrupted goes on where it stopped.
+    """Renders a category in the Eyecandies layout; an interrupted rendering is continued.
 
     Args:
         out: the data set's folder; the category becomes a folder in it.
@@ -260,7 +260,7 @@ def render_category(
         The category's folder.
 
     Raises:
-        TypeError: an option that there is not.
+        TypeError: an unknown option.
         ValueError: when an argument is not one of those allowed, or the folder holds a rendering with other settings.
     """
     rendering = RenderingOptions(**options)
@@ -299,7 +299,7 @@ def render_category(
 
 
 def _work(jobs: list[_Job], workers: int) -> Generator[None, None, None]:
-    """Does the jobs, here or in processes of their own, and yields after each."""
+    """Runs the jobs, here or in processes of their own, and yields after each."""
     if workers < 2:
         for job in jobs:
             _do(job)

@@ -42,7 +42,8 @@ class Rendered:
 def planned_defects(index: int, test_good: int, test_bad: int) -> tuple[str, ...]:
     """The defects of the test sample at `index`: () for a good one.
 
-    Good and bad samples alternate, as far as they go; bad ones go round the defect types, every seventh has two.
+    Good and bad samples alternate as long as there are both; bad ones cycle through the defect types, every seventh
+    has two.
     """
     total = test_good + test_bad
     before, after = index * test_bad // total, (index + 1) * test_bad // total

@@ -1,7 +1,7 @@
 """Candies of random categories, `Random1`, `Random2`, ...: any number of kinds of parts from one factory.
 
 A random category takes the solid of one category of `afrd.candies.shapes` and the texture of another, in other
-colours, with another gloss, relief and translucency. Its number decides all of that, so that the candies of a
+colours, with another gloss, relief and translucency. Its number determines all of that, so that the candies of a
 category differ among themselves as those of a named category do.
 """
 

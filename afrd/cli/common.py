@@ -115,7 +115,7 @@ def sentence(error: BaseException) -> str:
 
 
 def heed_termination() -> None:
-    """SIGTERM, sent by `docker stop` or a batch system, ends the process as Ctrl-C does, keeping a checkpoint."""
+    """SIGTERM, as sent by `docker stop` or a batch system, ends the process like Ctrl-C, keeping a checkpoint."""
     if threading.current_thread() is threading.main_thread():  # signals can be set in the main thread only
         signal.signal(signal.SIGTERM, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""`afrd correct`: calls a place of a sample normal, or a missed defect; lists such corrections, undoes, restores."""
+"""`afrd correct`: marks a place of a sample as normal or as a missed defect; lists, undoes, restores corrections."""
 
 from __future__ import annotations
 

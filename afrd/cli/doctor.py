@@ -1,4 +1,4 @@
-"""`afrd doctor`: whether this installation can work, and what to do where it cannot."""
+"""`afrd doctor`: checks this installation, and says how to fix it."""
 
 from __future__ import annotations
 

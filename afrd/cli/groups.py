@@ -116,7 +116,7 @@ def judged(run: Run, options: argparse.Namespace) -> tuple[ErrorTable, list]:
 
 
 def method_of(run: Run, methods: list[Method]) -> Method:
-    """The run in its own fusion, with the chosen lights where it knows one of them."""
+    """The run in its own fusion, with those of the chosen lights that it has."""
     return next(method for method in methods if not method.late and method.runs[0] is run)
 
 

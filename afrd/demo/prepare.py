@@ -210,7 +210,7 @@ def copy_shipped_run(shipped: Path, folder: Path, data: Path, teacher: Teacher) 
         Whether `folder` holds that run now: False where `shipped` is no run, or was trained with another teacher.
 
     Raises:
-        ValueError: the folder holds another run, or other things.
+        ValueError: the folder holds another run, or other files.
     """
     if not (shipped / CONFIG).is_file():
         return False

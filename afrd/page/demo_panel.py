@@ -17,7 +17,7 @@ MARKS = {"waiting": "·", "running": "▸", "done": "✓", "failed": "✗"}
 
 
 class DemoPanel(Components):
-    """What has been prepared of the demo; nothing is seen of it where there is no preparation."""
+    """Progress of the demo's preparation; hidden if there is no preparation."""
 
     def __init__(self, preparation: Preparation | None) -> None:
         steps = preparation.steps() if preparation is not None else []
@@ -27,7 +27,7 @@ class DemoPanel(Components):
                 self.listing = gr.HTML(listing(steps))
 
     def values(self, preparation: Preparation) -> dict[Any, Any]:
-        """Values of the components, as far as the preparation is now."""
+        """Values of the components for the current state of the preparation."""
         steps = preparation.steps()
         values = self.filled({"summary": summary(steps), "listing": listing(steps)})
         if preparation.finished:
@@ -36,7 +36,7 @@ class DemoPanel(Components):
 
 
 def summary(steps: Sequence[Step]) -> str:
-    """The step that runs now, how far all is, and what failed."""
+    """The running step, the overall progress, and failures."""
     if not steps:
         return ""
     ended = sum(step.state in ("done", "failed") for step in steps)

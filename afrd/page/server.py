@@ -1,4 +1,4 @@
-"""The explorer in the browser: `python app.py`, `afrd app`. Torch is loaded behind it, so that it is up in seconds."""
+"""The explorer in the browser: `python app.py`, `afrd app`. It is up in seconds: torch is loaded in the background."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def launch(
     port: int = PORT,
     access: Access = THIS_MACHINE,
 ) -> gr.Blocks:
-    """Puts the page up, on this machine only by default, and returns at once; `block_thread` waits.
+    """Starts the page, on this machine only by default, and returns at once; `block_thread` waits.
 
     Args:
         runs, data, preparation: as for `tabs.build`.
-        port: to be listened at.
+        port: to listen on.
         access: who reaches the page, and with which password.
 
     Raises:
@@ -86,9 +86,9 @@ def launch(
 
 
 def _share_heaps() -> None:
-    """Lets the threads that answer allocate from two heaps.
+    """Limits the threads of event handlers to two heaps.
 
-    With a heap for each of them, as glibc has it by default, what is freed stays in heaps that others do not use:
+    With a heap for each of them, glibc's default, freed memory stays in heaps that other threads do not use:
     0.6 GB after two minutes of `benchmarks/load.py`. Other C libraries have no such option, and need none.
     """
     with suppress(OSError, TypeError, AttributeError):
@@ -96,15 +96,15 @@ def _share_heaps() -> None:
 
 
 def _load_models() -> None:
-    """Loads torch, and what reads and compares runs, seconds of work, while the browser still loads the page."""
+    """Loads torch and the modules that read and compare runs (seconds of work) while the browser loads the page."""
     import afrd.runs.run  # noqa: I001
     import afrd.analysis.comparison.differences  # noqa: F401
 
 
 def _end() -> None:
-    """Ends the process at once, tidied up, whatever its background threads do.
+    """Ends the process at once, after cleaning up, even while background threads run.
 
-    They may be deep in torch, and Python's own way out waits for renderers and aborts when threads come back late.
+    They may be inside torch; Python's regular exit waits for renderers and aborts when threads return late.
     """
     for renderer in multiprocessing.active_children():
         renderer.terminate()

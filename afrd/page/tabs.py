@@ -1,4 +1,4 @@
-"""The page as a whole: its tabs, how it opens, and how it learns of new runs."""
+"""The page as a whole: its tabs, its initial state, and the detection of new runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PROGRESS_SECONDS, NEWS_SECONDS = 1.0, 10.0  # between checks for progress and fo
 
 
 def tabs_after_explore(access: Access) -> list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]]:
-    """Id, title and function of each tab; the function lays it out and connects it."""
+    """Id, title and function of each tab; the function creates its components and connects its events."""
     tabs: list[tuple[str, str, Callable[[gr.Tab, OpenInExplore], Any]]] = [
         ("compare", "Compare", compare_tab),
         ("errors", "Errors", partial(errors_tab, may_save=not access.open)),
@@ -55,9 +55,9 @@ def build(
 
     Args:
         runs: folder with run folders anywhere below.
-        data: root of the data set to look at instead of where the runs were trained.
+        data: root of the data set to show instead of that of the runs.
         preparation: the demo that is being prepared; its steps are shown until it is finished.
-        access: who reaches the page, which decides whether one can train in it.
+        access: who can reach the page, which determines whether training is allowed in it.
     """
     library = Library(Path(runs), Path(data) if data is not None else None, preparation is not None)
     with gr.Blocks(title="AFRD explorer", analytics_enabled=False, delete_cache=(3600, 24 * 3600)) as page:
@@ -79,7 +79,7 @@ def build(
 
 
 class Opening:
-    """Shows what a link names, when the page opens and when a script asks for it."""
+    """Shows the view of a link, when the page opens and when a script requests it."""
 
     def __init__(
         self, page: gr.Blocks, open_in_explore: OpenInExplore, outside: PageComponents, preparation: Preparation | None
@@ -98,7 +98,7 @@ class Opening:
         return self.open_link(session, dict(request.query_params))
 
     def open_link(self, session: PageSession, query: str | Mapping[str, str]) -> dict:
-        """The page as a link names it; `query` comes from anywhere."""
+        """The view of a link; `query` is untrusted."""
         started, requested = time.monotonic(), link.from_query(query)
         linked, lost = link.selection_of(self.library, requested, self.first_category)
         tab = requested.tab if requested.tab in self.tabs else FIRST_TAB
@@ -117,7 +117,7 @@ class Opening:
 
 
 class News:
-    """Looks for the demo's progress, and for runs and categories that were added."""
+    """Updates the demo's progress, and the runs and categories that were added."""
 
     def __init__(
         self, open_in_explore: OpenInExplore, outside: PageComponents, panel: DemoPanel, preparation: Preparation | None

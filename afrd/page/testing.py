@@ -1,4 +1,4 @@
-"""The page in a process of its own, to be tested, measured, or photographed."""
+"""The page in a process of its own, for tests, measurements and screenshots."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def apart(
 
     Args:
         command: what Python is to run, such as `app.py --runs runs/demo`; `--port` and a free one are added.
-        output: takes what the process says; by default it says it here.
+        output: of the process; by default that of this process.
         environment: of the process; this one's by default.
 
     Raises:
@@ -52,7 +52,7 @@ def apart(
 
 
 def free_port() -> int:
-    """A port of this machine that nothing listens at."""
+    """A free port of this machine."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -1,1 +1,1 @@
-"""What several tabs share."""
+"""Code that several tabs share."""

@@ -1,4 +1,4 @@
-"""What the components of every tab can do, and those that several tabs have."""
+"""Base of the components of every tab, and components that several tabs have."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def table(label: str, elem_id: str, **options: Any) -> gr.Dataframe:
 
 
 def made_file(name: str, content: str) -> str:
-    """The path of a new file among Gradio's own, which it clears away: the value of a `gr.DownloadButton`."""
+    """The path of a new file in Gradio's cache, which Gradio cleans up: the value of a `gr.DownloadButton`."""
     Path(get_upload_folder()).mkdir(parents=True, exist_ok=True)
     file = Path(mkdtemp(dir=get_upload_folder())) / name
     file.write_text(content, encoding="utf-8")

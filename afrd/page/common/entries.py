@@ -1,4 +1,4 @@
-"""What the page lists: categories and the runs trained on them, read from their configs only."""
+"""Categories and the runs trained on them, as the page lists them: read from configs only."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class CategoryEntry:
     """A category that can be shown, and the runs trained on it.
 
     Attributes:
-        key: unique, short, to be passed around.
+        key: unique and short; identifies the category in events and links.
         name, root: the data set's folder is `root/name`; `root` may have moved.
         fused: runs of several lights.
         single: runs of one light.
-        views: those that the runs were trained on, and samples are of; empty for all of them, or data without views.
+        views: those of the runs and samples; empty for all of them, or for data without views.
     """
 
     key: str
@@ -48,12 +48,12 @@ class Place(NamedTuple):
 
 
 def short_name(place: Place) -> str:
-    """The category's name, with its views where not all are meant."""
+    """The category's name, with its views if these are not all."""
     return f"{place.name}, views {', '.join(place.views)}" if place.views else place.name
 
 
 def read_entry(folder: Path) -> tuple[Place, RunEntry] | None:
-    """Where a run belongs, from its config; None where that cannot be read."""
+    """Place and entry of a run, from its config; None if that cannot be read."""
     try:
         model, config = afrd.runs.read_config(folder)
     except ValueError:

@@ -1,4 +1,4 @@
-"""How an event of the page is connected to its handler."""
+"""Connection of the page's events with their handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def on(
             `partial`.
         inputs, outputs: components.
         name: of the event for scripts (`api_name`).
-        options: of Gradio's event, in the place of those below.
+        options: of Gradio's event, instead of those below.
     """
     usual = {"show_progress": "hidden", "trigger_mode": "always_last", "concurrency_limit": 2}
     usual["concurrency_id"] = "torch"  # together two at once: they compute

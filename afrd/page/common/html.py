@@ -16,8 +16,8 @@ MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$-])")
 def macros(template: str) -> Any:
     """The macros of a template, as attributes: functions that return HTML.
 
-    A `str` among their arguments is escaped; what a macro returns is a `markupsafe.Markup`, a `str` that another macro
-    inserts as it is.
+    A `str` among their arguments is escaped; what a macro returns is a `markupsafe.Markup`, a `str` that other macros
+    insert unescaped.
 
     Args:
         template: path below `afrd/page`, such as `errors/macros.html`.
@@ -33,10 +33,10 @@ def macros(template: str) -> Any:
 
 
 def markdown(text: object) -> str:
-    """The text as Markdown that shows it as it is, for names and messages that come from a user's files."""
+    """The text as Markdown that displays it literally, for names and messages that come from a user's files."""
     return MARKDOWN.sub(r"\\\1", str(text))
 
 
 def plain(value: object) -> str:
-    """The text as HTML that shows it as it is, for a `gr.HTML` without a template."""
+    """The text as HTML that displays it literally, for a `gr.HTML` without a template."""
     return escape(str(value), quote=False)

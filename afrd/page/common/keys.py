@@ -2,7 +2,7 @@
 
 A key holds the states of the files that were read for the answer, so that it is another key as soon as one of them is
 changed, replaced or trained anew. Every event runs within an `afrd.files.snapshot` (`in_snapshot`): it looks at each
-file once, and all its answers stand on the same view of the files.
+file once, and all its results use the same state of the files.
 """
 
 from __future__ import annotations

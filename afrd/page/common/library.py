@@ -45,7 +45,7 @@ class Library:
     Args:
         runs: folder with runs anywhere below.
         data: root of a data set whose categories replace those that the runs were trained on.
-        prepared: whether a demo is being made here, which is why there may be nothing yet.
+        prepared: whether a demo is being prepared, so that there may be nothing yet.
     """
 
     def __init__(self, runs: Path, data: Path | None, prepared: bool = False) -> None:
@@ -150,7 +150,7 @@ class Library:
         return self._runs.get(keys.of_run(folder), lambda: self._load(folder))
 
     def _load(self, folder: Path) -> Run:
-        """From disk; where only region or corrections are others than those of a loaded run, with its evidence."""
+        """The run from disk; if only region or corrections differ from a loaded one, it shares its evidence."""
         learned = keys.of_weights(folder)
         run = self._learned.get(learned)
         if run is not None:
@@ -160,7 +160,7 @@ class Library:
         return run
 
     def keep(self, folder: Path, run: Run) -> None:
-        """Takes a run that is loaded already instead of reading it from its folder."""
+        """Registers a run that is loaded already, instead of reading it from its folder."""
         self._runs.get(keys.of_run(folder), lambda: run)
 
     def _share_teacher(self, run: Run) -> Run:
@@ -192,7 +192,7 @@ class Library:
             folder: of the run.
             dataset, index: the sample.
             lights: all of the run's by default.
-            shown: folder of a run, inside the region of which this one judges instead of its own.
+            shown: folder of a run whose region replaces this one's own.
 
         Raises:
             ValueError: a run does not fit the data, or is broken.
@@ -203,7 +203,7 @@ class Library:
         return self._predictions.get(key, lambda: _predict(self, run, dataset, index, used))
 
     def run_beside(self, folder: Path, shown: Path | None) -> Run:
-        """The run in a folder, inside the region of the one in the folder `shown` instead of its own."""
+        """The run in a folder, with the region of the run in the folder `shown` instead of its own."""
         run = self.run(folder)
         with suppress(ValueError):  # a broken run is shown as such, and the others in their own regions
             run = run if shown is None else self._in_one_region([self.run(shown), run], shown)[1]
@@ -228,8 +228,8 @@ class Library:
     def methods(
         self, entry: CategoryEntry, lights: tuple[str, ...] | None = None, shown: Path | None = None
     ) -> list[Method]:
-        """Every way to judge a split of the category with these lights (all: None); a broken run is left out, and so is
-        a light that no run knows.
+        """All methods for a split of the category with these lights (all: None), without broken runs and lights that no
+        run has.
 
         All judge inside the region of the run in the folder `shown`, else of the first one, so that they can be
         compared.
@@ -292,7 +292,7 @@ class Library:
         return self._scores.get(key, lambda: afrd.analysis.comparison.split_scores(run, dataset, lights))
 
     def picture_file(self, key: Hashable, make: Callable[[], Image.Image]) -> Path:
-        """A picture as a file, made once; for components that hand out files. The latest `PAINTED` bytes are kept."""
+        """A picture as a file, made once, for components that serve files. The latest `PAINTED` bytes are kept."""
         folder = Path(self._painted.name)
         path = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.webp"
         if not path.exists():

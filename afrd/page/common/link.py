@@ -22,7 +22,7 @@ TAB_EVENT = "afrd-tab"
 
 
 def address() -> gr.HTML:
-    """Keeps the browser's address in step; its value is what `stamped` gives, an empty one leaves it alone."""
+    """Updates the browser's address; its value is that of `stamped`, an empty one changes nothing."""
     return gr.HTML(
         "",
         html_template="<i></i>",
@@ -45,7 +45,7 @@ def notice() -> gr.HTML:
 
 
 def note_tab(tab: gr.Tab) -> str:
-    """Lets the address name this tab while it is open; returns its id."""
+    """Puts this tab into the address while it is open; returns its id."""
     tab.select(
         None,
         js=f"() => document.dispatchEvent(new CustomEvent('{TAB_EVENT}', {{ detail: '{tab.id}' }}))",
@@ -85,7 +85,7 @@ def selection_of(library: Library, link: Link, default: str | None = None) -> tu
 
     Args:
         library: available runs and data.
-        link: from an address, so that any name may be unknown.
+        link: from an address; any of its names may be unknown.
         default: the category to show where the link names none.
 
     Returns:
@@ -182,7 +182,7 @@ def _sentence(lost: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Link:
-    """A view of the page by names, as an address can hold it; what is empty is the page's own first selection.
+    """A view of the page by names, as an address can hold it; empty values mean the page's initial selection.
 
     Attributes:
         tab: id of a tab.
@@ -225,7 +225,7 @@ def to_query(link: Link) -> str:
 
 
 def from_query(query: str | Mapping[str, str]) -> Link:
-    """A link from the query part of an address, or from its parameters; what is not understood is left out."""
+    """A link from the query part of an address, or from its parameters; invalid values are left out."""
     parameters = (
         dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)) if isinstance(query, str) else dict(query)
     )

@@ -1,4 +1,4 @@
-"""The menus that several tabs have: what is in them, and what choosing an entry changes."""
+"""Menus that several tabs have: their entries, and how choosing one changes the selection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def selection_menu_values(library: Library, selection: Selection) -> list[gr.Dro
 
 
 def with_category(library: Library, selection: Selection, key: str) -> Selection:
-    """What to show of another category at first, under the same light where it has that."""
+    """The initial selection of another category, under the same light if it has that."""
     return first_selection(library, key, previous=selection)
 
 

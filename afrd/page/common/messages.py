@@ -29,7 +29,7 @@ class NothingToShowError(Exception):
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """A data set or a run that has gone or is broken, or a wrong input, becomes a message in the page."""
+    """Turns missing or broken data sets and runs, and wrong input, into a message in the page."""
     try:
         yield
     except (NothingToShowError, *PROBLEMS) as error:
@@ -65,7 +65,7 @@ def event_value(event: gr.EventData, name: str, kind: type) -> Any:
 
 
 def pinned_place(event: gr.EventData) -> tuple[int, int] | None:
-    """The place (x, y) of an event `pinned`, in pixels of the sample's pictures; None where the pin was taken out."""
+    """The place (x, y) of an event `pinned`, in pixels of the sample's pictures; None if the pin was removed."""
     place = [at for at in event_value(event, "place", list) if isinstance(at, int)]
     return (place[0], place[1]) if len(place) == 2 else None
 
@@ -86,5 +86,5 @@ def download(table: pd.DataFrame, name: str) -> str:
 
 
 def page_error(sentence: object) -> gr.Error:
-    """An error to raise: the sentence, which may quote names from files, as text and never as part of the page."""
+    """An error to raise with a sentence, which may quote names from files: it is shown as text, never as HTML."""
     return gr.Error(plain(sentence), print_exception=False)

@@ -1,4 +1,4 @@
-"""How another tab opens a selection in Explore, and tells it that the selection has changed."""
+"""Opening a selection in Explore from another tab, and notifying Explore of a changed selection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from afrd.page.common.session import PageSession
 
 @dataclass(frozen=True)
 class OpenInExplore:
-    """What a tab needs to use the session and to open something in Explore, which it does not import.
+    """What a tab needs to use the session and to open a selection in Explore without importing it.
 
     Attributes:
         library: the data sets and runs of the page.

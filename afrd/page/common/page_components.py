@@ -11,7 +11,7 @@ from afrd.page.common.session import PageSession
 
 
 class PageComponents(Components):
-    """What the whole page has, above the tabs.
+    """Components of the whole page, above the tabs.
 
     Attributes:
         session: holds the `PageSession`; an input of events only.

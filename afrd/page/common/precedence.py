@@ -1,4 +1,4 @@
-"""What is answered at once goes before what takes long, so that a busy page still reacts."""
+"""Priority of events that are answered quickly over long work, so that a busy page still responds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _at_work = 0  # events that are being answered
 
 
 def going_first(handler: Callable) -> Callable:
-    """The handler of an event, for which `give_way` waits; not a generator, which takes long itself."""
+    """The handler of an event for which `give_way` waits; not for generators, which take long themselves."""
     if isgeneratorfunction(handler):
         return handler
 

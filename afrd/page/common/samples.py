@@ -73,7 +73,7 @@ def judgeable(library: Library, selection: Selection) -> tuple[bool, bool]:
 
 
 def scores_ready(library: Library, selection: Selection, dataset: MultiLightDataset) -> bool:
-    """Whether `scores_of` answers at once, or never will."""
+    """Whether `scores_of` returns at once, or will never have scores."""
     try:
         return selection.run is not None and library.scored(selection.run, dataset)
     except (ValueError, OSError, RuntimeError):
@@ -167,7 +167,7 @@ def with_split(library: Library, selection: Selection, split: str) -> Selection:
 
 
 def stepped(library: Library, selection: Selection, by: int) -> Selection:
-    """The next or previous sample of the filtered list, around its ends."""
+    """The next or previous sample of the filtered list, wrapping around at its ends."""
     try:
         indices = listed(library, selection)
     except (ValueError, OSError):

@@ -97,7 +97,7 @@ class GroupActions:
         return self._changed(session, name, None, f"{name} removed; Undo brings it back")
 
     def undo(self, session: PageSession, *filter_values: Any) -> dict:
-        """Takes back the latest change of the group that was saved or removed last here."""
+        """Undoes the latest change of the group that was saved or removed last here."""
         state = session.state(ErrorsState)
         if state.analysis is None or state.changed_group is None:
             raise ValueError("There is no change of a group to undo.")
@@ -171,7 +171,7 @@ class GroupActions:
         )
 
     def follow(self, session: PageSession, order: str, label: str | None, *filter_values: Any) -> dict:
-        """After the table was drawn: the contact sheet shows its samples, and metrics of something else go."""
+        """After the table was drawn: the contact sheet shows its samples, and outdated metrics are removed."""
         state, view = session.state(ErrorsState), view_of(session.state(ErrorsState), Filters(*filter_values))
         values: dict[Any, Any] = {self.components.contact_map: gr.skip()}
         if state.measured is not None and (view is None or key_of(view) != state.measured):
@@ -189,7 +189,7 @@ def shown_view(session: PageSession, filter_values: tuple) -> tuple[Analysis, Vi
     """The analysis and the view in the user's table.
 
     Raises:
-        ValueError: there is no table, or its expression is none.
+        ValueError: there is no table, or its expression is invalid.
     """
     state = session.state(ErrorsState)
     view = view_of(state, Filters(*filter_values))
@@ -214,7 +214,7 @@ def key_of(view: View) -> tuple:
 
 
 def measured(analysis: Analysis, view: View) -> tuple[pd.DataFrame, list[str]]:
-    """Metrics of all samples, of those shown and of every group; sentences on groups that this table cannot have."""
+    """Metrics of all samples, of those shown and of every group; sentences on groups that do not fit this table."""
     table, threshold = view.table, view.threshold
     beside = analysis.beside(table.other) if table.other else None
     methods = [method for method in (analysis.main, beside) if method is not None]

@@ -23,7 +23,7 @@ class ErrorsComponents(Components):
 
     Args:
         may_save: whether groups and operating points can be saved and removed here.
-        lay_out_points: lays out the operating points, which are folded beside the groups.
+        lay_out_points: creates the components of operating points, in an accordion beside the groups.
     """
 
     def __init__(self, may_save: bool, lay_out_points: Callable[[bool], None]) -> None:

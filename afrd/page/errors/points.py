@@ -1,4 +1,4 @@
-"""Operating points in the Errors tab: what a promised rate of false alarms leads to, and rates kept with the run."""
+"""Operating points in the Errors tab: consequences of a rate of false alarms, and rates stored with the run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PointsComponents(Components):
     """The components, laid out by `lay_out`."""
 
     def lay_out(self, may_save: bool) -> None:
-        """Lays them out; `may_save`: whether operating points can be saved and removed here."""
+        """Creates them; `may_save`: whether operating points can be saved and removed here."""
         with gr.Accordion("Threshold by its consequences", open=False, elem_id="errors-points"):
             self.rate = gr.Slider(
                 1,
@@ -150,7 +150,7 @@ class PointActions:
         return self.points.filled({"point": _menu(folder, name), "name": ""})
 
     def undo(self, session: PageSession) -> dict:
-        """Takes back the latest change of the run's operating points, by whomever."""
+        """Undoes the latest change of the run's operating points, by any user."""
         folder = _folder(_analysis(session))
         names = list(afrd.runs.undo_operating_point(folder))
         gr.Info(plain(f"{folder.name} has {'the operating points ' + ', '.join(names) if names else 'none'} now."))

@@ -30,7 +30,7 @@ class Rows:
         open_in_explore: of the page.
         components: of the tab.
         on: of the tab; it connects an event.
-        merged: changes when a note was saved beside somebody else's, so that it is read again.
+        merged: changes when a note was merged with somebody else's, so that it is read again.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Rows:
         return values | ({self.merged: next(_numbers)} if is_shown else {})
 
     def undo(self, session: PageSession, number: str, threshold: float, *filter_values: Any) -> dict:
-        """Takes back the latest change of the note of the card of this number."""
+        """Undoes the latest change of the note of the card of this number."""
         state = session.state(ErrorsState)
         card = state.cards.get(number)
         if card is None:

@@ -79,8 +79,8 @@ class ErrorsState:
         changed_group: name of the group that was saved or removed last, which Undo is about.
         contact: whether the contact sheet is open.
         measured: what the metrics of groups that are shown were made of; None where none are shown.
-        cards: the latest by number; the browser holds that of the one it shows, so that a note which is on its way
-            while another row is selected still finds its sample.
+        cards: the latest by number; the browser sends the number of the card that it shows, so that a note that
+            arrives after another row was selected is still saved with its sample.
         lock: held while `selection`, `request` and `split` change together.
     """
 
@@ -117,7 +117,7 @@ class ErrorsState:
         """The chosen one; None where verdicts need none that a user could choose.
 
         Raises:
-            ValueError: it is no number.
+            ValueError: it is not a number.
         """
         if chosen is None or self.table is None or self.table.first_threshold is None:
             return None
@@ -155,7 +155,7 @@ class View:
         filters, region: see `Filters` and `ErrorsState`.
         frame: of all samples.
         rows: positions of the samples that pass the filters, in the question's order.
-        problem: why the expression chooses nothing: it is none, or names what is not there. Then it is left out.
+        problem: why the expression is ignored: it is invalid, or names a column that does not exist.
     """
 
     table: ErrorTable
@@ -171,7 +171,7 @@ def view_of(state: ErrorsState, filters: Filters) -> View | None:
     """What the state's table shows with these filters; None where there is no table.
 
     Raises:
-        ValueError: a question that there is not, or a threshold that is no number.
+        ValueError: an unknown question, or a threshold that is not a number.
     """
     analysis, table = state.analysis, state.table
     if analysis is None or table is None:

@@ -108,7 +108,7 @@ class ErrorsTab:
         on(components.clear.click, self.show_all, filter_values, emptied, "errors_show_all")
 
     def look_at(self, session: PageSession) -> list:
-        """Shows the session's selection: it, the menus, and the number of a new request."""
+        """Shows the session's selection; returns it, the menus, and the number of a new request."""
         state = session.state(ErrorsState)
         with state.lock:
             selection = session.selection

@@ -56,7 +56,7 @@ def question_titles(table: ErrorTable) -> dict[str, str]:
 
 
 def questions(view: View) -> gr.Radio:
-    """The questions with the number of samples that answer each."""
+    """The questions with the number of samples in the answer to each."""
     titles, question = question_titles(view.table), view.filters.question
     choices = [(f"{title}  {len(view.table.answer(key, view.threshold))}", key) for key, title in titles.items()]
     return gr.Radio(choices, value=question if question in titles else "all")
@@ -149,7 +149,7 @@ def _style(threshold: float | None, value: Any) -> str:
 
 
 def axes(view: View) -> tuple[list[str], str, str]:
-    """Names of the columns that can be drawn, and the two that are: by default the run and the method beside it."""
+    """Columns that can be drawn, and the two that are drawn: by default the run and the method beside it."""
     table, frame = view.table, view.frame
     columns = [str(name) for name in frame if frame[name].dtype.kind == "f" and frame[name].notna().any()]
     names = table.column_names()

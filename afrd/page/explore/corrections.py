@@ -1,4 +1,4 @@
-"""Corrections of the shown run: "this is normal" and "a missed defect" at the pinned place, with what follows first."""
+"""Corrections of the shown run: "this is normal" and "a missed defect" at the pinned place, with a preview."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Redraw = Callable[[PageSession], dict]
 
 
 class CorrectionComponents(Components):
-    """The buttons, the answer to them with Keep and Discard, and the list of what is kept."""
+    """The buttons, their preview with Keep and Discard, and the list of stored corrections."""
 
     def lay_out(self) -> None:
         with gr.Accordion("Corrections", open=False, elem_id="corrections"):
@@ -63,7 +63,7 @@ class Proposal:
 
 
 class Proposed:
-    """What waits in this browser session."""
+    """The proposal of this browser session that waits for Keep."""
 
     def __init__(self) -> None:
         self.proposal: Proposal | None = None
@@ -75,7 +75,7 @@ class CorrectionControls:
     Args:
         components: the buttons.
         library: of the page.
-        on, follow: connect an event of this page, and a handler that follows every change of what is shown.
+        on, follow: connect an event of this page, and a handler to every change of the selection.
         outputs: what `redraw` fills.
         redraw: values of `outputs` after a run has changed.
     """
@@ -188,7 +188,7 @@ class CorrectionControls:
         return self._changed(session) | self.components.filled({"why": gr.skip()})
 
     def restore(self, session: PageSession) -> dict:
-        """Brings back the correction that was undone last, by whomever."""
+        """Restores the correction that was undone last, by any user."""
         folder = session.selection.run
         removed = afrd.runs.removed_ids(folder) if folder is not None else []
         if folder is None or not removed:
@@ -199,7 +199,7 @@ class CorrectionControls:
         return self._changed(session) | self.components.filled({"why": gr.skip()})
 
     def follow(self, session: PageSession) -> dict:
-        """The list of the shown run; an answer disappears with the sample or the place that it is about."""
+        """The list of the shown run; a preview disappears with the sample or the place that it is about."""
         waiting, selection = session.state(Proposed), session.selection
         values: dict[str, Any] = {"answer": gr.skip(), "preview": gr.skip()}
         if waiting.proposal is not None and _subject(waiting.proposal.made_for) != _subject(selection):
@@ -230,7 +230,7 @@ class CorrectionControls:
 
 
 def _subject(selection: Selection) -> tuple:
-    """What an answer is about."""
+    """What a preview is about."""
     return selection.category, selection.run, selection.split, selection.index, selection.pinned
 
 

@@ -20,7 +20,7 @@ class ExploreComponents(Components):
         drawn: the selection that this tab shows; another tab may have changed the session's since.
 
     Args:
-        following, region, corrections: laid out among these; None: what is kept with a run cannot be changed here.
+        following, region, corrections: laid out among these; None: runs cannot be changed here.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class RegionComponents(Components):
 
 
 class RegionHistory:
-    """What this browser session has changed: folders of runs, with the regions that each had before and afterwards."""
+    """Changes of this browser session: folders of runs, with the regions that each had before and afterwards."""
 
     def __init__(self) -> None:
         self.changes: list[tuple[Path, np.ndarray | None, np.ndarray | None]] = []
@@ -145,8 +145,8 @@ class RegionControls:
 
 
 def _run_of(selection: Selection) -> tuple[Path, tuple[int, int]]:
-    """The folder and the picture size (H, W) of the shown run; its files are not looked at through the snapshot, so
-    that the run is read anew when they have changed."""
+    """The folder and the picture size (H, W) of the shown run; its files are inspected outside the snapshot, so
+    that a changed run is read again."""
     if selection.run is None:
         raise ValueError("there is no run here whose region could be changed; train one first")
     return selection.run, afrd.runs.read_config(selection.run)[1].picture_size

@@ -1,4 +1,4 @@
-"""The Explore tab: categories, samples, the light table, and what happens when something is chosen."""
+"""The Explore tab: categories, samples, the light table, and the events that change what is shown."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ TABLE = ("changed", "drawn", "table")  # what `drawn` fills
 
 
 def explore_tab(tab: gr.Tab, library: Library, page: PageComponents, changes_runs: bool) -> ExploreComponents:
-    """Lays the tab out and connects it; `changes_runs`: what is kept with a run can be changed in it."""
+    """Creates the tab and connects its events; `changes_runs`: whether corrections and regions can be changed in it."""
     return ExploreTab(tab, library, page, changes_runs).components
 
 
@@ -115,7 +115,7 @@ class ExploreTab:
         return self.components.filled(session.drawn(partial(drawn, self.library)))
 
     def run_changed(self, session: PageSession) -> dict:
-        """After a change of what is kept with the shown run: the light table, and news for all that follows it."""
+        """After a change of the shown run: the light table, and a notification for all that depends on it."""
         return {**self.components.filled(session.drawn(partial(drawn, self.library))), self.page.news: time.monotonic()}
 
     def select_sample(self, session: PageSession, event: gr.EventData) -> dict:
@@ -248,8 +248,8 @@ def following_values(library: Library, selection: Selection, arrived: Selection)
 
 
 def refreshed(library: Library, session: PageSession) -> dict[str, Any]:
-    """Values of `ExploreComponents` by name, when runs or categories were added: menus grow, what the user looks at
-    stays where it can."""
+    """Values of `ExploreComponents` by name, when runs or categories were added: menus grow, and the selection is
+    kept if possible."""
     before = session.selection
     selection = session.apply(lambda selection: completed(library, selection))
     entry = library.entry(selection.category)

@@ -1,4 +1,4 @@
-"""Where a light table's sample and run lie: `code.js` makes the Python of it that shows the same in a notebook."""
+"""Paths of a light table's sample and run, from which `code.js` makes Python code that shows the same in a notebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def code_of(run: Path | None, beside: Path | None, dataset: MultiLightDataset, index: int) -> dict[str, Any]:
     """The folders and names of a sample, of the run that judges it (None without one), and of the one beside it (None
-    for the one that would be there anyway)."""
+    for the default one)."""
     return {
         "run": None if run is None else str(run.absolute()),
         "beside": None if beside is None else str(beside.absolute()),

@@ -1,4 +1,4 @@
-"""The light table as a component: what `scene.py` says, drawn in the browser by the scripts beside this file."""
+"""The light table as a Gradio component: a scene of `scene.py`, drawn in the browser by the scripts in this folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def light_table(elem_id: str) -> gr.HTML:
 
     Events: `lights` (`event.lights`, the lamps that are lit), `lit` (the same where the browser has fused them;
     `event.number` is to be answered by `scene.heard`), `shown` (`event.light`), `step` (`event.by`, -1 or 1) and
-    `pinned` (`event.place`, [x, y] in pixels of the sample's pictures, empty when the pin is taken out).
+    `pinned` (`event.place`, [x, y] in pixels of the sample's pictures, empty when the pin is removed).
 
     Args:
         elem_id: of this component in the page.

@@ -1,4 +1,4 @@
-"""What the browser needs to fuse the lights itself: every light's evidence on its grid, and how the run fuses it."""
+"""Data with which the browser fuses lights: every light's evidence on its grid, and the fusion of the run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def why_not(run: Run) -> str:
 
 
 def all_at_once(run: Run) -> bool:
-    """Whether the thresholds of all sets of lights are worked out quickly."""
+    """Whether the thresholds of all sets of lights are computed quickly."""
     return _cost(run, run.model.config.fusion) <= MAX_PIXELS_AT_ONCE
 
 
@@ -52,10 +52,10 @@ def _by_formula(own: str) -> list[str]:
 
 
 def fusion_of(run: Run, lights: Sequence[str] | None = None) -> dict[str, Any]:
-    """How the run fuses.
+    """The fusion of a run, as JSON.
 
     `thresholds` has, by fusion, the threshold of set s, the sum of 2^l over its lights l, at s; None where there is
-    none, and no entry where it was not worked out.
+    none, and no entry where it was not computed.
 
     Args:
         run: to be shown.
@@ -110,7 +110,7 @@ def sent_evidence(run: Run, evidence: Evidence, lights: Sequence[str]) -> dict[s
 
 
 def with_fusion(lights: list[dict[str, Any]], fusion: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a scene has of fusion in the browser.
+    """The entries of a scene on fusion in the browser.
 
     Args:
         lights: of the scene; each is given its evidence.
@@ -127,8 +127,8 @@ def with_fusion(lights: list[dict[str, Any]], fusion: Mapping[str, Any] | None) 
 
 
 def beside_of(fusion: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What a scene has of the run beside the main one: `grid`, `evidence` by light and `fusion`, or that it is the same
-    one; None where the browser does not fuse it."""
+    """The entries of a scene on the run beside the main one: `grid`, `evidence` by light and `fusion`, or that it is
+    the same run; None where the browser does not fuse it."""
     if fusion is None or "same" in fusion:
         return None if fusion is None else dict(fusion)
     sent = {name: fusion[name] for name in ("grid", "evidence")}

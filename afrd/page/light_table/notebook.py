@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a table's samples come from.
+    """Source of the samples of a table.
 
     Attributes:
         lights: those that can be switched.
@@ -60,14 +60,14 @@ class Source:
 
 
 class LightTable(anywidget.AnyWidget):
-    """A light table; what a reader does with it changes its traits, and a trait that Python sets changes it.
+    """A light table; its traits follow what the user does, and setting one from Python changes the table.
 
     Attributes:
         lights: names of the lamps that are lit, in the run's order.
         sample: position of the sample in the data set; 0 for a single sample.
         pinned: the pinned place [x, y] in pixels of the sample's pictures, or [].
         fusion: how the lights are fused, `""` where the browser fuses none.
-        weights: how much a light may say, 0 to 1, by name; 1 for those that are not named.
+        weights: of the lights, 0 to 1, by name; 1 for those that are not named.
         beside_fusion: how the lights of the run beside are fused, `""` where the browser fuses none.
     """
 
@@ -158,7 +158,7 @@ def light_table(
         run: makes the maps instead, of the lamps that are lit.
         lights: those lit at first; all by default.
         fusion, weights, beside_fusion: see `LightTable`; for runs whose lights the browser can fuse.
-        beside: makes the second map, of the same lights as far as it knows them; the same run can be fused otherwise.
+        beside: makes the second map, from those of the same lights that it has; the same run can be fused otherwise.
 
     Raises:
         ValueError: the run has none of the sample's lights.
@@ -262,8 +262,8 @@ def _otherwise(ways: Sequence[str], same: bool) -> list[str]:
 def _beside(
     sample: Sample, run: Run | None, beside: Run | None, lights: Sequence[str] | None, options: dict[str, Any]
 ) -> tuple[Prediction | None, list[str]]:
-    """What a table of one sample has of the run beside: its prediction where the browser does not make it, and how it
-    can be fused; the rest goes into the options of the scene."""
+    """The run beside, for a table of one sample: its prediction where the browser does not make it, and the possible
+    fusions; the rest is written to the options of the scene."""
     if beside is None or run is None:
         return None, []
     read = read_entry(beside.folder)

@@ -31,7 +31,7 @@ def relief_on_table(sample: Sample, folder: Path) -> dict[str, Any]:
 
     Args:
         sample: to be shown.
-        folder: of its category, with a file that says where the lamps stand.
+        folder: of its category, with a file of the lamps' directions.
     """
     try:
         lamps = afrd.data.lamps_of(folder)

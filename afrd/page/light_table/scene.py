@@ -116,7 +116,7 @@ def heard(number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SceneOptions:
-    """What a light table shows of a sample beside its predictions.
+    """What a light table shows of a sample besides its predictions.
 
     Attributes:
         place: origin of the sample, as text.
@@ -238,7 +238,7 @@ def presets(lights: Sequence[str]) -> list[dict[str, Any]]:
 def _judged(
     library: Library, folder: Path | None, selection: Selection, dataset: MultiLightDataset, index: int
 ) -> tuple[Prediction | str | None, dict[str, Any] | None]:
-    """Of a run: its prediction or why there is none, or else how the browser makes it."""
+    """A run's prediction or the reason why there is none, or data for the browser to make it."""
     try:
         if folder is None or why_not(run := library.run_beside(folder, selection.run)):
             lights = selection.lights if folder == selection.run else None

@@ -40,7 +40,7 @@ def shared_page(
         run: folder of a run of several lights; single-light runs beside it are shown beside it.
         samples: their names, or how many: some of each type of defect, and of the good ones.
         split: of the data set; the test split by default.
-        data: root of the data set, where it is not where the run was trained.
+        data: root of the data set, if it has been moved since the training.
         beside: folder of the run beside it, one of the same category in the same folder; a single-light run by default.
 
     Raises:

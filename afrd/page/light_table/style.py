@@ -1,4 +1,4 @@
-"""What the scripts of the light table draw with, and the place of these scripts."""
+"""Colours for the scripts of the light table, and the paths of these scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCALES = (figures.ERROR_COLOURS, "Viridis", "Cividis", "Gray")  # light and dark
 
 
 def style() -> dict[str, Any]:
-    """As the figures do: colours from low to high, and where a map begins to cover."""
+    """Those of the figures: colours from low to high, and the values between which a map becomes opaque."""
     return {
         "scales": {name: figures.colours(name, 33) for name in SCALES},
         "shares": figures.colours(figures.SHARE_COLOURS),

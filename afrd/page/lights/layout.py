@@ -91,7 +91,7 @@ class LightsComponents(Components):
 
 
 class SampleComponents(Components):
-    """One sample: its lights' Shapley values, and the pixels that made its score."""
+    """One sample: the Shapley values of its lights, and the attribution to pixels."""
 
     def __init__(self) -> None:
         # The style sheet hides it as long as nothing is said of a sample.

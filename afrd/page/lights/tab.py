@@ -36,14 +36,14 @@ _numbers = count(1)
 
 
 class LightsState:
-    """What the server remembers of this tab for one browser session: the number of the latest request."""
+    """State of this tab for one browser session: the number of the latest request."""
 
     def __init__(self) -> None:
         self.latest = Versioned(0)
 
 
 def lights_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
-    """Lays the tab out and connects it."""
+    """Creates the tab and connects its events."""
     LightsTab(tab, open_in_explore)
 
 
@@ -101,14 +101,14 @@ class LightsTab:
         return self.changed(session, lambda selection: change(self.library, selection, value))
 
     def changed(self, session: PageSession, change: Any) -> list:
-        """Changes the selection; it, the menus, and the number of a new request."""
+        """Changes the selection; returns it, the menus, and the number of a new request."""
         session.apply(change)
         return session.drawn(
             lambda selection: [selection, *selection_menu_values(self.library, selection), next(_numbers)]
         )
 
     def show(self, session: PageSession, request: int, redrawing: int, *question: Any) -> Iterator[dict]:
-        """Waits for the job that is under way, and shows the survey, until there is a later request in this session."""
+        """Waits for the running job and shows the survey, unless there is a later request in this session."""
         latest, number = session.state(LightsState).latest, max(request, redrawing)
         yield {self.components.status: gr.skip()}  # of a generator that yields nothing Gradio would empty the outputs
         if latest.apply(lambda latest: max(latest, number)) != number:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep as it is on disk now.
+    """One sweep in its current state on disk.
 
     Attributes:
         folder, plan: of the sweep.
@@ -68,7 +68,7 @@ class Sweep:
         )
 
     def run_of(self, section: str, method: str, column: str) -> Path:
-        """Folder of the first run behind a cell; a column that is no category stands for the first one."""
+        """Folder of the first run behind a cell; a column that is not a category means the first one."""
         results = [result for result in self.sections[section] if method in result.methods]
         if not results:
             raise ValueError(f"this sweep has no method {method!r}")

@@ -37,7 +37,7 @@ class SweepsComponents(Components):
 
 
 def sweeps_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
-    """Lays the tab out and connects it."""
+    """Creates the tab and connects its events."""
     SweepsTab(tab, open_in_explore)
 
 
@@ -84,7 +84,7 @@ class SweepsTab:
         return self.components.filled(values)
 
     def look(self, session: PageSession, name: str, section: str | None, metric: str, results: int) -> dict:
-        """Shows how far a running sweep is, and its table anew where there are more results."""
+        """Shows the progress of a running sweep, and updates its table when there are more results."""
         sweep = self.sweeps.read(name)
         if sweep.results != results:
             return self.show(session, name, section, metric)

@@ -1,4 +1,4 @@
-"""What the Train tab shows of the queue: its trainings, and the loss of one of them."""
+"""The queue in the Train tab: its trainings, and the loss of one of them."""
 
 from __future__ import annotations
 

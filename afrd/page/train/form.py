@@ -49,7 +49,7 @@ class Form:
 
 
 def first_root(library: Library, selection: Selection) -> str:
-    """The data folder to begin with: that of the category one looks at."""
+    """The initial data folder: that of the shown category."""
     entry = library.entry(selection.category)
     return str((entry.root if entry else library.data) or "")
 
@@ -92,7 +92,7 @@ def pictures_in(data: Category) -> int:
 
 
 def checked_values(folder: str, category: str) -> list:
-    """Values of the data's state and of the button to check it, when every picture was looked at."""
+    """Values of the data's state and of the button to check it, after all pictures were checked."""
     data = opened_data(folder, category)
     if data is None:
         return [gr.skip(), gr.skip()]
@@ -102,7 +102,7 @@ def checked_values(folder: str, category: str) -> list:
 def adjusted(queue: TrainingQueue, shown: tuple[str, str], suggestion: tuple[str, int], form: Form) -> list:
     """Values of `ADJUSTED`, which follow from the options.
 
-    Number of epochs and name follow the other options while they are as they were suggested.
+    Number of epochs and name follow the other options as long as the user has not changed them.
     """
     memory = form.method == "memory"
     fusions = possible_fusions(form)
@@ -134,14 +134,14 @@ def possible_fusions(form: Form) -> list[str]:
 
 
 def kind_of(form: Form) -> str:
-    """What a run of this kind is called: `afrd`, `features`, `memory`, `single-top`."""
+    """Default name of a run of this kind: `afrd`, `features`, `memory`, `single-top`."""
     if len(form.lights) == 1 and form.method != "memory":
         return f"single-{form.lights[0]}".replace(" ", "-")
     return "afrd" if form.method == "evidence" else form.method
 
 
 def order_of(form: Form) -> Order:
-    """Raises ValueError where the form is not filled."""
+    """Raises ValueError if the form is incomplete."""
     root, name, teacher = ((text or "").strip() for text in (form.root, form.name, form.teacher))
     if not root or not form.category:
         raise ValueError("no data is chosen; name a data folder and choose a category")

@@ -41,12 +41,12 @@ def _lights_text(data: Category) -> str:
 
 
 def _short(file: str) -> str:
-    """A path without its beginning where it is long: the end tells files apart."""
+    """A path, without its beginning if it is long: the end identifies the file."""
     return file if len(file) <= 46 else "…" + file[-45:]
 
 
 def plan_text(samples: int, good: int, held_out: bool, epochs: int | None) -> str:
-    """What pressing Train will do: steps, and what the threshold comes from."""
+    """What Train will do: its steps, and the samples of the threshold."""
     steps = epochs * math.ceil(samples / Order.batch) if epochs else 0
     how = f"{epochs} epochs make {steps} steps" if epochs else "no steps: the memory is filled"
     source = "held out from train" if held_out else "of val"
@@ -57,7 +57,7 @@ def plan_text(samples: int, good: int, held_out: bool, epochs: int | None) -> st
 
 
 def listing(queue: TrainingQueue, shown: int | None) -> str:
-    """All trainings, the latest first but what waits in its order; `shown` is the one whose loss is drawn."""
+    """All trainings, the latest first, but waiting ones in their order; `shown` is the one whose loss is drawn."""
     jobs = queue.jobs()
     if not jobs:
         return _macros().no_trainings()

@@ -1,4 +1,4 @@
-"""The Train tab: what is trained, on which pictures, and the queue of trainings with their loss as it runs."""
+"""The Train tab: options and data of a training, and the queue of trainings with their loss."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ QUICK: dict[str, Any] = {"concurrency_id": "trainings", "concurrency_limit": 8} 
 
 
 def train_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
-    """Lays the tab out and connects it; everybody who has the page open shares its queue."""
+    """Creates the tab and connects its events; all users of the page share its queue."""
     TrainTab(tab, open_in_explore)
 
 
 def training_off(reason: str) -> None:
-    """The tab where nobody may train: nothing but the reason."""
+    """The tab where training is not allowed: only the reason."""
     gr.HTML(queue_view.refused(reason), elem_id="train-off")
 
 
 class TrainState:
-    """What the server remembers of this tab for one browser session: the number of the training that is looked at."""
+    """State of this tab for one browser session: the number of the training that is shown."""
 
     def __init__(self) -> None:
         self.number: Versioned[int | None] = Versioned(None)
@@ -143,7 +143,7 @@ class TrainTab:
         return self.look_at(session, job)
 
     def clicked(self, act: Callable[[int], TrainingJob | None]) -> Callable:
-        """The handler of a button that does this to its training."""
+        """The handler of a button with this action on its training."""
 
         def handler(session: PageSession, event: gr.EventData) -> list:
             return self.look_at(session, act(event_value(event, "number", int)))

@@ -106,7 +106,7 @@ class SampleEvaluator:
         return self._added(replace(uploaded, uploads=()), uploaded.uploads)
 
     def ready(self, uploaded: UploadedSample) -> UploadedSample:
-        """With a run, also if pictures arrive before the tab has chosen one."""
+        """With a run, even if pictures arrive before the tab has chosen one."""
         return uploaded if self.entry(uploaded) else self.with_run(uploaded, "")
 
     def brought(self, uploaded: UploadedSample, paths: list[Path]) -> UploadedSample:
@@ -134,7 +134,7 @@ class SampleEvaluator:
         return replace(uploaded, uploads=tuple(upload for upload in uploaded.uploads if number_of(upload) != number))
 
     def example(self, uploaded: UploadedSample) -> UploadedSample:
-        """With the pictures of a sample of the run's category; every time of the next one."""
+        """With the pictures of a sample of the run's category, each time of the next one."""
         uploaded = self.ready(uploaded)
         entry_and_run = self.entry(uploaded)
         if entry_and_run is None:

@@ -22,7 +22,7 @@ BOTH_COUNT: dict[str, Any] = {"trigger_mode": "multiple"}  # of two quick events
 
 
 def upload_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
-    """Lays the tab out and connects it."""
+    """Creates the tab and connects its events."""
     UploadTab(tab, open_in_explore)
 
 
