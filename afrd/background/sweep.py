@@ -12,7 +12,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -92,13 +92,23 @@ def run_sweep(
         ConnectionError: the scheduler ended.
         ModuleNotFoundError: `cluster` without dask.
     """
-    out = Path(plan.out)
     groups = plan.groups()
     cells = list(dict.fromkeys(cell for group in groups for cell in group.cells))
     check_folder(plan, cells)
-    if cluster is not None:
-        with connected(cluster):  # before anything is written
-            pass
+    with nullcontext() if cluster is None else connected(cluster) as client:  # before anything is written
+        return _run(plan, groups, cells, workers, client, retry, progress)
+
+
+def _run(
+    plan: SweepPlan,
+    groups: Sequence[Group],
+    cells: Sequence[Cell],
+    workers: int | None,
+    client: Any,  # a `distributed.Client`, or None
+    retry: bool,
+    progress: Progress,
+) -> SweepSummary:
+    out = Path(plan.out)
     # with whole paths, as a report may be made from another current folder
     whole = {
         "data": _whole_path(plan.data),
@@ -112,9 +122,9 @@ def run_sweep(
         forget_note(out, cell)  # of an earlier call
     done = len(cells) - len(missing) - len(failed)
     progress(f"{counted(len(cells), 'cell')}: {done} done, {len(missing)} to train")
-    if missing and cluster is None:
+    if missing and client is None:
         _compute_features(plan, missing, workers, progress)
-    results = _trained(plan, missing, workers) if cluster is None else _trained_on(cluster, plan, missing, progress)
+    results = _trained(plan, missing, workers) if client is None else _trained_on(client, plan, missing, progress)
     for number, result in enumerate(results, 1):
         if result["state"] == FAILED:
             failed[result["name"]] = result["error"]
@@ -164,15 +174,14 @@ def _trained(plan: SweepPlan, cells: list[Cell], workers: int | None) -> Iterato
                     yield _failed(Path(plan.out), cell, text)
 
 
-def _trained_on(address: str, plan: SweepPlan, cells: list[Cell], progress: Progress) -> Iterator[dict[str, Any]]:
+def _trained_on(client: Any, plan: SweepPlan, cells: list[Cell], progress: Progress) -> Iterator[dict[str, Any]]:
     """Results of `train_cell` on the workers of a Dask scheduler, as they end; Dask tries again where a worker dies."""
     by_name = {cell.name: cell for cell in cells}
-    with connected(address) as client:
-        if cells and not client.scheduler_info()["workers"]:
-            progress(f"{address} has no worker yet; waiting for one")
-        for name, result in results_of(client, train_cell, {cell.name: _call(plan, cell) for cell in cells}):
-            died = f"it ended its workers, or could not be carried out ({result})"
-            yield _failed(Path(plan.out), by_name[name], died) if isinstance(result, Exception) else result
+    if cells and not client.scheduler_info()["workers"]:
+        progress(f"{client.scheduler_info()['address']} has no worker yet; waiting for one")
+    for name, result in results_of(client, train_cell, {cell.name: _call(plan, cell) for cell in cells}):
+        died = f"it ended its workers, or could not be carried out ({result})"
+        yield _failed(Path(plan.out), by_name[name], died) if isinstance(result, Exception) else result
 
 
 def _call(plan: SweepPlan, cell: Cell) -> tuple[dict[str, Any], str, str]:

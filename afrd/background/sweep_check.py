@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
-from afrd.data.dataset import open_dataset
-from afrd.files import load_json
+from afrd.data.dataset import Category, open_dataset
+from afrd.files import load_json, snapshot
 from afrd.metrics.words import counted
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.file_names import CONFIG
@@ -30,19 +30,20 @@ def check_folder(plan: SweepPlan, cells: Sequence[Cell]) -> None:
         data = load_json(out / PLAN_FILE).get("data")
         if Path(str(data)).resolve() != Path(plan.data).resolve():
             raise ValueError(f"{out} holds a sweep on {data}, not on {plan.data}; choose another folder")
-    load, others = cache(load_teacher), {}
-    for cell in cells:
-        if (out / cell.folder / CONFIG).exists() and not broken_file(out / cell.folder):
-            what = difference(out, cell)
-            try:
-                if not what:
-                    _planned(plan, cell, out / cell.folder, load)
-            except ValueError as error:
-                what = str(error)
-            except RuntimeError:  # its teacher's weights are not here, so that nothing can be trained with it either
-                pass
-            if what:
-                others[cell.name] = what
+    load, open_, others = cache(load_teacher), cache(open_dataset), {}
+    with snapshot():  # each file is inspected once, and not for each cell
+        for cell in cells:
+            if (out / cell.folder / CONFIG).exists() and not broken_file(out / cell.folder):
+                what = difference(out, cell)
+                try:
+                    if not what:
+                        _planned(plan, cell, out / cell.folder, load, open_)
+                except ValueError as error:
+                    what = str(error)
+                except RuntimeError:  # its teacher's weights are not here, so nothing can be trained with it either
+                    pass
+                if what:
+                    others[cell.name] = what
     if others:
         name, what = next(iter(others.items()))
         runs = counted(len(others), "run")
@@ -62,11 +63,13 @@ def begin_anew(plan: SweepPlan, cells: Sequence[Cell]) -> None:
             (folder / name).unlink(missing_ok=True)
         if broken_file(folder) or not (folder / CONFIG).exists():
             with tempfile.TemporaryDirectory() as elsewhere:
-                run = _planned(plan, cell, Path(elsewhere) / "run", load_teacher)
+                run = _planned(plan, cell, Path(elsewhere) / "run", load_teacher, open_dataset)
             start_run(folder, run.model, run.config)
 
 
-def _planned(plan: SweepPlan, cell: Cell, folder: Path, load: Callable[..., Teacher]) -> TrainingPlan:
+def _planned(
+    plan: SweepPlan, cell: Cell, folder: Path, load: Callable[..., Teacher], open_: Callable[..., Category]
+) -> TrainingPlan:
     teacher = load(cell.options.teacher, cell.options.weights)
-    data = open_dataset(plan.data, cell.category, cell.views)
+    data = open_(plan.data, cell.category, cell.views)
     return plan_training(data, cell.lights, folder, cell.options, teacher=teacher)

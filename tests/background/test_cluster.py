@@ -62,6 +62,6 @@ def test_a_failing_call_comes_back_as_an_error_and_a_lost_scheduler_ends_all():
         results = dict(results_of(client, double, {"one": (1,), "two": (2,)}))
         assert results["one"] == 2 and isinstance(results["two"], ArithmeticError)
         threading.Timer(0.5, lambda: client.sync(client.scheduler_comm.comm.close)).start()
-        with pytest.raises(ConnectionError, match="the same command goes on"):
+        with pytest.raises(ConnectionError, match="the same command continues"):
             list(results_of(client, wait, {"long": ()}))
         ENDED.set()
