@@ -49,7 +49,7 @@ def predict(options: argparse.Namespace) -> None:
         print(note)
     if run.region is not None:
         print(f"judged inside a region of {afrd.metrics.region_share(run.region)} of the picture")
-    if corrected := afrd.runs.on_corrections(run.corrections):
+    if corrected := afrd.runs.corrections_suffix(run.corrections):
         print(f"judged {corrected.removeprefix(', ')} of the run")
     prediction = run.predict(sample)
     if point:

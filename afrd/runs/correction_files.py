@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset
+from afrd.metrics.words import counted
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FOLDER = "corrections"
@@ -88,10 +89,10 @@ def corrected_samples(corrections: Sequence[Correction], dataset: MultiLightData
     return {i for i, name in enumerate(dataset.names) if name in names}
 
 
-def on_corrections(corrections: Sequence[Correction]) -> str:
-    """The end of a method's name: `, on 2 corrections`; empty without any."""
+def corrections_suffix(corrections: Sequence[Correction]) -> str:
+    """The end of a method's name: `, with 2 corrections`; empty without any."""
     count = len(normal(corrections))
-    return f", on {count} correction{'s' * (count > 1)}" if count else ""
+    return f", with {counted(count, 'correction')}" if count else ""
 
 
 def new_id() -> str:

@@ -20,7 +20,7 @@ from afrd.model.inputs import Inputs, as_read, compute_inputs
 from afrd.model.region import region_at
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_batches, stored_inputs
-from afrd.runs.correction_files import Correction, on_corrections
+from afrd.runs.correction_files import Correction, corrections_suffix
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes, number_of
 from afrd.runs.feature_store import Features, Progress, load_features, stored_under
 from afrd.runs.plan import calibration_split
@@ -147,7 +147,7 @@ class Run:
         """
         within = "" if self.region is None else f", within {region_share(self.region)} of the picture"
         name = method_name(self.model.config, tuple(lights or self.lights), fusion)
-        return name + within + on_corrections(self.corrections)
+        return name + within + corrections_suffix(self.corrections)
 
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""

@@ -32,9 +32,9 @@ def test_from_a_wrong_verdict_to_a_correction_and_back(capsys, folder: Path, can
     after = json.loads(table.read_text())
     assert "1 correction; 1 corrected sample is not counted" in out and "corrected" in out and after["corrections"] == 1
     code, out, _ = run(capsys, "points", folder)
-    assert code == 0 and "on 1 correction" in out and "2 good and 1 anomalous" in out
+    assert code == 0 and "with 1 correction" in out and "2 good and 1 anomalous" in out
     pictures = sorted((candies / "Praline" / "test_public" / "data").glob("02_image_*.png"))
-    assert "judged on 1 correction of the run" in run(capsys, "predict", folder, *pictures)[1]
+    assert "judged with 1 correction of the run" in run(capsys, "predict", folder, *pictures)[1]
     assert run(capsys, "correct", folder, "--undo", name)[0] == 0
     run(capsys, "evaluate", folder, "--json", table)
     assert json.loads(table.read_text()) == before

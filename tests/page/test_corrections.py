@@ -37,7 +37,7 @@ def test_a_correction_is_another_key_and_loads_no_weights_again(runs: Path, monk
     scores = library.scores(folder, test, run.lights)
     np.testing.assert_allclose(scores.values, corrected.evaluate(test).table.score, rtol=1e-5)
     told = json.loads(scene(library, selection))
-    assert told["panels"][0]["title"].endswith(", on 1 correction")
+    assert told["panels"][0]["title"].endswith(", with 1 correction")
     assert told["header"]["place"] == "Praline / test_public · corrected, so it does not count"
     assert json.loads(strip_of(library, selection))["samples"][1]["mark"] == "corrected"
     for verdict in ("right", "missed", "false alarm"):

@@ -369,9 +369,9 @@ def _title(runs: Sequence[RunEntry], folder: Path | None) -> str:
 
 
 def _corrections(library: Library, folder: Path | None) -> str:
-    """Such as `, on 2 corrections`; empty without any, and for a run that cannot be read."""
+    """Such as `, with 2 corrections`; empty without any, and for a run that cannot be read."""
     try:
-        return afrd.runs.on_corrections(library.run(folder).corrections) if folder is not None else ""
+        return afrd.runs.corrections_suffix(library.run(folder).corrections) if folder is not None else ""
     except (ValueError, OSError, RuntimeError):  # shown in the place of its map
         return ""
 

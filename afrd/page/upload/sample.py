@@ -216,7 +216,7 @@ class SampleEvaluator:
         except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: no weights for the teacher
             return message("These pictures cannot be judged", str(error))
         lights_on = tuple(light for light in sample.lights if light not in uploaded.off)
-        beside: Prediction | str = "This is a single-light run itself."
+        beside: Prediction | str = "This run has a single light itself."
         single = None
         if len(run_entry.lights) > 1:
             single_runs = [run for run in entry.single if run.lights[0] in sample.lights]
