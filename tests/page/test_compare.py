@@ -66,7 +66,7 @@ def test_all_methods_are_compared_with_the_shown_run_first(library: Library, sel
     assert names[0] == f"{REFERENCE} (ref.)" and label_in(rows["data"][0]) == REFERENCE
     assert len(names) == len(set(names)) == 10 and names[-1] == "single-light RDs, late max"
     assert rows["data"][1][1] == "all 6" and rows["data"][-1][1] == "top, box"
-    judged = Comparison(library, selection).standings()
+    judged = Comparison(library, selection).results()
     for row, texts, one in zip(rows["data"], rows["metadata"]["display_value"], judged, strict=True):
         assert row[2:] == [one.intervals.value[m] for m in METRICS]  # sorted by the exact values
         low, high = one.intervals.low["aupro"], one.intervals.high["aupro"]
@@ -172,7 +172,7 @@ def test_downloads_hold_every_digit(library: Library, selection: Selection):
     notes = whole(sheets(library, selection))["notes"]
     href = notes.split('href="data:text/csv;charset=utf-8,')[1].split('"')[0]
     rows = list(csv.DictReader(StringIO(unquote(href))))
-    first = Comparison(library, selection).standings()[0]
+    first = Comparison(library, selection).results()[0]
     assert len(rows) == 10 and float(rows[0]["pixel_ap"]) == first.intervals.value["pixel_ap"]
     assert 'download="compare-Praline-test_public.csv"' in notes
 

@@ -57,8 +57,8 @@ def compare(library: Library) -> Callable:
 
     def event() -> None:  # a click on a metric
         comparison = Comparison(library, selection)
-        standings = comparison.standings()
-        views.closer(comparison, standings, "image_auroc", standings[1].method.label)
+        results = comparison.results()
+        views.closer(comparison, results, "image_auroc", results[1].method.label)
 
     return event
 

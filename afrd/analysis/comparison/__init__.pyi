@@ -3,13 +3,13 @@ from .differences import (
     beaten_by,
     by_defect,
     curves,
-    standing,
-    standings_table,
+    method_result,
+    results_table,
     summary,
     telling_samples,
     worth_drawing,
 )
-from .methods import methods_of, reference_of
+from .methods import methods_of, reference_of, single_method
 from .scores import split_scores
 
 __all__ = [
@@ -17,11 +17,12 @@ __all__ = [
     "by_defect",
     "curves",
     "differences",
+    "method_result",
     "methods_of",
     "reference_of",
+    "results_table",
+    "single_method",
     "split_scores",
-    "standing",
-    "standings_table",
     "summary",
     "sweep_results",
     "sweep_tables",

@@ -19,7 +19,7 @@ DEFECT_METRICS = ("image_auroc", "pixel_ap")
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class MethodResult:
     """One method's metrics, and their differences to the reference.
 
     Attributes:
@@ -56,18 +56,18 @@ class Curves:
     at: tuple[float, float] | None
 
 
-def standing(method: Method, predictions: Predictions, reference: Predictions) -> Standing:
+def method_result(method: Method, predictions: Predictions, reference: Predictions) -> MethodResult:
     """Metrics of a method's predictions and their differences to the reference's, which may be the same object."""
     same = predictions is reference
-    return Standing(method, predictions.intervals(), None if same else reference.compare(predictions))
+    return MethodResult(method, predictions.intervals(), None if same else reference.compare(predictions))
 
 
-def standings_table(standings: Sequence[Standing]) -> pd.DataFrame:
+def results_table(results: Sequence[MethodResult]) -> pd.DataFrame:
     """All metrics, unrounded, a row a method: `method`, `lights` (joined by +), `reference`, and for every metric m the
     columns m, m_low, m_high, and of the reference minus the method m_difference, m_difference_low, m_difference_high.
     """
     rows = []
-    for entry in standings:
+    for entry in results:
         row: dict[str, object] = {
             "method": entry.method.label,
             "lights": "+".join(entry.method.lights),
@@ -87,7 +87,7 @@ def standings_table(standings: Sequence[Standing]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def differences(standings: Sequence[Standing], metric: str) -> pd.DataFrame:
+def differences(results: Sequence[MethodResult], metric: str) -> pd.DataFrame:
     """The reference minus every other method: columns `method`, `lights`, `difference`, `low`, `high`, `verdict`."""
     rows = [
         {
@@ -96,16 +96,16 @@ def differences(standings: Sequence[Standing], metric: str) -> pd.DataFrame:
             **entry.difference.loc[metric, ["difference", "low", "high"]],
             "verdict": entry.verdict(metric),
         }
-        for entry in standings
+        for entry in results
         if entry.difference is not None
     ]
     return pd.DataFrame(rows, columns=["method", "lights", "difference", "low", "high", "verdict"])
 
 
-def summary(standings: Sequence[Standing], metric: str) -> str:
+def summary(results: Sequence[MethodResult], metric: str) -> str:
     """One sentence: how many of the others the reference beats in this metric, and how many beat it."""
-    reference = next(entry for entry in standings if entry.difference is None)
-    verdicts = [entry.verdict(metric) for entry in standings if entry.difference is not None]
+    reference = next(entry for entry in results if entry.difference is None)
+    verdicts = [entry.verdict(metric) for entry in results if entry.difference is not None]
     if not verdicts:
         return ""
     counts = {kind: verdicts.count(kind) or "none" for kind in ("worse", "better", "even")}
@@ -116,10 +116,10 @@ def summary(standings: Sequence[Standing], metric: str) -> str:
     )
 
 
-def beaten_by(standings: Sequence[Standing]) -> list[str]:
+def beaten_by(results: Sequence[MethodResult]) -> list[str]:
     """A sentence for every method that is better than the reference beyond the paired interval, in any metric."""
     sentences = []
-    for entry in standings:
+    for entry in results:
         wins = [
             f"{METRIC_NAMES[m]} by {-row.difference:.3f} [{-row.high:.3f}, {-row.low:.3f}]"
             for m in METRICS
@@ -133,16 +133,16 @@ def beaten_by(standings: Sequence[Standing]) -> list[str]:
     return sentences
 
 
-def worth_drawing(standings: Sequence[Standing], metric: str) -> list[str]:
+def worth_drawing(results: Sequence[MethodResult], metric: str) -> list[str]:
     """Labels of the methods to draw at first: the reference, the best single light, late mean, the memory with max."""
-    if not standings:
+    if not results:
         return []
-    values = {entry.method.label: entry.intervals.value[metric] for entry in standings}
-    singles = [entry.method.label for entry in standings if entry.method.single and not entry.method.memory]
-    labels = [entry.method.label for entry in standings if entry.difference is None]
+    values = {entry.method.label: entry.intervals.value[metric] for entry in results}
+    singles = [entry.method.label for entry in results if entry.method.single and not entry.method.memory]
+    labels = [entry.method.label for entry in results if entry.difference is None]
     labels += sorted(singles, key=lambda label: -np.nan_to_num(values[label]))[:1]
-    labels += [entry.method.label for entry in standings if entry.method.late and entry.method.fusion == "mean"][:1]
-    memories = [entry.method for entry in standings if entry.method.memory and not entry.method.single]
+    labels += [entry.method.label for entry in results if entry.method.late and entry.method.fusion == "mean"][:1]
+    memories = [entry.method for entry in results if entry.method.memory and not entry.method.single]
     labels += [m.label for m in sorted(memories, key=lambda m: m.fusion != "max")[:1]]
     return list(dict.fromkeys(labels))
 

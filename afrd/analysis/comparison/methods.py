@@ -7,7 +7,7 @@ predictions = {method.label: method.judge(dataset) for method in methods}
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import zip_longest
@@ -55,15 +55,20 @@ class Method:
     def memory(self) -> bool:
         return self.runs[0].model.config.method == "memory"
 
-    def judge(self, dataset: MultiLightDataset) -> Predictions:
+    def judge(self, dataset: MultiLightDataset, judged_run: Callable[[Run], Predictions] | None = None) -> Predictions:
         """Evaluates a split: scores, maps, verdicts; `method` of the result is this label.
+
+        Args:
+            dataset: the split.
+            judged_run: gives the predictions of a run that is fused late, `Run.evaluate` by default; where they are
+                known already.
 
         Raises:
             ValueError: a run does not fit the data.
         """
         if not self.late:
             return replace(self.runs[0].evaluate(dataset, self.lights, self.fusion), method=self.label)
-        singles = [run.evaluate(dataset) for run in self.runs]
+        singles = [run.evaluate(dataset) if judged_run is None else judged_run(run) for run in self.runs]
         calibrations = {(run.config.category, run.config.calibration, run.config.picture_size) for run in self.runs}
         calibration = [run.calibration_maps() for run in self.runs] if len(calibrations) == 1 else []
         return late_fusion(singles, self.fusion or "mean", calibration, self.label)
@@ -105,9 +110,7 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
         methods += [Method(f"{name}, {how} over evidence", (run,), used_lights, how) for how in fusions]
     singles = [run for run in runs if len(run.lights) == 1 and run.lights[0] in used]
     singles.sort(key=lambda run: lights_of_runs.index(run.lights[0]))
-    for run in singles:
-        kind = "memory" if run.model.config.method == "memory" else "RD"
-        methods.append(Method(f"single-light {kind}, {run.lights[0]}", (run,), run.lights, None))
+    methods += [single_method(run) for run in singles]
     rds: dict[str, Run] = {}
     for run in singles:
         if run.model.config.method == "afrd":
@@ -117,6 +120,12 @@ def methods_of(runs: Sequence[Run], lights: str | Sequence[str | int] | None = N
             Method(f"single-light RDs, late {how}", tuple(rds.values()), tuple(rds), how) for how in LATE_FUSIONS
         ]
     return _with_unique_labels(methods)
+
+
+def single_method(run: Run) -> Method:
+    """The method of a single-light run."""
+    kind = "memory" if run.model.config.method == "memory" else "RD"
+    return Method(f"single-light {kind}, {run.lights[0]}", (run,), run.lights, None)
 
 
 def reference_of(methods: Sequence[Method], folder: Path | None = None) -> Method:

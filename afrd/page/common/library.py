@@ -263,7 +263,12 @@ class Library:
         Raises:
             ValueError: a run does not fit the data.
         """
-        return self._judged.get(self.judged_key(method, dataset), lambda: method.judge(dataset))
+
+        def judge() -> Predictions:  # runs that are fused late are judged alone, too, so that both use one evaluation
+            single_method = afrd.analysis.comparison.single_method
+            return method.judge(dataset, lambda run: self.judged(single_method(run), dataset))
+
+        return self._judged.get(self.judged_key(method, dataset), judge)
 
     def judged_key(self, method: Method, dataset: MultiLightDataset) -> Hashable:
         """Key of predictions; it changes when a run of the method is trained again, or a picture changes."""

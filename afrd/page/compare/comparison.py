@@ -11,17 +11,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
-from afrd.runs.cache import MB, Cache
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.precedence import give_way
 from afrd.page.common.samples import with_named_sample
 from afrd.page.common.selection import Selection, missing_run, usable_lights
+from afrd.runs.cache import MB, Cache
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from afrd.analysis.comparison.differences import Curves, Standing
+    from afrd.analysis.comparison.differences import Curves, MethodResult
     from afrd.analysis.comparison.methods import Method
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
@@ -74,8 +74,8 @@ class Comparison:
     def method(self, label: str) -> Method | None:
         return next((method for method in self.methods if method.label == label), None)
 
-    def judging(self) -> Iterator[tuple[Method, Standing | str | None]]:
-        """Each method twice: with None before it is evaluated, if that takes time, then with its standing, or with the
+    def judging(self) -> Iterator[tuple[Method, MethodResult | str | None]]:
+        """Each method twice: with None before it is evaluated, if that takes time, then with its result, or with the
         reason why it cannot be evaluated.
 
         Each processor evaluates a method of its own, and lets the events of Explore go first.
@@ -84,15 +84,15 @@ class Comparison:
         try:
             known = [self._is_known(method) for method in self.methods]
             # with the snapshot of the files that belongs to this thread
-            standings = [
-                pool.submit(copy_context().run, self.standing if is_known else self._when_quiet, method)
+            futures = [
+                pool.submit(copy_context().run, self.result if is_known else self._when_quiet, method)
                 for method, is_known in zip(self.methods, known, strict=True)
             ]
-            for method, is_known, standing in zip(self.methods, known, standings, strict=True):
+            for method, is_known, future in zip(self.methods, known, futures, strict=True):
                 if not is_known:
                     yield method, None
                 try:
-                    yield method, standing.result()
+                    yield method, future.result()
                 except PROBLEMS as error:
                     if method is self.reference:
                         raise NothingToShowError("This cannot be compared", str(error)) from None
@@ -100,22 +100,22 @@ class Comparison:
         finally:  # also where nobody wants the rest
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _when_quiet(self, method: Method) -> Standing:
+    def _when_quiet(self, method: Method) -> MethodResult:
         give_way()
-        return self.standing(method)
+        return self.result(method)
 
     def _is_known(self, method: Method) -> bool:
-        return self._key("standing", self.reference, method) in _results
+        return self._key("result", self.reference, method) in _results
 
-    def standings(self) -> list[Standing]:
-        """The standings of all methods that can be evaluated."""
+    def results(self) -> list[MethodResult]:
+        """The results of all methods that can be evaluated."""
         return [result for _, result in self.judging() if result is not None and not isinstance(result, str)]
 
-    def standing(self, method: Method) -> Standing:
-        def make(ours: Predictions, theirs: Predictions) -> Standing:
-            return afrd.analysis.comparison.standing(method, theirs, ours)
+    def result(self, method: Method) -> MethodResult:
+        def make(ours: Predictions, theirs: Predictions) -> MethodResult:
+            return afrd.analysis.comparison.method_result(method, theirs, ours)
 
-        return self._get("standing", make, self.reference, method)
+        return self._get("result", make, self.reference, method)
 
     def distinguishing_samples(self, method: Method, metric: str) -> pd.DataFrame:
         make = partial(afrd.analysis.comparison.telling_samples, metric=metric)

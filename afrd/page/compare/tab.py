@@ -108,8 +108,8 @@ class CompareTab:
 
     def choose_metric(self, session: PageSession, metric: str) -> dict:
         comparison = Comparison(self.library, session.selection)
-        standings = comparison.standings()
-        return self.draw_picked(session, lambda picked: views.closer(comparison, standings, metric, picked))
+        results = comparison.results()
+        return self.draw_picked(session, lambda picked: views.closer(comparison, results, metric, picked))
 
     def pick_method(self, session: PageSession, metric: str, event: gr.SelectData) -> dict:
         comparison, label = Comparison(self.library, session.selection), label_in(event.row_value)

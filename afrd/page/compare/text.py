@@ -16,7 +16,7 @@ from afrd.page.common.tables import number, number_text, table_value
 if TYPE_CHECKING:
     import pandas as pd
 
-    from afrd.analysis.comparison.differences import Standing
+    from afrd.analysis.comparison.differences import MethodResult
     from afrd.analysis.comparison.methods import Method
     from afrd.data.dataset import MultiLightDataset
 
@@ -26,10 +26,10 @@ VERDICT_MARKS = {"better": " ▲", "worse": " ▼", "even": ""}
 BOLD_STYLE = "font-weight: 650"
 
 
-def method_rows(standings: Sequence[Standing], lights: Sequence[str]) -> dict[str, Any]:
+def method_rows(results: Sequence[MethodResult], lights: Sequence[str]) -> dict[str, Any]:
     """A row a method, with numbers for sorting and texts for display; `lights` are all of the data set."""
     values, texts, styles = [], [], []
-    for entry in standings:
+    for entry in results:
         is_reference = entry.difference is None
         names = [
             entry.method.label + (REFERENCE_SUFFIX if is_reference else ""),
@@ -91,22 +91,22 @@ def headline(dataset: MultiLightDataset, lights: Sequence[str], region_note: str
     return macros(TEMPLATE).headline(dataset, text)
 
 
-def notes(dataset: MultiLightDataset, standings: Sequence[Standing], left_out: Mapping[str, str]) -> str:
+def notes(dataset: MultiLightDataset, results: Sequence[MethodResult], left_out: Mapping[str, str]) -> str:
     """Notes below the table: legend, download link, and runs that could not be evaluated."""
-    table = afrd.analysis.comparison.standings_table(standings)
+    table = afrd.analysis.comparison.results_table(results)
     link = download(table, f"compare-{dataset.category}-{dataset.split}.csv")
-    return macros(TEMPLATE).notes(len(standings) > 1, link, left_out)
+    return macros(TEMPLATE).notes(len(results) > 1, link, left_out)
 
 
-def words(standings: Sequence[Standing], metric: str) -> str:
+def words(results: Sequence[MethodResult], metric: str) -> str:
     """Sentences on the reference against the others, and on those that are better."""
-    comparisons = (len(standings) - 1) * int(standings[0].intervals.value.notna().sum())
+    comparisons = (len(results) - 1) * int(results[0].intervals.value.notna().sum())
     chance = (
         f"These are {comparisons} differences. If no method differed from the reference, about "
         f"{max(1, round(comparisons / 40))} of them would be called better, and as many worse, by chance."
     )
-    better = afrd.analysis.comparison.beaten_by(standings)
-    return macros(TEMPLATE).words(afrd.analysis.comparison.summary(standings, metric), better, chance)
+    better = afrd.analysis.comparison.beaten_by(results)
+    return macros(TEMPLATE).words(afrd.analysis.comparison.summary(results, metric), better, chance)
 
 
 def alone(reference: Method, command: str) -> str:

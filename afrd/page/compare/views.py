@@ -22,7 +22,7 @@ from afrd.page.compare import text
 from afrd.page.compare.comparison import Comparison
 
 if TYPE_CHECKING:
-    from afrd.analysis.comparison.differences import Standing
+    from afrd.analysis.comparison.differences import MethodResult
 
 METRIC = "pixel_ap"  # shown first
 UPDATE_SECONDS = 0.3  # between updates of a growing table
@@ -32,61 +32,61 @@ def sheets(library: Library, selection: Selection, metric: str, picked: str, dra
     """Updates of the sheet: a row a method, then the results for the chosen metric, then the figures."""
     try:
         comparison = Comparison(library, selection)
-        standings: list[Standing] = []
+        results: list[MethodResult] = []
         left_out: dict[str, str] = {}
         last_update = 0.0
-        for method, standing in comparison.judging():
-            if isinstance(standing, str):
-                left_out[method.label] = standing
-            elif standing is not None:
-                standings.append(standing)
+        for method, result in comparison.judging():
+            if isinstance(result, str):
+                left_out[method.label] = result
+            elif result is not None:
+                results.append(result)
             elif time.monotonic() - last_update > UPDATE_SECONDS:
                 last_update = time.monotonic()
-                done = len(standings) + len(left_out)
+                done = len(results) + len(left_out)
                 status = working(f"Judging with {method.label}", done, len(comparison.methods))
-                yield {"status": status, "table": text.method_rows(standings, comparison.data_lights)}
+                yield {"status": status, "table": text.method_rows(results, comparison.data_lights)}
     except NothingToShowError as why:
         yield {"status": message(*why.parts)}
         return
     yield {
         "status": text.headline(comparison.dataset, comparison.lights, comparison.region_note()),
-        "table": text.method_rows(standings, comparison.data_lights),
-        "notes": text.notes(comparison.dataset, standings, left_out),
-        **first_look(comparison, standings, metric, picked),
+        "table": text.method_rows(results, comparison.data_lights),
+        "notes": text.notes(comparison.dataset, results, left_out),
+        **first_look(comparison, results, metric, picked),
     }
-    labels = [entry.method.label for entry in standings]
+    labels = [entry.method.label for entry in results]
     drawn = [label for label in drawn if label in labels]
     if comparison.reference.label not in drawn or len(drawn) < min(2, len(labels)):
-        drawn = afrd.analysis.comparison.worth_drawing(standings, metric or METRIC)
+        drawn = afrd.analysis.comparison.worth_drawing(results, metric or METRIC)
         beside = [m.label for m in comparison.methods if m.single and m.runs[0].folder == selection.beside]
         # the run that Explore compares with
         drawn += [label for label in beside if label in labels and label not in drawn]
     yield {"drawn": gr.Dropdown(labels, value=drawn, multiselect=True), **figures(comparison, drawn)}
 
 
-def first_look(comparison: Comparison, standings: Sequence[Standing], metric: str, picked: str) -> dict:
+def first_look(comparison: Comparison, results: Sequence[MethodResult], metric: str, picked: str) -> dict:
     """The metric's menu and what it says; the samples of the best single light where nobody has chosen a method."""
-    defined = [m for m in afrd.metrics.METRIC_NAMES if not math.isnan(standings[0].intervals.value[m])]
+    defined = [m for m in afrd.metrics.METRIC_NAMES if not math.isnan(results[0].intervals.value[m])]
     metric = metric if metric in defined else METRIC if METRIC in defined else defined[0]
-    other_labels = [entry.method.label for entry in standings[1:]]
+    other_labels = [entry.method.label for entry in results[1:]]
     if picked not in other_labels:
-        best = afrd.analysis.comparison.worth_drawing(standings, metric)
+        best = afrd.analysis.comparison.worth_drawing(results, metric)
         picked = next((label for label in [*best, *other_labels] if label in other_labels), "")
     return {
         "picked": picked,
         "metric": gr.Radio([(afrd.metrics.METRIC_NAMES[m], m) for m in defined], value=metric),
-        **closer(comparison, standings, metric, picked),
+        **closer(comparison, results, metric, picked),
     }
 
 
-def closer(comparison: Comparison, standings: Sequence[Standing], metric: str, picked: str) -> dict:
+def closer(comparison: Comparison, results: Sequence[MethodResult], metric: str, picked: str) -> dict:
     """Results for one metric: sentences, forest plot, and the samples that distinguish reference and picked method."""
-    if len(standings) == 1:
+    if len(results) == 1:
         return {"words": text.alone(comparison.reference, missing_run(comparison.entry))}
-    differences = afrd.analysis.comparison.differences.differences(standings, metric)
+    differences = afrd.analysis.comparison.differences.differences(results, metric)
     name, reference = afrd.metrics.METRIC_NAMES[metric], comparison.reference.label
     forest = afrd.figures.difference_forest(differences, name, reference)
-    return {"words": text.words(standings, metric), "forest": forest, **samples(comparison, metric, picked)}
+    return {"words": text.words(results, metric), "forest": forest, **samples(comparison, metric, picked)}
 
 
 def samples(comparison: Comparison, metric: str, picked: str) -> dict:

@@ -16,7 +16,7 @@ from sklearn.metrics import auc, average_precision_score, roc_auc_score, roc_cur
 
 import afrd
 from afrd import figures
-from afrd.analysis.comparison import differences as standing
+from afrd.analysis.comparison import differences
 from afrd.analysis.comparison.methods import Method, late_fusion, methods_of, reference_of
 from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.predictions import Predictions
@@ -193,17 +193,17 @@ def test_real_runs_are_judged_as_they_evaluate_themselves(candies: Path, tiny_ru
     assert late.threshold is not None and late.threshold.value == pytest.approx(kept.max())  # 3 samples: the largest
 
 
-# ---- standing
+# ---- method_result
 
 
 def test_figures_and_differences_are_those_of_the_predictions():
     ours, theirs = predictions(0.6), predictions(2.0, 1)
-    stood = standing.standing(a_method("them"), theirs, ours)
-    pd.testing.assert_frame_equal(stood.intervals, predictions(2.0, 1).intervals())
-    pd.testing.assert_frame_equal(stood.difference, predictions(0.6).compare(predictions(2.0, 1)))
-    assert stood.verdict("pixel_ap") == "better"
-    assert standing.standing(a_method("us"), ours, theirs).verdict("pixel_ap") == "worse"
-    alone = standing.standing(a_method("us"), ours, ours)
+    results = differences.method_result(a_method("them"), theirs, ours)
+    pd.testing.assert_frame_equal(results.intervals, predictions(2.0, 1).intervals())
+    pd.testing.assert_frame_equal(results.difference, predictions(0.6).compare(predictions(2.0, 1)))
+    assert results.verdict("pixel_ap") == "better"
+    assert differences.method_result(a_method("us"), ours, theirs).verdict("pixel_ap") == "worse"
+    alone = differences.method_result(a_method("us"), ours, ours)
     assert alone.difference is None and alone.verdict("pixel_ap") == "even"
 
 
@@ -215,13 +215,15 @@ def test_draws_in_portions_are_draws_at_once():
     np.testing.assert_array_equal(resampler.draw(150, 7), resampler.metrics(counts))
 
 
-def three_standings() -> list[standing.Standing]:
-    def made(label: str, edges: dict[str, tuple[float, float]], values: float = 0.5, **known) -> standing.Standing:
+def three_results() -> list[differences.MethodResult]:
+    def made(
+        label: str, edges: dict[str, tuple[float, float]], values: float = 0.5, **known
+    ) -> differences.MethodResult:
         intervals = pd.DataFrame({"value": values, "low": 0.4, "high": 0.6}, index=list(METRICS))
         apart = pd.DataFrame({"difference": 0.0, "low": -0.1, "high": 0.1}, index=list(METRICS))
         for metric, (low, high) in edges.items():
             apart.loc[metric] = [(low + high) / 2, low, high]
-        return standing.Standing(a_method(label, **known), intervals, apart)
+        return differences.MethodResult(a_method(label, **known), intervals, apart)
 
     us = replace(made("AFRD, mean over evidence", {}), difference=None)
     memory = made(
@@ -231,39 +233,43 @@ def three_standings() -> list[standing.Standing]:
 
 
 def test_it_is_said_plainly_who_is_better():
-    stood = three_standings()
-    assert standing.summary(stood, "pixel_ap") == (
+    results = three_results()
+    assert differences.summary(results, "pixel_ap") == (
         "In pixel AP, AFRD, mean over evidence is better than 1 of the 2 other methods, worse than 1 and not told "
         "apart from none, by the paired 95 % interval."
     )
-    assert standing.beaten_by(stood) == [
+    assert differences.beaten_by(results) == [
         "Patch memory, max over evidence is better in pixel AP by 0.030 [0.010, 0.050] and AUPRO by "
         "0.200 [0.100, 0.300]."
     ]
-    assert standing.summary(stood[:1], "pixel_ap") == "" and standing.beaten_by(stood[:1]) == []
-    assert list(standing.differences(stood, "pixel_ap").verdict) == ["better", "worse"]
-    assert list(standing.differences(stood, "image_ap").verdict) == ["even", "even"]
+    assert differences.summary(results[:1], "pixel_ap") == "" and differences.beaten_by(results[:1]) == []
+    assert list(differences.differences(results, "pixel_ap").verdict) == ["better", "worse"]
+    assert list(differences.differences(results, "image_ap").verdict) == ["even", "even"]
 
 
 def test_the_reference_the_best_single_light_and_the_memory_are_drawn_first():
-    stood = three_standings()
+    results = three_results()
     better = replace(
-        stood[2], method=replace(stood[2].method, label="single-light RD, box"), intervals=stood[2].intervals + 0.1
+        results[2],
+        method=replace(results[2].method, label="single-light RD, box"),
+        intervals=results[2].intervals + 0.1,
     )
-    late = replace(stood[2], method=Method("late", (a_run("r/a", "top"), a_run("r/b", "box")), ("top", "box"), "mean"))
-    assert standing.worth_drawing([*stood, better, late], "pixel_ap") == [
+    late = replace(
+        results[2], method=Method("late", (a_run("r/a", "top"), a_run("r/b", "box")), ("top", "box"), "mean")
+    )
+    assert differences.worth_drawing([*results, better, late], "pixel_ap") == [
         "AFRD, mean over evidence",
         "single-light RD, box",
         "late",
         "patch memory, max over evidence",
     ]
-    assert standing.worth_drawing(stood[:1], "pixel_ap") == ["AFRD, mean over evidence"]
+    assert differences.worth_drawing(results[:1], "pixel_ap") == ["AFRD, mean over evidence"]
 
 
 def test_the_table_for_download_has_every_figure_unrounded():
     ours, theirs = predictions(0.6), predictions(2.0, 1)
-    table = standing.standings_table(
-        [standing.standing(a_method(m), p, ours) for m, p in (("us", ours), ("them", theirs))]
+    table = differences.results_table(
+        [differences.method_result(a_method(m), p, ours) for m, p in (("us", ours), ("them", theirs))]
     )
     back = pd.read_csv(StringIO(table.to_csv(index=False)))
     assert list(back.reference) == [True, False] and list(back.lights) == ["top+box"] * 2
@@ -277,14 +283,14 @@ def test_the_table_for_download_has_every_figure_unrounded():
 def test_curves_are_those_of_scikit_learn_and_their_areas_the_metrics():
     p = predictions(0.5)
     labels, scores = [bool(v) for v in p.table.anomalous], p.table.score
-    found = standing.curves(p)
+    found = differences.curves(p)
     fpr, tpr, _ = roc_curve(labels, scores)
     np.testing.assert_array_equal(found.image[["fpr", "tpr"]].to_numpy().T, [fpr, tpr])
     assert auc(found.image.fpr, found.image.tpr) == pytest.approx(p.metrics()["image_auroc"])
     assert auc(found.regions.fpr, found.regions.pro) / 0.3 == pytest.approx(p.metrics()["aupro"], abs=2e-3)
     called = scores > p.threshold.value
     assert found.at == (called[::2].mean(), called[1::2].mean())
-    assert standing.curves(replace(p, threshold=None)).at is None
+    assert differences.curves(replace(p, threshold=None)).at is None
 
 
 def test_curves_that_are_not_defined_are_empty():
@@ -292,13 +298,13 @@ def test_curves_that_are_not_defined_are_empty():
     good = replace(
         p, table=p.table.assign(anomalous=pd.Series([False] * 20, dtype=object)), masks=np.zeros_like(p.masks)
     )
-    found = standing.curves(good)
+    found = differences.curves(good)
     assert found.image.empty and found.regions.empty and found.at is None
 
 
 def test_a_defect_type_is_judged_by_its_own_samples_against_all_good_ones():
     p = predictions(0.5)
-    table = standing.by_defect(p, repeats=300).set_index("defect")
+    table = differences.by_defect(p, repeats=300).set_index("defect")
     assert list(table.index) == ["bumps", "dents"]
     for kind, row in table.iterrows():
         mine = p.table.defects.str.contains(kind).to_numpy()  # the sample with both counts twice
@@ -310,12 +316,12 @@ def test_a_defect_type_is_judged_by_its_own_samples_against_all_good_ones():
         assert row.image_auroc_low <= row.image_auroc <= row.image_auroc_high
         assert row.pixel_ap_low - 0.01 <= row.pixel_ap <= row.pixel_ap_high + 0.01
     assert table.samples.sum() == 11
-    assert standing.by_defect(replace(p, table=p.table.assign(defects=""))).empty
+    assert differences.by_defect(replace(p, table=p.table.assign(defects=""))).empty
 
 
 def test_intervals_of_a_defect_type_are_those_of_a_naive_bootstrap():
     p = predictions(0.4)
-    row = standing.by_defect(p, repeats=400).set_index("defect").loc["dents"]
+    row = differences.by_defect(p, repeats=400).set_index("defect").loc["dents"]
     mine = np.flatnonzero(p.table.defects.str.contains("dents"))
     there = np.union1d(mine, np.arange(0, 20, 2))
     labels, rng, drawn = np.isin(there, mine), np.random.default_rng(3), []
@@ -329,7 +335,7 @@ def test_intervals_of_a_defect_type_are_those_of_a_naive_bootstrap():
 @pytest.mark.parametrize("metric", ["image_auroc", "pixel_ap"])
 def test_the_effect_of_a_sample_is_what_the_difference_loses_without_it(metric: str):
     ours, theirs = predictions(1.2), predictions(0.7, 1)
-    table = standing.telling_samples(ours, theirs, metric).set_index("sample")
+    table = differences.telling_samples(ours, theirs, metric).set_index("sample")
     labels = np.arange(20) % 2 == 1
 
     def difference(kept: np.ndarray) -> float:
@@ -350,7 +356,7 @@ def test_the_effect_of_a_sample_is_what_the_difference_loses_without_it(metric: 
 
 def test_a_telling_sample_is_shown_by_its_score_rank_and_place():
     ours, theirs = predictions(1.2), predictions(0.7, 1)
-    table = standing.telling_samples(ours, theirs, "pixel_ap").set_index("sample")
+    table = differences.telling_samples(ours, theirs, "pixel_ap").set_index("sample")
     for i, name in enumerate(ours.table["sample"]):
         row, p = table.loc[name], theirs
         assert row.other_score == pytest.approx(p.table.score[i] / p.threshold.value)
@@ -368,17 +374,17 @@ def test_samples_of_unknown_truth_tell_nothing():
         replace(p, table=p.table.assign(anomalous=labels), masked=np.arange(20) > 1)
         for p in (predictions(1.2), predictions(0.7, 1))
     )
-    table = standing.telling_samples(ours, theirs, "image_auroc")
+    table = differences.telling_samples(ours, theirs, "image_auroc")
     assert sorted(table["sample"]) == [f"{i:02d}" for i in range(2, 20)]
-    assert sum(standing.by_defect(ours, repeats=50).samples) == 10  # of 9 defective samples, one with two defects
-    assert len(standing.curves(ours).image)
+    assert sum(differences.by_defect(ours, repeats=50).samples) == 10  # of 9 defective samples, one with two defects
+    assert len(differences.curves(ours).image)
 
 
 # ---- figures
 
 
 def test_the_forest_has_a_dot_and_an_interval_a_method_in_the_order_of_the_table():
-    differences = standing.differences(three_standings(), "pixel_ap")
+    differences = differences.differences(three_results(), "pixel_ap")
     figure = figures.difference_forest(differences, "pixel AP", "AFRD")
     drawn = {
         name: (x, x + up, x - down)
@@ -393,13 +399,13 @@ def test_the_forest_has_a_dot_and_an_interval_a_method_in_the_order_of_the_table
 
 
 def test_curves_and_bars_are_told_apart_without_colour():
-    found = {f"method {i}": standing.curves(predictions(0.5 + i)) for i in range(4)}
+    found = {f"method {i}": differences.curves(predictions(0.5 + i)) for i in range(4)}
     for figure in (figures.roc_curves(found), figures.pro_curves(found)):
         lines = [t for t in figure.data if t.mode == "lines" and t.name]
         assert [t.name for t in lines] == list(found)
         assert len({t.line.dash for t in lines}) == len({t.line.color for t in lines}) == 4
         assert figure.layout.xaxis.title.text and figure.layout.yaxis.title.text and figure.layout.title.text
-    bars = figures.defect_bars({name: standing.by_defect(predictions(0.5), repeats=50) for name in found})
+    bars = figures.defect_bars({name: differences.by_defect(predictions(0.5), repeats=50) for name in found})
     assert len(bars.data) == 8 and len({t.marker.pattern.shape for t in bars.data}) == 4
-    table = standing.by_defect(predictions(0.5), repeats=50)
+    table = differences.by_defect(predictions(0.5), repeats=50)
     assert list(bars.data[0].x) == [f"{kind}<br>n = {n}" for kind, n in zip(table.defect, table.samples, strict=True)]
