@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-SECONDS = 1.0  # between two looks for a free card
+POLL_SECONDS = 1.0  # between two looks for a free card
 
 
 @contextmanager
@@ -42,7 +42,7 @@ def free_card() -> Iterator[str]:
             finally:
                 lock.release()
             return
-        time.sleep(SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _identity(card: int) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from afrd.data.dataset import MultiLightDataset
     from afrd.runs.run import Run
 
-SHOWN = 8  # places that look alike, and sets of lights
+MAX_SHOWN = 8  # places that look alike, and sets of lights
 
 
 def add_command(commands: Any) -> None:
@@ -121,11 +121,11 @@ def show_missed(run: Run, dataset: MultiLightDataset, index: int, place: tuple[i
             print(f"a threshold for {reached.per_thousand:.0f} false alarms per thousand good parts would find it")
         else:
             print("all calibration samples score higher, so no threshold tells it from them")
-        for lights, value in reached.sets[:SHOWN]:
+        for lights, value in reached.sets[:MAX_SHOWN]:
             print(f"  lights {', '.join(lights)}: {value:.2f} × their threshold")
         if not reached.sets:
             print("no set of its lights finds it at its own threshold")
     print(f"places of {dataset.split} that look like it, with their distance")
-    for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, count=SHOWN):
+    for one in afrd.analysis.explain.alike(run, dataset, index, place, dataset, count=MAX_SHOWN):
         truth = truth_word(dataset.anomalous[one.index])
         print(f"  {one.sample:12} x {one.x}, y {one.y}  {one.distance:.3f}  {truth}")

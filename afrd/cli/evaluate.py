@@ -131,8 +131,8 @@ def show_attribution(attribution: Attribution, split: str) -> dict[str, Any]:
     table = pd.DataFrame(summary.stack(level=0, future_stack=True)).rename_axis(["defects", "evidence"])
     print(
         f"attribution; {split}: {attribution.samples['sample'].nunique()} samples with twins; a hit has at least "
-        f"{afrd.analysis.explain.NEAR:.0%} of the best light's visibility, where that is "
-        f"{afrd.analysis.explain.VISIBLE:g} grey levels or more"
+        f"{afrd.analysis.explain.HIT_SHARE:.0%} of the best light's visibility, where that is "
+        f"{afrd.analysis.explain.MIN_VISIBILITY:g} grey levels or more"
     )
     counts = {"n": "{:.0f}".format, "ranked": "{:.0f}".format}
     print(table.to_string(float_format="{:.3f}".format, formatters=counts, na_rep="-"))

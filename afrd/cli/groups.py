@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from afrd.analysis.errors.table import ErrorTable
     from afrd.runs.run import Run
 
-SHOWN = ("sample", "truth", "defects", "outcome")  # columns of the list of samples, before the scores
+SHOWN_COLUMNS = ("sample", "truth", "defects", "outcome")  # columns of the list of samples, before the scores
 
 
 def add_command(commands: Any) -> None:
@@ -126,4 +126,4 @@ def show_samples(table: ErrorTable, frame: pd.DataFrame) -> None:
     if not len(frame):
         print("no sample fulfils it")
         return
-    print(frame[[*SHOWN, *scores, "tags"]].to_string(index=False, float_format="{:.2f}".format))
+    print(frame[[*SHOWN_COLUMNS, *scores, "tags"]].to_string(index=False, float_format="{:.2f}".format))

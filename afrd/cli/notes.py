@@ -16,7 +16,7 @@ from afrd.runs.file_names import CONFIG
 if TYPE_CHECKING:
     from afrd.runs.shared_file import Key
 
-SHOWN = 20  # samples that a list names
+MAX_SHOWN = 20  # samples that a list names
 MAX_EXPORT_BYTES = 256_000_000  # of a file that is imported; a correction has about 300,000
 
 
@@ -133,12 +133,12 @@ def elsewhere(folder: Path, content: dict[str, Any]) -> str:
     """Where notes are, if not in this folder."""
     below = sorted(str(path.parent) for path in folder.glob(f"*/**/{shared_file.FILE}"))
     return (
-        f"; there are notes in {', '.join(below[:SHOWN])}"
+        f"; there are notes in {', '.join(below[:MAX_SHOWN])}"
         if below and not content["runs"] and not content["groups"]
         else ""
     )
 
 
 def named(keys: list[Key]) -> str:
-    names = [" ".join(filter(None, (key.kind, key.run, key.split, key.name))) for key in keys[:SHOWN]]
-    return ", ".join(names) + (f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+    names = [" ".join(filter(None, (key.kind, key.run, key.split, key.name))) for key in keys[:MAX_SHOWN]]
+    return ", ".join(names) + (f" and {len(keys) - MAX_SHOWN} more" if len(keys) > MAX_SHOWN else "")

@@ -92,15 +92,15 @@ def report(options: argparse.Namespace) -> None:
 def _plan(options: argparse.Namespace) -> SweepPlan:
     overrides = {"data": options.data, "out": options.out, "lights": options.lights}
     overrides |= {name: _list(name, text) for name in LISTS if (text := getattr(options, name)) is not None}
-    given = {name: value for name, value in overrides.items() if value is not None}
+    set_options = {name: value for name, value in overrides.items() if value is not None}
     if options.plan is None:
-        plan = afrd.runs.make_sweep("the command line", **given)
+        plan = afrd.runs.make_sweep("the command line", **set_options)
     elif options.plan.is_dir():
         if not options.status:
             raise ValueError(f"{options.plan} is a folder; give the plan's .toml file, or --status with the folder")
         return afrd.runs.read_sweep(options.plan)
     else:
-        plan = afrd.runs.load_sweep(options.plan, **given)
+        plan = afrd.runs.load_sweep(options.plan, **set_options)
     return (
         plan
         if options.epochs is None

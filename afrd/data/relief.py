@@ -19,11 +19,11 @@ from torch import Tensor
 from afrd.data.rig import Lamp
 from afrd.data.sample import Sample
 
-ROUNDS = 10
-DARK = 0.08  # of a place's brightest lamp: as dark as this where the surface may turn away from a lamp
-SPREAD = 0.15  # of a place's brightest lamp: a residual of this size halves a lamp's weight
-NOISE = 0.004  # light of this size is noise; white is 1
-HOLD = 0.01  # weight of a surface that faces the camera, which decides where lamps do not
+FIT_ROUNDS = 10
+DARK_SHARE = 0.08  # of a place's brightest lamp: as dark as this where the surface may turn away from a lamp
+RESIDUAL_SCALE = 0.15  # of a place's brightest lamp: a residual of this size halves a lamp's weight
+NOISE_LEVEL = 0.004  # light of this size is noise; white is 1
+FLAT_WEIGHT = 0.01  # weight of a surface that faces the camera, which decides where lamps do not
 
 
 @dataclass(frozen=True)
@@ -91,11 +91,11 @@ def _weights(grey: np.ndarray, towards: np.ndarray) -> np.ndarray:
     second, largest = np.partition(grey, -2, axis=0)[-2:]
     brightest = np.maximum(np.maximum(second, largest / 4), np.float32(1e-4))  # one highlight is not the measure
     weights = np.ones_like(grey)
-    for _ in range(ROUNDS):
+    for _ in range(FIT_ROUNDS):
         shine = towards @ _fitted(grey, towards, weights)
         off = (grey - np.maximum(shine, 0)) / brightest
-        away = (shine <= 0) & (grey < DARK * brightest)
-        weights = np.where(away, np.float32(0), 1 / (1 + (off / np.float32(SPREAD)) ** 2))
+        away = (shine <= 0) & (grey < DARK_SHARE * brightest)
+        weights = np.where(away, np.float32(0), 1 / (1 + (off / np.float32(RESIDUAL_SCALE)) ** 2))
     return weights
 
 
@@ -103,7 +103,7 @@ def _fitted(grey: np.ndarray, towards: np.ndarray, weights: np.ndarray) -> np.nd
     """Weighted least squares of g (3, N), pulled towards a surface facing the camera: A g = b with a symmetric A."""
     x, y, z = towards.T
     brightest = np.maximum(grey.max(0), np.float32(1e-4))
-    hold = np.float32(HOLD) + (np.float32(NOISE) / brightest) ** 2
+    hold = np.float32(FLAT_WEIGHT) + (np.float32(NOISE_LEVEL) / brightest) ** 2
     products = np.stack((x * x, y * y, z * z, x * y, x * z, y * z)).astype(np.float32)  # (6, L)
     xx, yy, zz, xy, xz, yz = products @ weights  # N each
     xx, yy, zz = (entry + hold for entry in (xx, yy, zz))

@@ -80,7 +80,7 @@ def consequences(
     Raises:
         ValueError: a promise out of range, a negative cost, or no calibration samples.
     """
-    points = [OperatingPoint(asked, missed_cost, alarm_cost) for asked in per_thousand]
+    points = [OperatingPoint(rate, missed_cost, alarm_cost) for rate in per_thousand]
     scores = predictions.table.score.to_numpy(float)
     truth = predictions.table.anomalous
     good, bad = scores[[t is False for t in truth]], scores[[t is True for t in truth]]

@@ -26,10 +26,10 @@ DATA_REGION_FILE = "roi.png"  # in the folder of a category: that of the runs tr
 ROI_AUTO, ROI_NONE = "auto", "none"
 MIN_PARTS, MAX_PARTS = 4, 24  # good parts that a silhouette is found from
 MARGIN = 0.02  # around a silhouette, as a fraction of the longer side
-CLOSED = 0.015  # gaps in a silhouette up to twice this fraction of the longer side are closed
+CLOSED_GAP = 0.015  # gaps in a silhouette up to twice this fraction of the longer side are closed
 MIN_DEVIATION = 1 / 1024  # of grey values 0..1; smaller ones are quantisation
 MIN_SEPARATION = 0.78  # share of the variance between the two classes; a flat distribution has 0.75
-SHARES = 0.01, 0.95  # of the picture that a silhouette may cover
+COVERED_SHARES = 0.01, 0.95  # of the picture that a silhouette may cover
 MAX_CORNERS = 4000  # of all polygons of a drawing
 
 
@@ -188,7 +188,7 @@ def silhouette(good: MultiLightDataset) -> np.ndarray:
     values = np.log(np.maximum(_deviation(good), MIN_DEVIATION))
     level, separation = _otsu(values)
     part = _largest_piece(values > level)
-    if separation < MIN_SEPARATION or not SHARES[0] <= part.mean() <= SHARES[1]:
+    if separation < MIN_SEPARATION or not COVERED_SHARES[0] <= part.mean() <= COVERED_SHARES[1]:
         raise ValueError(
             f"no silhouette stands out in {good.category}/{good.split}: the pictures vary by about as much everywhere; "
             f"{advice}"
@@ -221,7 +221,7 @@ def _otsu(values: np.ndarray) -> tuple[float, float]:
 
 def _largest_piece(mask: np.ndarray) -> np.ndarray:
     """The largest connected piece of a mask, gaps closed and holes filled."""
-    reach = max(1, round(CLOSED * max(mask.shape)))
+    reach = max(1, round(CLOSED_GAP * max(mask.shape)))
     padded = np.pad(mask, reach)
     grown = ndimage.distance_transform_edt(~padded) <= reach if padded.any() else padded
     closed = ndimage.distance_transform_edt(grown) > reach  # what is left of it when its edge moves back

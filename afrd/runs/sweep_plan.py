@@ -271,13 +271,13 @@ def load_sweep(file: str | Path, **overrides: Any) -> SweepPlan:
         raise ValueError(f"{file} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{file} cannot be read as TOML ({error})") from error
-    given = {name: value for name, value in overrides.items() if value is not None}
+    set_values = {name: value for name, value in overrides.items() if value is not None}
     for key, whose in (("weights", "teachers"), ("method_options", "methods")):
-        if whose in given and isinstance(values.get(key), dict):
+        if whose in set_values and isinstance(values.get(key), dict):
             earlier = values.get(whose, SweepPlan.model_fields[whose].default)
-            left_out = [name for name in earlier if name not in given[whose]] if isinstance(earlier, list) else []
+            left_out = [name for name in earlier if name not in set_values[whose]] if isinstance(earlier, list) else []
             values[key] = {name: value for name, value in values[key].items() if name not in left_out}
-    return make_sweep(str(file), **values | given)
+    return make_sweep(str(file), **values | set_values)
 
 
 def make_sweep(source: str, **values: Any) -> SweepPlan:

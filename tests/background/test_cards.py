@@ -19,7 +19,7 @@ def give_cards(monkeypatch: pytest.MonkeyPatch, *identities: str) -> None:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(cards.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(cards, "SECONDS", 0.01)
+    monkeypatch.setattr(cards, "POLL_SECONDS", 0.01)
 
 
 def test_without_a_card_the_device_is_chosen_as_ever(monkeypatch):

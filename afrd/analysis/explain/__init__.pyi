@@ -4,13 +4,13 @@ from .attention_drift import drift, sentence
 from .place import searched, similar_places, why
 from .region import around
 from .shapley import MAX_EXACT_LIGHTS
-from .visibility import KINDS, NEAR, VISIBLE, measure
+from .visibility import HIT_SHARE, KINDS, MIN_VISIBILITY, measure
 
 __all__ = [
+    "HIT_SHARE",
     "KINDS",
     "MAX_EXACT_LIGHTS",
-    "NEAR",
-    "VISIBLE",
+    "MIN_VISIBILITY",
     "Alike",
     "Reach",
     "alike",

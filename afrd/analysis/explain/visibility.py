@@ -26,8 +26,8 @@ from afrd.runs.prediction import Prediction
 from afrd.runs.run import Run
 
 KINDS = ("attention", "error", "product", "shapley")
-VISIBLE = 5.0  # grey levels in the best light; fainter defects are left out
-NEAR = 0.9  # of the best light's visibility: above, a light counts as a hit
+MIN_VISIBILITY = 5.0  # grey levels in the best light; fainter defects are left out
+HIT_SHARE = 0.9  # of the best light's visibility: above, a light counts as a hit
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +36,8 @@ class Attribution:
 
     Attributes:
         samples: a row a sample and kind of evidence (`KINDS`, see `measure`): `sample`, `kind`, `defects`
-            (joined by +), `visible` (at least `VISIBLE` grey levels in the best light), `best_light` (the one under
-            which the defect is most visible), `chosen_light` (the one with the most evidence; "" where all have the
+            (joined by +), `visible` (at least `MIN_VISIBILITY` grey levels in the best light), `best_light` (where the
+            defect is most visible), `chosen_light` (the one with the most evidence; "" where all have the
             same), `spearman`, and `hit` (1 or 0), `shown` (the chosen light's visibility as a fraction of the best
             one's) and `chance`, which are NaN where the defect is not visible or no light was chosen.
     """
@@ -191,8 +191,8 @@ def _pairs(data: Category) -> tuple[MultiLightDataset, list[tuple[int, int]]]:
 
 
 def _rows(sample: Sample, truth: np.ndarray, evidence: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-    near = truth >= NEAR * truth.max()
-    visible = bool(truth.max() >= VISIBLE)
+    near = truth >= HIT_SHARE * truth.max()
+    visible = bool(truth.max() >= MIN_VISIBILITY)
     for kind, values in evidence.items():
         chooses = not _constant(values)
         counts = visible and chooses

@@ -22,7 +22,7 @@ from afrd.runs.cache import MB, Cache
 if TYPE_CHECKING:
     from afrd.analysis.errors.groups import Group
 
-SHOWN, ALL = "in the table", "all samples"  # rows of the metrics that are no saved groups
+TABLE_ROWS, ALL_ROWS = "in the table", "all samples"  # rows of the metrics that are no saved groups
 CHANGED = ("group", "group_name", "undo_group", "group_said")  # what saving, removing and undoing fill
 CONTACT = ("contact_box", "contact_map", "contact_tiles")  # what the contact sheet fills
 _metrics = Cache(2 * MB)  # by methods, samples and threshold
@@ -220,7 +220,7 @@ def measured(analysis: Analysis, view: View) -> tuple[pd.DataFrame, list[str]]:
     methods = [method for method in (analysis.main, beside) if method is not None]
     predictions = [analysis.judged(method) for method in methods]
     state = tuple(analysis.library.judged_key(method, analysis.dataset) for method in methods)
-    rows = {ALL: list(range(len(table)))} | ({SHOWN: view.rows} if len(view.rows) < len(table) else {})
+    rows = {ALL_ROWS: list(range(len(table)))} | ({TABLE_ROWS: view.rows} if len(view.rows) < len(table) else {})
     notes, left_out = analysis.notes_by_sample(), []
     for name, group in analysis.groups().all().items():
         try:

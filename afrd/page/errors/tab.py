@@ -36,7 +36,7 @@ MOVE_LINE = """at => {  // in the browser: the line follows the slider at once; 
 DRAWN = (  # what `views.drawn` fills
     *("counts", "question", "kind", "across", "up", "scatter", "line", "where_said", "group", "sheet", "stamp"),
 )
-CLOSED = ("where", "group_table", "contact_box", "contact_tiles")  # what another run or other samples make empty
+EMPTIED = ("where", "group_table", "contact_box", "contact_tiles")  # what another run or other samples make empty
 QUICK: dict[str, Any] = {"concurrency_limit": 4, "concurrency_id": "errors"}  # of events that judge nothing
 _numbers = count(1)
 
@@ -71,7 +71,7 @@ class ErrorsTab:
             handler = self.choose_split if name == "split" else partial(self.choose, change)
             on(menu.input, handler, [menu], whole_tab, f"errors_{name}")
         filled = components.named(
-            "status", "body", "other", "threshold", "text", "histogram", *CLOSED, *DRAWN, *SELECTED
+            "status", "body", "other", "threshold", "text", "histogram", *EMPTIED, *DRAWN, *SELECTED
         )
         judging = {"concurrency_limit": 2, "concurrency_id": "comparison"}
         on(self.request.change, self.judge, [], [*filled, self.judged], "errors_judge", **judging)
@@ -211,7 +211,7 @@ def begin_values(analysis: Analysis, state: ErrorsState) -> dict[str, Any]:
         "other": gr.Dropdown([table.other] if table.other else [], value=table.other),
         "threshold": views.slider(analysis, table, table.first_threshold),
         "text": "",
-        **dict.fromkeys(CLOSED, ""),
+        **dict.fromkeys(EMPTIED, ""),
         "contact_box": gr.Column(visible=False),
     }
 

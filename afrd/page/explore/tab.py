@@ -40,7 +40,7 @@ from afrd.page.explore.strip import strip_of
 from afrd.page.light_table.scene import heard, nothing_yet, scene
 from afrd.page.light_table.share import page_of
 
-SHARED = 12  # samples in a file
+SHARED_SAMPLES = 12  # samples in a file
 BUSY: dict[str, Any] = {"show_progress": "minimal", "trigger_mode": "once"}
 TABLE = ("changed", "drawn", "table")  # what `drawn` fills
 
@@ -158,7 +158,7 @@ class ExploreTab:
         selection = session.selection
         indices = listed(self.library, selection)
         at = indices.index(selection.index) if selection.index in indices else 0
-        page = page_of(self.library, selection, [*indices[at:], *indices[:at]][:SHARED])
+        page = page_of(self.library, selection, [*indices[at:], *indices[:at]][:SHARED_SAMPLES])
         return made_file(f"{dataset_of(self.library, selection).category}-{selection.split}.html", page)
 
     def refresh(self, session: PageSession, shown: Selection) -> dict:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 IN_BROWSER = ("attention", "mean", "max", "learned")  # what fuse.js and learned.js compute
 MAX_LIGHTS = 10  # 1023 sets of lights, each with a threshold
 MAX_PIXELS_AT_ONCE = 4 * 10**8  # of calibration maps under all sets of lights, fused while somebody waits
-LARGEST = 2.0**15  # to which weights are scaled; the unit of weights does not matter, and float16 ends at 65504
+MAX_SENT_WEIGHT = 2.0**15  # to which weights are scaled; the unit of weights does not matter, and float16 ends at 65504
 
 
 def why_not(run: Run) -> str:
@@ -138,7 +138,7 @@ def beside_of(fusion: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def _light(run: Run, evidence: Evidence, row: int) -> dict[str, str]:
     if run.model.learned is not None and evidence.terms is not None:  # errors and weights follow from them
         return {"terms": _text(evidence.terms[0, row].float() / run.model.learned.normal[row, :, None, None])}
-    scale = LARGEST / max(float(evidence.weights.max()), 1e-30)
+    scale = MAX_SENT_WEIGHT / max(float(evidence.weights.max()), 1e-30)
     return {"errors": _text(evidence.errors[0, row]), "weights": _text(evidence.weights[0, row] * scale)}
 
 

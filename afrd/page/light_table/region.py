@@ -10,7 +10,7 @@ from contourpy import contour_generator
 import afrd.figures
 from afrd.metrics import region_share
 
-SIMPLIFIED = 0.006  # of the longer side: how far an outline to be corrected may run beside the region
+OUTLINE_TOLERANCE = 0.006  # of the longer side: how far an outline to be corrected may run beside the region
 
 
 def region_on_table(region: np.ndarray | None) -> dict[str, Any] | None:
@@ -37,7 +37,7 @@ def polygons_of(region: np.ndarray) -> list[list[list[int]]]:
     """
     height, width = region.shape
     padded = np.pad(region.astype(float), 1)
-    reach = SIMPLIFIED * max(region.shape)
+    reach = OUTLINE_TOLERANCE * max(region.shape)
     polygons = []
     for line in contour_generator(z=padded).lines(0.5):
         points = np.asarray(line)[:-1] - 0.5  # pixel i is at i + 1, and its middle at i + 0.5

@@ -15,7 +15,7 @@ from afrd.page.common.open_in_explore import OpenInExplore
 from afrd.page.common.session import PageSession
 from afrd.page.sweeps.results import Sweep, Sweeps, opened_run
 
-SECONDS = 5.0  # between two looks at a sweep that runs
+POLL_SECONDS = 5.0  # between two looks at a sweep that runs
 METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # those of the report
 
 
@@ -33,7 +33,7 @@ class SweepsComponents(Components):
         with gr.Column(visible=False) as self.body:  # an empty table would show columns named 1, 2, 3
             self.table = table("Results of the sweep", "sweeps-table", max_height=560, pinned_columns=1)
         self.results = gr.State(0)  # how many the table is made of
-        self.timer = gr.Timer(SECONDS, active=False)
+        self.timer = gr.Timer(POLL_SECONDS, active=False)
 
 
 def sweeps_tab(tab: gr.Tab, open_in_explore: OpenInExplore) -> None:
