@@ -384,8 +384,8 @@ def test_samples_of_unknown_truth_tell_nothing():
 
 
 def test_the_forest_has_a_dot_and_an_interval_a_method_in_the_order_of_the_table():
-    differences = differences.differences(three_results(), "pixel_ap")
-    figure = figures.difference_forest(differences, "pixel AP", "AFRD")
+    rows = differences.differences(three_results(), "pixel_ap")
+    figure = figures.difference_forest(rows, "pixel AP", "AFRD")
     drawn = {
         name: (x, x + up, x - down)
         for t in figure.data
