@@ -34,8 +34,8 @@ if TYPE_CHECKING:  # torch takes seconds to import; the page starts before
     from afrd.runs.prediction import Prediction
     from afrd.runs.run import Run
 
-THUMBNAIL = 112  # pixels
-PAINTED = 20 * MB  # of picture files, about 20 kB each
+THUMBNAIL_SIDE = 112  # pixels
+MAX_PAINTED = 20 * MB  # of picture files, about 20 kB each
 AT_ONCE = 60  # samples of a split whose features are computed while the user waits
 
 
@@ -297,13 +297,13 @@ class Library:
         return self._scores.get(key, lambda: afrd.analysis.comparison.split_scores(run, dataset, lights))
 
     def picture_file(self, key: Hashable, make: Callable[[], Image.Image]) -> Path:
-        """A picture as a file, made once, for components that serve files. The latest `PAINTED` bytes are kept."""
+        """A picture as a file, made once, for components that serve files. The latest `MAX_PAINTED` bytes are kept."""
         folder = Path(self._painted.name)
         path = folder / f"{hashlib.sha256(repr(key).encode()).hexdigest()[:32]}.webp"
         if not path.exists():
             with afrd.files.replacing(path) as unfinished:
                 make().save(unfinished, "webp", quality=85)
-            _keep_latest(folder, PAINTED)
+            _keep_latest(folder, MAX_PAINTED)
         return path
 
     def thumbnail(self, dataset: MultiLightDataset, index: int, light: str) -> Image.Image:
@@ -343,10 +343,10 @@ def _thumbnail(path: Path) -> Image.Image:
     try:
         pixels = afrd.data.decode(path)
         image = Image.fromarray((pixels // 257).astype("uint8") if pixels.dtype == "uint16" else pixels).convert("RGB")
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         return image
     except (OSError, ValueError):
-        return Image.new("RGB", (THUMBNAIL, THUMBNAIL), "#888888")
+        return Image.new("RGB", (THUMBNAIL_SIDE, THUMBNAIL_SIDE), "#888888")
 
 
 def _webp_uri(image: Image.Image) -> str:
