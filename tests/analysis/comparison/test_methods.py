@@ -394,7 +394,7 @@ def test_the_forest_has_a_dot_and_an_interval_a_method_in_the_order_of_the_table
     assert drawn["patch memory, max over evidence"] == pytest.approx((-0.03, -0.01, -0.05))
     assert drawn["single-light RD, top"] == pytest.approx((0.04, 0.06, 0.02))
     assert figure.layout.shapes[0].x0 == figure.layout.shapes[0].x1 == 0
-    assert list(figure.layout.yaxis.categoryarray) == list(differences.method)[::-1]
+    assert list(figure.layout.yaxis.categoryarray) == list(rows.method)[::-1]
     assert {t.name for t in figure.data if t.showlegend} == {"the reference is better", "the other is better"}
 
 
