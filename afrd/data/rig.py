@@ -108,9 +108,9 @@ def _rendered(file: Path) -> dict[str, Lamp]:
         for position, (name, kind, azimuth, elevation, intensity, exposure) in enumerate(_loaded(file)["lights"]):
             if kind == "spot":
                 lamp = rendered_lamp(azimuth, elevation, float(intensity) * float(exposure))
-                lamps |= {name: lamp, f"light{position}": lamp}  # as the layout names lights that are not six
+                lamps |= {name: lamp, f"light{position}": lamp}  # the layout's names for rigs of other than six lights
     except (KeyError, TypeError, ValueError):
-        return {}  # of another program
+        return {}  # written by another program
     return lamps
 
 

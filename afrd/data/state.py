@@ -31,7 +31,7 @@ def _folders(folder: str, depth: int) -> list[str]:
         try:
             with os.scandir(folder) as entries:
                 inner = sorted(entry.path for entry in entries if entry.is_dir())
-        except OSError:  # it went just now, or may not be read
+        except OSError:  # removed just now, or not readable
             inner = []
         for path in inner:
             folders += _folders(path, depth - 1)

@@ -8,7 +8,7 @@ DEFAULT_TEACHER = "efficientnet_lite0"  # its weights come with the installation
 TARGETS = ("lights", "fused")
 FORMULA_FUSIONS = ("attention", "mean", "max")  # without weights of their own
 EVIDENCE_FUSIONS = (*FORMULA_FUSIONS, "learned")  # of the lights' evidence
-LEARNED_COST = 16  # of the learned fusion, in memory and time: so many times that of another
+LEARNED_COST = 16  # of the learned fusion in memory and time, relative to the others
 FEATURE_FUSIONS = (*FORMULA_FUSIONS, "concat")  # of their features
 METHODS = ("afrd", "memory")
 

@@ -62,11 +62,11 @@ class Evidence:
         smoothed = smooth(nearest)
         before = smooth(self.nearest)
         ratio = smoothed / before.clamp_min(1e-12)
-        if self.usual is None:  # the memory alone: E is D, and so is the plain error in its weight
+        if self.usual is None:  # the memory alone: E and the plain error in its weight are D
             return replace(self, errors=smoothed, weights=self.weights * ratio.square(), nearest=nearest)
         excused = SUBTRACTED_SHARE * self.usual
         errors = ((self.errors + excused) * ratio.sqrt() - excused).clamp_min(0.0)
-        errors = torch.where((self.errors > 0) & (smoothed < before), errors, self.errors)  # to the bit where D stays
+        errors = torch.where((self.errors > 0) & (smoothed < before), errors, self.errors)  # exact where D stays
         weights = self.weights * errors / self.errors.clamp_min(1e-30)
         terms = self.terms
         if terms is not None:

@@ -153,7 +153,7 @@ def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
         backbone = timm.create_model(
             model_name, pretrained=not weights, features_only=True, out_indices=scales, **options
         )
-    except Exception as error:  # the hub's client raises its own kinds; all mean that there are no weights
+    except Exception as error:  # the hub's client raises various errors; all mean that there are no weights
         raise WeightsUnavailable(
             f"the weights of {model_name} cannot be downloaded ({type(error).__name__}); give a file with --weights"
         ) from error

@@ -223,6 +223,6 @@ def bring_back(folder: Path, correction: str) -> None:
     Raises:
         ValueError: there is none.
     """
-    removed_correction(folder, correction)  # says so where there is none
+    removed_correction(folder, correction)  # raises if there is none
     path = folder / FOLDER / f"{correction}{ENDING}"
     os.replace(path.with_suffix(REMOVED_ENDING), path)

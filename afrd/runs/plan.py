@@ -25,7 +25,7 @@ from afrd.runs.run_folder import FitConfig, is_finished
 MEMORY_PATCHES = 2048  # patches that AFRD stores of each light
 NARROW_STUDENT_STEPS = 500  # for any number of samples
 RD4AD_EPOCHS = 200
-UNCOMPRESSED = (".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".pnm", ".ppm")  # here another picture has no other file size
+UNCOMPRESSED = (".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".pnm", ".ppm")  # file size is no sign of content
 CHECKED_BYTES = 4096  # at a quarter, the half and three quarters of a file
 
 

@@ -83,7 +83,7 @@ def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
     """
     if (folder / CONFIG).is_file():
         existing = read_config(folder)
-        if not (existing[1].pictures and config.pictures):  # not known for runs that come with the package
+        if not (existing[1].pictures and config.pictures):  # not known for the shipped runs
             config = replace(config, pictures=existing[1].pictures)
         elif existing == (model, replace(config, pictures=existing[1].pictures)) and existing[1] != config:
             then, now = (one.pictures.partition(";")[0] for one in (existing[1], config))
@@ -121,7 +121,7 @@ def finish_run(folder: Path, model: torch.nn.Module, calibration: Evidence, hist
     if len(calibration.errors):
         tensors = {"errors": calibration.errors, "weights": calibration.weights}
         if calibration.terms is not None:
-            tensors["terms"] = calibration.terms  # in full: the sample that sets the threshold is no false alarm again
+            tensors["terms"] = calibration.terms  # in float32: the sample that sets the threshold is no alarm
         if calibration.nearest is not None:  # for corrections, see `afrd.runs.corrections`
             tensors["nearest"] = calibration.nearest
         if calibration.usual is not None:

@@ -43,7 +43,7 @@ TABLES = (
     "CREATE INDEX versions_of ON versions (kind, run, split, name, undone, id)",
 )
 # One connection at a time in a process: its locks on a file end when any thread of it closes that file, as the look at
-# the first bytes does (https://www.sqlite.org/howtocorrupt.html, 2.2); another process would then take the log away.
+# the first bytes does (https://www.sqlite.org/howtocorrupt.html, 2.2); another process would then remove the log.
 _in_this_process = threading.Lock()
 _MAGIC, _LOG_AT, _ID_AT = b"SQLite format 3\0", 18, 68  # a file's first bytes; where it says log and application
 _PAGE = 4096  # bytes
@@ -287,7 +287,7 @@ def is_local(folder: Path) -> bool:
     except OSError:
         return False
     place, best, kind = folder.resolve(), Path("/"), ""
-    for line in lines:  # later mounts lie over earlier ones
+    for line in lines:  # later mounts hide earlier ones
         fields, _, rest = line.partition(" - ")
         point = Path(fields.split(" ")[4].replace("\\040", " "))
         if place.is_relative_to(point) and len(point.parts) >= len(best.parts):

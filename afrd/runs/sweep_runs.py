@@ -1,6 +1,6 @@
 """The run of a cell in its folder: whether it is finished, broken, or of another plan.
 
-error = cell_fault(folder, cell)     # empty: as the plan says, or not begun
+error = cell_fault(folder, cell)     # empty: as planned, or not begun
 """
 
 from __future__ import annotations
