@@ -13,14 +13,20 @@ function shape([height, width], side) {  // of a map that holds the maximum of e
   return [height, width].map(length => Math.max(1, Math.round(length * factor)));
 }
 
-function axis(from, to, short) {  // of `from` cells enlarged to `to` pixels, in `short` blocks
-  const at = Float64Array.from({ length: to }, (_, i) => Math.max(0, (i + 0.5) * from / to - 0.5));
-  const low = Int32Array.from(at, Math.floor), block = blocks(to, short.map);
-  const begin = Int32Array.from({ length: from + 1 }, (_, cell) => low.findIndex(of => of >= cell));
-  for (let cell = from; cell >= 0 && begin[cell] < 0; cell--) begin[cell] = to;
-  const small = blocks(to, short.tile), same = (i, j) => low[i] === low[j] && small[i] === small[j];
-  return { low, high: low.map(cell => Math.min(cell + 1, from - 1)), part: at.map((place, i) => place - low[i]),
-    begin, block, small, ends: Int32Array.from(low.keys()).filter(i => !same(i, i - 1) || !same(i, i + 1)) };
+// Of `from` cells enlarged to `to` pixels in `short` blocks: between which cells each pixel lies, and how far from the
+// first; where the pixels of each cell begin; and the blocks of the map and of the tile.
+function axis(from, to, short) {
+  const place = Float64Array.from({ length: to }, (_, i) => Math.max(0, (i + 0.5) * from / to - 0.5));
+  const low = Int32Array.from(place, Math.floor), part = place.map((at, i) => at - low[i]);
+  const tile = blocks(to, short.tile);
+  const same = (i, j) => low[i] === low[j] && tile[i] === tile[j], all = Int32Array.from(low.keys());
+  const some = pixels => ({ at: pixels, low: pixels.map(i => low[i]),
+    high: pixels.map(i => Math.min(low[i] + 1, from - 1)), tile: pixels.map(i => tile[i]),
+    part: Float64Array.from(pixels, i => part[i]),
+    begin: Int32Array.from({ length: from + 1 }, (_, cell) => pixels.filter(i => low[i] < cell).length) });
+  // `ends`, the first and last ones of what of a block lies between the same cells
+  return { ...some(all), map: blocks(to, short.map), all: some(all),
+    ends: some(all.filter(i => !same(i, i - 1) || !same(i, i + 1))) };
 }
 
 const frames = new Map();  // what depends on the sizes alone
@@ -40,17 +46,16 @@ function frameOf(grid, size) {
 // `inside`, of the pixels, is. Gives the map, shrunk, and its maximum; each light's mean share and that at the maximum;
 // and functions that work out a light's error and share, shrunk, when they are looked at.
 export function blend(lights, how, grid, size, inside = null) {
-  const frame = frameOf(grid, size), { height, width } = frame.map;
-  const given = { frame, inside,
-    lights: lights.map(({ errors, weights, say = 1 }) =>
-      ({ errors, weights: how === 'attention' ? weights : null, say })),
-    map: { height, width, values: new Float32Array(height * width) } };
+  const frame = frameOf(grid, size), { height, width } = frame.map, one = new Float32Array(grid[0] * grid[1]).fill(1);
+  const given = { frame, inside, lights: lights.map(({ errors, weights, say = 1 }) =>
+    ({ errors, weights: how === 'attention' ? weights : one, say })),
+  map: { height, width, values: new Float32Array(height * width) } };
   return { map: given.map, tile: frame.tile, ...how === 'max' ? largest(given) : weighted(given),
-    error: light => shrunk(frame, lights[light].errors, inside) };
+    error: light => errorOf(frame, lights[light].errors, inside) };
 }
 
 function weighted({ frame, lights, inside, map }) {
-  const { grid: [, wide], size: [height, width], rows, columns: { begin, block, part } } = frame;
+  const { grid: [, wide], size: [height, width], rows, columns: { begin, map: block, part } } = frame;
   const total = totalOf(frame, lights), spread = new Float64Array(total.length), { values } = map;
   const lines = Array.from({ length: 3 }, () => new Float64Array(wide));
   const [constant, linear, square] = lines, best = { score: -1, x: 0, y: 0 };
@@ -58,7 +63,7 @@ function weighted({ frame, lights, inside, map }) {
     const top = rows.low[y] * wide, bottom = rows.high[y] * wide, down = rows.part[y];
     for (const line of lines) line.fill(0);
     for (const light of lights) addRow(light, lines, { top, bottom, down });
-    const from = rows.block[y] * map.width;
+    const from = rows.map[y] * map.width;
     let next = total[top] + (total[bottom] - total[top]) * down;
     for (let cell = 0; cell < wide; cell++) {
       const a = constant[cell], b = linear[cell], c = square[cell], right = Math.min(cell + 1, wide - 1);
@@ -81,16 +86,19 @@ function weighted({ frame, lights, inside, map }) {
       spread[bottom + right] += moved * down;
     }
   }
-  const pixel = at => enlarged(frame, at, best);
+  const pixel = of => enlarged(frame, of, best), parts = { of: null };  // of the total, when first asked for
   return { score: best.score, means: lights.map(light => light.say * dot(light.weights, spread) / height / width),
-    peaks: lights.map(({ say, weights }) => say * (weights ? pixel(weights) : 1) / pixel(total)),
-    share: light => quotient(frame, lights[light], total) };
+    peaks: lights.map(({ say, weights }) => say * pixel(weights) / pixel(total)),
+    share(light) {
+      const { say, weights } = lights[light];
+      return shrunk(frame, weights.map(weight => say * weight), parts.of ??= partsOf(frame, total));
+    } };
 }
 
 function totalOf({ grid: [high, wide] }, lights) {  // of the weights on the grid
   const total = new Float64Array(high * wide);
   for (const { say, weights } of lights) {
-    for (let i = 0; i < total.length; i++) total[i] += weights ? say * weights[i] : say;
+    for (let i = 0; i < total.length; i++) total[i] += say * weights[i];
   }
   return total;
 }
@@ -100,12 +108,12 @@ function totalOf({ grid: [high, wide] }, lights) {  // of the weights on the gri
 function addRow({ errors, weights, say }, [constant, linear, square], { top, bottom, down }) {
   const wide = constant.length;
   let right = errors[top] + (errors[bottom] - errors[top]) * down;
-  let rightWeight = weights ? weights[top] + (weights[bottom] - weights[top]) * down : 1;
+  let rightWeight = weights[top] + (weights[bottom] - weights[top]) * down;
   for (let cell = 0, i = top + 1, j = bottom + 1; cell < wide; cell++, i++, j++) {
     const error = right, weight = say * rightWeight;
     if (cell + 1 < wide) {
       right = errors[i] + (errors[j] - errors[i]) * down;
-      if (weights) rightWeight = weights[i] + (weights[j] - weights[i]) * down;
+      rightWeight = weights[i] + (weights[j] - weights[i]) * down;
     }
     const step = right - error, stepWeight = say * rightWeight - weight;
     constant[cell] += weight * error;
@@ -116,7 +124,7 @@ function addRow({ errors, weights, say }, [constant, linear, square], { top, bot
 
 function dot(weights, spread) {
   let sum = 0;
-  for (let i = 0; i < spread.length; i++) sum += weights ? weights[i] * spread[i] : spread[i];
+  for (let i = 0; i < spread.length; i++) sum += weights[i] * spread[i];
   return sum;
 }
 
@@ -127,7 +135,7 @@ function enlarged({ grid: [, wide], rows, columns }, values, { x, y }) {  // at 
 }
 
 function largest({ frame, lights, inside, map }) {  // the first of equal ones
-  const { grid: [, wide], size: [height, width], rows, columns: { begin, block, part } } = frame;
+  const { grid: [, wide], size: [height, width], rows, columns: { begin, map: block, part } } = frame;
   const winner = new Uint8Array(height * width), counts = new Float64Array(lights.length), { values } = map;
   const line = new Float64Array(width), said = new Float64Array(width);
   let score = -1, best = 0;
@@ -145,7 +153,7 @@ function largest({ frame, lights, inside, map }) {  // the first of equal ones
         }
       }
     });
-    for (let x = 0, from = rows.block[y] * map.width; x < width; x++) {
+    for (let x = 0, from = rows.map[y] * map.width; x < width; x++) {
       const value = inside && !inside[first + x] ? 0 : line[x], at = from + block[x];
       counts[winner[first + x]]++;
       if (value > score) { score = value; best = first + x; }
@@ -160,52 +168,56 @@ function won({ size: [height, width], rows, columns, tile }, winner, light) {
   const found = new Float32Array(tile.height * tile.width);
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
-      if (winner[i] === light) found[rows.small[y] * tile.width + columns.small[x]] = 1;
+      if (winner[i] === light) found[rows.tile[y] * tile.width + columns.tile[x]] = 1;
     }
   }
   return found;
 }
 
-// From cell to cell of a row or column a straight line, and the quotient of two, only rises or only falls, so that the
-// maximum of a block is at the ends of what of it lies between the same cells: `ends`.
-function quotient(frame, { weights, say }, total) {
-  const { rows, columns: { ends, high, low, part, small }, tile, grid: [, wide] } = frame;
-  const found = new Float32Array(tile.height * tile.width);
-  const own = new Float64Array(wide), all = new Float64Array(wide);
-  for (const y of rows.ends) {
-    if (weights) between(weights, own, rows, y); else own.fill(1);
-    between(total, all, rows, y);
-    for (let n = 0, from = rows.small[y] * tile.width; n < ends.length; n++) {
-      const x = ends[n], left = low[x], right = high[x], t = part[x];
-      const share = say * (own[left] + (own[right] - own[left]) * t) / (all[left] + (all[right] - all[left]) * t);
-      const at = from + small[x];
-      if (share > found[at]) found[at] = share;
+// A grid enlarged, times `factors` of its pixels, and shrunk. From cell to cell of a row or column a straight line, and
+// the quotient of two, only rises or only falls, so that the maximum of a block is at the ends of what of it is between
+// the same cells.
+function shrunk({ rows, columns, tile, grid: [, wide] }, values, factors, which = 'ends') {
+  const found = new Float32Array(tile.height * tile.width), line = new Float64Array(wide + 1);
+  const down = rows[which], { begin, part, tile: block } = columns[which];
+  for (let y = 0, i = 0; y < down.at.length; y++) {
+    between(values, line, down, y);
+    const from = down.tile[y] * tile.width;
+    for (let cell = 0; cell < wide; cell++) {
+      const left = line[cell], step = line[cell + 1] - left;
+      for (let x = begin[cell]; x < begin[cell + 1]; x++, i++) {
+        const value = factors ? (left + step * part[x]) * factors[i] : left + step * part[x], at = from + block[x];
+        if (value > found[at]) found[at] = value;
+      }
     }
   }
   return found;
 }
 
-function between(values, line, { high, low, part }, y) {  // the row of cells in which a row of pixels lies
-  const wide = line.length, top = low[y] * wide, bottom = high[y] * wide, down = part[y];
+// 1 / total at those ends.
+function partsOf({ rows: { ends: down }, columns: { ends: { at, begin, part } }, grid: [, wide] }, total) {
+  const found = new Float64Array(down.at.length * at.length), line = new Float64Array(wide + 1);
+  for (let y = 0, i = 0; y < down.at.length; y++) {
+    between(total, line, down, y);
+    for (let cell = 0; cell < wide; cell++) {
+      const left = line[cell], step = line[cell + 1] - left;
+      for (let x = begin[cell]; x < begin[cell + 1]; x++, i++) found[i] = 1 / (left + step * part[x]);
+    }
+  }
+  return found;
+}
+
+// The row of cells in which a row of pixels lies, with the last one again.
+function between(values, line, { high, low, part }, y) {
+  const wide = line.length - 1, top = low[y] * wide, bottom = high[y] * wide, down = part[y];
   for (let x = 0; x < wide; x++) line[x] = values[top + x] + (values[bottom + x] - values[top + x]) * down;
+  line[wide] = line[wide - 1];
 }
 
 const kept = new WeakMap();  // by the formulas a light's error is the same in every set
-function shrunk(frame, errors, inside) {
-  if (kept.get(errors)?.inside === inside) return kept.get(errors).found;
-  const { rows, columns: { ends, high, low, part, small }, tile, grid: [, wide], size: [height, width] } = frame;
-  const found = new Float32Array(tile.height * tile.width), line = new Float64Array(wide);
-  const [down, across] = inside ? [Array(height).keys(), Int32Array.from({ length: width }, (_, x) => x)]
-    : [rows.ends, ends];
-  for (const y of down) {
-    between(errors, line, rows, y);
-    for (let n = 0, from = rows.small[y] * tile.width; n < across.length; n++) {
-      const x = across[n], left = low[x];
-      if (inside && !inside[y * width + x]) continue;
-      const value = line[left] + (line[high[x]] - line[left]) * part[x], at = from + small[x];
-      if (value > found[at]) found[at] = value;
-    }
+function errorOf(frame, errors, inside) {
+  if (kept.get(errors)?.inside !== inside) {
+    kept.set(errors, { inside, found: shrunk(frame, errors, inside, inside ? 'all' : 'ends') });
   }
-  kept.set(errors, { inside, found });
-  return found;
+  return kept.get(errors).found;
 }

@@ -10,55 +10,74 @@ export const stored = Uint8Array.from({ length: STEPS + 1 }, (_, i) => {
   return Math.round(255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055));
 });
 
+const SAMPLED = 6000;  // pixels of a picture, at least, where it has them
+const brightnesses = new WeakMap();  // by picture: of some of its pixels, in linear light
+function brightnessOf(picture) {
+  if (brightnesses.has(picture)) return brightnesses.get(picture);
+  const { data } = picture, length = data.length / 4, step = Math.max(1, Math.floor(length / SAMPLED));
+  const found = Float64Array.from({ length: Math.ceil(length / step) }, (_, i) => {
+    const at = 4 * step * i;
+    return 0.2126 * linear[data[at]] + 0.7152 * linear[data[at + 1]] + 0.0722 * linear[data[at + 2]];
+  });
+  brightnesses.set(picture, found);
+  return found;
+}
+
 // The brightness that one pixel in a hundred exceeds, in linear light, of the sum of these pictures.
 function highlight(pictures) {
-  const length = pictures[0].data.length / 4;
-  const step = Math.max(1, Math.floor(length / 6000));
-  const found = [];
-  for (let i = 0; i < length; i += step) {
-    let sum = 0;
-    for (const { data } of pictures) {
-      sum += 0.2126 * linear[data[4 * i]] + 0.7152 * linear[data[4 * i + 1]] + 0.0722 * linear[data[4 * i + 2]];
-    }
-    found.push(sum);
-  }
-  return found.sort((a, b) => a - b)[Math.floor(0.99 * (found.length - 1))];
+  const [first, ...others] = pictures.map(brightnessOf), found = first.slice();
+  for (const values of others) for (let i = 0; i < found.length; i++) found[i] += values[i];
+  return found.sort()[Math.floor(0.99 * (found.length - 1))];
 }
 
 // So that the lamps that are lit, undimmed, are together as bright as the brightest of their photographs; the dimmers
 // brighten and darken from there, and one lamp alone is as photographed.
 export function exposure(pictures) {
   const together = highlight(pictures);
-  return together > 0 ? Math.max(...pictures.map(picture => highlight([picture]))) / together : 1;
+  for (const picture of pictures) if (!highlights.has(picture)) highlights.set(picture, highlight([picture]));
+  return together > 0 ? Math.max(...pictures.map(picture => highlights.get(picture))) / together : 1;
 }
 
-// A function that gives a canvas with the sum of gain * factor * picture; what frames need is made once for a size.
+const highlights = new WeakMap();  // by picture
+const TURNS = 50;  // after which a sum is made anew, as rounding adds up
+
+// A function that gives a canvas with factor * the sum of gain * picture. What frames need is made once for a size, and
+// of the sum only what has changed: most often one lamp.
 export function relighter() {
   const canvas = document.createElement('canvas'), context = canvas.getContext('2d');
-  let image = null, sum = null;
+  let image = null, rgba = null, sum = null, summed = new Map(), turns = 0;
   return (pictures, gains, factor) => {
-    const { width, height } = pictures[0];
+    const { width, height } = pictures[0], wanted = new Map(pictures.map((picture, i) => [picture, gains[i]]));
     if (image?.width !== width || image?.height !== height) {
       resize(canvas, width, height);
       image = context.createImageData(width, height);
-      image.data.fill(255);
+      rgba = new Uint32Array(image.data.buffer);
       sum = new Float32Array(width * height * 3);
+      summed = new Map();
     }
-    sum.fill(0.5);  // to be rounded
-    pictures.forEach(({ data }, lamp) => {
-      const gain = gains[lamp] * factor * STEPS;
-      if (!gain) return;
-      const light = linear.map(value => value * gain);
-      for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
-        sum[j] += light[data[i]]; sum[j + 1] += light[data[i + 1]]; sum[j + 2] += light[data[i + 2]];
-      }
-    });
-    for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
-      for (let c = 0; c < 3; c++) image.data[i + c] = stored[Math.min(STEPS, sum[j + c] | 0)];
+    const more = picture => (wanted.get(picture) ?? 0) - (summed.get(picture) ?? 0);
+    let changed = [...new Set([...summed.keys(), ...pictures])].filter(more);
+    if (2 * changed.length > pictures.length || ++turns > TURNS) {
+      sum.fill(0);
+      [summed, turns, changed] = [new Map(), 0, pictures];
+    }
+    for (const picture of changed) add(sum, picture, more(picture));
+    summed = wanted;
+    const light = factor * STEPS, byte = value => stored[Math.min(STEPS, value * light + 0.5 | 0)];
+    for (let i = 0, j = 0; i < rgba.length; i++, j += 3) {
+      rgba[i] = 255 << 24 | byte(sum[j + 2]) << 16 | byte(sum[j + 1]) << 8 | byte(sum[j]);
     }
     context.putImageData(image, 0, 0);
     return canvas;
   };
+}
+
+function add(sum, { data }, gain) {
+  if (!gain) return;
+  const light = linear.map(value => value * gain);
+  for (let i = 0, j = 0; j < sum.length; i += 4, j += 3) {
+    sum[j] += light[data[i]]; sum[j + 1] += light[data[i + 1]]; sum[j + 2] += light[data[i + 2]];
+  }
 }
 
 export class Lamps {
@@ -68,6 +87,8 @@ export class Lamps {
   say = {};  // by name, how much a light may say in the map, where that is not 1
   exposed = '';  // the lamps that `exposure` is of
   exposure = 1;
+  mixed = '';  // the lamps and dimmers that `mix`, a canvas, shows
+  mix = null;
   picture = null;  // the canvas that is seen
   asked = '';  // until `patience` the host is expected to answer for these
   patience = 0;

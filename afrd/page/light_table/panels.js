@@ -8,21 +8,19 @@ import { drawEstimate, drawLamp, ESTIMATES, estimated, lampSliders, tellEstimate
 // The picture that lies under the large maps: as photographed under one light, under the lamps as they are, or an
 // estimate, see virtual.js.
 export function relight(table) {
-  const { lamps, pixels, root, scene, view } = table;
+  const { lamps, pixels, root, scene, view } = table, before = lamps.picture;
   const lit = scene.lights.filter(item => lamps.lit.has(item.name));
   let told = `a click ${scene.answers ? 'asks why' : 'pins a place'}, the wheel zooms, ? lists the keys`;
   lamps.picture = pixels.get(scene.lights.find(item => item.name === scene.shown).picture).canvas;
   const photograph = view.lighting === 'photograph' || (view.lighting !== 'lamps' && !estimated(table));
-  let title = `under light ${scene.shown}`;
+  let title = `under light ${scene.shown}`, other = false;
   if (estimated(table)) {
     lamps.picture = drawEstimate(table);
     [title, told] = tellEstimate(table);
+    other = true;
   } else if (!photograph && lit.length) {
     title = 'under the lamps, mixed';
-    const pictures = lit.map(item => pixels.get(item.picture));
-    const key = [table.generation, ...lit.map(item => item.name)].join();
-    if (lamps.exposed !== key) Object.assign(lamps, { exposed: key, exposure: lamps.exposureOf(pictures) });
-    lamps.picture = lamps.relit(pictures, lit.map(item => lamps.gainOf(item.name)), lamps.exposure);
+    other = mixLamps(table, lit);
     const named = lit.filter(item => lit.length < 4 || lamps.gainOf(item.name) !== 1)
       .map(item => `${item.name} ${percent(lamps.gainOf(item.name))}`);
     told = [...(lit.length < 4 ? [] : [`${lit.length} lamps`]), ...named].join(', ') +
@@ -31,8 +29,8 @@ export function relight(table) {
     told = 'no lamp is on, so this is as photographed';
   }
   const panel = root.querySelector('.lighting');
-  panel.querySelector('.verdict').textContent = title;
-  panel.querySelector('.small').textContent = told;
+  write(panel.querySelector('.verdict'), title);
+  write(panel.querySelector('.small'), told);
   panel.querySelector('select').value = photograph ? scene.shown : `:${view.lighting}`;
   const virtual = view.lighting === 'virtual' && !photograph, sliders = panel.querySelector('.virtual');
   panel.classList.toggle('dragged', virtual);
@@ -42,7 +40,17 @@ export function relight(table) {
   for (const tile of root.querySelectorAll('.tile')) {
     tile.classList.toggle('shown', photograph && tile.dataset.light === scene.shown);
   }
-  table.soon('large', 'cursor');
+  table.soon(...(other || lamps.picture !== before ? ['large'] : []), 'cursor');
+}
+
+function mixLamps({ generation, lamps, pixels }, lit) {  // gives whether the picture is another one
+  const pictures = lit.map(item => pixels.get(item.picture)), gains = lit.map(item => lamps.gainOf(item.name));
+  const key = [generation, ...lit.map(item => item.name)].join(), mixed = [key, ...gains].join();
+  if (lamps.exposed !== key) Object.assign(lamps, { exposed: key, exposure: lamps.exposureOf(pictures) });
+  const other = lamps.mixed !== mixed;
+  if (other) Object.assign(lamps, { mixed, mix: lamps.relit(pictures, gains, lamps.exposure) });
+  lamps.picture = lamps.mix;
+  return other;
 }
 
 export function showPhotograph(table, name) {
