@@ -13,6 +13,7 @@ from afrd.analysis.comparison.sweep_tables import common_methods, scores_table
 from afrd.data.dataset import Category, open_dataset
 from afrd.data.download import eyecandies_archives
 from afrd.metrics.ranking import METRIC_NAMES
+from afrd.metrics.words import counted
 from afrd.runs.sweep_plan import SweepPlan
 
 FILE = Path(__file__).with_name("published.csv")
@@ -40,6 +41,10 @@ class Original:
 
 # Objects of M2AD: 49 or 50 good ones a category, of which 29 or 30 are trained on; 49 or 50 bad ones.
 M2AD_CATEGORIES = ("Bird", "Car", "Cube", "Dice", "Doll", "Holder", "Motor", "Ring", "Teapot", "Tube")
+MVTEC_CATEGORIES = (
+    *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill", "screw", "tile"),
+    *("toothbrush", "transistor", "wood", "zipper"),
+)
 ORIGINALS = {
     "Eyecandies": Original(
         "eyecandies",
@@ -48,6 +53,7 @@ ORIGINALS = {
         0,
         {"train": (1000, 1000), "test_public": (50, 50)},
     ),
+    "MVTec AD": Original("mvtec", MVTEC_CATEGORIES, 1, 0, {"train": (60, 391), "test": (42, 167)}),
     "M2AD": Original("m2ad", M2AD_CATEGORIES, 10, 12, {"train": (12 * 29, 12 * 30), "test": (12 * 69, 12 * 70)}),
 }
 
@@ -88,7 +94,7 @@ def published_table(plan: SweepPlan, results: Sequence[GroupResult]) -> pd.DataF
     means = scores[scores.method.isin(common_methods(results))].groupby("method", sort=False).mean(numeric_only=True)
     group = results[0].group
     for method, row in means.iterrows():
-        ours = {"method": method, "modality": f"RGB, {len(group.lights)} lights, {group.size} pixels"}
+        ours = {"method": method, "modality": f"RGB, {counted(len(group.lights), 'light')}, {group.size} pixels"}
         ours |= {metric: row.get(metric, float("nan")) for metric in METRICS} | {"source": "this report"}
         rows = pd.concat([rows, pd.DataFrame([ours])], ignore_index=True)
     shown = [metric for metric in METRICS if rows[metric].notna().any()]

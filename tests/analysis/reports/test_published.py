@@ -84,6 +84,22 @@ def test_the_report_has_the_table_in_markdown_and_on_the_page(root: Path, monkey
     assert "Published results" not in sweep._page(plan, root, [], [replace(section, published=None)])
 
 
+def test_mvtec_ad_is_recognised_and_has_the_figures_of_single_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    original = replace(published.ORIGINALS["MVTec AD"], sizes={"train": (1, 1), "test": (2, 2)})
+    monkeypatch.setitem(published.ORIGINALS, "MVTec AD", original)
+    for name in original.categories:
+        for file in ("train/good/000.png", "test/good/000.png", "test/bent/000.png", "ground_truth/bent/000_mask.png"):
+            path = tmp_path / name / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8), 255 if "mask" in file else 120, np.uint8)).save(path)
+    mine = [replace(r, group=replace(r.group, lights=("light",))) for r in results(original.categories)]
+    table = published.published_table(SweepPlan(data=str(tmp_path), out="sweep"), mine)
+    assert table is not None
+    rows = table.set_index("Method")
+    assert rows.loc["RD4AD", ["image AUROC", "pixel AUROC", "AUPRO"]].tolist() == ["0.985", "0.978", "0.939"]
+    assert rows.loc["AFRD", "Modality"] == "RGB, 1 light, 256 pixels"
+
+
 def test_every_published_figure_is_a_share_with_a_source():
     table = published.pd.read_csv(published.FILE)
     assert set(table.data_set) == set(published.ORIGINALS) and table.source.notna().all()
