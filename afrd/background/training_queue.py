@@ -352,7 +352,7 @@ def resume_note(job: TrainingJob) -> str:
     if not job.step:
         return "stopped before its first step; started again, it begins anew"
     epoch = afrd.runs.checkpoint_epochs(job.folder)
-    continuation = f"goes on after epoch {epoch} of {job.order.epochs}" if epoch else "begins anew"
+    continuation = f"continues after epoch {epoch} of {job.order.epochs}" if epoch else "begins anew"
     return f"stopped after step {job.step} of {job.steps}; started again, it {continuation}"
 
 

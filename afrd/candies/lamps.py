@@ -159,7 +159,7 @@ def _spot(
     lit = np.flatnonzero((facing > 0) & (power > 0))
     shadow = np.zeros_like(power)
     shadow[lit] = _shadow(solid, bounds, at.points[:, lit] + at.normals[:, lit] * np.float32(0.012), lamp[:, lit])
-    through = np.float32(0.6) * power * (soft - lambert)  # light that crept through jelly is in nobody's shadow
+    through = np.float32(0.6) * power * (soft - lambert)  # light that passed through jelly casts no shadow
     bounce = np.float32(0.012 * light.intensity) * open_  # what the lit mat and the walls send back
     shadow *= power
     return paint.albedo * (lambert * shadow + through + bounce) + _lobe(paint, at, lamp, facing) * shadow

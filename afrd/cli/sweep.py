@@ -33,7 +33,7 @@ def add_command(commands: Any) -> None:
         metavar="PLAN",
         help="a .toml file, or with --status the sweep's folder; without it, the options below are the plan",
     )
-    p.add_argument("--data", metavar="ROOT", help="data set, as all of these in the place of the plan's")
+    p.add_argument("--data", metavar="ROOT", help="data set; this and the following options replace the plan's")
     p.add_argument("--out", metavar="FOLDER", help="folder of the sweep")
     for name, example in LISTS.items():
         p.add_argument(f"--{name}", metavar=example)

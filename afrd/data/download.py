@@ -151,8 +151,8 @@ def _download(archive: Archive, file: Path, address: str, report: Report | None)
     except (gdown.exceptions.DownloadError, requests.exceptions.RequestException) as error:
         reason = " ".join(str(error).split())
         raise RuntimeError(
-            f"{archive.category} could not be downloaded from {address} ({reason}); the same command goes on from what "
-            "is there. Google Drive refuses files that were fetched too often for a day"
+            f"{archive.category} could not be downloaded from {address} ({reason}); the same command continues from "
+            "what is there. Google Drive refuses files that were fetched too often for a day"
         ) from error
 
 

@@ -29,7 +29,7 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
         raise ValueError(f"{folder} is not a run folder: it has no config.json; `afrd train` makes one")
     model_config, config = read_config(folder)
     if not (folder / WEIGHTS).is_file():
-        raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it goes on with it")
+        raise ValueError(f"run {folder} is not finished; the `afrd train` command that began it continues it")
     tensors, _ = load_tensors(folder / WEIGHTS)
     try:
         with torch.random.fork_rng(devices=[]):  # initial weights must not change the caller's random state

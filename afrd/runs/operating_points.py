@@ -108,6 +108,6 @@ def _as_json(points: Points) -> dict[str, Any]:
 
 
 def _alone(folder: Path) -> AbstractContextManager[None]:
-    """Nobody else changes the points of the run in this folder, in this process or another one."""
+    """Holds the lock of the points of the run in this folder, in this process and across processes."""
     taken = f"the operating points of {folder} are being written by somebody else; try again"
     return held(folder / LOCK_FILE, WAIT_SECONDS, taken)

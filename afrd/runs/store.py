@@ -206,7 +206,7 @@ def _evict(allowed: int) -> list[Entry]:
 def remove(folder: Path) -> bool:
     """Removes an entry atomically; False where the system does not allow it.
 
-    Readers that have opened its files can go on; on Windows, open files stay.
+    Readers that have opened its files can continue; on Windows, open files stay.
     """
     try:
         grave = Path(tempfile.mkdtemp(prefix=UNFINISHED_PREFIX, dir=folder.parent))

@@ -75,7 +75,7 @@ def test_a_cancelled_training_says_how_to_go_on_and_ends_with_the_same_weights(
     (stopped,) = wait(queue)
     assert stopped.state == "cancelled" and 3 < stopped.step < 25
     assert stopped.note == (
-        f"stopped after step {stopped.step} of 25; started again, it goes on after epoch {stopped.step - 1} of 25"
+        f"stopped after step {stopped.step} of 25; started again, it continues after epoch {stopped.step - 1} of 25"
     )
     assert (job.folder / "checkpoint.safetensors").is_file() and not find_runs(queue.runs)
 

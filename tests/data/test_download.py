@@ -111,7 +111,7 @@ def test_a_download_that_broke_goes_on_where_it_stopped(
     archive = archive_of(server, pictures())
     monkeypatch.setattr(download, "DOWNLOAD_RETRIES", 0)
     server.cut = 700_000
-    with pytest.raises(RuntimeError, match=r"CandyCane could not be downloaded .*the same command goes on"):
+    with pytest.raises(RuntimeError, match=r"CandyCane could not be downloaded .*the same command continues"):
         download.fetch(archive, tmp_path, address(server))
     assert not (tmp_path / "CandyCane").exists()
     download.fetch(archive, tmp_path, address(server))

@@ -146,7 +146,7 @@ def test_every_state_of_a_training_has_its_words_and_buttons(queue: TrainingQueu
     queue._jobs = {1: failed, 2: replace(job, number=2, stopping=True), 3: replace(job, number=3, state="cancelled")}
     html = queue_view.listing(queue, 2)
     assert "&lt;i&gt;" in html and "<i>" not in html
-    assert "Stopping …" in html and "Go on" in html and "Try again" in html and html.count("shown") == 1
+    assert "Stopping …" in html and "Continue" in html and "Try again" in html and html.count("shown") == 1
     assert [queue_view.duration(s) for s in (0.4, 61, 7300)] == ["0 s", "1 min 1 s", "2 h 1 min"]
 
 

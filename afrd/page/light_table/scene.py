@@ -372,7 +372,7 @@ def _corrections(library: Library, folder: Path | None) -> str:
     """Such as `, with 2 corrections`; empty without any, and for a run that cannot be read."""
     try:
         return afrd.runs.corrections_suffix(library.run(folder).corrections) if folder is not None else ""
-    except (ValueError, OSError, RuntimeError):  # shown in the place of its map
+    except (ValueError, OSError, RuntimeError):  # shown instead of its map
         return ""
 
 

@@ -70,7 +70,7 @@ def _row(queue: TrainingQueue, job: TrainingJob, shown: bool) -> dict[str, Any]:
         RUNNING: [("cancel", "Stopping …" if job.stopping else "Stop")],
         "waiting": [("cancel", "Remove")],
         DONE: [("open", "Open in Explore"), ("forget", "Clear")],
-        CANCELLED: [("again", "Go on"), ("forget", "Clear")],
+        CANCELLED: [("again", "Continue"), ("forget", "Clear")],
         FAILED: [("again", "Try again"), ("forget", "Clear")],
     }[job.state]
     percent = 100 * job.step / job.steps if job.steps else 0.0

@@ -255,7 +255,7 @@ class SampleEvaluator:
             key = (keys.of_uploads(uploaded.uploads), sample.images.shape, keys.of_run(run.folder))
             sent = self._evidence.get(key, lambda: sent_evidence(run, run.sample_evidence(sample, used, inputs), used))
             return known_fusion(run.folder, run, None if all_at_once(run) else lights) | sent
-        except (ValueError, OSError, RuntimeError):  # said in the place of the map
+        except (ValueError, OSError, RuntimeError):  # shown instead of the map
             return None
 
     def _prediction_or_problem(
