@@ -39,11 +39,11 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
         setattr(*places[norm], nn.Sequential(*norm.children()))
     for layer in [layer for layer in folded.modules() if isinstance(layer, Conv2dSame)]:
         if layer.stride == (2, 2) and layer.dilation == (1, 1) and all(k > 1 and k % 2 for k in layer.kernel_size):
-            setattr(*places[layer], padded_by_itself(layer))
+            setattr(*places[layer], explicitly_padded(layer))
     return folded if _same(features_of(backbone, pictures), features_of(folded, pictures)) else backbone
 
 
-def padded_by_itself(layer: Conv2dSame) -> nn.Conv2d:
+def explicitly_padded(layer: Conv2dSame) -> nn.Conv2d:
     """A convolution of stride 2, with a kernel of 3, 5, … pixels, that gives what TensorFlow's padding "same" gives.
 
     The sides of the pictures must be even. "Same" pads a row and a column more at the end than at the start. No

@@ -120,7 +120,7 @@ def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None)
     config = timm.data.resolve_model_data_config(backbone)
     info = backbone.feature_info
     channels, strides = tuple(info.channels()), tuple(info.reduction())
-    return _folded(_tried(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides)))
+    return _folded(_checked(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides)))
 
 
 def check_teacher(name: str) -> None:
@@ -131,7 +131,7 @@ def check_teacher(name: str) -> None:
         raise ValueError(f"teacher {name!r} is not known; choose one of {', '.join(TEACHERS)}")
 
 
-def _tried(teacher: Teacher) -> Teacher:
+def _checked(teacher: Teacher) -> Teacher:
     """The teacher, checked on one small picture that is not square.
 
     Raises:

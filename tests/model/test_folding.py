@@ -6,7 +6,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from afrd.model.folding import optimized_for_inference, padded_by_itself
+from afrd.model.folding import optimized_for_inference, explicitly_padded
 from afrd.model.teacher import load_teacher
 
 
@@ -40,7 +40,7 @@ def test_a_folded_backbone_has_the_same_features(name: str):
 def test_a_convolution_that_pads_by_itself_reads_the_same_pixels(kernel: int, groups: int):
     torch.manual_seed(0)
     layer, pictures = Conv2dSame(4, 8, kernel, stride=2, groups=groups), torch.rand(2, 4, 12, 18)
-    torch.testing.assert_close(padded_by_itself(layer)(pictures), layer(pictures))
+    torch.testing.assert_close(explicitly_padded(layer)(pictures), layer(pictures))
 
 
 class ReadsBoth(nn.Module):
