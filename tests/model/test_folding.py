@@ -6,7 +6,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from afrd.model.folding import optimized_for_inference, explicitly_padded
+from afrd.model.folding import explicitly_padded, optimized_for_inference
 from afrd.model.teacher import load_teacher
 
 
