@@ -174,6 +174,33 @@ def test_a_file_is_opened_from_the_disk_and_asks_for_nothing(table: Path, browse
     context.close()
 
 
+DRAWN = """async () => {
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+  const found = selector => [...document.querySelectorAll(`.light-table .stage > ${selector}`)];
+  return [...found('canvas:not(.loupe)').map(canvas => canvas.toDataURL()),
+    ...found('.lines').map(lines => lines.lastChild.getAttribute('d') ?? '')];
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["pictures", "error", "attention"])
+def test_what_is_drawn_does_not_depend_on_what_was_drawn_before(mode: str, table: Path, browser: Any):
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(table.as_uri())
+    page.wait_for_selector(".panels .verdict b")
+    page.get_by_role("button", name=mode, exact=True).click()
+    page.get_by_label("lighting of the picture").select_option(":lamps")
+    first = page.evaluate(DRAWN)
+    lamps, again = page.locator(".tile input[type=checkbox]"), page.get_by_role("button", name=mode, exact=True)
+    for lamp in (0, 3, 5, 3, 5, 0):
+        lamps.nth(lamp).click()
+        changed = page.evaluate(DRAWN)
+        again.click()  # the whole table is drawn anew
+        assert page.evaluate(DRAWN) == changed
+    assert changed == first
+    page.close()
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_one_picture_under_the_other(table: Path, browser: Any, scheme: str):

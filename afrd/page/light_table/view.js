@@ -89,10 +89,10 @@ function drawStage({ view }, stage, fresh = true) {
   };
   if (fresh) {
     const context = base.getContext('2d', { alpha: false }), picture = source();
-    context.globalAlpha = 1;
     context.fillRect(0, 0, base.width, base.height);
     context.globalAlpha = dark ? 0.36 : 1;
     draw(context, picture, picture.width > 1.5 * view.zoom * canvas.width ? 'medium' : 'low');
+    context.globalAlpha = 1;
   }
   if (!layer) return;
   const context = canvas.getContext('2d', { alpha: false });
