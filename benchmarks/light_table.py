@@ -56,14 +56,15 @@ ACTIVITY_SCRIPT = """async ([what, seconds]) => {  // seconds: or as long as the
     cover: t => slide('.cover', 0, 1, t),
     level: t => slide('.level', 0.5, 1.5, t),
     dimmer: t => slide('.dimmer input', 0, 2, t),
-    toggle: t => lamps[0].click(),
-    keys: t => { at('pointermove', t); lamps[0].click(); },
-    mixed: t => lamps[0].click(),
+    toggle: t => lamps()[0].click(),
+    keys: t => { at('pointermove', t); lamps()[0].click(); },
+    mixed: t => lamps()[0].click(),
     weight: t => slide('.say input', 0.02, 1, t),
     // as a Gray code counts, which never comes to the same set again; the first lamp stays on
-    unseen: () => lamps[1 + 31 - Math.clz32(turn & -turn)].click(),
+    unseen: () => lamps()[1 + 31 - Math.clz32(turn & -turn)].click(),
   };
-  const lamps = root.querySelectorAll('.tile input[type=checkbox]');
+  const lamps = () => [...root.querySelectorAll('.tile input[type=checkbox]')];
+  const sets = 2 ** (lamps().length - 1);
   let turn = 0;
   let worked = 0;
   const timed = task => (...given) => {
@@ -74,7 +75,7 @@ ACTIVITY_SCRIPT = """async ([what, seconds]) => {  // seconds: or as long as the
   const request = window.requestAnimationFrame.bind(window);
   window.requestAnimationFrame = task => request(timed(task));
   const times = [], start = performance.now();
-  const goesOn = last => what === 'unseen' ? turn < 2 ** (lamps.length - 1) : last - start < 1000 * seconds;
+  const goesOn = last => what === 'unseen' ? turn < sets : last - start < 1000 * seconds;
   for (let last = start; turn++, goesOn(last);) {
     timed(acts[what])((last - start) / 400);
     await new Promise(request);
@@ -83,6 +84,9 @@ ACTIVITY_SCRIPT = """async ([what, seconds]) => {  // seconds: or as long as the
   }
   window.requestAnimationFrame = request;
   root.querySelector('[aria-label="whole picture"]').click();
+  for (const name of lamps().filter(lamp => !lamp.checked).map(lamp => lamp.value)) {
+    root.querySelector(`.tile input[value="${name}"]`).click();
+  }
   root.dispatchEvent(new PointerEvent('pointerleave'));  // as when a lamp is clicked
   return { times, worked };
 }"""
