@@ -1,6 +1,6 @@
 from .consequences import PER_THOUSAND, OperatingPoint, at_most, consequences
 from .predictions import Predictions, region_share
-from .ranking import METRIC_NAMES, METRICS, aupro, image_metrics, pixel_metrics
+from .ranking import METRIC_NAMES, METRICS, REPORTED_METRICS, aupro, image_metrics, pixel_metrics
 from .threshold import Threshold, conformal_threshold
 from .views import object_metrics, object_scores, view_metrics
 
@@ -8,6 +8,7 @@ __all__ = [
     "METRICS",
     "METRIC_NAMES",
     "PER_THOUSAND",
+    "REPORTED_METRICS",
     "OperatingPoint",
     "Predictions",
     "Threshold",

@@ -1,4 +1,7 @@
-"""Fast metrics of bootstrap draws: one histogram a sample, computed once; a draw is a weighted sum of them."""
+"""Fast metrics of bootstrap draws: one histogram a sample, computed once; a draw is a weighted sum of them.
+
+The bootstrap: Efron & Tibshirani, An Introduction to the Bootstrap, 1993, https://doi.org/10.1201/9780429246593.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,11 @@ import numpy as np
 from scipy import ndimage
 from threadpoolctl import ThreadpoolController
 
-from afrd.metrics.ranking import FPR_LIMIT, METRICS
+from afrd.metrics.ranking import EIGHT_NEIGHBOURS, FPR_LIMIT, METRICS
 
 SCORE_BINS = 4096
 DRAWS_CHUNK_SIZE = 64  # draws whose histograms (2 MB) are computed at a time
 LIBRARIES = ThreadpoolController()
-EIGHT_NEIGHBOURS = np.ones((3, 3))
 
 
 class Resampler:
@@ -46,7 +48,7 @@ class Resampler:
             return
         if region is not None:
             masks = masks & region
-        # Bins of equal filling over a regular part of the pixels: fine where the maps have most of their values.
+        # Quantile bins, from evenly spaced pixels: fine where the maps have most of their values.
         counted = maps[masked] if region is None else maps[masked][:, region]
         values = np.sort(counted.reshape(-1)[:: max(1, counted.size // 500_000)].astype(np.float32))
         top = counted.reshape(len(counted), -1).max(axis=1)
@@ -151,7 +153,7 @@ def drawn_image_auroc(scores: np.ndarray, bad: np.ndarray, good: np.ndarray, cou
 
 def _histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """(SCORE_BINS,) how many values lie between one edge and the next, highest first."""
-    # To sort the many pixels and look up the edges among them is ten times as quick as to look up each pixel.
+    # Sorting the many pixels and looking up the edges among them is ten times as fast as looking up each pixel.
     counts = np.diff(np.searchsorted(np.sort(values), edges), prepend=0, append=len(values))
     return np.pad(counts, (0, SCORE_BINS - len(counts)))[::-1]
 

@@ -1,5 +1,9 @@
 """How well scores and maps find anomalies: AUROC, average precision, best F1 and AUPRO, all exact.
 
+AUPRO, the area under the per-region overlap, comes from MVTec AD (Bergmann et al., International Journal of Computer
+Vision 2021, https://doi.org/10.1007/s11263-020-01400-4) and is computed as for MVTec 3D-AD (Bergmann et al., VISAPP
+2022, https://arxiv.org/abs/2112.09045).
+
 Every number here depends on the scores' order alone. A curve over all thresholds bends only at the scores of
 defective samples or pixels, which are few, so the many normal scores are sorted once and counted by bisection. That is
 exact, ties included, agrees with scikit-learn, and is several times faster on maps, which matters where every subset of
@@ -15,11 +19,12 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "aupro")
+REPORTED_METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # of sweeps
 METRIC_NAMES = dict(  # as text and figures show them
     zip(METRICS, ("image AUROC", "image AP", "image F1-max", "pixel AUROC", "pixel AP", "AUPRO"), strict=True)
 )
 FPR_LIMIT = 0.3  # of AUPRO, as reported on MVTec 3D-AD and Eyecandies
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
+EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,7 @@ def aupro(masks: ArrayLike, maps: ArrayLike, fpr_limit: float = FPR_LIMIT) -> fl
 def pro_curve(
     masks: ArrayLike, maps: ArrayLike, fpr_limit: float = 1.0, region: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The curve under which `aupro` measures.
+    """The curve whose area `aupro` is.
 
     Args:
         masks: (N, H, W) bool, True at defective pixels.
@@ -219,7 +224,7 @@ def _region_weights(masks: np.ndarray) -> np.ndarray:
     weights = [np.empty(0)]
     for mask in masks:
         if mask.any():
-            regions, _ = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)  # (H, W)
+            regions, _ = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)  # (H, W)
             numbers = regions[mask]
             weights.append(1 / np.bincount(numbers)[numbers])
     return np.concatenate(weights)

@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from afrd.metrics.words import OUTCOMES as OUTCOMES
 from afrd.metrics.words import counted, verdict_word
-from afrd.metrics.words import outcome as outcome
 
 ALPHA = 0.05  # promised rate of false alarms
 SCORE_TOLERANCE = 1e-5  # scores that differ relatively by less count as equal

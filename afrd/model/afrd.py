@@ -68,7 +68,7 @@ class AFRD(EvidenceModel):
             contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool. Values of absent lights do not matter.
         """
-        return self.evidence_of(self.terms(features, contrast, present), present)
+        return self.evidence_from(self.terms(features, contrast, present), present)
 
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
         """The terms of `evidence`; for the arguments see there."""

@@ -34,7 +34,7 @@ class EvidenceModel(nn.Module):
         self.config = config
         self.learned: LearnedFusion | None = None
 
-    def evidence_of(self, terms: EvidenceTerms, present: Tensor) -> Evidence:
+    def evidence_from(self, terms: EvidenceTerms, present: Tensor) -> Evidence:
         """The evidence from its terms, with all that the model's fusion reads."""
         evidence = terms.evidence(present)
         return evidence if self.learned is None else replace(evidence, terms=terms.stacked(evidence.errors))

@@ -111,8 +111,8 @@ class PatchBank(nn.Module):
         Returns:
             The distance d to the nearest remembered patch, that of a correction included, and the expected normal
             evidence of the patches of good parts around: their mean with weights exp(-d^2 / reach), the kernel
-            regression of Nadaraya and Watson (1964), which the nearest patches dominate and which is differentiable.
-            Both (B, L, h, w).
+            regression of Nadaraya and Watson (1964, https://doi.org/10.1137/1109020), which the nearest patches
+            dominate and which is differentiable. Both (B, L, h, w).
         """
         places = embed([f.float() for f in features]).transpose(0, 1).flatten(1, 2)  # (L, B places, C)
         stored = self.patches.float()
@@ -186,7 +186,7 @@ class PatchMemory(EvidenceModel):
             contrast: of the pictures, (B, L, h, w) on the finest grid.
             present: (B, L) bool.
         """
-        return self.evidence_of(self.terms(features, contrast, present), present)
+        return self.evidence_from(self.terms(features, contrast, present), present)
 
     def terms(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> EvidenceTerms:
         """The terms of `evidence`; for the arguments see there."""

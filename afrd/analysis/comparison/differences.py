@@ -13,6 +13,7 @@ from afrd.analysis.comparison.methods import Method
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import FPR_LIMIT, METRIC_NAMES, METRICS, image_metrics, pixel_metrics, pro_curve
+from afrd.metrics.words import ANOMALOUS
 
 CURVE_POINTS = 240  # of a thinned curve
 DEFECT_METRICS = ("image_auroc", "pixel_ap")
@@ -33,7 +34,7 @@ class MethodResult:
     difference: pd.DataFrame | None = None
 
     def verdict(self, metric: str) -> str:
-        """`better` or `worse` than the reference where the paired interval leaves out zero, else `even`."""
+        """`better` or `worse` than the reference where the paired interval excludes zero, else `even`."""
         if self.difference is None:
             return "even"
         row = self.difference.loc[metric]
@@ -155,7 +156,7 @@ def curves(predictions: Predictions) -> Curves:
         fpr, tpr, _ = roc_curve(bad[labelled], predictions.table.score.to_numpy()[labelled])
         image = pd.DataFrame({"fpr": fpr, "tpr": tpr})
         if predictions.threshold is not None:
-            predicted_anomalous = (predictions.table.verdict == "anomalous").to_numpy()
+            predicted_anomalous = (predictions.table.verdict == ANOMALOUS).to_numpy()
             at = (float(predicted_anomalous[labelled & ~bad].mean()), float(predicted_anomalous[labelled & bad].mean()))
     regions = pd.DataFrame(columns=["fpr", "pro"])
     if predictions.judged_masks[predictions.masked].any():
@@ -171,7 +172,7 @@ def curves(predictions: Predictions) -> Curves:
 
 
 def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
-    """Each defect type by itself: its samples against all good ones.
+    """Each defect type separately: its samples against all good ones.
 
     A sample with several defects counts for each of them, and its whole mask with it.
 

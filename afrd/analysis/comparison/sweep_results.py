@@ -234,8 +234,8 @@ def _object_auroc(predictions: Predictions, dataset: MultiLightDataset) -> float
     if not dataset.views:
         return None
     objects, anomalous = zip(*((view.object, view.anomalous) for view in dataset.views), strict=True)
-    found = object_metrics(predictions, objects, anomalous)["image_auroc"]
-    return None if math.isnan(found) else found
+    auroc = object_metrics(predictions, objects, anomalous)["image_auroc"]
+    return None if math.isnan(auroc) else auroc
 
 
 def _examples(predictions: Predictions) -> list[int]:

@@ -26,7 +26,8 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.localisation import localise
 from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import f1_max
-from afrd.metrics.threshold import SCORE_TOLERANCE, outcome
+from afrd.metrics.threshold import SCORE_TOLERANCE
+from afrd.metrics.words import outcome
 from afrd.model.evidence import SMOOTHING
 
 QUESTIONS = (

@@ -119,7 +119,7 @@ def why(
     used = run.lights_of(sample, lights)
     inputs = run.inputs(sample, used, inputs)
     terms = run.model.terms(*inputs)
-    maps = run.model.maps(run.model.evidence_of(terms, inputs.present), (height, width))
+    maps = run.model.maps(run.model.evidence_from(terms, inputs.present), (height, width))
 
     def at_place(values: Tensor) -> list[float]:  # (1, L, h, w), or (1, 1, h, w) with target `fused` -> a value a light
         return resize(values, (height, width))[0, :, y, x].expand(len(run.lights)).tolist()

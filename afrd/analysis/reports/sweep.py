@@ -15,7 +15,6 @@ import pandas as pd
 from afrd import figures
 from afrd.analysis.comparison.sweep_results import BOOTSTRAP_DRAWS, GroupResult, example_samples, load_results
 from afrd.analysis.comparison.sweep_tables import (
-    REPORTED_METRICS,
     RankComparison,
     common_methods,
     comparable,
@@ -27,7 +26,7 @@ from afrd.analysis.comparison.sweep_tables import (
 from afrd.analysis.reports.published import published_table
 from afrd.analysis.reports.rendering import template
 from afrd.files import replacing
-from afrd.metrics.ranking import METRIC_NAMES
+from afrd.metrics.ranking import METRIC_NAMES, REPORTED_METRICS
 from afrd.metrics.words import counted
 from afrd.runs.sweep_plan import Group, SweepPlan
 from afrd.runs.sweep_runs import difference, is_trained

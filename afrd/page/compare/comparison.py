@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
+from afrd.metrics.words import label_word
 from afrd.page.common.library import Library
 from afrd.page.common.messages import PROBLEMS, NothingToShowError
 from afrd.page.common.precedence import give_way
@@ -68,7 +69,7 @@ class Comparison:
         return self.methods[0]
 
     def region_note(self) -> str:
-        """What must be known of the region in which all methods judge, and of corrections; empty without either."""
+        """What must be cached of the region in which all methods judge, and of corrections; empty without either."""
         return self._get("region", lambda predictions: predictions.note(), self.reference)
 
     def method(self, label: str) -> Method | None:
@@ -82,13 +83,13 @@ class Comparison:
         """
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            known = [self._is_known(method) for method in self.methods]
+            cached = [self._is_known(method) for method in self.methods]
             # with the snapshot of the files that belongs to this thread
             futures = [
                 pool.submit(copy_context().run, self.result if is_known else self._when_quiet, method)
-                for method, is_known in zip(self.methods, known, strict=True)
+                for method, is_known in zip(self.methods, cached, strict=True)
             ]
-            for method, is_known, future in zip(self.methods, known, futures, strict=True):
+            for method, is_known, future in zip(self.methods, cached, futures, strict=True):
                 if not is_known:
                     yield method, None
                 try:
@@ -97,7 +98,7 @@ class Comparison:
                     if method is self.reference:
                         raise NothingToShowError("This cannot be compared", str(error)) from None
                     yield method, str(error)
-        finally:  # also where nobody wants the rest
+        finally:  # also if the caller stops early
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _when_quiet(self, method: Method) -> MethodResult:
@@ -149,9 +150,9 @@ def _check_truth(dataset: MultiLightDataset) -> None:
     if {True, False} <= labels:
         return
     if not labels & {True, False}:
-        reason = "the truth about its samples is not known" if labels else "it has no samples"
+        reason = "the truth about its samples is not cached" if labels else "it has no samples"
     else:
-        reason = f"those of known truth are all {'anomalous' if True in labels else 'good'}"
+        reason = f"those of cached truth are all {label_word(True in labels)}"
     raise NothingToShowError(
         f"Methods cannot be compared on {dataset.split}",
         f"A comparison needs good and anomalous samples, but {reason}. Choose another split, such as a test split.",

@@ -1,4 +1,4 @@
-"""What the Compare tab is made of, and where it stands."""
+"""Layout of the Compare tab: its components, and where they are placed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from afrd.page.common.components import Components, plot, table
 from afrd.page.common.menus import selection_menus
 from afrd.page.common.messages import message
 
-MAX_DRAWN = 8  # methods whose curves can be told apart
+MAX_DRAWN = 8  # methods whose curves can be distinguished
 
 
 class CompareComponents(Components):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
 import afrd.metrics
-from afrd.metrics.threshold import OUTCOMES, outcome
+from afrd.metrics.words import ANOMALOUS, OUTCOMES, label_word, outcome
 from afrd.page.common.html import macros
 from afrd.page.common.messages import download
 from afrd.page.common.tables import number, number_text, table_value
@@ -54,13 +54,13 @@ def sample_rows(table: pd.DataFrame, metric: str) -> dict[str, Any]:
     headers += ["Verdict, ref.", "Verdict, other"]
     values, texts, styles = [], [], []
     for row in table.to_dict("records"):
-        truth = (row["defects"].replace("+", ", ") or "anomalous") if row["anomalous"] else "good"
+        truth = label_word(row["anomalous"], row["defects"].replace("+", ", ") or ANOMALOUS)
         numbers = [
             row["effect"],
             *(row[f"{who}_{column}"] for column in (detail, "score") for who in ("this", "other")),
         ]
         verdicts = [row["this_verdict"], row["other_verdict"]]
-        outcomes = [outcome(row["anomalous"], verdict == "anomalous") if verdict else "–" for verdict in verdicts]
+        outcomes = [outcome(row["anomalous"], verdict == ANOMALOUS) if verdict else "–" for verdict in verdicts]
         values.append([row["sample"], truth, *map(number, numbers), *outcomes])
         number_texts = map(number_text, numbers, ("+.4f", form, form, ".2f", ".2f"))
         texts.append([row["sample"], truth, *number_texts, *outcomes])

@@ -65,7 +65,7 @@ def sheets(library: Library, selection: Selection, metric: str, picked: str, dra
 
 
 def first_look(comparison: Comparison, results: Sequence[MethodResult], metric: str, picked: str) -> dict:
-    """The metric's menu and what it says; the samples of the best single light where nobody has chosen a method."""
+    """The metric's menu and its summary; the samples of the best single light if no method was chosen."""
     defined = [m for m in afrd.metrics.METRIC_NAMES if not math.isnan(results[0].intervals.value[m])]
     metric = metric if metric in defined else METRIC if METRIC in defined else defined[0]
     other_labels = [entry.method.label for entry in results[1:]]

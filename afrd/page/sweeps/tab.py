@@ -16,7 +16,6 @@ from afrd.page.common.session import PageSession
 from afrd.page.sweeps.results import Sweep, Sweeps, opened_run
 
 POLL_SECONDS = 5.0  # between two looks at a sweep that runs
-METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # those of the report
 
 
 class SweepsComponents(Components):
@@ -63,8 +62,9 @@ class SweepsTab:
         """Fills the tab; a sweep or a section that does not exist is replaced by the first one."""
         folders = self.sweeps.folders()
         name = name if name in folders else next(iter(folders), None)
-        metric = metric if metric in METRICS else METRICS[0]
-        metrics = [(afrd.metrics.METRIC_NAMES[metric_key], metric_key) for metric_key in METRICS]
+        reported = afrd.metrics.REPORTED_METRICS
+        metric = metric if metric in reported else reported[0]
+        metrics = [(afrd.metrics.METRIC_NAMES[metric_key], metric_key) for metric_key in reported]
         values: dict[str, Any] = {"sweep": gr.Dropdown(list(folders), value=name)}
         values |= {"metric": gr.Dropdown(metrics, value=metric), "section": gr.Dropdown([], value=None)}
         values |= {"table": None, "body": gr.Column(visible=False), "results": 0, "timer": gr.Timer(active=False)}
