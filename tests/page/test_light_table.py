@@ -289,11 +289,12 @@ def test_lamps_fusions_and_weights_are_judged_at_once_and_nothing_is_asked(app: 
         assert six["by"] == "lights: spots, bottom, right, top, left" and six["weights"] != first["weights"]
         alone = act("table.querySelector('[aria-label=\"solo top\"]').click()")
         assert alone["by"] == "lights: top" and alone["weights"][3] == "mean 1.00peak 1.00"
-        again = act("table.querySelector('.sets button').click()")
+        with page.expect_request("**/queue/join*"):  # the server hears of the lamps when none has changed for a while
+            again = act("table.querySelector('.sets button').click()")
         assert again["verdict"] == first["verdict"] and again["weights"] == first["weights"]
         assert [one["asked"] for one in (six, alone, again)] == [[], [], []]
         page.wait_for_function("!location.search.includes('lights=')")
-        settled(page)
+        settled(page, 1500)  # what follows of it
 
         choose = "const menu = table.querySelector('[aria-label=\"fusion of the lights\"]'); menu.value = '{}';"
         choose += "menu.dispatchEvent(new Event('change'))"

@@ -19,9 +19,9 @@ function write() {
 }
 
 watch('value', () => {
-  const [asked, query] = (props.value || '').split(' ');
-  if (!query || +asked < latest) return;
-  latest = +asked;
+  const [number, query] = (props.value || '').split(' ');
+  if (!query || +number < latest) return;
+  latest = +number;
   const parts = query.split('&');
   const opened = parts.find(part => part.startsWith('tab='));  // only when a link was opened
   if (opened) tab = decodeURIComponent(opened.slice(4));

@@ -165,20 +165,20 @@ function largest({ frame, lights, inside, map }) {  // the first of equal ones
 }
 
 function won({ size: [height, width], rows, columns, tile }, winner, light) {
-  const found = new Float32Array(tile.height * tile.width);
+  const result = new Float32Array(tile.height * tile.width);
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
-      if (winner[i] === light) found[rows.tile[y] * tile.width + columns.tile[x]] = 1;
+      if (winner[i] === light) result[rows.tile[y] * tile.width + columns.tile[x]] = 1;
     }
   }
-  return found;
+  return result;
 }
 
 // A grid enlarged, times `factors` of its pixels, and shrunk. From cell to cell of a row or column a straight line, and
 // the quotient of two, only rises or only falls, so that the maximum of a block is at the ends of what of it is between
 // the same cells.
 function shrunk({ rows, columns, tile, grid: [, wide] }, values, factors, which = 'ends') {
-  const found = new Float32Array(tile.height * tile.width), line = new Float64Array(wide + 1);
+  const result = new Float32Array(tile.height * tile.width), line = new Float64Array(wide + 1);
   const down = rows[which], { begin, part, tile: block } = columns[which];
   for (let y = 0, i = 0; y < down.at.length; y++) {
     between(values, line, down, y);
@@ -187,24 +187,24 @@ function shrunk({ rows, columns, tile, grid: [, wide] }, values, factors, which 
       const left = line[cell], step = line[cell + 1] - left;
       for (let x = begin[cell]; x < begin[cell + 1]; x++, i++) {
         const value = factors ? (left + step * part[x]) * factors[i] : left + step * part[x], at = from + block[x];
-        if (value > found[at]) found[at] = value;
+        if (value > result[at]) result[at] = value;
       }
     }
   }
-  return found;
+  return result;
 }
 
 // 1 / total at those ends.
 function partsOf({ rows: { ends: down }, columns: { ends: { at, begin, part } }, grid: [, wide] }, total) {
-  const found = new Float64Array(down.at.length * at.length), line = new Float64Array(wide + 1);
+  const result = new Float64Array(down.at.length * at.length), line = new Float64Array(wide + 1);
   for (let y = 0, i = 0; y < down.at.length; y++) {
     between(total, line, down, y);
     for (let cell = 0; cell < wide; cell++) {
       const left = line[cell], step = line[cell + 1] - left;
-      for (let x = begin[cell]; x < begin[cell + 1]; x++, i++) found[i] = 1 / (left + step * part[x]);
+      for (let x = begin[cell]; x < begin[cell + 1]; x++, i++) result[i] = 1 / (left + step * part[x]);
     }
   }
-  return found;
+  return result;
 }
 
 // The row of cells in which a row of pixels lies, with the last one again.
@@ -214,10 +214,10 @@ function between(values, line, { high, low, part }, y) {
   line[wide] = line[wide - 1];
 }
 
-const kept = new WeakMap();  // by the formulas a light's error is the same in every set
+const errorsInTiles = new WeakMap();  // by the formulas a light's error is the same in every set
 function errorOf(frame, errors, inside) {
-  if (kept.get(errors)?.inside !== inside) {
-    kept.set(errors, { inside, found: shrunk(frame, errors, inside, inside ? 'all' : 'ends') });
+  if (errorsInTiles.get(errors)?.inside !== inside) {
+    errorsInTiles.set(errors, { inside, errors: shrunk(frame, errors, inside, inside ? 'all' : 'ends') });
   }
-  return kept.get(errors).found;
+  return errorsInTiles.get(errors).errors;
 }

@@ -54,13 +54,13 @@ export function compare(scene, style) {
 
 function subtract(first, second, range) {  // bytes; `range` becomes that of the difference
   let [most, least] = [0, 0];
-  const found = new Float32Array(first.length);
-  for (let i = 0; i < found.length; i++) {
+  const values = new Float32Array(first.length);
+  for (let i = 0; i < values.length; i++) {
     const more = first[i] - second[i];
     if (more > most) most = more;
     if (more < least) least = more;
-    found[i] = MIDDLE + more * 127 / 255;
+    values[i] = MIDDLE + more * 127 / 255;
   }
   Object.assign(range, { most, least });
-  return found;
+  return values;
 }

@@ -21,23 +21,23 @@ function decoded({ evidence, name }, { learned, lights }) {  // a light's error 
 // switched back asks for the same set again.
 function attended(source, on) {
   const { fusion, grid } = source, key = on.map(item => item.name).join('\n');
-  const sets = source.sets ??= new Map(), found = sets.get(key) ?? attend(on, fusion.learned, grid);
+  const sets = source.sets ??= new Map(), evidence = sets.get(key) ?? attend(on, fusion.learned, grid);
   sets.delete(key);
-  sets.set(key, found);  // the latest one
+  sets.set(key, evidence);  // the latest one
   const bytes = () => [...sets.values()].reduce((sum, lights) => sum + lights.length * 8 * grid[0] * grid[1], 0);
   while (sets.size > 1 && bytes() > SETS_BYTES) sets.delete(sets.keys().next().value);
-  return found;
+  return evidence;
 }
 
 // Whether the host need not be asked anything about the lights that are on.
 export function knows(scene) {
-  const known = (fusion, evidence) => {
+  const answered = (fusion, evidence) => {
     const names = scene.lights.filter(item => item.on && evidence(item)).map(item => item.name);
     return !names.length || indexOf(fusion, names) in fusion.thresholds[fusion.how];
   };
   const { beside, fusion } = scene;
-  return known(fusion, item => item.evidence) &&
-    (!beside || beside.same || known(beside.fusion, item => beside.evidence[item.name]));
+  return answered(fusion, item => item.evidence) &&
+    (!beside || beside.same || answered(beside.fusion, item => beside.evidence[item.name]));
 }
 
 // What the maps say of the lights that are on: fills the scene as a host does that asks the model. `ways` are how the
@@ -55,14 +55,14 @@ export function judge(scene, style, ways, say) {
 }
 
 function judgeLights(scene, style, how, say) {
-  const { on, found, unit } = fill(scene, scene, scene.lights, { style, how, say, panel: scene.panels[0] });
+  const { on, blended, unit } = fill(scene, scene, scene.lights, { style, how, say, panel: scene.panels[0] });
   for (const item of scene.lights) {
     if (!on.includes(item)) Object.assign(item, { errors: null, shares: null, mean: undefined, peak: undefined });
   }
   on.forEach((item, i) => Object.assign(item, {
-    errors: bytesOf({ ...found.tile, kind: 'error', limit: style.limit, unit }, () => found.error(i), item.errors),
-    shares: bytesOf({ ...found.tile, kind: 'share', limit: 1, unit: 1 }, () => found.share(i), item.shares),
-    mean: found.means[i], peak: found.peaks[i] }));
+    errors: bytesOf({ ...blended.tile, kind: 'error', limit: style.limit, unit }, () => blended.error(i), item.errors),
+    shares: bytesOf({ ...blended.tile, kind: 'share', limit: 1, unit: 1 }, () => blended.share(i), item.shares),
+    mean: blended.means[i], peak: blended.peaks[i] }));
 }
 
 // Fills the panel of a run, `{ fusion, grid }`; gives its lights that are on, what `blend` finds, the unit of errors.
@@ -79,22 +79,24 @@ function fill(scene, source, items, { style, how, say, panel }) {
   const learned = how === 'learned', names = on.map(item => item.name);
   const evidence = learned ? attended(source, on) : on.map(item => item.evidence);
   const lights = evidence.map(({ errors, weights }, i) => ({ errors, weights, say: part(on[i]) }));
-  const found = blend(lights, learned ? 'attention' : how, grid, size, insideIn(scene));
-  const known = fusion.thresholds[how], index = indexOf(fusion, names), threshold = known[index] ?? null;
-  const whole = known[(1 << fusion.lights.length) - 1], unit = threshold ?? whole ?? 1;
-  const verdict = threshold === null ? null : found.score > threshold * (1 + ROUNDING) ? 'anomalous' : 'good';
-  const score = found.score / unit, why = index in known ? 'no verdict without a threshold' : 'its threshold follows';
-  const told = names.map((name, i) => part(on[i]) < 1 ? `${name} at ${percent(part(on[i]))}` : name);
-  const full = told.join() === names.join() ? '' : ', of these lights at their full weight';
+  const blended = blend(lights, learned ? 'attention' : how, grid, size, insideIn(scene));
+  const thresholds = fusion.thresholds[how], index = indexOf(fusion, names), threshold = thresholds[index] ?? null;
+  const whole = thresholds[(1 << fusion.lights.length) - 1], unit = threshold ?? whole ?? 1;
+  const verdict = threshold === null ? null : blended.score > threshold * (1 + ROUNDING) ? 'anomalous' : 'good';
+  const score = blended.score / unit;
+  const why = index in thresholds ? 'no verdict without a threshold' : 'its threshold follows';
+  const shownNames = names.map((name, i) => part(on[i]) < 1 ? `${name} at ${percent(part(on[i]))}` : name);
+  const full = shownNames.join() === names.join() ? '' : ', of these lights at their full weight';
   Object.assign(panel, { problem: null, units: threshold !== null, verdict, score_units: score,
-    values: bytesOf({ ...found.map, kind: 'error', limit: style.limit, unit }, () => found.map.values, panel.values),
+    values: bytesOf({ ...blended.map, kind: 'error', limit: style.limit, unit }, () => blended.map.values,
+      panel.values),
     score: verdict ? `score ${score.toFixed(2)} × threshold: ${verdict}`
-      : `score ${+found.score.toPrecision(3)}: ${why}`,
-    exact: `score ${+found.score.toPrecision(6)}`,
+      : `score ${+blended.score.toPrecision(3)}: ${why}`,
+    exact: `score ${+blended.score.toPrecision(6)}`,
     right: rightness(verdict, scene.header.kind),
     threshold: verdict ? `threshold ${+threshold.toPrecision(4)} (${fusion.promise})${full}` : 'no threshold',
-    made_by: `lights: ${told.join(', ')}${how === fusion.how ? '' : `; fused by ${how}`}` });
-  return { on, found, unit };
+    made_by: `lights: ${shownNames.join(', ')}${how === fusion.how ? '' : `; fused by ${how}`}` });
+  return { on, blended, unit };
 }
 
 export function insideIn({ region, size: [height, width] }) {  // the pixels in which a scene's run judges; null: in all

@@ -33,8 +33,8 @@ export function keyList() {
 function moveCursor(table, [across, down]) {
   const { place, view } = table, step = 0.02 / view.zoom;
   pointAt(table, place.x + across * step, place.y + down * step, place.at ?? table.stages[0]);
-  const most = 1 / view.zoom;  // the view follows
-  moveTo(table, clamp(view.left, place.x - most, place.x), clamp(view.top, place.y - most, place.y));
+  const width = 1 / view.zoom;  // the view follows
+  moveTo(table, clamp(view.left, place.x - width, place.x), clamp(view.top, place.y - width, place.y));
 }
 
 function flip(table, name) {

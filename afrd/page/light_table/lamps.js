@@ -4,9 +4,9 @@ import { resize } from '../common/dom.js';
 
 export const linear = Float32Array.from({ length: 256 }, (_, v) =>
   v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4);
-export const STEPS = 8192;
-export const stored = Uint8Array.from({ length: STEPS + 1 }, (_, i) => {
-  const light = i / STEPS;
+export const LINEAR_STEPS = 8192;
+export const stored = Uint8Array.from({ length: LINEAR_STEPS + 1 }, (_, i) => {
+  const light = i / LINEAR_STEPS;
   return Math.round(255 * (light <= 0.0031308 ? 12.92 * light : 1.055 * light ** (1 / 2.4) - 0.055));
 });
 
@@ -15,19 +15,19 @@ const brightnesses = new WeakMap();  // by picture: of some of its pixels, in li
 function brightnessOf(picture) {
   if (brightnesses.has(picture)) return brightnesses.get(picture);
   const { data } = picture, length = data.length / 4, step = Math.max(1, Math.floor(length / SAMPLED));
-  const found = Float64Array.from({ length: Math.ceil(length / step) }, (_, i) => {
+  const sampled = Float64Array.from({ length: Math.ceil(length / step) }, (_, i) => {
     const at = 4 * step * i;
     return 0.2126 * linear[data[at]] + 0.7152 * linear[data[at + 1]] + 0.0722 * linear[data[at + 2]];
   });
-  brightnesses.set(picture, found);
-  return found;
+  brightnesses.set(picture, sampled);
+  return sampled;
 }
 
 // The brightness that one pixel in a hundred exceeds, in linear light, of the sum of these pictures.
 function highlight(pictures) {
-  const [first, ...others] = pictures.map(brightnessOf), found = first.slice();
-  for (const values of others) for (let i = 0; i < found.length; i++) found[i] += values[i];
-  return found.sort()[Math.floor(0.99 * (found.length - 1))];
+  const [first, ...others] = pictures.map(brightnessOf), sum = first.slice();
+  for (const values of others) for (let i = 0; i < sum.length; i++) sum[i] += values[i];
+  return sum.sort()[Math.floor(0.99 * (sum.length - 1))];
 }
 
 // So that the lamps that are lit, undimmed, are together as bright as the brightest of their photographs; the dimmers
@@ -63,7 +63,7 @@ export function relighter() {
     }
     for (const picture of changed) add(sum, picture, more(picture));
     summed = wanted;
-    const light = factor * STEPS, byte = value => stored[Math.min(STEPS, value * light + 0.5 | 0)];
+    const light = factor * LINEAR_STEPS, byte = value => stored[Math.min(LINEAR_STEPS, value * light + 0.5 | 0)];
     for (let i = 0, j = 0; i < rgba.length; i++, j += 3) {
       rgba[i] = 255 << 24 | byte(sum[j + 2]) << 16 | byte(sum[j + 1]) << 8 | byte(sum[j]);
     }

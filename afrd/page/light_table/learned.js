@@ -22,23 +22,23 @@ function soft(x) {  // gelu, whose rest beside x / 2 is the same on both sides o
 }
 
 function ringed(planes, count, high, wide) {  // with the border repeated around each plane
-  const [rows, columns] = [high + 2, wide + 2], found = new Float32Array(count * rows * columns);
+  const [rows, columns] = [high + 2, wide + 2], ring = new Float32Array(count * rows * columns);
   for (let plane = 0, n = 0; plane < count; plane++) {
     for (let y = 0; y < rows; y++) {
       const row = plane * high + Math.min(high - 1, Math.max(0, y - 1));
-      for (let x = 0; x < columns; x++, n++) found[n] = planes[row * wide + Math.min(wide - 1, Math.max(0, x - 1))];
+      for (let x = 0; x < columns; x++, n++) ring[n] = planes[row * wide + Math.min(wide - 1, Math.max(0, x - 1))];
     }
   }
-  return found;
+  return ring;
 }
 
 // 3x3, and gelu. Four channels and a row of the 3x3 at a time take half the time of one after another.
 function convolved(planes, { weight, bias }, inward, high, wide) {
   const outward = bias.length, length = high * wide, source = ringed(planes, inward, high, wide);
-  const found = new Float64Array(outward * length), step = 9 * inward;
+  const result = new Float64Array(outward * length), step = 9 * inward;
   for (let out = 0; out < outward; out += 4) {
     const first = out * length;
-    for (let i = 0; i < 4; i++) found.fill(bias[out + i], first + i * length, first + (i + 1) * length);
+    for (let i = 0; i < 4; i++) result.fill(bias[out + i], first + i * length, first + (i + 1) * length);
     for (let row = 0; row < 3 * inward; row++) {
       const from = ((row / 3 | 0) * (high + 2) + row % 3) * (wide + 2), i = out * step + 3 * row;
       const j = i + step, k = j + step, l = k + step;
@@ -50,18 +50,18 @@ function convolved(planes, { weight, bias }, inward, high, wide) {
         let at = from + y * (wide + 2), left = source[at++], middle = source[at++];
         for (let x = 0; x < wide; x++, n++, at++) {
           const right = source[at];
-          found[n] += a0 * left + a1 * middle + a2 * right;
-          found[n + length] += b0 * left + b1 * middle + b2 * right;
-          found[n + 2 * length] += c0 * left + c1 * middle + c2 * right;
-          found[n + 3 * length] += d0 * left + d1 * middle + d2 * right;
+          result[n] += a0 * left + a1 * middle + a2 * right;
+          result[n + length] += b0 * left + b1 * middle + b2 * right;
+          result[n + 2 * length] += c0 * left + c1 * middle + c2 * right;
+          result[n + 3 * length] += d0 * left + d1 * middle + d2 * right;
           left = middle;
           middle = right;
         }
       }
     }
   }
-  for (let i = 0; i < found.length; i++) found[i] = soft(found[i]);
-  return found;
+  for (let i = 0; i < result.length; i++) result[i] = soft(result[i]);
+  return result;
 }
 
 // 1x1: adds the planes of `source` by their weights to those of `into`, from four to two of them at a time. All of them
@@ -117,24 +117,24 @@ export function attend(lights, learned, grid) {
   learned.net ??= layers(learned);
   const { net } = learned, length = grid[0] * grid[1], { bias, weight } = net.outer;
   for (const { evidence } of lights) evidence.alone ??= alone(evidence, learned, grid);
-  const found = lights.map(({ evidence: { alone } }) => ({ ...alone, weights: alone.logs.slice(),
+  const outputs = lights.map(({ evidence: { alone } }) => ({ ...alone, weights: alone.logs.slice(),
     errors: new Float32Array(length).fill(bias[1]) }));  // bias[0] is the same for all lights
   const size = net.own.bias.length * BLOCK, [largest, mean, context] = [0, 0, 0].map(() => new Float64Array(size));
   for (let from = 0; from < length; from += BLOCK) {
     const block = { from, count: Math.min(BLOCK, length - from), length };
-    meet(found, block, largest, mean);
+    meet(outputs, block, largest, mean);
     mix(context.fill(0), largest, net.largest.weight, BLOCK);
     mix(context, mean, net.mean.weight, BLOCK);
-    for (const light of found) answer(light, weight, block, context);
+    for (const light of outputs) answer(light, weight, block, context);
   }
-  for (const { errors, maps } of found) for (let n = 0; n < length; n++) errors[n] = maps[n] * Math.exp(errors[n]);
+  for (const { errors, maps } of outputs) for (let n = 0; n < length; n++) errors[n] = maps[n] * Math.exp(errors[n]);
   for (let n = 0; n < length; n++) {
-    let most = -Infinity, total = 0;
-    for (const { weights } of found) if (weights[n] > most) most = weights[n];
-    for (const { weights } of found) total += weights[n] = Math.exp(weights[n] - most);
-    for (const { weights } of found) weights[n] /= total;
+    let highest = -Infinity, total = 0;
+    for (const { weights } of outputs) if (weights[n] > highest) highest = weights[n];
+    for (const { weights } of outputs) total += weights[n] = Math.exp(weights[n] - highest);
+    for (const { weights } of outputs) weights[n] /= total;
   }
-  return found.map(({ errors, weights }) => ({ errors, weights: floored(weights) }));
+  return outputs.map(({ errors, weights }) => ({ errors, weights: floored(weights) }));
 }
 
 // Of a block of cells the largest and the mean of the lights' features, two lights at a time. The larger of two numbers

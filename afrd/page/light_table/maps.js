@@ -61,8 +61,8 @@ export const ageOf = map => map.age ?? 0;  // a map that has another age is anot
 
 // Of what the function `numbers` gives; in the place of `old`, a map that is drawn already, where that has the size.
 export function bytesOf(what, numbers, old) {
-  const kept = old instanceof LateMap && old.width === what.width && old.height === what.height;
-  const map = kept ? old : new LateMap(what);
+  const reusable = old instanceof LateMap && old.width === what.width && old.height === what.height;
+  const map = reusable ? old : new LateMap(what);
   map.become(what, numbers);
   return map;
 }

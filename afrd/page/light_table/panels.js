@@ -90,11 +90,11 @@ export function mapPanel(table, panel) {
   const heading = (...right) =>
     make('h3', {}, panel.method, panel.title ? make('small', {}, panel.title) : null, ...right);
   if (!panel.values) {
-    const wanted = panel.method === 'AFRD' && missing;
-    const without = wanted ? 'No run for this category yet:' : 'No single-light run for this category yet.';
+    const needsRun = panel.method === 'AFRD' && missing;
+    const without = needsRun ? 'No run for this category yet:' : 'No single-light run for this category yet.';
     return make('section', { class: 'panel' }, heading(), make('div', { class: 'verdict' }, '–'),
       make('div', { class: 'stage hole', style: `aspect-ratio:${size[1]}/${size[0]}` },
-        make('p', {}, panel.problem || without), wanted ? make('code', {}, missing) : null));
+        make('p', {}, panel.problem || without), needsRun ? make('code', {}, missing) : null));
   }
   const section = make('section', { class: 'panel' }, heading(besideMenu(table, panel), make('span')), make('div'),
     stage(table, () => table.lamps.picture, panel.values,

@@ -31,7 +31,9 @@ function write(context, text, x, y, { font = 12, bold = false, colour = INK, wid
   context.font = `${bold ? 650 : 400} ${font}px ${FONT}`;
   context.fillStyle = colour;
   let shown = text;
-  for (let most = text.length; most && context.measureText(shown).width > width;) shown = `${text.slice(0, --most)}…`;
+  for (let count = text.length; count && context.measureText(shown).width > width;) {
+    shown = `${text.slice(0, --count)}…`;
+  }
   context.fillText(shown, x, y);
   return context.measureText(shown).width;
 }
@@ -182,10 +184,10 @@ export function drawTable(table) {  // a canvas
     const { header } = scene, shown = { picture: 'pictures', error: 'error', share: 'attention, 0 to 1',
       single: 'the map of the light’s own single-light RD' }[view.mode];
     let y = EDGE;
-    const most = WIDTH - 2 * EDGE, wide = write(context, header.name, EDGE, y + 17,
-      { font: 20, bold: true, width: 0.6 * most });
+    const available = WIDTH - 2 * EDGE, wide = write(context, header.name, EDGE, y + 17,
+      { font: 20, bold: true, width: 0.6 * available });
     write(context, `${header.truth}   ${header.place}`, EDGE + wide + 12, y + 17,
-      { font: 13, colour: QUIET, width: most - wide - 12 });
+      { font: 13, colour: QUIET, width: available - wide - 12 });
     y = drawPanels(context, table, y + 30);
     if (table.stages.some(stage => stage.layer)) {
       drawKeys(context, table, drawScale(context, table, y + 4), y + 4);

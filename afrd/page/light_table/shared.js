@@ -7,11 +7,11 @@ let lit = null, shown = null;  // the lamps and the photograph that stay from sa
 
 function scene(number) {
   // the table fills it with what it works out
-  const found = { ...structuredClone(SCENES[number]), fusion: FUSION };
-  if (found.beside && !found.beside.same) found.beside.fusion = BESIDE;
-  if (lit) for (const item of found.lights) item.on = item.usable && lit.includes(item.name);
-  if (shown) found.shown = shown;
-  return found;
+  const sample = { ...structuredClone(SCENES[number]), fusion: FUSION };
+  if (sample.beside && !sample.beside.same) sample.beside.fusion = BESIDE;
+  if (lit) for (const item of sample.lights) item.on = item.usable && lit.includes(item.name);
+  if (shown) sample.shown = shown;
+  return sample;
 }
 
 function show(number) {

@@ -68,9 +68,9 @@ export function render(element, scene, { emit = () => {}, style, keys = document
 
 function frames(run) {  // a function that has tasks run once before the next frame, however often it is asked for them
   const waiting = new Set();
-  let asked = false;
+  let requested = false;
   const frame = () => {
-    let all = asked = false;
+    let all = requested = false;
     for (const name of Object.keys(TASKS)) {
       if (!waiting.delete(name) || (all && IN_ALL.includes(name))) continue;
       all ||= name === 'all';
@@ -79,8 +79,8 @@ function frames(run) {  // a function that has tasks run once before the next fr
   };
   return (...names) => {
     names.forEach(name => waiting.add(name));
-    if (!asked) requestAnimationFrame(frame);
-    asked = true;
+    if (!requested) requestAnimationFrame(frame);
+    requested = true;
   };
 }
 
@@ -148,11 +148,11 @@ async function update(table, next) {
     const uris = new Set([next.relief?.normals, next.relief?.albedo, ...next.panels.map(panel => panel.map),
       ...next.lights.flatMap(item => [item.picture, item.error, item.share, item.single?.map])].filter(Boolean));
     const fresh = [...uris].filter(uri => !pixels.has(uri));
-    const found = await Promise.all(fresh.map(pixelsOf));
+    const loaded = await Promise.all(fresh.map(pixelsOf));
     if (mine !== table.generation) return;  // overtaken by a later one
     for (const uri of pixels.keys()) if (!uris.has(uri)) pixels.delete(uri);
-    fresh.forEach((uri, i) => pixels.set(uri, found[i]));
-    const { limit } = table.style, map = (uri, kind, most) => uri ? mapOf(pixels.get(uri), kind, most) : null;
+    fresh.forEach((uri, i) => pixels.set(uri, loaded[i]));
+    const { limit } = table.style, map = (uri, kind, largest) => uri ? mapOf(pixels.get(uri), kind, largest) : null;
     for (const panel of next.panels) panel.values = map(panel.map, 'error', limit);
     for (const item of next.lights) {
       Object.assign(item, { errors: map(item.error, 'error', limit), shares: map(item.share, 'share', 1),

@@ -9,18 +9,18 @@ import { drawWhy } from './why.js';
 
 export function sendLamps(table) {  // to the model, those that its run knows
   const { lamps, scene } = table;
-  const wanted = scene.lights.filter(item => item.usable && lamps.lit.has(item.name)).map(item => item.name);
+  const chosen = scene.lights.filter(item => item.usable && lamps.lit.has(item.name)).map(item => item.name);
   const before = scene.lights.filter(item => item.usable && item.on).map(item => item.name);
-  if (scene.missing || wanted.join() === before.join()) return rejudge(table);
-  for (const item of scene.lights) item.on = item.usable && wanted.includes(item.name);
-  const told = scene.fusion && knows(scene) && !scene.why;  // else the host asks the model
+  if (scene.missing || chosen.join() === before.join()) return rejudge(table);
+  for (const item of scene.lights) item.on = item.usable && chosen.includes(item.name);
+  const judgedHere = scene.fusion && knows(scene) && !scene.why;  // else the host asks the model
   if (scene.why) scene.why = { waiting: true };
   rejudge(table);
   if (!scene.fusion) {
     table.root.classList.add('busy');
-    Object.assign(lamps, { asked: wanted.join(), patience: performance.now() + 30000 });
+    Object.assign(lamps, { asked: chosen.join(), patience: performance.now() + 30000 });
   }
-  table.emit(told ? 'lit' : 'lights', { lights: wanted });
+  table.emit(judgedHere ? 'lit' : 'lights', { lights: chosen });
 }
 
 function dim(table, tile, name, gain) {

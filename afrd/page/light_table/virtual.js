@@ -1,7 +1,7 @@
 // A virtual lamp: the part relit from the normals and the albedo that photometric stereo gives (afrd.data.relief), as a
 // matt surface under a lamp far away. It changes the picture only; the model sees none of it.
 import { clamp, make, resize } from '../common/dom.js';
-import { linear, STEPS, stored } from './lamps.js';
+import { linear, LINEAR_STEPS, stored } from './lamps.js';
 import { inside, onScreen } from './view.js';
 
 const AMBIENT = 0.04, BRIGHT = 1.2;
@@ -43,8 +43,10 @@ export function shader() {
     const unit = unitsOf(normals);
     for (let i = 0, j = 0; j < unit.length; i += 4, j += 3) {
       const shine = Math.max(0, unit[j] * x + unit[j + 1] * y + unit[j + 2] * z);
-      const light = STEPS * (AMBIENT + BRIGHT * shine);
-      for (let c = 0; c < 3; c++) image.data[i + c] = stored[Math.min(STEPS, linear[albedo.data[i + c]] * light | 0)];
+      const light = LINEAR_STEPS * (AMBIENT + BRIGHT * shine);
+      for (let c = 0; c < 3; c++) {
+        image.data[i + c] = stored[Math.min(LINEAR_STEPS, linear[albedo.data[i + c]] * light | 0)];
+      }
     }
     context.putImageData(image, 0, 0);
     return canvas;
@@ -66,8 +68,8 @@ export function tellEstimate({ scene: { relief }, view: { lighting } }) {
 function half({ width, height }) { return Math.min(width, height) / 2; }
 
 export function dragLamp(table, stage, event) {
-  const { view } = table, place = inside(table, stage, event), most = half(stage);
-  const across = (place.x - 0.5) * stage.width / most, up = (0.5 - place.y) * stage.height / most;
+  const { view } = table, place = inside(table, stage, event), reach = half(stage);
+  const across = (place.x - 0.5) * stage.width / reach, up = (0.5 - place.y) * stage.height / reach;
   const azimuth = Math.round(Math.atan2(up, across) * 180 / Math.PI);
   view.lamp = { azimuth: (azimuth + 360) % 360,
     height: Math.round(Math.acos(clamp(Math.hypot(across, up), 0, 1)) * 180 / Math.PI) };
@@ -79,16 +81,16 @@ export function dragLamp(table, stage, event) {
 export function drawLamp(table) {  // its mark on the picture
   const mark = table.root.querySelector('.lighting .sun');
   if (!mark) return;
-  const stage = table.stages[0], [x, y] = direction(table.view.lamp), most = half(stage);
+  const stage = table.stages[0], [x, y] = direction(table.view.lamp), reach = half(stage);
   mark.hidden = !estimated(table) || table.view.lighting !== 'virtual';
-  const [left, top] = onScreen(table, stage, 0.5 + x * most / stage.width, 0.5 - y * most / stage.height);
+  const [left, top] = onScreen(table, stage, 0.5 + x * reach / stage.width, 0.5 - y * reach / stage.height);
   mark.style.transform = `translate(${left}px,${top}px)`;
 }
 
 export function lampSliders(table) {  // the same from the keyboard
   const { scene, view } = table;
   if (!scene.relief?.normals) return null;
-  const slider = (name, label, most) => make('label', {}, label, make('input', { type: 'range', min: 0, max: most,
+  const slider = (name, label, largest) => make('label', {}, label, make('input', { type: 'range', min: 0, max: largest,
     step: 1, value: view.lamp[name], 'aria-label': `${label} of the virtual lamp, degrees`,
     oninput: event => { view.lamp[name] = +event.target.value; table.soon('light'); } }));
   return make('div', { class: 'virtual', hidden: !estimated(table) || view.lighting !== 'virtual' },

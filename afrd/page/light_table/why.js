@@ -4,8 +4,8 @@ import { drawPins } from './view.js';
 
 export function pin(table, at) {
   const { scene } = table;
-  const there = scene.pinned && at && scene.pinned[0] === at[0] && scene.pinned[1] === at[1];
-  scene.pinned = there ? null : at;
+  const pinnedHere = scene.pinned && at && scene.pinned[0] === at[0] && scene.pinned[1] === at[1];
+  scene.pinned = pinnedHere ? null : at;
   scene.why = scene.pinned && scene.answers && scene.panels[0].values ? { waiting: true } : null;
   drawPins(table);
   drawWhy(table);
@@ -37,7 +37,7 @@ const HEADS = {
 };
 
 function reasonTable(why) {
-  const most = Math.max(...why.lights.map(light => light.error), 1e-9);
+  const largest = Math.max(...why.lights.map(light => light.error), 1e-9);
   const similar = why.lights.some(light => light.neighbours.length);
   const heads = [['light'], ['here', HEADS.here], ['attention', HEADS.attention], [`error${why.unit}`, HEADS.error],
     ['of the map', HEADS.part], ...(similar ? [['most similar places of good parts', HEADS.similar]] : [])];
@@ -47,7 +47,7 @@ function reasonTable(why) {
       make('small', {}, light.colour.join(' '))),
     make('td', { class: 'number' }, light.attention.toFixed(2), bars([light.attention]),
       make('small', {}, `contrast ${light.contrast.toFixed(0)}`)),
-    errorCell(light, why, most),
+    errorCell(light, why, largest),
     make('td', { class: 'number' }, `${Math.round(100 * light.part)} %`, bars([light.part])),
     similar ? make('td', {}, make('div', { class: 'similar' }, ...light.neighbours.map(neighbour),
       make('small', {}, light.spread ? `± ${light.spread.toFixed(2)}` : ''))) : null);
@@ -56,11 +56,11 @@ function reasonTable(why) {
     make('tbody', {}, ...why.lights.map(row)));
 }
 
-function errorCell({ error, scales, distance }, { strides }, most) {
+function errorCell({ error, scales, distance }, { strides }, largest) {
   const parts = scales.map((scale, i) => `1/${strides[i]} ${scale.toFixed(2)}`).join(' + ');
   const memory = distance ? `, memory ${distance.toFixed(2)}` : '';
   return make('td', { class: 'number' }, error.toFixed(2),
-    bars((scales.length ? scales : [error]).map(part => part / most)),
+    bars((scales.length ? scales : [error]).map(part => part / largest)),
     scales.length ? make('small', {}, parts + memory) : null);
 }
 
