@@ -8,18 +8,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
 import afrd
+from afrd.analysis.comparison.methods import Method
 from afrd.metrics.ranking import METRICS
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.messages import NothingToShowError
 from afrd.page.common.samples import first_selection
 from afrd.page.common.selection import Selection
 from afrd.page.compare import comparison, views
-from afrd.page.compare.comparison import Comparison
+from afrd.page.compare.comparison import Comparison, of_different_runs_first
 from afrd.page.compare.text import label_in
 from tests.page.helpers import app_command, browsing, serving
 
@@ -250,3 +252,9 @@ def test_nothing_leaves_the_screen_of_a_tablet(app: str, browser: Browser):
             box = page.locator(f"#compare-{name}").bounding_box()
             assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 820, name
         assert "More metrics" in page.locator("#compare-notes").inner_text()
+
+
+def test_methods_of_different_runs_are_judged_first_as_those_of_one_wait_for_its_evidence():
+    runs: list[Any] = [object() for _ in range(3)]
+    methods = [Method(name, (runs[i],), (), None) for name, i in zip("pqrst", (0, 0, 1, 0, 2), strict=True)]
+    assert [method.label for method in of_different_runs_first(methods)] == ["p", "r", "t", "q", "s"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import afrd.analysis.comparison
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from afrd.analysis.comparison.methods import Method
     from afrd.data.dataset import MultiLightDataset
     from afrd.metrics.predictions import Predictions
+    from afrd.runs.run import Run
 
 _results = Cache(50 * MB)
 
@@ -83,17 +86,17 @@ class Comparison:
         """
         pool = ThreadPoolExecutor(os.cpu_count())
         try:
-            cached = [self._is_known(method) for method in self.methods]
+            cached = {method: self._is_known(method) for method in self.methods}
             # with the snapshot of the files that belongs to this thread
-            futures = [
-                pool.submit(copy_context().run, self.result if is_known else self._when_quiet, method)
-                for method, is_known in zip(self.methods, cached, strict=True)
-            ]
-            for method, is_known, future in zip(self.methods, cached, futures, strict=True):
-                if not is_known:
+            futures = {
+                method: pool.submit(copy_context().run, self.result if cached[method] else self._when_quiet, method)
+                for method in of_different_runs_first(self.methods)
+            }
+            for method in self.methods:
+                if not cached[method]:
                     yield method, None
                 try:
-                    yield method, future.result()
+                    yield method, futures[method].result()
                 except PROBLEMS as error:
                     if method is self.reference:
                         raise NothingToShowError("This cannot be compared", str(error)) from None
@@ -143,6 +146,16 @@ class Comparison:
             return self.selection
         beside = method.runs[0].folder if method is not None and method.single else self.selection.beside
         return with_named_sample(self.library, replace(self.selection, beside=beside), sample)
+
+
+def of_different_runs_first(methods: Sequence[Method]) -> list[Method]:
+    """The order in which methods are judged at once, as those of one run would wait for the same evidence."""
+    earlier: Counter[tuple[Run, ...]] = Counter()
+    rounds = []
+    for method in methods:
+        rounds.append(earlier[method.runs])
+        earlier[method.runs] += 1
+    return [method for _, method in sorted(zip(rounds, methods, strict=True), key=itemgetter(0))]
 
 
 def _check_truth(dataset: MultiLightDataset) -> None:
