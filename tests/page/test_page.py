@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -328,3 +329,29 @@ def test_a_patch_memory_is_headed_as_what_it_is(candies: Path, tmp_path: Path):
     assert [(run.method, run.label) for run in entry.fused] == [("Patch memory", "memory: patch memory, 6 lights")]
     content = shown(library, first_selection(library, "Praline"))
     assert content["panels"][0]["method"] == "Patch memory" and content["lights"][0]["evidence"]
+
+
+KEEPS_EVERY_HUNDREDTH = """
+import threading, time
+from pathlib import Path
+from afrd.page import server
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+blocks = [bytes(2000) for _ in range(100_000)]
+full = resident()
+blocks = blocks[::100]
+server.TRIM_SECONDS = 0.1
+threading.Thread(target=server.return_memory, daemon=True).start()
+end = time.monotonic() + 60
+while resident() > full - 30_000 and time.monotonic() < end:
+    time.sleep(0.1)
+print(full - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps it")
+def test_freed_memory_goes_back_to_the_system_while_some_of_it_is_still_used():
+    pages = int(subprocess.check_output([sys.executable, "-c", KEEPS_EVERY_HUNDREDTH], text=True))
+    assert pages > 30_000  # of 4 KiB, of the 200 MB
