@@ -9,7 +9,7 @@ TARGETS = ("lights", "fused")
 FORMULA_FUSIONS = ("attention", "mean", "max")  # without weights of their own
 EVIDENCE_FUSIONS = (*FORMULA_FUSIONS, "learned")  # of the lights' evidence
 LEARNED_COST = 16  # of the learned fusion in memory and time, relative to the others
-FEATURE_FUSIONS = (*FORMULA_FUSIONS, "concat")  # of their features
+FEATURE_FUSIONS = ("attention", "mean", "max", "concat")  # of their features
 METHODS = ("afrd", "memory")
 
 

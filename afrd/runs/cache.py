@@ -78,7 +78,7 @@ class Cache:
     def remove(self, unwanted: Callable[[Hashable], bool]) -> None:
         """Removes the results whose keys are unwanted."""
         with self._lock:
-            for key in [key for key in self._values if unwanted(key)]:
+            for key in [key for key in list(self._values) if unwanted(key)]:
                 del self._values[key]
 
     def __contains__(self, key: Hashable) -> bool:

@@ -72,7 +72,7 @@ class Comparison:
         return self.methods[0]
 
     def region_note(self) -> str:
-        """What must be cached of the region in which all methods judge, and of corrections; empty without either."""
+        """What must be known of the region in which all methods judge, and of corrections; empty without either."""
         return self._get("region", lambda predictions: predictions.note(), self.reference)
 
     def method(self, label: str) -> Method | None:
@@ -136,7 +136,9 @@ class Comparison:
 
     def _get(self, kind: str, make: Callable[..., Any], *methods: Method) -> Any:
         def compute() -> Any:
-            return make(*(self.library.judged(method, self.dataset) for method in methods))
+            # the reference last, so that methods that are judged at once do not all wait for it
+            predictions = [self.library.judged(method, self.dataset) for method in reversed(methods)]
+            return make(*reversed(predictions))
 
         return _results.get(self._key(kind, *methods), compute)
 
@@ -163,9 +165,9 @@ def _check_truth(dataset: MultiLightDataset) -> None:
     if {True, False} <= labels:
         return
     if not labels & {True, False}:
-        reason = "the truth about its samples is not cached" if labels else "it has no samples"
+        reason = "the truth about its samples is not known" if labels else "it has no samples"
     else:
-        reason = f"those of cached truth are all {label_word(True in labels)}"
+        reason = f"those of known truth are all {label_word(True in labels)}"
     raise NothingToShowError(
         f"Methods cannot be compared on {dataset.split}",
         f"A comparison needs good and anomalous samples, but {reason}. Choose another split, such as a test split.",
