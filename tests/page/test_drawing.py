@@ -56,6 +56,20 @@ def test_lamps_add_up_in_linear_light(scripts):
 
 
 @pytest.mark.browser
+def test_two_lamps_with_the_same_picture_both_count(scripts):
+    pixels = np.random.default_rng(3).integers(0, 256, (12, 10, 4), dtype=np.uint8)
+    drawn = scripts(
+        "const one = { width: 10, height: 12, data: Uint8ClampedArray.from(given) }, mix = relighter();"
+        "mix([one, one], [0.5, 1], 0.4);"
+        "const canvas = mix([one, one], [0.5, 0.2], 0.4);"
+        "return [...canvas.getContext('2d').getImageData(0, 0, 10, 12).data];",
+        pixels.ravel().tolist(),
+    )
+    expected = srgb_of(0.4 * 0.7 * light_of(pixels[..., :3]))
+    assert np.abs(np.reshape(drawn, (12, 10, 4))[..., :3] - expected).max() <= 1
+
+
+@pytest.mark.browser
 def test_one_lamp_alone_is_as_photographed_and_all_together_no_brighter_than_the_brightest(scripts):
     random = np.random.default_rng(2)
     pictures = random.integers(20, 200, (3, 40, 40, 4), dtype=np.uint8)

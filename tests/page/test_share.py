@@ -198,6 +198,13 @@ def test_what_is_drawn_does_not_depend_on_what_was_drawn_before(mode: str, table
         again.click()  # the whole table is drawn anew
         assert page.evaluate(DRAWN) == changed
     assert changed == first
+    # several before the next frame
+    page.evaluate(
+        "for (const i of [0, 1, 2, 3, 4, 0]) document.querySelectorAll('.tile input[type=checkbox]')[i].click()"
+    )
+    changed = page.evaluate(DRAWN)
+    again.click()
+    assert page.evaluate(DRAWN) == changed
     page.close()
 
 

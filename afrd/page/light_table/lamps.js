@@ -47,7 +47,8 @@ export function relighter() {
   const canvas = document.createElement('canvas'), context = canvas.getContext('2d');
   let image = null, rgba = null, sum = null, summed = new Map(), turns = 0;
   return (pictures, gains, factor) => {
-    const { width, height } = pictures[0], wanted = new Map(pictures.map((picture, i) => [picture, gains[i]]));
+    const { width, height } = pictures[0], shares = new Map();  // two lamps may have the same picture
+    pictures.forEach((picture, i) => shares.set(picture, (shares.get(picture) ?? 0) + gains[i]));
     if (image?.width !== width || image?.height !== height) {
       resize(canvas, width, height);
       image = context.createImageData(width, height);
@@ -55,14 +56,14 @@ export function relighter() {
       sum = new Float32Array(width * height * 3);
       summed = new Map();
     }
-    const more = picture => (wanted.get(picture) ?? 0) - (summed.get(picture) ?? 0);
-    let changed = [...new Set([...summed.keys(), ...pictures])].filter(more);
-    if (2 * changed.length > pictures.length || ++turns > TURNS) {
+    const more = picture => (shares.get(picture) ?? 0) - (summed.get(picture) ?? 0);
+    let changed = [...new Set([...summed.keys(), ...shares.keys()])].filter(more);
+    if (2 * changed.length > shares.size || ++turns > TURNS) {
       sum.fill(0);
-      [summed, turns, changed] = [new Map(), 0, pictures];
+      [summed, turns, changed] = [new Map(), 0, [...shares.keys()]];
     }
     for (const picture of changed) add(sum, picture, more(picture));
-    summed = wanted;
+    summed = shares;
     const light = factor * LINEAR_STEPS, byte = value => stored[Math.min(LINEAR_STEPS, value * light + 0.5 | 0)];
     for (let i = 0, j = 0; i < rgba.length; i++, j += 3) {
       rgba[i] = 255 << 24 | byte(sum[j + 2]) << 16 | byte(sum[j + 1]) << 8 | byte(sum[j]);

@@ -43,9 +43,13 @@ export function relight(table) {
   table.soon(...(other || lamps.picture !== before ? ['large'] : []), 'cursor');
 }
 
-function mixLamps({ generation, lamps, pixels }, lit) {  // gives whether the picture is another one
+const numbers = new WeakMap();  // of pictures
+let counted = 0;
+const numberOf = picture => numbers.get(picture) ?? (numbers.set(picture, ++counted), counted);
+
+function mixLamps({ lamps, pixels }, lit) {  // gives whether the picture is another one
   const pictures = lit.map(item => pixels.get(item.picture)), gains = lit.map(item => lamps.gainOf(item.name));
-  const key = [generation, ...lit.map(item => item.name)].join(), mixed = [key, ...gains].join();
+  const key = pictures.map(numberOf).join(), mixed = [key, ...gains].join();
   if (lamps.exposed !== key) Object.assign(lamps, { exposed: key, exposure: lamps.exposureOf(pictures) });
   const other = lamps.mixed !== mixed;
   if (other) Object.assign(lamps, { mixed, mix: lamps.relit(pictures, gains, lamps.exposure) });

@@ -37,7 +37,7 @@ export function showMap(stage, map) {  // over a stage's picture; null: none
     base: make('canvas') } : { layer: null, base: canvas };
   resize(shown.base, width, height);
   canvas.className = map ? 'map' : 'picture';
-  Object.assign(stage, shown, { map, painted: null, fresh: true, stale: true });
+  Object.assign(stage, shown, { map, painted: null, outlined: null, fresh: true, stale: true });
 }
 
 export const stageOf = (table, event) => table.stages.find(one => one.box === event.target.closest?.('.stage'));
