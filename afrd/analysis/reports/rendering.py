@@ -11,16 +11,20 @@ FOLDER = Path(__file__).with_name("templates")
 
 
 @cache
-def template(name: str) -> Template:
-    """A template of the folder `templates`, such as `card.html`; a value that is not given is an error."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
+def environment(folder: Path) -> Environment:
+    """Jinja for the templates of a folder: every value is escaped, and one that is not given is an error."""
+    return Environment(
+        loader=FileSystemLoader(folder),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    return environment.get_template(name)
+
+
+def template(name: str) -> Template:
+    """A template of the folder `templates`, such as `card.html`."""
+    return environment(FOLDER).get_template(name)
 
 
 def style(name: str) -> str:

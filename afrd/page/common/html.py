@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from functools import cache
 from html import escape
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from afrd.analysis.reports.rendering import environment
 
+PAGE = Path(__file__).parents[1]
 MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~<>&$-])")
 
 
@@ -22,14 +24,7 @@ def macros(template: str) -> Any:
     Args:
         template: path below `afrd/page`, such as `errors/macros.html`.
     """
-    environment = Environment(
-        loader=PackageLoader("afrd", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).module
+    return environment(PAGE).get_template(template).module
 
 
 def markdown(text: object) -> str:
