@@ -70,7 +70,11 @@ def main() -> None:
 
 
 def measure_category(folder: Path, options: argparse.Namespace) -> None:
-    data, place, seed = afrd.open_dataset(folder.parent, folder.name), place_of(folder, options) / "knee", options.seed
+    data, place, seed = (
+        afrd.open_dataset(folder.parent, folder.name),
+        place_of(folder, options.work, options.seed) / "knee",
+        options.seed,
+    )
     teacher = load_teacher()
     for size in options.sizes:
         for steps in options.steps:
@@ -166,7 +170,7 @@ def write_report(options: argparse.Namespace) -> None:
     found: dict[str, dict[str, dict[str, Any]]] = {}  # point, category
     names = [named(folder, options.categories) for folder in options.categories]
     for folder, category in zip(options.categories, names, strict=True):
-        for file in (place_of(folder, options) / "knee").glob("*.json"):
+        for file in (place_of(folder, options.work, options.seed) / "knee").glob("*.json"):
             content = json.loads(file.read_text())
             if "values" in content:
                 found.setdefault(content["name"], {})[category] = content

@@ -50,7 +50,12 @@ def samples_of(features: Features) -> Iterator[list[Tensor]]:
 
 @torch.no_grad()
 def remember(
-    samples: Iterable[Sequence[Tensor]], errors: Tensor | None, capacity: int, seed: int, embedded: Embedding = embed
+    samples: Iterable[Sequence[Tensor]],
+    errors: Tensor | None,
+    capacity: int,
+    seed: int,
+    embedded: Embedding = embed,
+    windows: int = 1,
 ) -> Memory:
     """Draws the patches that `PatchBank.fill` draws.
 
@@ -60,6 +65,7 @@ def remember(
         capacity: patches of each light.
         seed: of the run.
         embedded: in the place of `embed`.
+        windows: samples of each part, which follow one another.
     """
     all_samples = list(samples)
     generator = torch.Generator().manual_seed(seed)
@@ -71,7 +77,7 @@ def remember(
         drawn.append(embedded(sample)[0][:, index].half().float())
         if errors is not None:
             of_student.append(errors[i][:, index])
-    patches, owner = torch.cat(drawn, 1), torch.arange(len(drawn)).repeat_interleave(each)
+    patches, owner = torch.cat(drawn, 1), (torch.arange(len(drawn)) // windows).repeat_interleave(each)
     distance, neighbour = to_other_parts(patches, owner)
     return Memory(patches, owner, distance if errors is None else torch.cat(of_student, 1), distance, neighbour)
 

@@ -4,9 +4,9 @@
 
 For each category one AFRD with the defaults of `afrd train` is trained (or found in the work folder). Most leads keep
 its student and change memory, distance or units (`benchmarks.lead_evidence`); with `--training` some are trained anew:
-dropout in the bottleneck, a loss that minds the hard places. Every lead is judged under every fusion against AFRD as it
-is under the same fusion, on the test split, by image AUROC, pixel AP and AUPRO with paired bootstrap over the samples.
-What is finished stays in the work folder, so that the command goes on where it was stopped.
+dropout in the bottleneck, a loss that minds the hard places, a loose one. Every lead is judged under every fusion
+against AFRD as it is under the same fusion, on the test split, by image AUROC, pixel AP and AUPRO with paired bootstrap
+over the samples. What is finished stays in the work folder, so that the command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from unittest import mock
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import afrd
@@ -38,12 +39,15 @@ from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.prediction import split_predictions
 from afrd.runs.run import Run
-from benchmarks.lead_evidence import LEADS, Case
+from benchmarks.lead_evidence import LEADS as EVIDENCE_LEADS
+from benchmarks.lead_evidence import Case
+from benchmarks.lead_windows import as_large_windows, enlarged_windows
 from benchmarks.measuring import RESULTS, report
 
 JUDGED = ("image_auroc", "pixel_ap", "aupro")
 DRAWS = 1000
 BASELINE = "baseline"
+LEADS = (*EVIDENCE_LEADS, as_large_windows, enlarged_windows)
 EASY_SHARE, EASY_WEIGHT = 0.9, 0.1  # Dinomaly's (Guo et al., CVPR 2025, section 3.4)
 
 
@@ -54,8 +58,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--epochs", type=int, help="default that of `afrd train`")
-    parser.add_argument("--skip", nargs="*", default=[], help="functions of benchmarks.lead_evidence to leave out")
     parser.add_argument("--training", action="store_true", help="also the leads that train a student")
+    parser.add_argument("--only", nargs="*", default=[], help="leads to try: functions of LEADS, names of TRAINING")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the report")
     parser.add_argument("--report-only", action="store_true", help="only write what is finished")
     options = parser.parse_args()
@@ -67,20 +71,21 @@ def main() -> None:
 
 def judge_category(folder: Path, options: argparse.Namespace) -> None:
     data = afrd.open_dataset(folder.parent, folder.name)
-    place = place_of(folder, options)
+    place = place_of(folder, options.work, options.seed)
     training = {"size": options.size, "epochs": options.epochs, "seed": options.seed}
     run, _ = timed_fit(data, place / "afrd", **training)
     case = Case(run, data)
     test = data[data.test_split]
     for lead in LEADS:
         done = place / "leads" / f"{lead.__name__}.done"
-        if lead.__name__ in options.skip or done.exists():
+        if (options.only and lead.__name__ not in options.only) or done.exists():
             continue
         for name, normal, evidence in lead(case):
             keep(place, name, {how: figures(p) for how, p in fusions(normal, evidence, test)})
         done.touch()
-    for name, maker in TRAINING.items() if options.training else ():
-        if not (place / "leads" / f"{name}.json").exists():
+    for name, maker in TRAINING.items():
+        wanted = name in options.only if options.only else options.training
+        if wanted and not (place / "leads" / f"{name}.json").exists():
             with mock.patch("afrd.runs.training.make_model", maker):
                 changed, _ = timed_fit(data, place / name, **training)
             keep(place, name, {how: figures(p) for how, p in of_run(changed, test)})
@@ -101,8 +106,8 @@ def timed_fit(data: Category, out: Path, **options: Any) -> tuple[Run, float]:
     return run, json.loads(kept.read_text())["seconds"]
 
 
-def place_of(folder: Path, options: argparse.Namespace) -> Path:
-    return options.work / f"seed{options.seed}" / folder.resolve().parent.name / folder.name
+def place_of(folder: Path, work: Path, seed: int) -> Path:
+    return work / f"seed{seed}" / folder.resolve().parent.name / folder.name
 
 
 def fusions(normal: Evidence, evidence: Evidence, test: MultiLightDataset) -> Iterator[tuple[str, Predictions]]:
@@ -173,10 +178,37 @@ class Mining(AFRD):
         return torch.stack(losses).sum()
 
 
+class Loose(AFRD):
+    """AFRD whose regression minimises one cosine distance of flattened features instead of one at every place.
+
+    That is the loose loss of Dinomaly (section 3.4): global cosine, over the layers of a group. Its logarithm is taken,
+    as the loss e exp(-v) + v is 1 + log e at its best v, so that both losses balance features and log-variance alike.
+    The log-variance v learns from the errors as before, and the errors not from v.
+    """
+
+    joint = True  # one group of all scales; else each is a group of its own
+
+    def loss(self, features: Any, present: Tensor) -> Tensor:
+        regressed, log_variance = self.student(list(features))
+        pairs = [(r.float().flatten(2), f.float().flatten(2)) for r, f in zip(regressed, features, strict=True)]
+        if self.joint:
+            pairs = [tuple(torch.cat(parts, 2) for parts in zip(*pairs, strict=True))]  # type: ignore[misc]
+        loose = [len(features) / len(pairs) * (1 - F.cosine_similarity(r, f, dim=2)).log().mean() for r, f in pairs]
+        errors = cosine_errors([r.detach() for r in regressed], features)
+        spread = [(e * torch.exp(-v) + v).mean() for e, v in zip(errors, log_variance, strict=True)]
+        return torch.stack(loose + spread).sum()
+
+
+class LooseByScale(Loose):
+    joint = False
+
+
 TRAINING: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "dropout 0.2 in the bottleneck": with_dropout(0.2),
     "hard-mining loss": Mining,
     "dropout 0.1 in the bottleneck": with_dropout(0.1),
+    "loose loss, both scales one group": Loose,
+    "loose loss, each scale a group": LooseByScale,
 }
 
 
@@ -188,7 +220,7 @@ def write_report(options: argparse.Namespace) -> None:
     found: dict[str, dict[str, dict[str, Any]]] = {}  # lead, category, fusion
     names = [named(folder, options.categories) for folder in options.categories]
     for folder, category in zip(options.categories, names, strict=True):
-        files = (place_of(folder, options) / "leads").glob("*.json")
+        files = (place_of(folder, options.work, options.seed) / "leads").glob("*.json")
         for file in sorted(files, key=lambda f: (f.stat().st_mtime, f.name)):
             content = json.loads(file.read_text())
             found.setdefault(content["lead"], {})[category] = content["fusions"]
