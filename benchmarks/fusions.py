@@ -4,10 +4,11 @@
 
 For each category and seed one AFRD with the defaults of `afrd train` is trained, or found in the work folder, which
 `benchmarks.leads` shares. Every fusion is judged on its evidence: image AUROC, pixel AP and AUPRO, and where there are
-twins how often attention names the light that shows a defect (`fusions.md`). Of every map several image scores are
-made (`image_scores.md`). Differences have paired bootstrap intervals over the test samples: a draw has the same samples
-for all seeds and fusions. A score chosen on all other columns shows what choosing one would bring. What is finished
-stays in the work folder; the report takes every seed that is there.
+twins how often attention names the light that shows a defect; the learned fusion also with all of the gains that it was
+trained to, of which `benchmarks.fusion_weights` keeps a share, and with none (`fusions.md`). Of every map several image
+scores are made (`image_scores.md`). Differences have paired bootstrap intervals over the test samples: a draw has the
+same samples for all seeds and fusions. A score chosen on all other columns shows what choosing one would bring. What
+is finished stays in the work folder; the report takes every seed that is there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,17 +28,20 @@ from scipy import ndimage, special
 
 import afrd
 from afrd.analysis.explain.visibility import measure
-from afrd.data.dataset import Category
+from afrd.data.dataset import Category, MultiLightDataset
 from afrd.files import save_json
 from afrd.metrics.bootstrap import drawn_image_auroc, interval
 from afrd.metrics.predictions import Predictions
 from afrd.model.config import FORMULA_FUSIONS
+from afrd.runs.prediction import split_predictions
 from afrd.runs.run import Run
-from benchmarks.leads import DRAWS, figures, named, place_of, timed_fit
+from benchmarks.fusion_weights import GAIN_SHARE
+from benchmarks.leads import DRAWS, figures, mapped, named, place_of, timed_fit
 from benchmarks.measuring import RESULTS, report
 
 FUSIONS = ("learned", *FORMULA_FUSIONS)
 MAXIMUM = "maximum (in use)"
+GAINS = {"learned, all of the trained gains": 1 / GAIN_SHARE, "learned, none of the gains": 0.0}  # factors
 TWINS_FUSIONS = ("learned", "attention")  # whose attention is not the same for all lights
 Result = dict[str, Any]  # "values": of the metrics, "draws": (DRAWS, metrics)
 
@@ -123,7 +128,20 @@ def judged(run: Run, data: Category) -> dict[str, Any]:
         if "twins" in data and how in TWINS_FUSIONS:
             run.model.config = replace(run.model.config, fusion=how)
             found[how]["hits"] = {k: float(v) for k, v in measure(run, data).summary()["attention"].loc["all"].items()}
+    for name, factor in GAINS.items():
+        found[name] = {"metrics": figures(with_gains(run, data[data.test_split], factor))}
     return found
+
+
+@torch.no_grad()
+def with_gains(run: Run, test: MultiLightDataset, factor: float) -> Predictions:
+    """Predictions by the run's learned fusion with its gains times `factor`."""
+    learned, evidence = deepcopy(run.model.learned), run.evidence(test)
+    assert learned is not None
+    learned.outer.weight[1] *= factor
+    learned.outer.bias[1] *= factor
+    maps = torch.cat([mapped(evidence, i, test.image_size, "learned", learned) for i in range(len(test))]).numpy()
+    return split_predictions(test, maps, maps.max((1, 2)), "learned", run.lights, None, None)
 
 
 def image_scores(predictions: Predictions, good: np.ndarray) -> dict[str, Result]:
@@ -176,11 +194,11 @@ def fusion_rows(found: dict[str, list[Any]], groups: dict[str, list[str]]) -> li
     rows: list[dict[str, Any]] = []
     of = {
         how: {group: mean_of(found, names, lambda run, how=how: run[how]["metrics"]) for group, names in groups.items()}
-        for how in FUSIONS
+        for how in (*FUSIONS, *GAINS)
     }
     for how, by_group in of.items():
         rows.append({"fusion": how} | {group: text(values) for group, (values, _) in by_group.items()})
-    for how in FUSIONS:
+    for how in of:
         if how != "learned":
             cells = {group: difference(of["learned"][group], of[how][group]) for group in groups}
             rows.append({"fusion": f"learned minus {how}"} | cells)
