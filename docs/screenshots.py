@@ -19,7 +19,7 @@ TABS = ("explore", "compare", "errors", "lights", "sweeps", "train", "own", "abo
 DESKTOP, TABLET = (1280, 900), (820, 1180)
 PRESSED = {"lights": "#lights-start", "own": "#own-example"}  # if it is there
 READY = {  # what a tab shows when it has answered; the first time it may work for minutes
-    "explore": "#method-scores .js-plotly-plot",
+    "explore": "#method-scores .track",
     "compare": "#compare-roc .js-plotly-plot",
     "lights": "#lights-body .js-plotly-plot",
     "own": "#own-pictures img",

@@ -47,6 +47,8 @@ def launch(
         OSError: the port is taken.
     """
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # With it the browser would keep every event's inputs and outputs, notes among them, and become slower with each.
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "False")
     _share_heaps()
     page = build(runs, data, preparation, access)
     theme = gr.themes.Default(

@@ -188,12 +188,12 @@ def test_every_method_says_its_own_score_of_the_sample(
         run = load_run(tiny_runs / "Praline" / folder, device="cpu")
         assert said[name].score == pytest.approx(run.predict_stored(dataset, selection.index, lights).score, rel=1e-5)
     assert list(other_methods.predictions_of(library, replace(selection, lights=()))) == ["RD, top"]
-    figure = other_methods.bars(library, selection)
-    assert (
-        list(figure.data[0].y) == ["AFRD", "RD, top"]
-        and "units of the method's threshold" in figure.layout.xaxis.title.text
-    )
-    assert other_methods.bars(library, replace(selection, index=None)) is None
+    shown = other_methods.scores(library, selection)
+    for name, one in other_methods.predictions_of(library, selection).items():
+        assert f'<th scope="row">{name}</th>' in shown
+        assert f"<td>{one.score / one.threshold.value:.2f} {one.verdict}</td>" in shown
+    assert "units of the method's threshold" in shown and "AFRD and memory: spots, " in shown
+    assert other_methods.scores(library, replace(selection, index=None)) == ""
 
 
 def test_before_and_after_are_two_pictures_of_one_size(library: Library, selection: Selection):
@@ -319,7 +319,7 @@ def test_a_view_is_found_filtered_and_sent_to_a_colleague(app: str, browser: Bro
         arrived(page, "03", "sample=03")
         page.locator(".tile input[value=box]").click()
         page.wait_for_function("location.search.includes('lights=spots,bottom,right,top,left')")
-        page.locator("#method-scores .js-plotly-plot").wait_for()
+        page.locator("#method-scores .track").first.wait_for()
         page.locator("#before-after img").first.wait_for()
         sent = page.url.removeprefix(app)
         page.get_by_role("tab", name="About").click()

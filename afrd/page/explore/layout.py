@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from afrd.page.common.components import Components, menu, plot
+from afrd.page.common.components import Components, menu
+from afrd.page.common.html import macros
 from afrd.page.common.selection import Selection
 from afrd.page.explore.corrections import CorrectionComponents
 from afrd.page.explore.region import RegionComponents
@@ -60,7 +61,12 @@ class FollowingComponents(Components):
 
     def lay_out_methods(self) -> None:
         with gr.Row(elem_classes="peers", equal_height=False):
-            self.bars = plot("method-scores", 300)
+            self.scores = gr.HTML(
+                macros("explore/scores.html").waiting(),
+                apply_default_css=False,
+                min_width=300,
+                elem_id="method-scores",
+            )
             self.slider = gr.ImageSlider(
                 label="Before and after: a single light, and all of them",
                 interactive=False,

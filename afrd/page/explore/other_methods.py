@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import afrd.figures
 from afrd.page.common import keys
 from afrd.page.common.entries import CategoryEntry, RunEntry
+from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of
 from afrd.page.common.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import plotly.graph_objects as go
 
     from afrd.runs.run import Prediction
 
@@ -46,16 +45,17 @@ def predictions_of(library: Library, selection: Selection) -> dict[str, Predicti
     return predictions
 
 
-def bars(library: Library, selection: Selection) -> go.Figure | None:
-    """The scores of all methods on the sample, each in units of its own threshold; None where there is no method."""
+def scores(library: Library, selection: Selection) -> str:
+    """The scores of all methods on the sample, each in units of its own threshold; empty where there is no method.
 
+    HTML, as Plotly takes as long to load as all else that the page needs at first.
+    """
     predictions = predictions_of(library, selection)
     if not predictions:
-        return None
-    title = "Score of every method on this sample"
-    if selection.lights:
-        title += f"<br><sup>AFRD and memory: {', '.join(selection.lights)}</sup>"
-    return afrd.figures.score_bars(predictions).update_layout(title_text=title)
+        return ""
+    rows = [(name, one.score / afrd.figures.unit_of(one), one.verdict) for name, one in predictions.items()]
+    limit = 1.05 * max(afrd.figures.MAP_LIMIT, *(score for _, score, _ in rows))
+    return macros("explore/scores.html").scores(selection.lights, rows, limit)
 
 
 def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str, str] | None, str]:

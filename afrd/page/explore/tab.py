@@ -99,7 +99,7 @@ class ExploreTab:
         if corrections is not None:
             outputs = [*table, page.news]
             CorrectionControls(corrections, library, on, follow, outputs, self.run_changed)
-        follow(self.ask_other_methods, [], [following.bars, following.slider], "ask_other_methods", **loading)
+        follow(self.ask_other_methods, [], [following.scores, following.slider], "ask_other_methods", **loading)
 
     def choose(self, change: Callable[..., Selection], session: PageSession, value: str) -> dict:
         """Changes the selection; values of all components."""
@@ -172,7 +172,7 @@ class ExploreTab:
     def ask_other_methods(self, session: PageSession) -> list:
         def draw(selection: Selection) -> list:
             pictures, label = other_methods.before_and_after(self.library, selection)
-            return [other_methods.bars(self.library, selection), gr.ImageSlider(pictures, label=label)]
+            return [other_methods.scores(self.library, selection), gr.ImageSlider(pictures, label=label)]
 
         return session.drawn(draw)
 
