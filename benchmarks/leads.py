@@ -240,7 +240,8 @@ def write_report(options: argparse.Namespace) -> None:
             rows.append(row)
     title = "Leads, each alone: the baseline's image AUROC / pixel AP / AUPRO, and differences with 95 % intervals"
     about = {"size": options.size, "epochs": options.epochs or "default", "seed": options.seed, "draws": DRAWS}
-    report("leads", title, rows, {"teacher": "efficientnet_lite0"} | about, folder=options.out)
+    name = f"leads_seed{options.seed}" if options.seed else "leads"
+    report(name, title, rows, {"teacher": "efficientnet_lite0"} | about, folder=options.out)
 
 
 def named(folder: Path, categories: list[Path]) -> str:
