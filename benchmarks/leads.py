@@ -181,26 +181,18 @@ class Mining(AFRD):
 class Loose(AFRD):
     """AFRD whose regression minimises one cosine distance of flattened features instead of one at every place.
 
-    That is the loose loss of Dinomaly (section 3.4): global cosine, over the layers of a group. Its logarithm is taken,
-    as the loss e exp(-v) + v is 1 + log e at its best v, so that both losses balance features and log-variance alike.
-    The log-variance v learns from the errors as before, and the errors not from v.
+    That is the loose loss of Dinomaly (section 3.4): a global cosine over a group of layers, here both scales.
+    Its logarithm is taken, as the loss e exp(-v) + v is 1 + log e at its best v, so that both losses balance features
+    and log-variance alike. The log-variance v learns from the errors as before, and the errors not from v.
     """
-
-    joint = True  # one group of all scales; else each is a group of its own
 
     def loss(self, features: Any, present: Tensor) -> Tensor:
         regressed, log_variance = self.student(list(features))
-        pairs = [(r.float().flatten(2), f.float().flatten(2)) for r, f in zip(regressed, features, strict=True)]
-        if self.joint:
-            pairs = [tuple(torch.cat(parts, 2) for parts in zip(*pairs, strict=True))]  # type: ignore[misc]
-        loose = [len(features) / len(pairs) * (1 - F.cosine_similarity(r, f, dim=2)).log().mean() for r, f in pairs]
+        joint, target = (torch.cat([f.float().flatten(2) for f in scales], 2) for scales in (regressed, features))
+        loose = len(features) * (1 - F.cosine_similarity(joint, target, dim=2)).log().mean()
         errors = cosine_errors([r.detach() for r in regressed], features)
         spread = [(e * torch.exp(-v) + v).mean() for e, v in zip(errors, log_variance, strict=True)]
-        return torch.stack(loose + spread).sum()
-
-
-class LooseByScale(Loose):
-    joint = False
+        return loose + torch.stack(spread).sum()
 
 
 TRAINING: dict[str, Callable[[ModelConfig], nn.Module]] = {
@@ -208,7 +200,6 @@ TRAINING: dict[str, Callable[[ModelConfig], nn.Module]] = {
     "hard-mining loss": Mining,
     "dropout 0.1 in the bottleneck": with_dropout(0.1),
     "loose loss, both scales one group": Loose,
-    "loose loss, each scale a group": LooseByScale,
 }
 
 

@@ -15,7 +15,7 @@ from benchmarks.fusions import MAXIMUM, SCORES, chosen, judged, write_reports
 from benchmarks.lead_evidence import Case, evidence_of, from_other_lights, subspace, whitened
 from benchmarks.lead_memory import Memory, to_other_parts
 from benchmarks.lead_windows import Layout, as_large_windows, enlarged_windows, layouts, terms_of
-from benchmarks.leads import Loose, LooseByScale
+from benchmarks.leads import Loose
 
 
 def test_the_leads_start_from_afrd_as_it_is(candies: Path, tiny_runs: Path):
@@ -92,17 +92,16 @@ def test_a_loose_loss_falls_as_the_regression_nears_the_features(tiny_runs: Path
     channels, lights = run.model.config.channels, len(run.lights)
     draw = torch.Generator().manual_seed(0)
     features = [torch.randn(2, lights, c, 16 // 2**s, 16 // 2**s, generator=draw) for s, c in enumerate(channels)]
-    for loose in (Loose, LooseByScale):
-        model = loose(run.model.config).train()
-        optimiser = torch.optim.Adam(model.student.parameters(), 1e-2)
-        losses = []
-        for _ in range(8):
-            loss = model.loss(features, torch.ones(2, lights, dtype=torch.bool))
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(loss.item())
-        assert losses[-1] < losses[0]
+    model = Loose(run.model.config).train()
+    optimiser = torch.optim.Adam(model.student.parameters(), 1e-2)
+    losses = []
+    for _ in range(8):
+        loss = model.loss(features, torch.ones(2, lights, dtype=torch.bool))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
 
 
 def test_image_scores_say_what_their_names_say():
