@@ -21,9 +21,16 @@ ROOT = Path(__file__).parents[2]
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
 
-# Pages are forked from a process that has loaded what they need, which would take each of them six seconds.
+# Pages are forked from a process that has loaded what they need, which would take each of them eight seconds.
 FORKED = multiprocessing.get_context("forkserver")
-FORKED.set_forkserver_preload(["afrd.cli.app", "afrd.runs.run", "afrd.model.teacher"])
+FORKED.set_forkserver_preload(
+    [
+        *("afrd.cli.app", "afrd.runs.run", "afrd.runs.loading", "afrd.model.teacher", "afrd.figures.painting"),
+        *("afrd.analysis.comparison.differences", "afrd.analysis.errors.words", "afrd.analysis.reports.contact_sheet"),
+        *("afrd.data.uploads", "afrd.data.relief", "pandas.io.formats.style", "matplotlib.pyplot", "pydantic.v1"),
+        *("uvicorn.main", "anyio._backends._asyncio"),
+    ]
+)
 
 
 @contextmanager
