@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Size, Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from afrd.model.fusion import fuse_evidence
+from afrd.model.fusion import MIN_WEIGHT, fuse_evidence
 
 TERMS = ("finest", "coarsest", "plain", "contrast", "distance", "usual", "evidence")  # see EvidenceTerms.stacked
 SUBTRACTED_SHARE = 0.5  # of the evidence of the most similar good patches, subtracted; see docs/method.md
@@ -185,13 +185,50 @@ def to_maps(evidence: Evidence, size: tuple[int, int], fusion: str) -> Maps:
     return Maps(anomaly_map, light_maps, attention, anomaly_map.flatten(1).amax(1))
 
 
-def upsampled_evidence(evidence: Evidence, index: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """One sample's error maps and weights (L, H, W) at a picture's size, from which any set of its lights is fused."""
-    row = slice(index, index + 1)
-    light_maps, weights = (
-        resize(grid_values[row], size)[0].clamp_min(0.0) for grid_values in (evidence.errors, evidence.weights)
-    )
-    return light_maps, weights
+def anomaly_maps(evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str) -> Tensor:
+    """The anomaly maps alone, those of `to_maps` up to rounding, in a small part of its time.
+
+    Errors E and weights w are bilinear between the cells of the grid. So the sum of w E over the lights is a quadratic
+    function of the row there, given by its values in both cells' rows and one mixed term: the sums over lights are
+    taken before the rows are resized, and the number of lights does not matter after that.
+
+    Args:
+        evidence: of one sample, or of one for each set.
+        members: (K, L) bool, sets of lights; `evidence.present` is not read.
+        size: (H, W) of the maps.
+        fusion: as for `fuse_evidence`; it applies where each light has an error of its own.
+
+    Returns:
+        (K, H, W); that of the empty set is zero.
+    """
+    errors = evidence.errors
+    if evidence.fused:
+        return resize(errors, size)[:, 0].expand(len(members), -1, -1)
+    if fusion == "mean":
+        mean = _over_lights(errors, members) / members.sum(1).clamp_min(1)[:, None, None]
+        return resize(mean[:, None], size)[:, 0]
+    if fusion == "max":
+        light_maps = resize(errors, size)
+        maps = light_maps.new_zeros(len(members), *size)
+        for light_map, inside in zip(light_maps.unbind(1), members[:, :, None, None].unbind(1), strict=True):
+            maps = torch.maximum(maps, light_map.masked_fill(~inside, 0.0))
+        return maps
+    if fusion != "attention":
+        raise ValueError(f"evidence cannot be fused by {fusion!r}; choose attention, mean or max")
+    rows, columns = (resizing(cells, n, errors) for cells, n in zip(errors.shape[-2:], size, strict=True))
+    errors, weights = errors @ columns.mT, evidence.weights.clamp_min(MIN_WEIGHT) @ columns.mT  # (B, L, h, W)
+    within_rows = _over_lights(weights * errors, members)
+    mixed = weights[:, :, 1:] * errors[:, :, :-1] + weights[:, :, :-1] * errors[:, :, 1:]
+    quadratic = torch.cat([rows.square(), rows[:, 1:] * rows[:, :-1]], 1)
+    sums = quadratic @ torch.cat([within_rows, _over_lights(mixed, members)], 1)
+    return sums / (rows @ _over_lights(weights, members).clamp_min(MIN_WEIGHT))  # the empty set has no sum
+
+
+def _over_lights(values: Tensor, members: Tensor) -> Tensor:
+    """Sums (K, ...) over the lights of each set (K, L); values (B, L, ...) of one sample, or of one for each set."""
+    if len(values) == 1 < len(members):
+        return (members.to(values.dtype) @ values[0].flatten(1)).unflatten(1, values.shape[2:])
+    return values.masked_fill(~members[:, :, None, None], 0.0).sum(1)
 
 
 def resize(maps: Tensor, size: tuple[int, int] | Size) -> Tensor:
@@ -199,6 +236,12 @@ def resize(maps: Tensor, size: tuple[int, int] | Size) -> Tensor:
     if maps.shape[-2:] == tuple(size):
         return maps
     return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)
+
+
+def resizing(cells: int, pixels: int, like: Tensor) -> Tensor:
+    """(pixels, cells) what `resize` does along one axis, as a matrix of the dtype and device of a tensor."""
+    unit = torch.eye(cells, dtype=like.dtype, device=like.device)[None]
+    return F.interpolate(unit, pixels, mode="linear", align_corners=False)[0].mT
 
 
 def smooth(maps: Tensor) -> Tensor:

@@ -120,36 +120,3 @@ class LightScore(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         hidden = self.inner(features.flatten(0, 1)).unflatten(0, features.shape[:2])  # (B, L, hidden, h, w)
         return self.outer((hidden + self.light).tanh().flatten(0, 1)).unflatten(0, features.shape[:2])[:, :, 0]
-
-
-def coalition_maps(evidence: Tensor, weights: Tensor, members: Tensor, fusion: str) -> Tensor:
-    """Anomaly maps of many sets of lights at once; that of the empty set is zero.
-
-    With attention the map of a set is the quotient of two sums over its lights, of w E and of w, so two matrix products
-    give the maps of all sets; this agrees with `fuse_evidence` up to rounding.
-
-    Args:
-        evidence: (L, ...) not negative, every light's error map E.
-        weights: (L, ...) not negative, w; only attention uses them.
-        members: (K, L) bool, the sets.
-        fusion: `attention`, `mean` or `max`.
-
-    Returns:
-        (K, ...) anomaly maps.
-    """
-    grid = evidence.shape[1:]
-    flat = evidence.flatten(1)  # (L, P)
-    inside = members.to(flat.dtype)
-    if fusion == "attention":
-        clamped = weights.flatten(1).clamp_min(MIN_WEIGHT)
-        maps = (inside @ (clamped * flat)) / (inside @ clamped).clamp_min(MIN_WEIGHT)  # the empty set has no sum
-    elif fusion == "mean":
-        maps = (inside @ flat) / inside.sum(1, keepdim=True).clamp_min(1)
-    elif fusion == "max":
-        maps = flat.new_zeros(len(members), flat.shape[1])
-        for light, map_ in enumerate(flat):
-            rows = members[:, light].nonzero()[:, 0]
-            maps[rows] = torch.maximum(maps[rows], map_)
-    else:
-        raise ValueError(f"evidence cannot be fused by {fusion!r}; choose attention, mean or max")
-    return maps.unflatten(1, grid)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, to_maps, upsampled_evidence
-from afrd.model.fusion import coalition_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, anomaly_maps, to_maps
 from afrd.model.learned_fusion import LearnedFusion
 from afrd.model.region import region_at, within
 
@@ -55,28 +54,45 @@ class EvidenceModel(nn.Module):
             return within(to_maps(evidence, size, fusion), self.region)
         return within(to_maps(self._learned(evidence)(evidence), size, "attention"), self.region)
 
-    def subset_maps(
+    def anomaly_maps(
         self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None
     ) -> Tensor:
-        """Anomaly maps (K, H, W) of one sample under many sets of its lights; that of the empty set is zero.
+        """Anomaly maps alone (K, H, W), of one sample under many sets of its lights, or of one sample for each set.
 
         Args:
-            evidence: of one sample, from a model with target `lights`.
-            members: (K, L) bool, the sets.
+            evidence: of this model, of one sample or of K.
+            members: (K, L) bool, the sets, which matter if the model's target is `lights`; the map of the empty one is
+                zero.
             size: (H, W) of the maps.
             fusion: see `maps`.
         """
         fusion = fusion or self.config.fusion
         if fusion != "learned":
-            maps = coalition_maps(*upsampled_evidence(evidence, 0, size), members, fusion)
-            return maps if self.region is None else maps.masked_fill(~region_at(self.region, size), 0.0)
+            maps = anomaly_maps(evidence, members, size, fusion)
+        else:
+            maps = self._learned_maps(evidence, members, size)
+        return maps if self.region is None else maps.masked_fill(~region_at(self.region, size), 0.0)
+
+    def scores(
+        self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None
+    ) -> Tensor:
+        """The maxima (K,) of `anomaly_maps`; for the arguments see there."""
+        if (fusion or self.config.fusion) == "max" and not evidence.fused:  # the largest of each light's own maximum
+            alone = torch.eye(members.shape[1], dtype=torch.bool, device=members.device)
+            lights = [self.anomaly_maps(evidence, of.expand(len(evidence.errors), -1), size, "mean") for of in alone]
+            peaks = torch.stack([maps.amax((1, 2)) for maps in lights], 1)  # (B, L)
+            return peaks.masked_fill(~members, 0.0).amax(1)
+        return self.anomaly_maps(evidence, members, size, fusion).amax((1, 2))
+
+    def _learned_maps(self, evidence: Evidence, members: Tensor, size: tuple[int, int]) -> Tensor:
         nonempty = members.any(1)
         maps = evidence.errors.new_zeros(len(members), *size)
         if nonempty.any():
             at_once = SETS_AT_ONCE_CUDA if maps.is_cuda else SETS_AT_ONCE
+            if len(evidence.errors) > 1:
+                at_once = len(members)
             of_sets = self._learned(evidence).of_sets(evidence, members[nonempty], at_once)
-            parts = [within(to_maps(fused, size, "attention"), self.region).anomaly_map for fused in of_sets]
-            maps[nonempty] = torch.cat(parts)
+            maps[nonempty] = torch.cat([anomaly_maps(fused, fused.present, size, "attention") for fused in of_sets])
         return maps
 
     def _learned(self, evidence: Evidence) -> LearnedFusion:

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, smooth
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, resizing, smooth
 from afrd.model.maps import EvidenceModel
 
 if TYPE_CHECKING:
@@ -238,5 +238,4 @@ def _mean_and_resize(features: Tensor, axis: int, size: int) -> Tensor:
     """(size, h) what `embed` does along one axis before it normalises, as a matrix."""
     pixels = features.shape[-2 + axis]
     unit = torch.eye(pixels, device=features.device)[None]
-    mean = F.avg_pool1d(unit, 3, stride=1, padding=1)
-    return (mean if size == pixels else F.interpolate(mean, size, mode="linear", align_corners=False))[0].mT
+    return resizing(pixels, size, unit) @ F.avg_pool1d(unit, 3, stride=1, padding=1)[0].mT

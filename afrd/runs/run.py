@@ -330,8 +330,8 @@ class Run:
         used = parse_lights(lights, self.lights)
         evidence = self._calibration_evidence(used)
         if evidence is not None:
-            for _, maps in self._batches(evidence, used, fusion, self.config.picture_size):
-                yield maps.anomaly_map.cpu().numpy()
+            for _, maps in self._map_batches(evidence, used, fusion, self.config.picture_size):
+                yield maps.cpu().numpy()
 
     def calibration_scores(
         self, lights: str | Sequence[str | int] | None = None, fusion: str | None = None
@@ -341,8 +341,8 @@ class Run:
         evidence = self._calibration_evidence(used)
         if evidence is None:
             return np.array([])
-        batches = self._batches(evidence, used, fusion, self.config.picture_size)
-        return np.concatenate([np.empty(0), *(maps.score.cpu().double().numpy() for _, maps in batches)])
+        batches = self._map_batches(evidence, used, fusion, self.config.picture_size)
+        return np.concatenate([np.empty(0), *(maps.amax((1, 2)).cpu().double().numpy() for _, maps in batches)])
 
     @torch.no_grad()
     def _maps(self, evidence: Evidence, size: tuple[int, int], fusion: str | None = None) -> Maps:
@@ -354,16 +354,18 @@ class Run:
         """Anomaly maps (N, H, W) and scores (N,) under these lights."""
         maps = np.empty((len(evidence.errors), *size), np.float32)
         scores = np.empty(len(maps))
-        for rows, batch in self._batches(evidence, lights, fusion, size):
-            maps[rows], scores[rows] = batch.anomaly_map.cpu().numpy(), batch.score.cpu().numpy()
+        for rows, batch in self._map_batches(evidence, lights, fusion, size):
+            maps[rows], scores[rows] = batch.cpu().numpy(), batch.amax((1, 2)).cpu().numpy()
         return maps, scores
 
-    def _batches(
+    @torch.no_grad()
+    def _map_batches(
         self, evidence: Evidence, lights: tuple[str, ...], fusion: str | None, size: tuple[int, int]
-    ) -> Iterator[tuple[slice, Maps]]:
-        """Maps in batches, with the samples' slice."""
+    ) -> Iterator[tuple[slice, Tensor]]:
+        """Anomaly maps (B, H, W) in batches, with the samples' slice."""
         for rows in batches_of_maps(len(evidence.errors), self.device):
-            yield rows, self._maps(evidence.rows(rows, self._present(lights)), size, fusion)
+            part = evidence.rows(rows, self._present(lights))
+            yield rows, self.model.anomaly_maps(part, part.present, size, fusion)
 
     def _prediction(self, evidence: Evidence, used: tuple[str, ...], size: tuple[int, int]) -> Prediction:
         maps = self._maps(evidence, size)

@@ -47,6 +47,6 @@ def subset_scores(run: Run, evidence: Evidence, members: Tensor, fusion: str | N
     for n in range(len(evidence.errors)):
         sample = evidence.rows(slice(n, n + 1), run.everything)
         for start in range(0, len(members), step):
-            maps = run.model.subset_maps(sample, members[start : start + step], (height, width), fusion)
-            scores[start : start + step, n] = maps.amax((1, 2)).cpu().numpy()
+            of_sets = run.model.scores(sample, members[start : start + step], (height, width), fusion)
+            scores[start : start + step, n] = of_sets.cpu().numpy()
     return scores

@@ -123,7 +123,7 @@ def test_a_run_answers_for_every_set_of_its_lights_and_in_the_other_fusions(lear
     row = learned_run.evidence(test).rows(slice(0, 1), learned_run.everything)
     members = torch.tensor(list(product([False, True], repeat=3)))
     with torch.no_grad():
-        maps = learned_run.model.subset_maps(row, members, test.image_size)
+        maps = learned_run.model.anomaly_maps(row, members, test.image_size)
     assert (maps[0] == 0).all()
     for some, found in zip(members[1:], maps[1:], strict=True):
         lights = [light for light, there in zip(learned_run.lights, some, strict=True) if there]

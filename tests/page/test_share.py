@@ -15,7 +15,7 @@ from afrd.analysis.errors.notes import Note, Notes
 from afrd.cli.commands import main
 from afrd.figures import MAP_LIMIT, shrink
 from afrd.model.config import FORMULA_FUSIONS
-from afrd.model.evidence import upsampled_evidence
+from afrd.model.evidence import resize
 from afrd.model.fusion import fuse_evidence
 from afrd.page.common.scripts import joined_text
 from afrd.page.light_table.fusion import fusion_of, sent_evidence, with_fusion
@@ -105,7 +105,7 @@ def test_all_sets_of_lights_and_all_fusions_are_judged_as_by_the_run(
             attention = [float(maps.attention[0, run.lights.index(light)].mean()) for light in names]
             assert [mean for mean, _ in parts] == pytest.approx(attention, abs=2e-3)
             assert sum(peak for _, peak in parts) == pytest.approx(1, abs=1e-3)
-    light_maps, weights = (part[None] for part in upsampled_evidence(evidence, 0, dataset.image_size))
+    light_maps, weights = (resize(part, dataset.image_size) for part in (evidence.errors, evidence.weights))
     light_maps = light_maps if run.model.region is None else light_maps * run.model.region
     weights = weights * torch.tensor([given["say"].get(light, 1.0) for light in run.lights])[:, None, None]
     expected = float(fuse_evidence(light_maps, weights, weights.amax((2, 3)) > 0)[0].max())

@@ -55,7 +55,8 @@ def split_scores(run: Run, dataset: MultiLightDataset, lights: str | Sequence[st
     present = torch.tensor([[light in used for light in run.lights]], device=run.device)
     values = np.empty(len(evidence.errors))
     for rows in batches_of_maps(len(values), run.device):
-        values[rows] = run.model.maps(evidence.rows(rows, present), dataset.image_size).score.cpu().numpy()
+        part = evidence.rows(rows, present)
+        values[rows] = run.model.scores(part, part.present, dataset.image_size).cpu().numpy()
     return Scores(values, run.threshold(used))
 
 
@@ -77,7 +78,7 @@ def light_scores(run: Run, dataset: MultiLightDataset, lights: Sequence[str]) ->
     evidence = run.evidence(dataset)
     alone = torch.eye(len(run.lights), dtype=torch.bool, device=run.device)[[run.lights.index(light) for light in used]]
     samples = [evidence.rows(slice(i, i + 1), run.everything) for i in range(len(dataset))]
-    peaks = [run.model.subset_maps(sample, alone, dataset.image_size).amax((1, 2)) for sample in samples]  # (L,)
+    peaks = [run.model.scores(sample, alone, dataset.image_size) for sample in samples]  # (L,)
     thresholds = [run.threshold([light]) for light in used]
     divisors = np.array([threshold.value if threshold else 1.0 for threshold in thresholds])
     values = torch.stack(peaks).cpu().numpy() if peaks else np.empty((0, len(used)))

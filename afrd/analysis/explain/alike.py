@@ -143,7 +143,7 @@ def _sets_that_find(
         return []
     members = coalitions(count)[1:]
     evidence = run.stored_evidence(dataset, index)
-    maps = run.model.subset_maps(evidence, torch.from_numpy(members).to(run.device), dataset.image_size)
+    maps = run.model.anomaly_maps(evidence, torch.from_numpy(members).to(run.device), dataset.image_size)
     values = maps[:, torch.from_numpy(near).to(run.device)].amax(1).cpu().numpy()
     sets = []
     for row, value, threshold in zip(members, values, subset_thresholds(run, members), strict=True):

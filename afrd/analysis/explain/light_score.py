@@ -102,7 +102,7 @@ def _value_of_sets(
     def of_evidence(members: np.ndarray) -> np.ndarray:
         sets = torch.zeros(len(members), len(run.lights), dtype=torch.bool, device=run.device)
         sets[:, positions] = torch.from_numpy(members).to(run.device)
-        values = best(run.model.subset_maps(evidence, sets, size))
+        values = best(run.model.anomaly_maps(evidence, sets, size))
         return np.where(members.any(1), values.cpu().double().numpy(), empty)
 
     @torch.no_grad()

@@ -143,7 +143,7 @@ class SubsetEvaluation:
             maps = np.empty((len(rows), *self.masks.shape), np.float32)
             for n, i in enumerate(self.rows):
                 sample = self.evidence.rows(slice(i, i + 1), self.run.everything)
-                maps[:, n] = self.run.model.subset_maps(sample, rows, size).cpu().numpy()
+                maps[:, n] = self.run.model.anomaly_maps(sample, rows, size).cpu().numpy()
             yield list(maps)
 
     def _measure(self, maps: np.ndarray, draw: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,33 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import afrd
-from afrd.analysis.explain.shapley import coalitions, shapley
+from afrd.analysis.explain.shapley import shapley
 from afrd.analysis.lights.advisor import advise
 from afrd.analysis.lights.search import orders, prefixes, search
 from afrd.analysis.lights.survey import load_survey, survey
 from afrd.candies.render import render_category
 from afrd.cli.commands import main
 from afrd.metrics.ranking import METRICS, image_metrics
-from afrd.model.fusion import coalition_maps, fuse_evidence
 
 SIX = ("spots", "bottom", "right", "top", "left", "box")
 
 
 # ---------------------------------------------------------------- sets and Shapley values
-
-
-@pytest.mark.parametrize("fusion", ["attention", "mean", "max"])
-def test_all_sets_at_once_give_the_maps_that_each_gives_alone(fusion: str):
-    evidence, weights = torch.rand(2, 4, 5, 7, generator=torch.Generator().manual_seed(0)) * 3
-    evidence[:, 0, 0] = weights[:, 1, 1] = 0.0
-    members = torch.from_numpy(coalitions(4))
-    found = coalition_maps(evidence, weights, members, fusion)
-    assert found[0].abs().max() == 0
-    for k in range(1, 16):
-        alone, _ = fuse_evidence(evidence[None], weights[None], members[k : k + 1], fusion)
-        torch.testing.assert_close(found[k], alone[0])
-    with pytest.raises(ValueError, match="'concat'"):
-        coalition_maps(evidence, weights, members, "concat")
 
 
 def by_permutations(values: np.ndarray, lights: int) -> np.ndarray:
