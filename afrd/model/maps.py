@@ -73,9 +73,7 @@ class EvidenceModel(nn.Module):
             maps = self._learned_maps(evidence, members, size)
         return maps if self.region is None else maps.masked_fill(~region_at(self.region, size), 0.0)
 
-    def scores(
-        self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None
-    ) -> Tensor:
+    def scores(self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None) -> Tensor:
         """The maxima (K,) of `anomaly_maps`; for the arguments see there."""
         if (fusion or self.config.fusion) == "max" and not evidence.fused:  # the largest of each light's own maximum
             alone = torch.eye(members.shape[1], dtype=torch.bool, device=members.device)
