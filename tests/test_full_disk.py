@@ -1,16 +1,15 @@
 """A full disk: one sentence that names the file, no half-written file, and with room the same command goes on."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from afrd.analysis.errors.notes import Note, Notes
+from afrd.cli.commands import main
 
-Command = Callable[..., subprocess.CompletedProcess]
+Command = Callable[..., tuple[int, str]]
 TRAINING = ("--lights", "top,box", "--size", "64", "--epochs", "2", "--memory", "16", "--seed", "1")
 
 
@@ -34,21 +33,23 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def afrd_command(tmp_path: Path) -> Command:
-    def run(*arguments: object, cache: Path = tmp_path / "cache") -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "afrd.cli.commands", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | {"AFRD_CACHE": str(cache)}, timeout=300
-        )
+def afrd_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs a command, and gives its exit status and what it wrote on stderr."""
+
+    def run(*arguments: object, cache: Path = tmp_path / "cache") -> tuple[int, str]:
+        monkeypatch.setenv("AFRD_CACHE", str(cache))
+        status = main([str(argument) for argument in arguments])
+        return status, capsys.readouterr().err
 
     return run
 
 
-def refused(result: subprocess.CompletedProcess, file: object) -> None:
+def refused(result: tuple[int, str], file: object) -> None:
     """The command failed with one sentence about a file, or a folder, that has no room."""
-    assert result.returncode == 1, result
-    sentence = result.stderr.strip().splitlines()[-1]
-    assert sentence.startswith("afrd: ") and str(file) in sentence and "Traceback" not in result.stderr
+    status, said = result
+    assert status == 1, said
+    sentence = said.strip().splitlines()[-1]
+    assert sentence.startswith("afrd: ") and str(file) in sentence and "Traceback" not in said
     assert "free some space there" in sentence or "make room there" in sentence
 
 
@@ -64,7 +65,7 @@ def test_rendering_goes_on_when_there_is_room(small_disk: Path, afrd_command: Co
     refused(afrd_command(*render), small_disk / "data")
     assert not list(small_disk.rglob("*.part"))
     mount(small_disk, "-o", "remount,size=20m")
-    assert afrd_command(*render).returncode == 0
+    assert afrd_command(*render)[0] == 0
 
 
 def test_a_run_goes_on_when_there_is_room(candies: Path, small_disk: Path, afrd_command: Command):
@@ -72,7 +73,7 @@ def test_a_run_goes_on_when_there_is_room(candies: Path, small_disk: Path, afrd_
     refused(afrd_command(*train), small_disk / "run")
     assert sorted(files_of(small_disk / "run")) == ["config.json", "log.txt"]
     mount(small_disk, "-o", "remount,size=40m")
-    assert afrd_command(*train).returncode == 0
+    assert afrd_command(*train)[0] == 0
 
     undamaged = files_of(small_disk / "run")
     ballast = small_disk / "ballast"
@@ -86,7 +87,7 @@ def test_a_run_goes_on_when_there_is_room(candies: Path, small_disk: Path, afrd_
     )
     assert files_of(small_disk / "run") == undamaged and not (small_disk / "a.html").exists()
     ballast.unlink()
-    assert afrd_command("evaluate", small_disk / "run").returncode == 0
+    assert afrd_command("evaluate", small_disk / "run")[0] == 0
 
 
 def test_features_need_room_first(candies: Path, small_disk: Path, tmp_path: Path, afrd_command: Command):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import afrd
+from afrd.cli.commands import main
 from afrd.runs.lock import LOCK_FILE, locked
 
 OPTIONS = ["--size", "64", "--width", "16", "--epochs", "2"]
@@ -24,22 +25,23 @@ afrd.fit(data, out=sys.argv[2], size=64, width=16, epochs=2, show_progress=False
 """
 
 
-def test_of_two_processes_on_one_run_folder_the_second_is_refused_in_one_sentence(candies: Path, tmp_path: Path):
+def test_of_two_processes_on_one_run_folder_the_second_is_refused_in_one_sentence(
+    candies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     run = tmp_path / "runs" / "one"
-    train = [sys.executable, "-m", "afrd.cli.commands", "train", str(candies), "Praline", "--out", str(run), *OPTIONS]
+    train = ["train", str(candies), "Praline", "--out", str(run), *OPTIONS]
     first = subprocess.Popen([sys.executable, "-c", STAYS, str(candies), str(run)], stdout=subprocess.PIPE, text=True)
     try:
         assert first.stdout.readline() == "step 1\n"
-        second = subprocess.run(train, capture_output=True, text=True)
-        assert second.returncode == 2 and second.stdout == ""
-        assert second.stderr == (
-            f"afrd: {run} is being trained already; wait until that training ends, or choose another folder\n"
+        assert main(train) == 2
+        assert capsys.readouterr() == (
+            "",
+            f"afrd: {run} is being trained already; wait until that training ends, or choose another folder\n",
         )
     finally:
         first.kill()
         first.communicate()
-    third = subprocess.run(train, capture_output=True, text=True)  # what a killed process held is free
-    assert third.returncode == 0, third.stderr
+    assert main(train) == 0, capsys.readouterr().err  # what a killed process held is free
     assert not (run / LOCK_FILE).exists() and afrd.load_run(run).threshold() is not None
 
 
