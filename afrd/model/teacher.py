@@ -8,9 +8,11 @@ https://arxiv.org/abs/1605.07146. The networks are timm's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import timm
 import torch
@@ -31,6 +33,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 # EfficientNet-Lite was trained on (x - 127) / 128 of 0..255; ImageNet's mean and deviation ruin its features.
 IMAGENET_LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
 TEACHERS = (DEFAULT_TEACHER, *TORCHVISION_WEIGHTS, "timm:NAME")
+
+_in_use: WeakValueDictionary[tuple[str, str, torch.device], Teacher] = WeakValueDictionary()  # by name, digest, device
+_loading = Lock()
 
 
 class Teacher(nn.Module):
@@ -95,6 +100,20 @@ class Teacher(nn.Module):
         ]
 
 
+class KnownTeacher(NamedTuple):
+    """What the feature store needs of a teacher, which is loaded only where features must be computed.
+
+    Attributes:
+        name, digest, strides: as of `Teacher`.
+        load: gives that teacher, on the device that is to compute.
+    """
+
+    name: str
+    digest: str
+    strides: tuple[int, ...]
+    load: Callable[[], Teacher]
+
+
 def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None) -> Teacher:
     """A pretrained teacher, ready to use.
 
@@ -121,6 +140,22 @@ def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None)
     info = backbone.feature_info
     channels, strides = tuple(info.channels()), tuple(info.reduction())
     return _folded(_checked(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides)))
+
+
+def shared_teacher(name: str, weights: str | Path | None, digest: str, device: torch.device) -> Teacher:
+    """The teacher of this digest that the process uses already; else a new one, whose digest may differ.
+
+    Args:
+        name, weights: for `load_teacher`, as is what is raised.
+        digest: of the weights that are meant.
+        device: on which it computes.
+    """
+    with _loading:
+        teacher = _in_use.get((name, digest, device))
+        if teacher is None:
+            teacher = load_teacher(name, weights).to(device)
+            _in_use[name, teacher.digest, device] = teacher
+    return teacher
 
 
 def check_teacher(name: str) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from afrd.page.access import Access
+from afrd.page.common.precedence import give_way
 from afrd.page.light_table import style as light_table
 from afrd.page.tabs import THIS_MACHINE, build
 
@@ -114,8 +115,13 @@ def return_memory() -> None:
 
 
 def _load_models() -> None:
-    """Loads torch and the modules that read and compare runs (seconds of work) while the browser loads the page."""
-    import afrd.runs.run  # noqa: I001
+    """Loads torch and the modules that read and compare runs (seconds of work) while the browser loads the page.
+
+    Those that compare runs can wait for the first map.
+    """
+    import afrd.runs.run
+
+    give_way()
     import afrd.analysis.comparison.differences  # noqa: F401
 
 

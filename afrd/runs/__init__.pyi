@@ -11,7 +11,6 @@ from .correction_files import (
 )
 from .corrections import correct, keep, propose, restore, undo, with_corrections, with_kept_corrections
 from .export import Export, export_onnx
-from .feature_store import features_stored
 from .loading import load_run
 from .operating_points import operating_point, operating_points, save_operating_point, undo_operating_point
 from .options import TrainingOptions
@@ -60,7 +59,6 @@ __all__ = [
     "default_memory",
     "drawn_region",
     "export_onnx",
-    "features_stored",
     "find_runs",
     "fit",
     "is_finished",

@@ -21,7 +21,7 @@ from afrd.data.dataset import MultiLightDataset
 from afrd.data.state import pictures_state
 from afrd.files import once_per_snapshot
 from afrd.model.inputs import compute_inputs
-from afrd.model.teacher import Teacher
+from afrd.model.teacher import KnownTeacher, Teacher
 from afrd.runs import store
 from afrd.runs.store import ABOUT_FILE, UNFINISHED_PREFIX, About
 
@@ -66,7 +66,7 @@ class Features:
 
 def load_features(
     dataset: MultiLightDataset,
-    teacher: Teacher,
+    teacher: Teacher | KnownTeacher,
     size: int,
     progress: Progress | None = None,
     lights: Sequence[str] | None = None,
@@ -78,7 +78,7 @@ def load_features(
 
     Args:
         dataset: one split of a category.
-        teacher: on the device that is to compute.
+        teacher: on the device that is to compute; a known one is loaded only if features are missing.
         size: longer side of the teacher's input, in pixels.
         progress: called with (samples done, samples in all).
         lights: those that are needed, all by default. Where the store has the features of all lights, these are given;
@@ -93,7 +93,8 @@ def load_features(
 
     def load() -> Features:
         if not _is_whole(folder, teacher):
-            _compute_all(dataset, teacher, size, folder, progress)
+            loaded = teacher.load() if isinstance(teacher, KnownTeacher) else teacher
+            _compute_all(dataset, loaded, size, folder, progress)
         *scales, contrast = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _files(teacher))
         store.touch(folder)
         return Features(tuple(scales), contrast, dataset.lights)
@@ -102,13 +103,15 @@ def load_features(
 
 
 def features_stored(
-    dataset: MultiLightDataset, teacher: Teacher, size: int, lights: Sequence[str] | None = None
+    dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int, lights: Sequence[str] | None = None
 ) -> bool:
     """Whether the store has these features, so that `load_features` need not compute them."""
     return _is_whole(stored_under(_needed(dataset, teacher, size, lights), teacher, size), teacher)
 
 
-def _needed(dataset: MultiLightDataset, teacher: Teacher, size: int, lights: Sequence[str] | None) -> MultiLightDataset:
+def _needed(
+    dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int, lights: Sequence[str] | None
+) -> MultiLightDataset:
     if lights is None or set(lights) == set(dataset.lights):
         return dataset
     if features_stored(dataset, teacher, size):
@@ -117,15 +120,15 @@ def _needed(dataset: MultiLightDataset, teacher: Teacher, size: int, lights: Seq
     return dataset.select([light for light in dataset.lights if light in chosen])  # in the order of the data set
 
 
-def _files(teacher: Teacher) -> list[str]:
+def _files(teacher: Teacher | KnownTeacher) -> list[str]:
     return [*(f"scale{s}.npy" for s in range(len(teacher.strides))), "contrast.npy"]
 
 
-def _is_whole(folder: Path, teacher: Teacher) -> bool:
+def _is_whole(folder: Path, teacher: Teacher | KnownTeacher) -> bool:
     return all((folder / name).is_file() for name in (*_files(teacher), ABOUT_FILE))
 
 
-def _about(dataset: MultiLightDataset, teacher: Teacher, size: int) -> About:
+def _about(dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int) -> About:
     return About(
         root=str(dataset.root.resolve()),
         category=dataset.category,
@@ -139,7 +142,7 @@ def _about(dataset: MultiLightDataset, teacher: Teacher, size: int) -> About:
     )
 
 
-def stored_under(dataset: MultiLightDataset, teacher: Teacher, size: int) -> Path:
+def stored_under(dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int) -> Path:
     """The entry's folder, whether it exists or not; it depends on the pictures, the teacher and the size."""
     return store.features_dir() / store.name_of(_about(dataset, teacher, size), pictures_state(dataset))
 

@@ -18,11 +18,11 @@ from afrd.model.afrd import Model
 from afrd.model.evidence import Evidence, Maps, joined
 from afrd.model.inputs import Inputs, as_read, compute_inputs
 from afrd.model.region import region_at
-from afrd.model.teacher import Teacher, load_teacher
+from afrd.model.teacher import KnownTeacher, Teacher, shared_teacher
 from afrd.runs.calibration import batches_of_maps, calibrate, distances_to, evidence_batches, stored_inputs
 from afrd.runs.correction_files import Correction, corrections_suffix
 from afrd.runs.evidence_cache import EVIDENCE_CACHE, evidence_bytes, number_of
-from afrd.runs.feature_store import Features, Progress, load_features, stored_under
+from afrd.runs.feature_store import Features, Progress, features_stored, load_features, stored_under
 from afrd.runs.plan import calibration_split
 from afrd.runs.prediction import Prediction, method_name, split_predictions
 from afrd.runs.region import checked_region
@@ -119,14 +119,15 @@ class Run:
 
     @property
     def teacher(self) -> Teacher:
-        """The frozen teacher, loaded at first use.
+        """The frozen teacher, loaded at first use and shared by all runs with the same one.
 
         Raises:
             WeightsUnavailable: see `load_teacher`.
             ValueError: the weights on this machine are not those of the training.
         """
         if self._teacher is None:
-            self.use_teacher(load_teacher(self.model.config.teacher, self.config.weights))
+            name, digest = self.model.config.teacher, self.config.teacher_digest
+            self.use_teacher(shared_teacher(name, self.config.weights, digest, self.device))
         assert self._teacher is not None
         return self._teacher
 
@@ -277,7 +278,16 @@ class Run:
     def features(self, dataset: MultiLightDataset, progress: Progress | None = None) -> Features:
         """The dataset's teacher features, from the store."""
         self._check_lights(dataset)
-        return load_features(dataset, self.teacher, self.config.size, progress, self.lights)
+        return load_features(dataset, self._known_teacher, self.config.size, progress, self.lights)
+
+    def features_stored(self, dataset: MultiLightDataset) -> bool:
+        """Whether `features` reads them from the store, rather than computing them."""
+        return features_stored(dataset, self._known_teacher, self.config.size, self.lights)
+
+    @property
+    def _known_teacher(self) -> KnownTeacher:
+        config = self.model.config
+        return KnownTeacher(config.teacher, self.config.teacher_digest, config.strides, lambda: self.teacher)
 
     def evidence(
         self,
@@ -314,7 +324,12 @@ class Run:
         """Key of a split's evidence; which lights are present only matters where features are fused."""
         lights_that_matter = lights if self.model.config.target == "fused" else self.lights
         corrections = tuple(correction.about.id for correction in self.corrections)
-        return self._number, stored_under(dataset, self.teacher, self.config.size), lights_that_matter, corrections
+        return (
+            self._number,
+            stored_under(dataset, self._known_teacher, self.config.size),
+            lights_that_matter,
+            corrections,
+        )
 
     def _base_evidence_cached(self, dataset: MultiLightDataset, lights: tuple[str, ...]) -> bool:
         return self.base._evidence_key(dataset, lights) in EVIDENCE_CACHE

@@ -170,7 +170,7 @@ def test_a_large_split_waits_to_be_asked_for_its_scores(
     library: Library, selection: Selection, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("afrd.page.common.library.AT_ONCE", 3)
-    monkeypatch.setattr("afrd.runs.features_stored", lambda *args: False)
+    monkeypatch.setattr("afrd.runs.run.Run.features_stored", lambda *args: False)
     strip = json.loads(strip_of(library, replace(selection, verdict="missed", order="score")))
     assert strip["wait"] == "The 4 samples of this split have no scores yet."
     assert len(strip["samples"]) == 4  # a filter that cannot be answered hides nothing

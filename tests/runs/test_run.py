@@ -1,5 +1,6 @@
 """Run folders: predictions that agree with each other, and files that may come from strangers."""
 
+import gc
 import json
 import shutil
 from pathlib import Path
@@ -160,3 +161,14 @@ def test_a_run_of_another_teacher_is_refused(tiny_runs, tmp_path: Path, test_set
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match="was trained with other weights"):
         afrd.load_run(folder).predict(test_set[0])
+
+
+def test_stored_features_need_no_teacher_and_runs_of_one_teacher_share_it(tiny_runs, test_set, monkeypatch):
+    first, second = (afrd.load_run(tiny_runs / "Praline" / name) for name in ("afrd", "single-top"))
+    assert first.teacher is second.teacher
+    first.features(test_set)
+    monkeypatch.setattr("afrd.model.teacher.load_teacher", lambda *_: pytest.fail("a teacher is loaded"))
+    del first, second
+    gc.collect()
+    run = afrd.load_run(tiny_runs / "Praline" / "afrd")
+    assert run.features_stored(test_set) and len(run.evaluate(test_set).table) == len(test_set)

@@ -155,21 +155,13 @@ class Library:
         run = self._learned.get(learned)
         if run is not None:
             region = afrd.runs.stored_region(folder, run.config.picture_size)
-            return self._share_teacher(afrd.runs.with_kept_corrections(run.with_region(region)))
-        run = self._learned[learned] = self._share_teacher(afrd.runs.load_run(folder))
+            return afrd.runs.with_kept_corrections(run.with_region(region))
+        run = self._learned[learned] = afrd.runs.load_run(folder)
         return run
 
     def keep(self, folder: Path, run: Run) -> None:
         """Registers a run that is loaded already, instead of reading it from its folder."""
         self._runs.get(keys.of_run(folder), lambda: run)
-
-    def _share_teacher(self, run: Run) -> Run:
-        """One teacher for all runs with the same weights."""
-        for other in self._runs.values():
-            if other.config.teacher_digest == run.config.teacher_digest and other.device == run.device:
-                run.use_teacher(other.teacher)
-                break
-        return run
 
     def corrected(self, folder: Path, dataset: MultiLightDataset) -> set[int]:
         """Positions of the samples of a split that were corrected for the run, and do not count."""
@@ -278,7 +270,7 @@ class Library:
         """Whether `scores` is quick, rather than computing the features of a large split first."""
 
         run = self.run(folder)
-        return len(dataset) <= AT_ONCE or afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights)
+        return len(dataset) <= AT_ONCE or run.features_stored(dataset)
 
     def read(self, folder: Path, dataset: MultiLightDataset, progress: Callable[[int, int], None]) -> None:
         """Computes the teacher features of a split, so that `scores` is quick; minutes for a thousand samples."""
@@ -324,7 +316,7 @@ def _predict(library: Library, run: Run, dataset: MultiLightDataset, index: int,
 
 def _has_features(run: Run, dataset: MultiLightDataset) -> bool:
     """Whether a split's features are stored, and loaded now; one sample does not wait for those of its whole split."""
-    stored = afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights)
+    stored = run.features_stored(dataset)
     if stored:
         run.features(dataset)
     return stored

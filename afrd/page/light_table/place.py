@@ -38,7 +38,7 @@ def reasons(
     try:
         run = library.run(selection.run)
         train = training_split(library, run, entry)
-        stored = afrd.runs.features_stored(dataset, run.teacher, run.config.size, run.lights)
+        stored = run.features_stored(dataset)
         inputs = run.stored_inputs(dataset, index) if stored else None
         similar: Mapping[str, Similar] = {}
         if train is not None:
@@ -163,7 +163,7 @@ def training_split(library: Library, run: Run, entry: CategoryEntry) -> MultiLig
     if "train" not in data:
         return None
     train = data["train"]
-    stored = len(train) <= AT_ONCE or afrd.runs.features_stored(train, run.teacher, run.config.size, run.lights)
+    stored = len(train) <= AT_ONCE or run.features_stored(train)
     return train if stored and set(run.lights) <= set(train.lights) else None
 
 

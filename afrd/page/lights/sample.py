@@ -143,7 +143,7 @@ def look(library: Library, subject: Subject) -> tuple[Image.Image, Any, str]:
 
 def explained(subject: Subject, method: str, baseline: str, light: str, report: Report) -> Any:
     """Attribution of the score of the sample, or of the pinned place, to pixels."""
-    run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
+    run = afrd.runs.load_run(subject.run.folder, str(subject.run.device))
     sample = subject.dataset[subject.sample]
     instead: Any = baseline
     if baseline == "alike":

@@ -95,7 +95,7 @@ class Surveys:
 
         def work(report: Report) -> Survey:
             # A separate instance of the run, as its caches are not thread-safe.
-            run = afrd.runs.load_run(subject.run.folder, str(subject.run.device), subject.run.teacher)
+            run = afrd.runs.load_run(subject.run.folder, str(subject.run.device))
             return afrd.analysis.lights.survey.survey(run, subject.dataset, metric, report)
 
         return self.jobs.start((subject.key, metric), work, f"the survey of {subject.run.name}")
