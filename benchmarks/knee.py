@@ -175,10 +175,12 @@ def write_report(options: argparse.Namespace) -> None:
             if "values" in content:
                 found.setdefault(content["name"], {})[category] = content
     rows = []
-    for name, of in sorted(found.items(), key=lambda item: np.mean([p["seconds"] for p in item[1].values()])):
+    for name, of in sorted(found.items(), key=lambda item: mean_seconds(item[1])):
         row: dict[str, Any] = {"what": name}
         for category in names:
-            row[f"{category}, s"] = f"{of[category]['seconds']:.0f}" if category in of else "–"
+            row[f"{category}, s"] = (
+                f"{of[category]['seconds']:.0f}" if category in of and of[category]["seconds"] else "–"
+            )
             row[category] = text(of[category]["values"]) if category in of else "–"
         row["mean difference to the default"] = difference(of, found.get(REFERENCE, {}), names)
         rows.append(row)
@@ -188,6 +190,11 @@ def write_report(options: argparse.Namespace) -> None:
         options.figure.parent.mkdir(parents=True, exist_ok=True)
         figure = draw({name: of for name, of in found.items() if set(of) == set(names)})
         kaleido.write_fig_sync(figure, path=options.figure, opts={"format": options.figure.suffix[1:]})
+
+
+def mean_seconds(of: dict[str, dict[str, Any]]) -> float:
+    """Over the categories; a point of a run that was trained elsewhere, untimed, has 0 seconds and does not count."""
+    return float(np.mean([p["seconds"] for p in of.values() if p["seconds"]] or [math.inf]))
 
 
 def text(values: list[float]) -> str:
@@ -207,7 +214,7 @@ def draw(found: dict[str, dict[str, dict[str, Any]]]) -> go.Figure:
     """Means over categories against seconds: a line for each input size, its steps as text; others as marks."""
     titles = {"image_auroc": "image AUROC", "pixel_ap": "pixel AP", "aupro": "AUPRO"}
     figure = make_subplots(1, 3, subplot_titles=[titles[metric] for metric in JUDGED], horizontal_spacing=0.07)
-    points = {name: (np.mean([p["seconds"] for p in of.values()]), of) for name, of in found.items()}
+    points = {name: (mean_seconds(of), of) for name, of in found.items()}
     groups: dict[str, list[str]] = {}
     for name in sorted(points, key=lambda name: points[name][0]):
         groups.setdefault(name.rpartition(", ")[0] if name.endswith("steps") else name, []).append(name)
