@@ -34,18 +34,19 @@ FORKED.set_forkserver_preload(
 
 
 @contextmanager
-def serving(command: Sequence[object]) -> Iterator[str]:
+def serving(command: Sequence[object], output: Path | None = None) -> Iterator[str]:
     """The address of a page that runs in a process of its own, and says nothing of an error.
 
     Args:
         command: what Python is to run: a file or "-c" and code, and arguments, to which `--port` and a free one are
             added.
+        output: a file for what it says, which may then be an error.
     """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    with NamedTemporaryFile("r") as output:
+    with NamedTemporaryFile("r") as checked:
         arguments = [*map(str, command), "--port", str(port)]
-        process = FORKED.Process(target=_run, args=(arguments, dict(os.environ), output.name))
+        process = FORKED.Process(target=_run, args=(arguments, dict(os.environ), str(output or checked.name)))
         process.start()
         try:
             wait_for(address, lambda: process.exitcode)
@@ -55,7 +56,7 @@ def serving(command: Sequence[object]) -> Iterator[str]:
             process.terminate()
             process.join(END_SECONDS)
             process.kill()
-            said = output.read()
+            said = checked.read()
             assert "Traceback" not in said, said
 
 

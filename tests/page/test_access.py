@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import pytest
 
 from afrd.cli.app import main
 from afrd.page.access import Access, read_auth
 from afrd.page.tabs import build
-from afrd.page.testing import apart
-from tests.page.helpers import app_command
+from tests.page.helpers import app_command, serving
 
 
 def labels_of_tabs(page) -> list[str]:
@@ -108,13 +105,11 @@ def test_a_page_open_to_others_says_so_at_the_start_and_one_with_a_password_asks
     password.write_text("secret")
     sentence = "The page is open: whoever reaches it can use it"
     for options, is_open in (([], True), (["--auth", f"me:{password}"], False)):
-        with TemporaryFile("w+") as output:
-            command = app_command(tmp_path, tmp_path, "--host", "0.0.0.0", *options)
-            with apart(command, output, os.environ | {"OMP_NUM_THREADS": "1"}) as (address, _):
-                try:
-                    status = urllib.request.urlopen(f"{address}/gradio_api/info").status
-                except urllib.error.HTTPError as error:
-                    status = error.code
-                assert status == (200 if is_open else 401)
-            output.seek(0)
-            assert (sentence in output.read()) == is_open
+        output = tmp_path / "output"
+        with serving(app_command(tmp_path, tmp_path, "--host", "0.0.0.0", *options), output) as address:
+            try:
+                status = urllib.request.urlopen(f"{address}/gradio_api/info").status
+            except urllib.error.HTTPError as error:
+                status = error.code
+            assert status == (200 if is_open else 401)
+        assert (sentence in output.read_text()) == is_open

@@ -1,25 +1,21 @@
 """What the page hands out, and takes: nothing of the machine's files, and nothing that it does not need."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import httpx
 import pytest
 
-from afrd.page.testing import apart
 from benchmarks.visitor import Visitor
-from tests.page.helpers import ROOT, app_command
+from tests.page.helpers import ROOT, app_command, serving
 
 
 @pytest.fixture(scope="module")
-def address(tiny_runs: Path, candies: Path) -> Iterator[str]:
-    command, environment = app_command(tiny_runs, candies), os.environ | {"OMP_NUM_THREADS": "1"}
+def address(tiny_runs: Path, candies: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # Gradio writes a traceback into the output for each file that it refuses.
-    with TemporaryFile("w+") as output, apart(command, output, environment) as (address, _):
+    with serving(app_command(tiny_runs, candies), tmp_path_factory.mktemp("page") / "output") as address:
         yield address
 
 
