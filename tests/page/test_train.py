@@ -22,7 +22,7 @@ from afrd.page.train import queue_view
 from afrd.page.train.board import board_values, loss_curve, selection_of
 from afrd.page.train.form import Form, adjusted, checked_values, data_values, first_root, order_of
 from tests.background.helpers import occupied
-from tests.page.helpers import app_command, browsing, serving
+from tests.page.helpers import PATIENCE, app_command, browsing, serving
 
 
 @pytest.fixture
@@ -204,6 +204,10 @@ def test_trainings_are_started_watched_stopped_and_found_in_explore(app: tuple[s
     address, runs = app
     with browsing(browser, address) as page:
         open_tab(page)
+        other = page.context.browser.new_page()  # opened now, as the training takes a processor
+        other.set_default_timeout(PATIENCE)
+        other.goto(address)
+        open_tab(other)
         assert page.locator("#train-name :is(input, textarea)").input_value() == "Praline/afrd-2"
         page.locator("#train-size input").fill("64")
         page.locator("#train-epochs input").fill("5000")
@@ -218,9 +222,6 @@ def test_trainings_are_started_watched_stopped_and_found_in_explore(app: tuple[s
         press_train(page)
         page.wait_for_selector(".training.waiting:has-text('number 2 in the queue')")
 
-        other = page.context.browser.new_page()
-        other.goto(address)
-        open_tab(other)
         other.wait_for_selector(".training.waiting >> nth=1")
         assert other.locator(".training b").all_inner_texts() == ["Praline/afrd-2", "Praline/short", "Praline/never"]
         other.get_by_role("button", name="Remove: Praline/never").click()
