@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ def evidence_of(samples: int, lights: int, grid: tuple[int, int], seed: int) -> 
 
 @settings(deadline=None, max_examples=60)
 @given(st.data())
-def test_they_are_those_of_to_maps_for_any_sets_and_sizes(data):
+def test_they_are_those_of_fuse_evidence_for_any_sets_and_sizes(data):
     grid = data.draw(st.tuples(st.integers(2, 9), st.integers(2, 9)))
     size = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 40)))
     lights, samples = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 3))
@@ -32,8 +33,13 @@ def test_they_are_those_of_to_maps_for_any_sets_and_sizes(data):
     members = torch.tensor(data.draw(st.lists(a_set, min_size=samples, max_size=samples)))
     fusion = data.draw(st.sampled_from(FUSIONS))
     maps = anomaly_maps(evidence, members, size, fusion)
-    slow = to_maps(evidence.rows(slice(None), members), size, fusion).anomaly_map
-    torch.testing.assert_close(maps, slow, rtol=1e-5, atol=1e-7)
+    enlarged = [F.interpolate(part, size, mode="bilinear") for part in (evidence.errors, evidence.weights)]
+    expected, attention = fuse_evidence(*enlarged, members, fusion)
+    torch.testing.assert_close(maps, expected, rtol=1e-5, atol=1e-7)
+    of_lights = to_maps(evidence.rows(slice(None), members), size, fusion)
+    torch.testing.assert_close(of_lights.anomaly_map, maps)
+    torch.testing.assert_close(of_lights.attention, attention, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(of_lights.light_maps, enlarged[0] * members[:, :, None, None])
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
