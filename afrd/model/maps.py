@@ -88,7 +88,7 @@ class EvidenceModel(nn.Module):
         if nonempty.any():
             at_once = SETS_AT_ONCE_CUDA if maps.is_cuda else SETS_AT_ONCE
             if len(evidence.errors) > 1:
-                at_once = len(members)
+                evidence, at_once = evidence.rows(nonempty.nonzero()[:, 0].tolist(), members[nonempty]), len(members)
             of_sets = self._learned(evidence).of_sets(evidence, members[nonempty], at_once)
             maps[nonempty] = torch.cat([anomaly_maps(fused, fused.present, size, "attention") for fused in of_sets])
         return maps

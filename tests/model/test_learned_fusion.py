@@ -125,6 +125,10 @@ def test_a_run_answers_for_every_set_of_its_lights_and_in_the_other_fusions(lear
     with torch.no_grad():
         maps = learned_run.model.anomaly_maps(row, members, test.image_size)
     assert (maps[0] == 0).all()
+    several = learned_run.evidence(test).rows(slice(0, 3), learned_run.everything)
+    with torch.no_grad():
+        one_each = learned_run.model.anomaly_maps(several, members[[5, 0, 2]], test.image_size)
+    torch.testing.assert_close(one_each[:2], maps[[5, 0]])
     for some, found in zip(members[1:], maps[1:], strict=True):
         lights = [light for light, there in zip(learned_run.lights, some, strict=True) if there]
         prediction = learned_run.predict_stored(test, 0, lights)
