@@ -36,6 +36,7 @@ from afrd.runs.sweep_plan import SweepPlan, load_sweep
 
 WORKERS = 2
 SECONDS = 0.02  # between two looks at the notes of the cells
+GRACE_SECONDS = 20.0  # in which a process of Dask may end by itself
 KEYS = ["category", "lights", "teacher", "size", "seed", "method"]
 
 
@@ -136,7 +137,11 @@ def dask_cluster(workers: int, hidden: Path | None = None) -> Iterator[DaskClust
         for process in reversed(processes):
             process.terminate()
         for process in processes:
-            process.wait()
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:  # a worker whose scheduler is gone may wait for itself
+                process.kill()
+                process.wait()
 
 
 def _wait_for_workers(address: str, workers: int) -> None:

@@ -23,7 +23,7 @@ def one_teacher():
     torch.set_num_threads(1)
     loaded = functools.cache(afrd.model.teacher.load_teacher)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("afrd.runs.plan", "afrd.runs.run"):
+        for module in ("afrd.runs.plan", "afrd.model.teacher"):
             patch.setattr(importlib.import_module(module), "load_teacher", loaded)
         yield
     torch.set_num_threads(threads)
