@@ -16,8 +16,8 @@ FUSIONS = ("attention", "mean", "max")
 
 
 def evidence_of(samples: int, lights: int, grid: tuple[int, int], seed: int) -> Evidence:
-    """Random evidence whose lights differ by orders of magnitude, and are 0 at some places."""
-    values = torch.rand(2, samples, lights, *grid, generator=torch.Generator().manual_seed(seed)) ** 6 * 3
+    """Random evidence from 1e-4 to 1, and 0 at some places."""
+    values = 1e-4 ** torch.rand(2, samples, lights, *grid, generator=torch.Generator().manual_seed(seed))
     values[:, :, 0, 0] = values[0, :, -1, 1] = values[1, 0, 0, :, 0] = 0.0
     return Evidence(*values, torch.ones(samples, lights, dtype=torch.bool), fused=False)
 
