@@ -33,7 +33,7 @@ from afrd.metrics.predictions import Predictions
 from afrd.metrics.ranking import METRICS
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT, make_model
 from afrd.model.config import EVIDENCE_FUSIONS, ModelConfig
-from afrd.model.evidence import Evidence, cosine_errors, to_maps
+from afrd.model.evidence import Evidence, anomaly_maps, cosine_errors
 from afrd.model.learned_fusion import LearnedFusion
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
@@ -125,9 +125,9 @@ def fusions(normal: Evidence, evidence: Evidence, test: MultiLightDataset) -> It
 def mapped(evidence: Evidence, index: int, size: tuple[int, int], how: str, learned: LearnedFusion) -> Tensor:
     """(1, H, W) anomaly map of one sample."""
     one = evidence.rows(slice(index, index + 1), evidence.present[:1])
-    return to_maps(
-        learned(one) if how == "learned" else one, size, "attention" if how == "learned" else how
-    ).anomaly_map
+    if how == "learned":
+        one, how = learned(one), "attention"
+    return anomaly_maps(one, one.present, size, how)
 
 
 def of_run(run: Run, test: MultiLightDataset) -> Iterator[tuple[str, Predictions]]:

@@ -1,4 +1,4 @@
-from .charts import score_bars, training_curve
+from .charts import training_curve
 from .comparison import defect_bars, difference_forest, pro_curves, roc_curves
 from .drawing import (
     ANOMALOUS_COLOUR,
@@ -86,7 +86,6 @@ __all__ = [
     "pro_curves",
     "redundancy_map",
     "roc_curves",
-    "score_bars",
     "score_histogram",
     "score_text",
     "shrink",

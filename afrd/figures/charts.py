@@ -1,52 +1,11 @@
-"""Charts of scores and of training losses."""
+"""The chart of training losses."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from afrd.figures.drawing import (
-    ANOMALOUS_COLOUR,
-    CLEAR_LEGEND,
-    GOOD_COLOUR,
-    MAP_LIMIT,
-    NEUTRAL_COLOUR,
-    finish,
-    unit_of,
-)
-from afrd.metrics.words import ANOMALOUS, GOOD
-
-if TYPE_CHECKING:
-    from afrd.runs.prediction import Prediction
-
-
-def score_bars(predictions: Mapping[str, Prediction]) -> go.Figure:
-    """Scores of several methods on one sample, each in units of its own threshold, which is the line at 1."""
-    names = list(predictions)
-    values = [p.score / unit_of(p) for p in predictions.values()]
-    bar_colours = [
-        {ANOMALOUS: ANOMALOUS_COLOUR, GOOD: GOOD_COLOUR}.get(p.verdict or "", NEUTRAL_COLOUR)
-        for p in predictions.values()
-    ]
-    verdicts = [p.verdict or "no threshold" for p in predictions.values()]
-    bars = go.Bar(
-        x=values,
-        y=names,
-        orientation="h",
-        marker_color=bar_colours,
-        text=[f"{v:.2f} {s}" for v, s in zip(values, verdicts, strict=True)],
-        hovertemplate="%{y}: %{text}<extra></extra>",
-    )
-    figure = go.Figure(bars)
-    figure.add_vline(
-        x=1, line_dash="dash", line_color=NEUTRAL_COLOUR, annotation_text="threshold", annotation_position="top"
-    )
-    figure.update_xaxes(title="score in units of the method's threshold", range=[0, max(MAP_LIMIT, *values) * 1.05])
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    return finish(figure, "Scores").update_layout(height=150 + 32 * len(names), width=None)
+from afrd.figures.drawing import CLEAR_LEGEND, GOOD_COLOUR, finish
 
 
 def training_curve(history: pd.DataFrame) -> go.Figure:

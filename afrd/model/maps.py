@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, anomaly_maps, to_maps
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, anomaly_maps, resize, to_maps
 from afrd.model.learned_fusion import LearnedFusion
 from afrd.model.region import region_at, within
 
@@ -71,16 +71,18 @@ class EvidenceModel(nn.Module):
             maps = anomaly_maps(evidence, members, size, fusion)
         else:
             maps = self._learned_maps(evidence, members, size)
-        return maps if self.region is None else maps.masked_fill(~region_at(self.region, size), 0.0)
+        return self._inside(maps)
 
     def scores(self, evidence: Evidence, members: Tensor, size: tuple[int, int], fusion: str | None = None) -> Tensor:
         """The maxima (K,) of `anomaly_maps`; for the arguments see there."""
         if (fusion or self.config.fusion) == "max" and not evidence.fused:  # the largest of each light's own maximum
-            alone = torch.eye(members.shape[1], dtype=torch.bool, device=members.device)
-            lights = [self.anomaly_maps(evidence, of.expand(len(evidence.errors), -1), size, "mean") for of in alone]
-            peaks = torch.stack([maps.amax((1, 2)) for maps in lights], 1)  # (B, L)
+            peaks = self._inside(resize(evidence.errors.clamp_min(0.0), size)).amax((2, 3))  # (B, L)
             return peaks.masked_fill(~members, 0.0).amax(1)
         return self.anomaly_maps(evidence, members, size, fusion).amax((1, 2))
+
+    def _inside(self, maps: Tensor) -> Tensor:
+        """Maps (..., H, W) that are 0 outside of the region."""
+        return maps if self.region is None else maps.masked_fill(~region_at(self.region, maps.shape[-2:]), 0.0)
 
     def _learned_maps(self, evidence: Evidence, members: Tensor, size: tuple[int, int]) -> Tensor:
         nonempty = members.any(1)

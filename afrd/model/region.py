@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Size, Tensor
 
 from afrd.model.evidence import Maps
 
 
-def region_at(region: Tensor, size: tuple[int, int]) -> Tensor:
+def region_at(region: Tensor, size: tuple[int, int] | Size) -> Tensor:
     """A region (h, w) bool at a picture's size (H, W): each pixel is that of the nearest place."""
     if tuple(region.shape) == tuple(size):
         return region

@@ -27,6 +27,7 @@ from afrd.runs.store import ABOUT_FILE, UNFINISHED_PREFIX, About
 
 Progress = Callable[[int, int], None]
 Index = np.ndarray | slice | list[int]
+AnyTeacher = Teacher | KnownTeacher
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Features:
 
 def load_features(
     dataset: MultiLightDataset,
-    teacher: Teacher | KnownTeacher,
+    teacher: AnyTeacher,
     size: int,
     progress: Progress | None = None,
     lights: Sequence[str] | None = None,
@@ -103,14 +104,14 @@ def load_features(
 
 
 def features_stored(
-    dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int, lights: Sequence[str] | None = None
+    dataset: MultiLightDataset, teacher: AnyTeacher, size: int, lights: Sequence[str] | None = None
 ) -> bool:
     """Whether the store has these features, so that `load_features` need not compute them."""
     return _is_whole(stored_under(_needed(dataset, teacher, size, lights), teacher, size), teacher)
 
 
 def _needed(
-    dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int, lights: Sequence[str] | None
+    dataset: MultiLightDataset, teacher: AnyTeacher, size: int, lights: Sequence[str] | None
 ) -> MultiLightDataset:
     if lights is None or set(lights) == set(dataset.lights):
         return dataset
@@ -120,15 +121,15 @@ def _needed(
     return dataset.select([light for light in dataset.lights if light in chosen])  # in the order of the data set
 
 
-def _files(teacher: Teacher | KnownTeacher) -> list[str]:
+def _files(teacher: AnyTeacher) -> list[str]:
     return [*(f"scale{s}.npy" for s in range(len(teacher.strides))), "contrast.npy"]
 
 
-def _is_whole(folder: Path, teacher: Teacher | KnownTeacher) -> bool:
+def _is_whole(folder: Path, teacher: AnyTeacher) -> bool:
     return all((folder / name).is_file() for name in (*_files(teacher), ABOUT_FILE))
 
 
-def _about(dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int) -> About:
+def _about(dataset: MultiLightDataset, teacher: AnyTeacher, size: int) -> About:
     return About(
         root=str(dataset.root.resolve()),
         category=dataset.category,
@@ -142,7 +143,7 @@ def _about(dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: in
     )
 
 
-def stored_under(dataset: MultiLightDataset, teacher: Teacher | KnownTeacher, size: int) -> Path:
+def stored_under(dataset: MultiLightDataset, teacher: AnyTeacher, size: int) -> Path:
     """The entry's folder, whether it exists or not; it depends on the pictures, the teacher and the size."""
     return store.features_dir() / store.name_of(_about(dataset, teacher, size), pictures_state(dataset))
 

@@ -144,13 +144,6 @@ def test_attention_titles_name_the_mean_and_the_weight_at_the_peak():
     assert titles == ["top<br>mean 0.25, at peak 0.90", "box<br>mean 0.75, at peak 0.10"]
 
 
-def test_score_bars_are_in_units_of_each_threshold():
-    figure = figures.score_bars({"AFRD": make_prediction(threshold=0.5), "top": make_prediction(threshold=4.0)})
-    (bars,) = figure.data
-    assert np.allclose(bars.x, [6.0, 0.75])
-    assert list(bars.marker.color) == [figures.ANOMALOUS_COLOUR, figures.GOOD_COLOUR]
-
-
 def test_training_curve_shows_every_step_and_the_mean_over_an_epoch():
     history = pd.DataFrame({"step": [1, 2, 3, 4], "epoch": [1, 1, 2, 2], "loss": [4.0, 2.0, 2.0, 0.0]})
     every, mean = figures.training_curve(history).data

@@ -190,7 +190,7 @@ def test_every_method_says_its_own_score_of_the_sample(
     assert list(other_methods.predictions_of(library, replace(selection, lights=()))) == ["RD, top"]
     shown = other_methods.scores(library, selection)
     for name, one in other_methods.predictions_of(library, selection).items():
-        assert f'<th scope="row">{name}</th>' in shown
+        assert f'<tr class="{one.verdict}"><th scope="row">{name}</th>' in shown
         assert f"<td>{one.score / one.threshold.value:.2f} {one.verdict}</td>" in shown
     assert "units of the method's threshold" in shown and "AFRD and memory: spots, " in shown
     assert other_methods.scores(library, replace(selection, index=None)) == ""
