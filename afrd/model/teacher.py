@@ -114,6 +114,7 @@ class KnownTeacher(NamedTuple):
     load: Callable[[], Teacher]
 
 
+@torch.inference_mode(False)  # a teacher outlives the caller's mode, and is shared
 def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None) -> Teacher:
     """A pretrained teacher, ready to use.
 
@@ -142,6 +143,7 @@ def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None)
     return _folded(_checked(Teacher(name, backbone, (config["mean"], config["std"]), channels, strides)))
 
 
+@torch.inference_mode(False)
 def shared_teacher(name: str, weights: str | Path | None, digest: str, device: torch.device) -> Teacher:
     """The teacher of this digest that the process uses already; else a new one, whose digest may differ.
 

@@ -53,6 +53,7 @@ HOT_SHARE = 0.7  # of the threshold, from which on a place belongs to a hot one
 LOOKUPS_FILE = "calibration.safetensors"  # distances of calibration samples, for runs whose own file has none
 
 
+@torch.inference_mode(False)  # as for `load_run`
 def propose(
     run: Run,
     dataset: MultiLightDataset,
@@ -187,6 +188,7 @@ def check_fits(run: Run, correction: Correction) -> None:
         raise ValueError(f"correction {correction.about.id} was made for other weights than those of {run.folder}")
 
 
+@torch.inference_mode(False)
 def with_corrections(run: Run, corrections: Sequence[Correction]) -> Run:
     """The same run with these corrections instead of its own; weights, teacher and cached evidence are shared.
 

@@ -18,6 +18,7 @@ from afrd.runs.run_folder import read_config
 from afrd.runs.tensors import load_tensors
 
 
+@torch.inference_mode(False)  # a run outlives the caller's mode
 def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None = None) -> Run:
     """A finished run, with its region and its corrections where it has some; nothing in the folder is ever executed.
 

@@ -86,6 +86,7 @@ class Run:
         """`region` for pictures of another size (H, W)."""
         return None if self.model.region is None else region_at(self.model.region, size).cpu().numpy()
 
+    @torch.inference_mode(False)  # the region outlives the caller's mode
     def with_region(self, region: np.ndarray | None) -> Run:
         """The same run, judging inside a region only; weights, teacher and evidence are shared.
 
@@ -131,6 +132,7 @@ class Run:
         assert self._teacher is not None
         return self._teacher
 
+    @torch.inference_mode(False)
     def use_teacher(self, teacher: Teacher) -> None:
         """Uses a loaded teacher, if it is that of the training."""
         if teacher.digest != self.config.teacher_digest:

@@ -100,6 +100,7 @@ def fit(
     )
 
 
+@torch.inference_mode(False)
 def train(
     plan: TrainingPlan,
     *,

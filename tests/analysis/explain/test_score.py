@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from itertools import permutations
 from math import factorial
 from pathlib import Path
@@ -16,6 +17,7 @@ from afrd.analysis.explain import light_score, pixel_score
 from afrd.analysis.explain import score as explain
 from afrd.analysis.explain.score import METHODS, alike, around, pixels
 from afrd.analysis.explain.shapley import coalitions
+from afrd.runs.corrections import propose
 
 SIX = ("spots", "bottom", "right", "top", "left", "box")
 
@@ -243,6 +245,19 @@ def test_the_run_is_as_before_after_explaining(run, data):
     pixels(run, dataset[1], steps=2)
     assert not any(parameter.grad is not None for parameter in run.model.parameters())
     assert not run.model.training and np.array_equal(run.predict(dataset[1]).anomaly_map, before)
+
+
+def test_what_was_loaded_in_a_callers_inference_mode_can_be_explained_after_it(tiny_runs, data, tmp_path):
+    gc.collect()  # no other test's teacher is shared
+    region, sample = np.ones((64, 64), bool), data["test_public"][1]
+    with torch.inference_mode():
+        first = afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu")
+        first.predict(sample)
+        trained = afrd.fit(data, "top,box", tmp_path, size=64, width=16, epochs=1, memory=16, show_progress=False)
+        corrected = propose(trained, data["test_public"], 1, (30, 30))
+        within = first.with_region(region)
+    for run in (first, within, afrd.load_run(tiny_runs / "Praline" / "single-top"), corrected):
+        assert np.isfinite(pixels(run, sample, steps=1, of=["top"]).error)
 
 
 def test_pixels_can_be_explained_first_thing_in_a_new_process(tiny_runs, data):
