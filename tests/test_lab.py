@@ -96,7 +96,7 @@ def lab(folder: Path) -> Iterator[str]:
 
 
 def opened(browser: Browser, address: str) -> Page:
-    """A page with a notebook whose kernel is ready: a cell that is run earlier can be lost."""
+    """A page with a notebook whose kernel has started."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(2 * PATIENCE)  # a kernel starts, and loads torch
     page.goto(address)
@@ -110,6 +110,19 @@ def run(page: Page, index: int) -> Locator:
     expect(cell).to_have_class(re.compile("jp-mod-active"))
     page.keyboard.press("Shift+Enter")
     return cell
+
+
+def run_first(page: Page, index: int) -> None:
+    """Runs code cell number `index` until it has been run: JupyterLab can lose the first one after a kernel's start."""
+    prompt = page.locator(".jp-CodeCell").nth(index).locator(".jp-InputPrompt")
+    for _ in range(5):
+        page.locator(".jp-CodeCell").nth(index).locator(".cm-content").click()
+        run(page, index)
+        page.wait_for_timeout(500)  # the cell that is lost has the prompt [*] for a moment, then [ ] again
+        expect(prompt).not_to_have_text("[*]:", timeout=2 * PATIENCE)
+        if prompt.text_content() != "[ ]:":
+            return
+    pytest.fail(f"cell {index} was not run")
 
 
 def solve(page: Page, index: int, answer: str) -> Locator:
@@ -135,8 +148,7 @@ def test_a_slider_moves_and_an_exercise_is_checked(browser: Browser, address: st
 
     imports = page.locator(".jp-CodeCell").first
     imports.scroll_into_view_if_needed()
-    imports.locator(".cm-content").click()
-    run(page, 0)
+    run_first(page, 0)
     exercise = first_with(cells, "dice = np.random.default_rng(1)")
     page.locator(".jp-CodeCell").nth(first_with(cells, "from course import")).locator(".cm-content").click()
     run(page, first_with(cells, "from course import"))
@@ -158,8 +170,7 @@ def test_a_lamp_of_the_light_table_is_read_in_the_next_cell_and_python_sets_it(
     page = opened(browser, f"{address}/lab/workspaces/table/tree/table.ipynb")  # without the other notebook
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.locator(".jp-CodeCell").first.locator(".cm-content").click()
-    run(page, 0)
+    run_first(page, 0)
     run(page, 1)
     table = page.locator(".afrd-table")
     table.locator(".verdict b").first.wait_for()
