@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 import afrd
 from afrd.candies.lamps import EYECANDIES_RIG, Light, spot_ring
+from afrd.candies.shapes import CATEGORIES
+from afrd.candies.variants import random_sources
 from afrd.data.dataset import MultiLightDataset
 from afrd.data.images import read_picture
 from afrd.files import replacing
@@ -144,7 +146,7 @@ def load_category(file: Path) -> Category:
 
 
 def place_weights(share: np.ndarray) -> Tensor:
-    """(h, w): small defects count nearly as much as large ones, and partly covered places count little."""
+    """(h, w): places of small defects count more than those of large ones, and partly covered places count little."""
     regions, count = ndimage.label(share >= 0.5, np.ones((3, 3)))
     weight = np.where((share > 0) & (share < 0.5), BORDER_WEIGHT, 1.0).astype(np.float32)
     for region in range(1, count + 1):
@@ -241,25 +243,48 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--categories", type=int, default=60, help="Random1 to this one (60)")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path(afrd.__path__[0]) / "model" / "fusion_weights.safetensors")
+    parser.add_argument(
+        "--without",
+        choices=CATEGORIES,
+        help="leave out random categories with the solid or texture of this one, to judge it by weights that have not "
+        "seen it; the package's weights are not changed",
+    )
+    parser.add_argument("--out", type=Path, help="default the package's file; WORK/without/CANDY.safetensors")
     options = parser.parse_args(arguments)
-    term_files = [options.work / "terms" / f"{number}.safetensors" for number in range(1, options.categories + 1)]
-    term_files[0].parent.mkdir(parents=True, exist_ok=True)
-    for number, file in enumerate(term_files, 1):
+    name, out = f"training-{options.categories}-{options.steps}-{options.seed}", options.out
+    if options.without:
+        name = f"{name}-without-{options.without}"
+        out = out or held_out_weights(options.work, options.without)
+    out = out or Path(afrd.__path__[0]) / "model" / "fusion_weights.safetensors"
+    term_files = []
+    for number in numbers(options.categories, options.without):
+        file = options.work / "terms" / f"{number}.safetensors"
         if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
             collect(number, options.work, file)
             print(f"Random{number}: terms kept", flush=True)
-    name = f"training-{options.categories}-{options.steps}-{options.seed}"
+        term_files.append(file)
     network = train([load_category(file) for file in term_files], options.steps, options.seed, options.work / name)
     outer = network.outer
     with torch.no_grad():  # row 0 is the logit, row 1 the gain
         outer.weight[1] *= GAIN_SHARE
         outer.bias[1] *= GAIN_SHARE  # type: ignore[index]
-    with replacing(options.out) as temporary:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
         save_file(
             {key: value.contiguous() for key, value in network.state_dict().items() if key != "normal"}, temporary
         )
-    print(f"{options.out}: {options.out.stat().st_size // 1000} kB")
+    print(f"{out}: {out.stat().st_size // 1000} kB")
+
+
+def numbers(count: int, without: str | None = None) -> list[int]:
+    """Random categories to train on: the first `count`, less those with the solid or texture of `without`."""
+    return [number for number in range(1, count + 1) if without not in random_sources(number)]
+
+
+def held_out_weights(work: Path, candy: str) -> Path:
+    """The file of weights of a training without this candy."""
+    return work / "without" / f"{candy}.safetensors"
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@
 
 For each category and seed one AFRD with the defaults of `afrd train` is trained, or found in the work folder, which
 `benchmarks.leads` shares. Every fusion is judged on its evidence: image AUROC, pixel AP and AUPRO, and where there are
-twins how often attention names the light that shows a defect; the learned fusion also with all of the gains that it was
-trained to, of which `benchmarks.fusion_weights` keeps a share, and with none (`fusions.md`). Of every map several image
-scores are made (`image_scores.md`). Differences have paired bootstrap intervals over the test samples: a draw has the
-same samples for all seeds and fusions. A score chosen on all other columns shows what choosing one would bring. What
-is finished stays in the work folder; the report takes every seed that is there.
+twins how often attention names the light that shows a defect. The learned fusion is judged also with all of the gains
+that it was trained to, of which `benchmarks.fusion_weights` keeps a share, with none, and by weights of a training
+without the candy that is judged, where `benchmarks.fusion_weights --without` has made them. A patch memory alone is
+judged beside it (`fusions.md`). Of every map several image scores are made (`image_scores.md`). Differences have paired
+bootstrap intervals over the test samples: a draw has the same samples for all seeds and fusions. A score chosen on all
+other columns shows what choosing one would bring. What is finished stays in the work folder; the report takes every
+seed that is there.
 """
 
 from __future__ import annotations
@@ -24,24 +26,29 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from scipy import ndimage, special
 
 import afrd
 from afrd.analysis.explain.visibility import measure
+from afrd.candies.shapes import CATEGORIES
 from afrd.data.dataset import Category, MultiLightDataset
 from afrd.files import save_json
 from afrd.metrics.bootstrap import drawn_image_auroc, interval
 from afrd.metrics.predictions import Predictions
 from afrd.model.config import FORMULA_FUSIONS
+from afrd.model.learned_fusion import LearnedFusion
 from afrd.runs.prediction import split_predictions
 from afrd.runs.run import Run
-from benchmarks.fusion_weights import GAIN_SHARE
+from benchmarks.fusion_weights import GAIN_SHARE, held_out_weights
 from benchmarks.leads import DRAWS, figures, mapped, named, place_of, timed_fit
 from benchmarks.measuring import RESULTS, report
 
 FUSIONS = ("learned", *FORMULA_FUSIONS)
 MAXIMUM = "maximum (in use)"
 GAINS = {"learned, all of the trained gains": 1 / GAIN_SHARE, "learned, none of the gains": 0.0}  # factors
+HELD_OUT = "learned, trained without this candy"
+PATCH_MEMORY = {how: f"patch memory, {how}" for how in FORMULA_FUSIONS}
 TWINS_FUSIONS = ("learned", "attention")  # whose attention is not the same for all lights
 Result = dict[str, Any]  # "values": of the metrics, "draws": (DRAWS, metrics)
 
@@ -50,13 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("categories", nargs="+", type=Path, help="folders of categories")
     parser.add_argument("--work", type=Path, default=Path("runs/leads"))
+    parser.add_argument("--weights", type=Path, default=Path("runs/fusion"), help="--work of benchmarks.fusion_weights")
     parser.add_argument("--seeds", type=int, nargs="*", default=[0], help="none: only write what is finished")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the reports")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for folder in options.categories:
         for seed in options.seeds:
-            judge(folder, options.work, seed)
+            judge(folder, options.work, seed, options.weights)
     write_reports(options.categories, options.work, options.out)
 
 
@@ -107,14 +115,20 @@ SCORES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 # ---------------------------------------------------------------- one run
 
 
-def judge(folder: Path, work: Path, seed: int) -> None:
-    """Writes `fusions.json` beside the run."""
-    place = place_of(folder, work, seed)
+def judge(folder: Path, work: Path, seed: int, weights: Path) -> None:
+    """Writes `fusions.json` beside the run, and `held_out.json` where there are weights without its candy."""
+    place, data = place_of(folder, work, seed), afrd.open_dataset(folder.parent, folder.name)
     if not (place / "fusions.json").exists():
-        data = afrd.open_dataset(folder.parent, folder.name)
         run, _ = timed_fit(data, place / "afrd", seed=seed)
-        save_json(place / "fusions.json", judged(run, data))
+        memory, _ = timed_fit(data, place / "memory", method="memory", seed=seed)
+        save_json(place / "fusions.json", judged(run, data) | judged_memory(memory, data))
         print(f"{place} is judged", flush=True)
+    candy = next((candy for candy in CATEGORIES if folder.name.startswith(candy)), None)
+    file = held_out_weights(weights, candy) if candy else None
+    if file and file.exists() and not (place / "held_out.json").exists():
+        run, _ = timed_fit(data, place / "afrd", seed=seed)
+        save_json(place / "held_out.json", judged_held_out(run, data, file))
+        print(f"{place} is judged without {candy}", flush=True)
 
 
 def judged(run: Run, data: Category) -> dict[str, Any]:
@@ -129,17 +143,42 @@ def judged(run: Run, data: Category) -> dict[str, Any]:
             run.model.config = replace(run.model.config, fusion=how)
             found[how]["hits"] = {k: float(v) for k, v in measure(run, data).summary()["attention"].loc["all"].items()}
     for name, factor in GAINS.items():
-        found[name] = {"metrics": figures(with_gains(run, data[data.test_split], factor))}
+        predictions = with_learned(run, data[data.test_split], with_gains(run.model.learned, factor))
+        found[name] = {"metrics": figures(predictions)}
     return found
 
 
-@torch.no_grad()
-def with_gains(run: Run, test: MultiLightDataset, factor: float) -> Predictions:
-    """Predictions by the run's learned fusion with its gains times `factor`."""
-    learned, evidence = deepcopy(run.model.learned), run.evidence(test)
+def judged_memory(run: Run, data: Category) -> dict[str, Any]:
+    """`metrics` of a patch memory alone, per fusion."""
+    test = data[data.test_split]
+    return {name: {"metrics": figures(run.evaluate(test, fusion=how))} for how, name in PATCH_MEMORY.items()}
+
+
+def judged_held_out(run: Run, data: Category, file: Path) -> dict[str, Any]:
+    """`metrics`, and with twins `hits`, of the run with the learned fusion of other weights."""
+    learned = run.model.learned
     assert learned is not None
-    learned.outer.weight[1] *= factor
-    learned.outer.bias[1] *= factor
+    learned.load_state_dict({**load_file(file), "normal": learned.normal})
+    found: dict[str, Any] = {"metrics": figures(with_learned(run, data[data.test_split], learned))}
+    if "twins" in data:
+        found["hits"] = {k: float(v) for k, v in measure(run, data).summary()["attention"].loc["all"].items()}
+    return {HELD_OUT: found}
+
+
+@torch.no_grad()
+def with_gains(learned: LearnedFusion | None, factor: float) -> LearnedFusion:
+    """A copy of a learned fusion with its gains times `factor`."""
+    assert learned is not None
+    changed = deepcopy(learned)
+    changed.outer.weight[1] *= factor
+    changed.outer.bias[1] *= factor  # type: ignore[index]
+    return changed
+
+
+@torch.no_grad()
+def with_learned(run: Run, test: MultiLightDataset, learned: LearnedFusion) -> Predictions:
+    """Predictions by the run's evidence and this learned fusion."""
+    evidence = run.evidence(test)
     maps = torch.cat([mapped(evidence, i, test.image_size, "learned", learned) for i in range(len(test))]).numpy()
     return split_predictions(test, maps, maps.max((1, 2)), "learned", run.lights, None, None)
 
@@ -162,14 +201,14 @@ def image_scores(predictions: Predictions, good: np.ndarray) -> dict[str, Result
 
 def write_reports(folders: list[Path], work: Path, out: Path) -> None:
     seeds = sorted(int(place.name.removeprefix("seed")) for place in work.glob("seed*"))
-    columns: dict[str, list[Path]] = {}  # the result files of each column
+    columns: dict[str, list[Path]] = {}  # the folders of the results of each column
     for folder in folders:
-        files = [place_of(folder, work, seed) / "fusions.json" for seed in seeds]
-        columns[named(folder, folders)] = [file for file in files if file.exists()]
+        places = [place_of(folder, work, seed) for seed in seeds]
+        columns[named(folder, folders)] = [place for place in places if (place / "fusions.json").exists()]
     roots: dict[str, list[str]] = {}
     for folder, name in zip(folders, list(columns), strict=True):
         roots.setdefault(folder.resolve().parent.name, []).append(name)
-    found = {name: [json.loads(file.read_text()) for file in files] for name, files in columns.items()}
+    found = {name: [results_of(place) for place in places] for name, places in columns.items()}
     found = {name: runs for name, runs in found.items() if runs}
     groups = {name: [name] for name in found}
     groups |= {
@@ -183,6 +222,11 @@ def write_reports(folders: list[Path], work: Path, out: Path) -> None:
     report("image_scores", title, score_rows(found, groups), about, folder=out)
 
 
+def results_of(place: Path) -> dict[str, Any]:
+    files = [file for file in (place / "fusions.json", place / "held_out.json") if file.exists()]
+    return {name: result for file in files for name, result in json.loads(file.read_text()).items()}
+
+
 def mean_of(found: dict[str, list[Any]], names: list[str], pick: Callable[[Any], Result]) -> tuple[np.ndarray, Any]:
     """Values and draws, the mean over seeds, then over categories."""
     values = [np.mean([pick(run)["values"] for run in found[name]], 0) for name in names]
@@ -192,24 +236,32 @@ def mean_of(found: dict[str, list[Any]], names: list[str], pick: Callable[[Any],
 
 def fusion_rows(found: dict[str, list[Any]], groups: dict[str, list[str]]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    of = {
-        how: {group: mean_of(found, names, lambda run, how=how: run[how]["metrics"]) for group, names in groups.items()}
-        for how in (*FUSIONS, *GAINS)
+    of = {  # where every run of a group has it
+        how: {
+            group: mean_of(found, names, lambda run, how=how: run[how]["metrics"])
+            for group, names in groups.items()
+            if all(how in run for name in names for run in found[name])
+        }
+        for how in (*FUSIONS, *GAINS, HELD_OUT, *PATCH_MEMORY.values())
     }
+    of = {how: by_group for how, by_group in of.items() if by_group}
     for how, by_group in of.items():
-        rows.append({"fusion": how} | {group: text(values) for group, (values, _) in by_group.items()})
-    for how in of:
-        if how != "learned":
-            cells = {group: difference(of["learned"][group], of[how][group]) for group in groups}
-            rows.append({"fusion": f"learned minus {how}"} | cells)
-    for how in TWINS_FUSIONS:
+        rows.append(
+            {"fusion": how} | {group: text(by_group[group][0]) if group in by_group else "–" for group in groups}
+        )
+    for one, other in [("learned", how) for how in of if how != "learned"] + [
+        (HELD_OUT, how) for how in FORMULA_FUSIONS if HELD_OUT in of
+    ]:
+        cells = {g: difference(of[one][g], of[other][g]) if g in of[one] and g in of[other] else "–" for g in groups}
+        rows.append({"fusion": f"{one} minus {other}"} | cells)
+    for how in (*TWINS_FUSIONS, *([HELD_OUT] if HELD_OUT in of else [])):
         cells = {group: hits(found, names, how) for group, names in groups.items()}
         rows.append({"fusion": f"hit of the attention by {how}; chance"} | cells)
     return rows
 
 
 def hits(found: dict[str, list[Any]], names: list[str], how: str) -> str:
-    of = [[run[how].get("hits") for run in found[name]] for name in names]
+    of = [[run.get(how, {}).get("hits") for run in found[name]] for name in names]
     if not all(all(runs) for runs in of):
         return "–"
     hit, chance = (np.mean([np.mean([run[key] for run in runs]) for runs in of]) for key in ("hit", "chance"))

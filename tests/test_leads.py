@@ -11,7 +11,7 @@ import torch
 import afrd
 from afrd.files import save_json
 from afrd.model.patch_memory import embed
-from benchmarks.fusions import MAXIMUM, SCORES, chosen, judged, write_reports
+from benchmarks.fusions import HELD_OUT, MAXIMUM, SCORES, chosen, judged, judged_held_out, judged_memory, write_reports
 from benchmarks.lead_evidence import Case, evidence_of, from_other_lights, subspace, whitened
 from benchmarks.lead_memory import Memory, to_other_parts
 from benchmarks.lead_windows import Layout, as_large_windows, enlarged_windows, layouts, terms_of
@@ -125,11 +125,21 @@ def test_the_score_for_a_column_is_chosen_on_the_others():
 def test_fusions_of_a_finished_run_are_reported(candies: Path, tmp_path: Path):
     place, data = tmp_path / "work" / "seed0" / candies.name / "Praline", afrd.open_dataset(candies, "Praline")
     run = afrd.fit(data, out=place / "afrd", size=64, width=16, epochs=2, device="cpu", show_progress=False)
-    save_json(place / "fusions.json", judged(run, data))
+    memory = afrd.fit(data, out=place / "memory", method="memory", size=64, device="cpu", show_progress=False)
+    save_json(place / "fusions.json", judged(run, data) | judged_memory(memory, data))
+    own = Path(afrd.__file__).parent / "model" / "fusion_weights.safetensors"
+    save_json(place / "held_out.json", judged_held_out(run, data, own))
     write_reports([candies / "Praline"], tmp_path / "work", tmp_path)
     rows = json.loads((tmp_path / "fusions.json").read_text())["rows"]
     auroc = run.evaluate(data["test_public"]).metrics()["image_auroc"]
     assert rows[0]["fusion"] == "learned" and rows[0]["Praline"].startswith(f"{auroc:.3f} / ")
+    of = {row["fusion"]: row["Praline"] for row in rows}
+    assert of[HELD_OUT] == of["learned"]  # its weights are those of the package here
+    auroc_of_memory = memory.evaluate(data["test_public"], fusion="max").metrics()["image_auroc"]
+    assert of["patch memory, max"].startswith(f"{auroc_of_memory:.3f} / ")
+    assert (
+        f"learned minus {HELD_OUT}" in of and f"{HELD_OUT} minus mean" in of and "learned minus patch memory, max" in of
+    )
     scores = json.loads((tmp_path / "image_scores.json").read_text())["rows"]
     assert scores[0]["image score"] == MAXIMUM and scores[0]["Praline"] == f"{auroc:.3f}"
     assert all(row["Praline"].startswith("+0.000") for row in scores if row["image score"].startswith("chosen"))

@@ -1,7 +1,7 @@
 """Candies of random categories, `Random1`, `Random2`, ...: any number of kinds of parts from one factory.
 
-A random category takes the solid of one category of `afrd.candies.shapes` and the texture of another, in other
-colours, with another gloss, relief and translucency. Its number determines all of that, so that the candies of a
+A random category takes the solid of one category of `afrd.candies.shapes` and the texture of one, mostly another, in
+other colours, with another gloss, relief and translucency. Its number determines all of that, so that the candies of a
 category differ among themselves as those of a named category do.
 """
 
@@ -24,6 +24,16 @@ def random_number(category: str) -> int | None:
     return int(match[1]) if match else None
 
 
+def random_sources(number: int) -> tuple[str, str]:
+    """The categories whose solid and whose texture the random category of this number takes; they can be the same."""
+    return _sources(np.random.default_rng([number, 0]))
+
+
+def _sources(kind: np.random.Generator) -> tuple[str, str]:
+    shape, texture = (CATEGORIES[k] for k in kind.integers(len(CATEGORIES), size=2))
+    return shape, texture
+
+
 def random_candy(number: int, rng: np.random.Generator, size: int) -> Candy:
     """Draws one candy of the random category of this number.
 
@@ -33,7 +43,7 @@ def random_candy(number: int, rng: np.random.Generator, size: int) -> Candy:
         size: side of the picture in pixels, which sets how fine the textures are.
     """
     kind = np.random.default_rng([number, 0])
-    shape, texture = (CATEGORIES[k] for k in kind.integers(len(CATEGORIES), size=2))
+    shape, texture = _sources(kind)
     candy = make_candy(shape, rng, size)
     textured = candy if texture == shape else make_candy(texture, rng, size)
     relief = textured.relief
