@@ -8,9 +8,11 @@ import math
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset
 from afrd.data.state import pictures_state
-from afrd.files import once_per_snapshot
+from afrd.files import once_per_snapshot, replacing
 from afrd.model.inputs import compute_inputs
 from afrd.model.teacher import KnownTeacher, Teacher
 from afrd.runs import store
@@ -28,6 +30,23 @@ from afrd.runs.store import ABOUT_FILE, UNFINISHED_PREFIX, About
 Progress = Callable[[int, int], None]
 Index = np.ndarray | slice | list[int]
 AnyTeacher = Teacher | KnownTeacher
+CHECKSUMS_FILE = "checksums.npy"
+ATTEMPTS = 3  # to store features that another process removes before they are opened
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """Of the stored samples.
+
+    Attributes:
+        folder: of the entry.
+        expected: (N, F) uint32, CRC-32 of every sample in each of the files.
+        checked: (N,) bool, the samples that this process has compared already.
+    """
+
+    folder: Path
+    expected: np.ndarray
+    checked: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -38,11 +57,13 @@ class Features:
         scales: the teacher's features, (N, L, C, h, w) per scale, finest first.
         contrast: (N, L, h, w) on the finest grid, see `local_contrast`.
         lights: names, in the order of L.
+        checksums: None where they are not those of a stored entry.
     """
 
     scales: tuple[np.ndarray, ...]
     contrast: np.ndarray
     lights: tuple[str, ...]
+    checksums: Checksums | None = None
 
     def __len__(self) -> int:
         return len(self.scales[0])
@@ -53,11 +74,32 @@ class Features:
 
     def batch(self, index: Index, lights: list[int] | None = None) -> list[Tensor]:
         """Features of chosen samples (and lights, by position): (B, L, C, h, w) per scale."""
+        self.check(index)
         return [self._picked(scale, index, lights) for scale in self.scales]
 
     def contrasts(self, index: Index, lights: list[int] | None = None) -> Tensor:
         """Contrast of the same samples and lights: (B, L, h, w)."""
+        self.check(index)
         return self._picked(self.contrast, index, lights)
+
+    def check(self, index: Index) -> None:
+        """Compares samples with their checksums, once in each process.
+
+        Raises:
+            ValueError: they are not what was stored, as after a fault of the disk; the entry is removed.
+        """
+        if (sums := self.checksums) is None:
+            return
+        for i in np.arange(len(self))[index]:
+            if sums.checked[i]:
+                continue
+            if _checksums_of([array[i] for array in (*self.scales, self.contrast)]) != sums.expected[i].tolist():
+                store.remove(sums.folder)
+                raise ValueError(
+                    f"the stored features in {sums.folder} were damaged, so they have been removed; start again, and "
+                    "they are computed anew"
+                )
+            sums.checked[i] = True
 
     def _picked(self, of: np.ndarray, index: Index, lights: list[int] | None) -> Tensor:
         if lights == list(range(len(self.lights))):
@@ -93,12 +135,15 @@ def load_features(
     folder = stored_under(dataset, teacher, size)
 
     def load() -> Features:
-        if not _is_whole(folder, teacher):
-            loaded = teacher.load() if isinstance(teacher, KnownTeacher) else teacher
-            _compute_all(dataset, loaded, size, folder, progress)
-        *scales, contrast = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in _files(teacher))
-        store.touch(folder)
-        return Features(tuple(scales), contrast, dataset.lights)
+        for _ in range(ATTEMPTS):
+            if not _is_whole(folder, teacher):
+                loaded = teacher.load() if isinstance(teacher, KnownTeacher) else teacher
+                _compute_all(dataset, loaded, size, folder, progress)
+            if (features := _opened(folder, teacher, dataset)) is not None:
+                store.touch(folder)
+                return features
+            store.remove(folder)
+        raise OSError(f"features in {folder} are removed or damaged as soon as they are stored; start again")
 
     return once_per_snapshot(("features", folder), load)
 
@@ -108,6 +153,33 @@ def features_stored(
 ) -> bool:
     """Whether the store has these features, so that `load_features` need not compute them."""
     return _is_whole(stored_under(_needed(dataset, teacher, size, lights), teacher, size), teacher)
+
+
+def _opened(folder: Path, teacher: AnyTeacher, dataset: MultiLightDataset) -> Features | None:
+    """The features in an entry's folder; None if it has just been removed, or its files are not of this split."""
+    try:
+        names = (*_files(teacher), CHECKSUMS_FILE)
+        *scales, contrast, expected = (np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names)
+        stat = (folder / CHECKSUMS_FILE).stat()
+    except (OSError, ValueError, EOFError):
+        return None
+    shapes = [array.shape[:2] for array in (*scales, contrast)]
+    if set(shapes) != {(len(dataset), len(dataset.lights))} or expected.shape != (len(dataset), len(shapes)):
+        return None
+    if any(scale.ndim != 5 for scale in scales) or contrast.ndim != 4:
+        return None
+    checked = _checked_samples(folder, stat.st_mtime_ns, len(dataset))
+    return Features(tuple(scales), contrast, dataset.lights, Checksums(folder, np.array(expected), checked))
+
+
+@lru_cache(maxsize=1000)
+def _checked_samples(folder: Path, stored: int, samples: int) -> np.ndarray:
+    """`Checksums.checked` of an entry that was stored at this time (ns), as far as this process has read it."""
+    return np.zeros(samples, bool)
+
+
+def _checksums_of(arrays: Sequence[np.ndarray]) -> list[int]:
+    return [zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data) for array in arrays]
 
 
 def _needed(
@@ -126,7 +198,7 @@ def _files(teacher: AnyTeacher) -> list[str]:
 
 
 def _is_whole(folder: Path, teacher: AnyTeacher) -> bool:
-    return all((folder / name).is_file() for name in (*_files(teacher), ABOUT_FILE))
+    return all((folder / name).is_file() for name in (*_files(teacher), CHECKSUMS_FILE, ABOUT_FILE))
 
 
 def _about(dataset: MultiLightDataset, teacher: AnyTeacher, size: int) -> About:
@@ -159,9 +231,11 @@ def _compute_all(
     # A TemporaryDirectory is also removed when the process ends while a background thread is still in this block.
     with (
         tempfile.TemporaryDirectory(prefix=UNFINISHED_PREFIX, dir=folder.parent, ignore_cleanup_errors=True) as name,
+        store.in_use(Path(name)),
         ThreadPoolExecutor(1) as reader,  # decodes the next sample while the teacher reads this one
     ):
         unfinished = Path(name)
+        checksums = []
         files: list[np.memmap] = []
         ahead = reader.submit(dataset.__getitem__, 0)
         for i in range(len(dataset)):
@@ -177,6 +251,7 @@ def _compute_all(
                 )
             for file, f in zip(files, arrays, strict=True):
                 file[i] = f.cpu().numpy()
+            checksums.append(_checksums_of([file[i] for file in files]))
             if progress:
                 progress(i + 1, len(dataset))
         for file in files:
@@ -186,10 +261,13 @@ def _compute_all(
                 f"pictures of {about.category}/{about.split} in {about.root} were changed while the teacher read them; "
                 "start again when nothing writes there any more"
             )
+        with replacing(unfinished / CHECKSUMS_FILE) as path:
+            np.save(path, np.array(checksums, np.uint32))
         store.write_about(unfinished, about)
         if not _is_whole(folder, teacher):  # another process may have finished first
             shutil.rmtree(folder, ignore_errors=True)  # incomplete, or of an older version
             os.replace(unfinished, folder)
+            (folder / store.LOCK_FILE).unlink(missing_ok=True)
     store.remove_earlier(folder, about)
 
 

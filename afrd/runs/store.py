@@ -13,16 +13,19 @@ import re
 import shutil
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from afrd.data.dataset import open_dataset
 from afrd.data.state import pictures_state
 from afrd.files import load_json, save_json
+from afrd.runs.lock import held, is_held
 
 ABOUT_FILE = "about.json"
 UNFINISHED_PREFIX = ".unfinished-"  # prefix of a folder whose features are being computed or removed
+LOCK_FILE = ".lock"  # in the folder of features that a living process computes
 UNTOUCHED_SECONDS = 24 * 3600  # after which unfinished features count as abandoned
 DEFAULT_LIMIT = 50 * 10**9  # bytes of all features together
 RESERVED_DISK_BYTES = 200 * 10**6  # bytes of the disk that are left free
@@ -225,6 +228,13 @@ def clear(unused_only: bool = False) -> list[Entry]:
     return [entry for entry in to_remove if remove(entry.folder)]
 
 
+@contextmanager
+def in_use(unfinished: Path) -> Iterator[None]:
+    """A block in which `sweep` leaves a folder of unfinished features alone, in any process."""
+    with held(unfinished / LOCK_FILE, 0, f"{unfinished} is in use"):
+        yield
+
+
 def remove_earlier(folder: Path, about: About) -> None:
     """Removes entries of the same split with an earlier state of its pictures."""
     for folder_other in features_dir().glob(f"{glob.escape(about.category)}-{glob.escape(about.split)}-*"):
@@ -234,13 +244,16 @@ def remove_earlier(folder: Path, about: About) -> None:
 
 
 def sweep(untouched: float = UNTOUCHED_SECONDS) -> None:
-    """Removes unfinished features that killed processes left, after they have been untouched for a while.
+    """Removes unfinished features that killed processes left, after they have been untouched for a while; not those
+    that are being computed.
 
     Args:
         untouched: seconds.
     """
     for unfinished in features_dir().glob(UNFINISHED_PREFIX + "*"):
         with suppress(OSError):  # another process may sweep as well
+            if is_held(unfinished / LOCK_FILE):
+                continue
             if time.time() - max(path.stat().st_mtime for path in (unfinished, *unfinished.iterdir())) > untouched:
                 shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -232,6 +232,7 @@ def _train(
     first_epoch, history = load_checkpoint(folder, model, optimiser)
     if first_epoch:
         log_event(folder, "continued", epoch=first_epoch, epochs=config.epochs)
+    features.check(train_index)  # the windows of a training step are not, as they are parts of the samples
     loss_of = torch.compile(model.loss) if compiled else model.loss
     on_gpu = _features_on_gpu(features, train_index, positions, device)
     saved = began = time.monotonic()
@@ -249,7 +250,7 @@ def _train(
                     batch_features = [scale[torch.from_numpy(order_index).to(device)] for scale in window]
                 else:
                     windows = features.scales if rd4ad else tuple(crop(features.scales, largest, rng))
-                    batch_features = replace(features, scales=windows).batch(
+                    batch_features = replace(features, scales=windows, checksums=None).batch(
                         np.array(train_index)[order_index], positions
                     )
                 batch = [scale.to(device).float() for scale in batch_features]

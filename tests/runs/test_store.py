@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import afrd
 from afrd.model.teacher import load_teacher
-from afrd.runs import store
+from afrd.runs import feature_store, store
 from afrd.runs.feature_store import features_stored, load_features
 
 
@@ -114,6 +115,74 @@ def test_features_that_are_removed_while_they_are_read_stay_readable(data, teach
     expected = np.array(found.scales[0])
     assert store.clear()
     np.testing.assert_array_equal(found.scales[0], expected)
+
+
+def test_clearing_the_store_leaves_features_alone_that_are_being_computed(data, teacher, own_store):
+    found = load_features(data["val"], teacher, 64, lambda done, total: store.clear())
+    assert features_stored(data["val"], teacher, 64) and found.batch([2])[0].isfinite().all()
+    assert sorted(path.name for path in own_store.rglob("*")) == sorted(
+        [entry_of(data["val"]).folder.name, "about.json", "checksums.npy", "contrast.npy", "scale0.npy", "scale1.npy"]
+    )
+
+
+def test_features_that_are_removed_before_they_are_opened_are_computed_again(data, teacher, own_store, monkeypatch):
+    load_features(data["val"], teacher, 64)
+    whole, computed = feature_store._is_whole, []
+
+    def removed_after_the_check(*arguments) -> bool:
+        found = whole(*arguments)
+        if not computed:
+            store.clear()
+        return found
+
+    monkeypatch.setattr(feature_store, "_is_whole", removed_after_the_check)
+    load_features(data["val"], teacher, 64, lambda done, total: computed.append(done))
+    assert computed == [1, 2, 3]
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "no array", "of another shape"])
+def test_stored_features_that_cannot_be_opened_are_computed_again(data, teacher, own_store, damage: str):
+    expected = load_features(data["val"], teacher, 64).batch([0, 1, 2])
+    file = entry_of(data["val"]).folder / "scale0.npy"
+    content, other = file.read_bytes(), np.zeros((3, 6, 2), np.float16)
+    file.unlink()
+    if damage == "of another shape":
+        np.save(file, other)
+    else:
+        file.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "no array": b"x" * 9999}[damage])
+    again = load_features(data["val"], teacher, 64).batch([0, 1, 2])
+    assert all(map(torch.equal, again, expected))
+
+
+def test_one_changed_byte_of_stored_features_is_noticed_for_the_sample_that_has_it(data, teacher, own_store):
+    dataset, teacher_calls = data["val"], []
+    expected = load_features(dataset, teacher, 64).batch([1])
+    file = entry_of(dataset).folder / "scale1.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1  # of the last sample
+    file.unlink()
+    file.write_bytes(content)
+    feature_store._checked_samples.cache_clear()  # as in another process
+    damaged = load_features(dataset, teacher, 64)
+    assert all(map(torch.equal, damaged.batch([1]), expected))
+    for read in (damaged.batch, damaged.contrasts):
+        with pytest.raises(ValueError, match=r"were damaged, so they have been removed; start again"):
+            read([0, 2])
+    load_features(dataset, teacher, 64, lambda done, total: teacher_calls.append(done)).batch([0, 1, 2])
+    assert teacher_calls == [1, 2, 3]
+
+
+def test_a_training_does_not_read_damaged_features(data, teacher, own_store, tmp_path: Path):
+    options = {"teacher": teacher, "size": 64, "width": 16, "epochs": 1, "memory": 0, "show_progress": False}
+    load_features(data["train"], teacher, 64)
+    file = entry_of(data["train"]).folder / "scale0.npy"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"were damaged"):
+        afrd.fit(data, "all", tmp_path / "run", **options)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert afrd.fit(data, "all", tmp_path / "run", **options).threshold() is not None
 
 
 def test_pictures_that_are_changed_while_the_teacher_reads_are_told_and_not_stored(data, teacher, own_store):
