@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -194,6 +195,18 @@ def test_every_method_says_its_own_score_of_the_sample(
         assert f"<td>{one.score / one.threshold.value:.2f} {one.verdict}</td>" in shown
     assert "units of the method's threshold" in shown and "AFRD and memory: spots, " in shown
     assert other_methods.scores(library, replace(selection, index=None)) == ""
+
+
+def test_runs_of_one_name_or_one_light_are_told_apart_by_their_folders(tiny_runs: Path, tmp_path: Path):
+    for seed in ("seed0", "seed1"):
+        shutil.copytree(tiny_runs / "Praline", tmp_path / seed)
+    library = Library(tmp_path, None)
+    (entry,) = library.categories()
+    folders = [f"{seed}/{name}" for name in ("afrd", "single-top") for seed in ("seed0", "seed1")]
+    runs = (*entry.fused, *entry.single)
+    assert [run.label.rpartition(" (")[2] for run in runs] == [f"{folder})" for folder in folders]
+    said = other_methods.predictions_of(library, first_selection(library, "Praline"))
+    assert list(said) == [f"{'AFRD' if 'afrd' in folder else 'RD, top'} ({folder})" for folder in folders]
 
 
 def test_before_and_after_are_two_pictures_of_one_size(library: Library, selection: Selection):

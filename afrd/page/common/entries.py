@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -78,8 +80,27 @@ def _method(method: str, lights: int) -> str:
 
 def category_entry(key: str, place: Place, runs: list[RunEntry]) -> CategoryEntry:
     """The category of runs of one place; single lights in the order of the runs of several."""
+    runs = _with_unique_labels(runs)
     fused = tuple(run for run in runs if len(run.lights) > 1)
     order = [light for run in fused for light in run.lights]
     single = [run for run in runs if len(run.lights) == 1]
     single.sort(key=lambda run: order.index(run.lights[0]) if run.lights[0] in order else len(order))
     return CategoryEntry(key, place.name, place.root, fused, tuple(single), place.views)
+
+
+def short_folder(folder: Path, among: Sequence[RunEntry]) -> str:
+    """The part of a run's folder that differs between these runs, such as `seed1/afrd`."""
+    return os.path.relpath(folder, os.path.commonpath([run.folder for run in among]))
+
+
+def _with_unique_labels(runs: list[RunEntry]) -> list[RunEntry]:
+    """The runs, with the differing parts of their folders added to labels that are not unique."""
+    alike: dict[str, list[RunEntry]] = {}
+    for run in runs:
+        alike.setdefault(run.label, []).append(run)
+    return [
+        replace(run, label=f"{run.label} ({short_folder(run.folder, same)})")
+        if len(same := alike[run.label]) > 1
+        else run
+        for run in runs
+    ]

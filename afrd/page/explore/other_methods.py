@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import afrd.figures
 from afrd.page.common import keys
-from afrd.page.common.entries import CategoryEntry, RunEntry
+from afrd.page.common.entries import CategoryEntry, RunEntry, short_folder
 from afrd.page.common.html import macros
 from afrd.page.common.library import Library
 from afrd.page.common.samples import dataset_of
@@ -92,8 +92,10 @@ def before_and_after(library: Library, selection: Selection) -> tuple[tuple[str,
 
 
 def _name(entry: CategoryEntry, run: RunEntry) -> str:
-    """Such as `AFRD`, `Patch memory`, `RD, box`; with the run's label where two would have the same name."""
+    """Such as `AFRD`, `Patch memory`, `RD, box`; with the run's folder where two would have the same name."""
     if len(run.lights) == 1:
-        return f"{'RD' if run.method == 'Single-light RD' else 'memory'}, {run.lights[0]}"
-    same_method = [other for other in entry.fused if other.method == run.method]
-    return run.method if len(same_method) == 1 else f"{run.method} ({run.label.split(':')[0]})"
+        name = f"{'RD' if run.method == 'Single-light RD' else 'memory'}, {run.lights[0]}"
+        same = [other for other in entry.single if (other.method, other.lights) == (run.method, run.lights)]
+    else:
+        name, same = run.method, [other for other in entry.fused if other.method == run.method]
+    return name if len(same) == 1 else f"{name} ({short_folder(run.folder, same)})"
