@@ -1,4 +1,4 @@
-"""Atomic writing of files, JSON without pickle, and states of files to detect changes."""
+"""Atomic writing of files, JSON without pickle, names that can be printed, and states of files to detect changes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -49,6 +50,12 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def visible(text: str) -> str:
+    """Text with the characters that cannot be seen as codes, such as \\x1b and \\n: a terminal would obey them."""
+    unseen = ("Cc", "Cf", "Zl", "Zp")  # controls, formats such as turning the direction, ends of lines
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in unseen else c for c in text)
 
 
 def save_json(path: Path, content: Any) -> None:

@@ -19,6 +19,7 @@ from tqdm import tqdm
 import afrd.data
 import afrd.files
 import afrd.runs
+from afrd.files import visible
 
 if TYPE_CHECKING:
     from afrd.data.dataset import Category
@@ -97,7 +98,7 @@ def end_well(command: Callable[[], int | None]) -> int:
 
 
 def _failed(error: BaseException, status: int) -> int:
-    print(f"afrd: {sentence(error)}", file=sys.stderr)
+    print(f"afrd: {visible(sentence(error))}", file=sys.stderr)
     return status
 
 

@@ -19,6 +19,11 @@ from afrd.data.layouts import (
 )
 from afrd.data.records import Layout, files, means_good, noting_passed_over, printable, subfolders
 
+UNREAD_FORMATS = frozenset(  # extensions of pictures that no layout reads, of phones, cameras and other programs
+    {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".raw"}
+    | {".exr", ".hdr", ".psd", ".tga", ".j2k", ".jpx"}
+)
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -47,6 +52,7 @@ def check(root: str | Path, category: str | None = None) -> list[Problem]:
         problems = _problems(root, category)
     reported = {path for path, _ in problems}
     problems += [(path, what) for path, what in passed_over.items() if path not in reported]
+    problems = list(dict.fromkeys(problems))  # a mask of several samples is found with each of them
     return [Problem(printable(path.relative_to(root).as_posix()), what) for path, what in problems]
 
 
@@ -62,6 +68,7 @@ def _problems(root: Path, category: str | None) -> list[tuple[Path, str]]:
             categories += 1
             problems += layout.passed_over.items()
             problems += _strange_folders(layout)
+            problems += _unread_formats(layout)
             problems += sample_problems(layout)
         elif (mixed := mixture(folder)) is not None:
             categories += 1
@@ -98,6 +105,21 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
     if layout.kind != "eyecandies":
         yield from _kind_problems(layout)
         yield from _strange_rig_folders(layout) if layout.kind == "folders" else _strange_mvtec_files(layout)
+
+
+def _unread_formats(layout: Layout) -> Iterator[tuple[Path, str]]:
+    """One finding for each format, the first such file of a sample or mask that has no picture of the same name."""
+    samples = dict.fromkeys(record.folder for records in layout.splits.values() for record in records)
+    unread: dict[str, list[Path]] = {}
+    for folder in (*samples, *subfolders(layout.folder / "ground_truth")):
+        names = files(folder)
+        read = {Path(name).stem for name in names if is_picture(name)}
+        for path in (folder / name for name in names):
+            if path.suffix.lower() in UNREAD_FORMATS and path.stem not in read:
+                unread.setdefault(path.suffix.lower(), []).append(path)
+    for suffix, paths in unread.items():
+        others = f" like {len(paths) - 1} other {suffix} files" if len(paths) > 1 else ""
+        yield paths[0], f"is not read{others}; export it as PNG or TIFF"
 
 
 def _kind_problems(layout: Layout) -> Iterator[tuple[Path, str]]:

@@ -17,6 +17,8 @@ from torch import Tensor
 EXTENSIONS = frozenset(
     {".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".pbm", ".pgm", ".ppm"}
 )
+# By content, whatever the name says. Pillow knows more: an EPS called .png would be run as a program, by Ghostscript.
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM")
 MAX_PIXELS = 100_000_000  # of a picture; six lights of this size take 7 GB
 MAX_LABEL = 15  # a mask whose largest value is not above it holds class numbers, all but 0 of them defective
 LOSSY_FORMATS = frozenset({"JPEG", "MPO"})  # in which a mask has no exact values: half of the full range decides
@@ -67,7 +69,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     """The single picture of a file, upright; raises as `decode`."""
     # from an open file: given a path, Pillow 12 maps an uncompressed TIFF into memory with height and width swapped
     # where the picture is to be turned
-    with _explained(path), open(path, "rb") as file, Image.open(file) as stored:
+    with _explained(path), open(path, "rb") as file, Image.open(file, formats=FORMATS) as stored:
         _check_pixels(path, *stored.size)
         frames = 1 if stored.format == "MPO" else getattr(stored, "n_frames", 1)  # phones: a preview behind the picture
         if frames > 1:
@@ -201,7 +203,7 @@ def read_mask(path: str | Path) -> Tensor:
 def picture_size(path: str | Path) -> tuple[int, int]:
     """(H, W) of a picture as `read_picture` gives it, from the header where that suffices; raises as `decode` does."""
     path = Path(path)
-    with _explained(path), Image.open(path) as picture:
+    with _explained(path), Image.open(path, formats=FORMATS) as picture:
         width, height = picture.size
         _check_pixels(path, width, height)
         if isinstance(picture, TiffImageFile):  # whose `size` is turned already, or not yet, by version of Pillow

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from afrd.data.images import is_picture
+from afrd.files import visible
 
 SYSTEM_FOLDERS = frozenset(  # folders that archives, network drives and systems create, in lower case
     {"__macosx", "@eadir", "$recycle.bin", "#recycle", "lost+found", "system volume information", "__pycache__"}
@@ -166,8 +167,9 @@ def is_text(name: str) -> bool:
 
 
 def printable(path: str | Path) -> str:
-    """A path as text that can be printed and stored, with bytes that are not UTF-8 as \\x.. codes."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+    """A path as text that can be printed and stored, with bytes that are not UTF-8, control characters and those that
+    turn the direction of writing as codes such as \\x1b: a terminal would obey them."""
+    return visible(os.fsencode(path).decode("utf-8", "backslashreplace"))
 
 
 def composed(name: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from afrd.data.dataset import open_dataset
 from afrd.data.state import pictures_state
 from afrd.files import load_json, save_json
-from afrd.runs.lock import held, is_held
+from afrd.runs.lock import WAIT_SECONDS, held, is_held
 
 ABOUT_FILE = "about.json"
 UNFINISHED_PREFIX = ".unfinished-"  # prefix of a folder whose features are being computed or removed
@@ -231,7 +231,7 @@ def clear(unused_only: bool = False) -> list[Entry]:
 @contextmanager
 def in_use(unfinished: Path) -> Iterator[None]:
     """A block in which `sweep` leaves a folder of unfinished features alone, in any process."""
-    with held(unfinished / LOCK_FILE, 0, f"{unfinished} is in use"):
+    with held(unfinished / LOCK_FILE, WAIT_SECONDS, f"{unfinished} is in use"):
         yield
 
 

@@ -2,11 +2,13 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from afrd.cli.commands import main
 from afrd.cli.common import end_well, sentence
@@ -40,6 +42,27 @@ def test_a_terminal_that_knows_only_ascii_ends_no_command(tmp_path: Path):
     environment = os.environ | {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
     done = subprocess.run([*AFRD, "check", tmp_path / "data"], capture_output=True, env=environment, check=False)
     assert done.returncode == 2 and b"gr\\xf6\\xdfe/oben.png: " in done.stdout and b"has 1 problem" in done.stderr
+
+
+def test_names_of_files_do_not_reach_the_terminal_as_commands(tmp_path: Path, capsys):
+    evil = tmp_path / "data" / "C\x1b[2J" / "train" / "good" / "\u202egood\n"
+    evil.mkdir(parents=True)
+    (evil / "to\np\x9b.png").write_bytes(b"")
+    assert main(["check", str(tmp_path / "data")]) == 2
+    assert main(["train", str(tmp_path / "data"), "C\x1b[2J", "--out", str(tmp_path / "r\x07"), "--size", "32"]) == 2
+    said = "".join(capsys.readouterr())
+    assert not {"\x1b", "\u202e", "\x9b", "\x07"} & set(said)
+    assert r"C\x1b[2J/train/good/\u202egood\n/to\np\x9b.png: cannot be read as a picture" in said
+    assert all(line.startswith(("C", "afrd: ")) for line in said.splitlines())
+
+
+def test_a_region_that_training_would_refuse_is_found_by_check(capsys, candies, tmp_path: Path):
+    shutil.copytree(candies / "Praline", tmp_path / "Praline")
+    for content, said in ((b"", "cannot be read as a picture; copy or export it again"), (None, "is black everywhere")):
+        region = tmp_path / "Praline" / "roi.png"
+        region.write_bytes(content) if content is not None else Image.new("L", (64, 64)).save(region)
+        assert main(["check", str(tmp_path)]) == 2
+        assert f"Praline/roi.png: {said}" in capsys.readouterr().out
 
 
 def test_the_home_folder_is_meant_behind_an_equals_sign_too(capsys, candies, tmp_path: Path, monkeypatch):

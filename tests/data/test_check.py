@@ -241,3 +241,22 @@ def test_a_wrong_root_is_told_what_to_pass_instead(candies, tmp_path):
     assert "holds no category; expected <category>/train" in only(tmp_path / "empty").what
     with pytest.raises(FileNotFoundError, match="does not exist"):
         check(tmp_path / "nowhere")
+
+
+def test_formats_that_are_not_read_are_one_finding_each(gears):
+    for sample in ("train/good/1", "val/good/2", "test/good/3", "test/scratch/4"):
+        (gears / "gear" / sample / "top.HEIC").write_bytes(b"of a phone")
+        (gears / "gear" / sample / "left.dng").write_bytes(b"of a camera, beside its left.png")
+    (gears / "gear/ground_truth/scratch/5.exr").write_bytes(b"a mask")
+    assert [(problem.file, problem.what) for problem in check(gears)] == [
+        ("gear/train/good/1/top.HEIC", "is not read like 3 other .heic files; export it as PNG or TIFF"),
+        ("gear/ground_truth/scratch/5.exr", "is not read; export it as PNG or TIFF"),
+    ]
+
+
+def test_a_mask_of_a_good_sample_is_one_finding(gears):
+    shutil.copytree(gears / "gear/val/good/2", gears / "gear/test/good/2")
+    paint(gears / "gear/ground_truth/good/2.png", pixels=[(0, 0)])
+    assert only(gears) == Problem(
+        "gear/ground_truth/good/2.png", "has defective pixels, but its sample is good by its folder"
+    )

@@ -1,5 +1,6 @@
 """Reading single picture files of every kind that cameras and tools write."""
 
+import os
 import pickle
 import struct
 import zlib
@@ -114,6 +115,21 @@ def test_damaged_and_foreign_files_are_named_in_one_sentence(tmp_path):
     for read in (read_picture, picture_size):
         with pytest.raises(FileNotFoundError, match=r"gone\.png does not exist"):
             read(tmp_path / "gone.png")
+
+
+def test_no_program_is_run_to_read_a_picture(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    for name in ("gs", "gswin32c", "gswin64c"):  # Ghostscript, as Pillow searches it
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\ntouch '{tmp_path}/ran'\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    picture = tmp_path / "top.png"
+    picture.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 40\n%%EndComments\nshowpage\n")
+    for read in (decode, read_mask, picture_size):
+        with pytest.raises(PictureError, match=r"top\.png cannot be read as a picture; copy or export it again"):
+            read(picture)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_picture_of_too_many_pixels_is_told_from_a_damaged_one_with_the_numbers(tmp_path):
