@@ -69,7 +69,7 @@ def load_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # not JSON, a number of thousands of digits, nested too deep
         raise ValueError(f"{path} cannot be read as JSON ({error})") from error
 
 

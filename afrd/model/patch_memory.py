@@ -159,7 +159,7 @@ class PatchBank(nn.Module):
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
     """Resizes the buffers to the number of patches in a file; older files hold no expected normal evidence."""
     stored = state.get(f"{prefix}patches")
-    if stored is not None and stored.ndim == 3:
+    if stored is not None and stored.ndim == 3 and stored.shape[::2] == bank.patches.shape[::2]:
         bank.patches = bank.patches.new_zeros(len(bank.patches), stored.shape[1], bank.patches.shape[2])
         bank.usual = bank.usual.new_zeros(bank.patches.shape[:2])
         state.setdefault(f"{prefix}usual", bank.usual)

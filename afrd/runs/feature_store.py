@@ -251,6 +251,11 @@ def _compute_all(
                 )
             for file, f in zip(files, arrays, strict=True):
                 file[i] = f.cpu().numpy()
+                if not np.isfinite(file[i]).all():  # as NaN would be called good
+                    raise ValueError(
+                        f"teacher {teacher.name} gives numbers for sample {sample.name} of {about.split} that half "
+                        "precision cannot hold; choose another teacher"
+                    )
             checksums.append(_checksums_of([file[i] for file in files]))
             if progress:
                 progress(i + 1, len(dataset))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import pandas as pd
 import torch
 from pydantic import TypeAdapter, ValidationError
 
+from afrd.data.images import MAX_PIXELS
 from afrd.files import load_json, replacing, save_json
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import Evidence
@@ -20,6 +22,7 @@ from afrd.runs.region import copy_region
 from afrd.runs.tensors import load_tensors, save_tensors
 
 FORMAT = 2
+MAX_LIGHTS = 1000  # of a run that is read; more would take long before its weights can be compared
 T = TypeVar("T")
 
 
@@ -56,7 +59,9 @@ def read_config(folder: Path) -> tuple[ModelConfig, FitConfig]:
     try:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}, where this version reads {FORMAT}: train the run anew")
-        return _read(ModelConfig, content["model"]), _read(FitConfig, content["fit"])
+        model, fit = _read(ModelConfig, content["model"]), _read(FitConfig, content["fit"])
+        _check_numbers(model, fit)
+        return model, fit
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{folder / 'config.json'} is not the config of a run ({error})") from error
 
@@ -71,8 +76,21 @@ def _read(kind: type[T], values: dict[str, Any]) -> T:
         return TypeAdapter(kind).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first_error = error.errors()[0]
-        location = ".".join(map(str, first_error["loc"])) or "it"
-        raise ValueError(f"{location} is {first_error['input']!r}: {first_error['msg']}") from error
+        location = ".".join(map(str, first_error["loc"]))
+        where = f"{location} is {first_error['input']!r:.80}: " if location else ""
+        raise ValueError(where + first_error["msg"].removeprefix("Value error, ")) from error
+
+
+def _check_numbers(model: ModelConfig, fit: FitConfig) -> None:
+    """Raises ValueError for numbers that no training writes, before anything is allocated for them."""
+    if not 1 <= len(model.lights) <= MAX_LIGHTS or len(set(model.lights)) < len(model.lights):
+        raise ValueError(f"its lights should be 1 to {MAX_LIGHTS:,} different names")
+    if not 0 < len(model.channels) == len(model.strides) or min(*model.channels, *model.strides) < 1:
+        raise ValueError("its channels and strides should be positive numbers, as many of one as of the other")
+    if min(fit.size, *fit.picture_size) < 1 or max(fit.size**2, math.prod(fit.picture_size)) > MAX_PIXELS:
+        raise ValueError(
+            f"its size {fit.size} and picture_size {fit.picture_size} should be of 1 to {MAX_PIXELS:,} pixels"
+        )
 
 
 def is_finished(folder: Path, model: ModelConfig, config: FitConfig) -> bool:
@@ -109,7 +127,8 @@ def first_difference(existing: tuple[ModelConfig, FitConfig], new: tuple[ModelCo
 
 
 def start_run(folder: Path, model: ModelConfig, config: FitConfig) -> None:
-    """Creates the folder, with the config."""
+    """Creates the folder, with the config; raises ValueError for one that `read_config` would refuse."""
+    _check_numbers(model, config)
     folder.mkdir(parents=True, exist_ok=True)
     save_json(folder / CONFIG, {"format": FORMAT, "model": asdict(model), "fit": asdict(config)})
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import afrd
 from afrd.metrics.ranking import METRICS
+from afrd.page.common.library import Library
 from afrd.runs.run_folder import find_runs
 
 
@@ -133,6 +134,14 @@ def test_a_broken_run_is_named_in_one_sentence(tiny_runs, tmp_path: Path):
         lambda c: c["fit"].pop("size"),
         lambda c: c["fit"].update(size="big"),
         lambda c: c["model"].update(width=10**9),
+        lambda c: c["model"].update(width=5000),
+        lambda c: c["model"].update(lights=[]),
+        lambda c: c["model"].update(lights=["top", "top"]),
+        lambda c: c["model"].update(lights=[f"light {i}" for i in range(50_000)]),
+        lambda c: c["model"].update(strides=[0, 0]),
+        lambda c: c["model"].update(channels=[40]),
+        lambda c: c["fit"].update(size=0),
+        lambda c: c["fit"].update(picture_size=[10**6, 10**6]),
         lambda c: c.pop("model"),
     ],
 )
@@ -142,6 +151,42 @@ def test_a_config_from_a_stranger_is_checked(tiny_runs, tmp_path: Path, change):
     change(content)
     (folder / "config.json").write_text(json.dumps(content))
     with pytest.raises(ValueError, match=r"config\.json"):
+        afrd.load_run(folder)
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"format": ' + "9" * 5000 + "}", '{"x": "' + "\\u0000" * 1000])
+def test_a_config_that_only_looks_like_json_breaks_no_list_of_runs(tiny_runs, tmp_path: Path, content: str):
+    folder = broken(tiny_runs, tmp_path)
+    (folder / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON") as error:
+        afrd.load_run(folder)
+    assert len(str(error.value)) < 500
+    assert Library(tmp_path, None).categories() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: {name: part * float("nan") for name, part in t.items()},
+        lambda t: t | {"weights": t["weights"][..., :3]},
+        lambda t: {name: part[:, [0, 0]] for name, part in t.items()},
+        lambda t: {name: part.flatten(1) for name, part in t.items()},
+    ],
+)
+def test_a_calibration_of_another_run_is_refused_when_the_run_is_loaded(tiny_runs, tmp_path: Path, change):
+    folder = broken(tiny_runs, tmp_path)
+    tensors = change(load_file(folder / "calibration.safetensors"))
+    save_file({name: part.contiguous() for name, part in tensors.items()}, folder / "calibration.safetensors")
+    with pytest.raises(ValueError, match=r"calibration\.safetensors is not of this run; the run must be trained anew"):
+        afrd.load_run(folder)
+
+
+def test_weights_that_are_no_numbers_judge_nothing(tiny_runs, tmp_path: Path):
+    folder = broken(tiny_runs, tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    next(part for part in tensors.values() if part.is_floating_point()).view(-1)[0] = float("nan")
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(ValueError, match="do not fit"):  # a score that is no number is not above any threshold
         afrd.load_run(folder)
 
 

@@ -185,6 +185,22 @@ def test_a_training_does_not_read_damaged_features(data, teacher, own_store, tmp
     assert afrd.fit(data, "all", tmp_path / "run", **options).threshold() is not None
 
 
+def test_features_that_are_no_numbers_are_not_stored(data, teacher, own_store, monkeypatch):
+    inputs = feature_store.compute_inputs
+
+    def too_large(*arguments):
+        (finest, *coarser), contrast = inputs(*arguments)
+        return [1e9 * finest, *coarser], contrast
+
+    monkeypatch.setattr(feature_store, "compute_inputs", too_large)
+    with (
+        np.errstate(over="ignore"),
+        pytest.raises(ValueError, match=r"sample .* of val that half precision cannot hold"),
+    ):
+        load_features(data["val"], teacher, 64)
+    assert store.entries() == [] and not list(own_store.glob(".unfinished*"))
+
+
 def test_pictures_that_are_changed_while_the_teacher_reads_are_told_and_not_stored(data, teacher, own_store):
     def change(done: int, total: int) -> None:
         if done == 2:
