@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+import gradio as gr
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from afrd.page.common.html import macros, markdown
-from afrd.page.common.messages import message
+from afrd.page.common.messages import in_one_sentence, message
 
 
 @given(st.text(alphabet="<>&\"'ab", max_size=20))
@@ -32,3 +33,14 @@ def test_markdown_shows_a_text_as_it_is():
     text = "<b>*x*</b> [a](b) `c`"
     assert re.sub(r"\\(.)", r"\1", markdown(text)) == text
     assert not re.search(r"(?<!\\)[<*\[`]", markdown(text))
+
+
+@pytest.mark.parametrize("error", [KeyError("<img src=x>"), ValueError("<img src=x>"), ImportError("<img src=x>")])
+def test_an_error_of_any_kind_is_shown_as_text(error: Exception, capsys):
+    def handler() -> None:
+        raise error
+
+    with pytest.raises(gr.Error) as shown:
+        in_one_sentence(handler)()
+    assert "&lt;img src=x&gt;" in shown.value.message and "<" not in shown.value.message
+    assert ("Traceback" in capsys.readouterr().err) is not isinstance(error, ValueError)  # a fault of the page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -29,11 +30,19 @@ class NothingToShowError(Exception):
 
 @contextmanager
 def one_sentence() -> Iterator[None]:
-    """Turns missing or broken data sets and runs, and wrong input, into a message in the page."""
+    """Turns missing or broken data sets and runs, and wrong input, into a message in the page.
+
+    Any other error is a fault of the page: it is printed, and shown as text, as it may quote a stranger's file.
+    """
     try:
         yield
+    except gr.Error:
+        raise
     except (NothingToShowError, *PROBLEMS) as error:
         raise page_error(error) from None
+    except Exception as error:
+        traceback.print_exc()
+        raise page_error(f"This failed unexpectedly ({type(error).__name__}: {error}).") from None
 
 
 def in_one_sentence(handler: Callable) -> Callable:

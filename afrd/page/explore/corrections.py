@@ -134,7 +134,7 @@ class CorrectionControls:
         run, lights = self.library.run(selection.run), selection.lights or None
         scored = self.library.scores(selection.run, dataset, lights or run.lights)
         who = request.username if request is not None else None
-        candidate = afrd.runs.propose(run, dataset, index, place, " ".join(why.split()), who, kind)
+        candidate = afrd.runs.propose(run, dataset, index, place, " ".join((why or "").split()), who, kind)
         if kind == "normal":
             changed = afrd.analysis.errors.changes(run, candidate, dataset, lights, scored)
             preview = macros(TEMPLATE).preview(changed.sentence(), changed.table.to_dict("records"))
