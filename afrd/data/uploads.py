@@ -60,6 +60,8 @@ def uploads_of(pictures: Sequence[str], lights: Sequence[str]) -> list[Upload]:
             uploads.append(Upload(Path(text).expanduser(), Path(text).name))
         elif prefixes:
             light = max(prefixes, key=len)
+            if not text[len(light) + 1 :].strip():
+                raise ValueError(f"{text!r} names no picture; write LIGHT=PICTURE")
             path = Path(text[len(light) + 1 :]).expanduser()
             uploads.append(Upload(path, path.name, light))
         else:

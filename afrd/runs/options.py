@@ -7,6 +7,9 @@ from pathlib import Path
 
 from afrd.model.config import DEFAULT_TEACHER
 
+MAX_SIZE = 10_000  # a square picture of it has the most pixels that are read
+MAX_WIDTH = 4096
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -25,7 +28,7 @@ class TrainingOptions:
         seed: of initial weights and of the order of samples.
 
     Raises:
-        ValueError: a number below its minimum.
+        ValueError: a number out of its range.
     """
 
     method: str = "afrd"
@@ -50,5 +53,10 @@ class TrainingOptions:
         ):
             if value is not None and value < least:
                 raise ValueError(f"{name} is {value}, but must be at least {least}")
+        for name, value, most in (("size", self.size, MAX_SIZE), ("width", self.width, MAX_WIDTH)):
+            if value > most:
+                raise ValueError(f"{name} is {value}, but must be at most {most}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed is {self.seed}, but must be from 0 to 2^63 - 1")
         if self.width % 8:
             raise ValueError(f"width is {self.width}, but must be a multiple of 8")

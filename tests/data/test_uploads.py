@@ -259,3 +259,9 @@ def test_a_folder_stands_for_its_pictures(tmp_path: Path):
         uploads_of([str(tmp_path)], lights)
     with pytest.raises(ValueError, match=r"no picture in .*part 7 is named after one of the lights box"):
         uploads_of([str(folder)], ("box",))
+
+
+@pytest.mark.parametrize("text", ["left=", "left= "])
+def test_a_light_without_a_picture_is_named(text: str):
+    with pytest.raises(ValueError, match=rf"'{text}' names no picture; write LIGHT=PICTURE"):
+        uploads_of([text], ["left", "top"])

@@ -227,6 +227,10 @@ def test_grey_pictures_of_any_shape_and_number_of_lights_can_be_trained_on(teach
     [
         ({"lights": "dome2"}, "light 'dome2' is not known"),
         ({"size": 8}, "size is 8, but must be at least 32"),
+        ({"size": 10**11}, "size is 100000000000, but must be at most 10000"),
+        ({"width": 8 * 10**9}, "width is 8000000000, but must be at most 4096"),
+        ({"seed": -1}, r"seed is -1, but must be from 0 to 2\^63 - 1"),
+        ({"seed": 10**20}, r"seed is 10{20}, but must be from 0 to 2\^63 - 1"),
         ({"epochs": 0}, "epochs is 0"),
         ({"width": 20}, "width is 20, but must be a multiple of 8"),
         ({"device": "cuda:9"}, "device 'cuda:9' cannot be used here"),
