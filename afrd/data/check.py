@@ -80,6 +80,7 @@ def _problems(root: Path, category: str | None) -> list[tuple[Path, str]]:
             problems += _misnamed_good(folder, SPLITS_OF_LAYOUTS["folders"])
     if categories == 0:
         problems.insert(0, (root, why_no_categories(root)))
+        problems += _unread_in(_folders_below(root, depth=4))
     else:
         problems += nested
     return problems
@@ -108,10 +109,20 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
 
 
 def _unread_formats(layout: Layout) -> Iterator[tuple[Path, str]]:
-    """One finding for each format, the first such file of a sample or mask that has no picture of the same name."""
     samples = dict.fromkeys(record.folder for records in layout.splits.values() for record in records)
+    return _unread_in([*samples, *subfolders(layout.folder / "ground_truth")])
+
+
+def _folders_below(folder: Path, depth: int) -> Iterator[Path]:
+    for inner in subfolders(folder) if depth else ():
+        yield inner
+        yield from _folders_below(inner, depth - 1)
+
+
+def _unread_in(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """One finding for each format, the first such file that has no picture of the same name beside it."""
     unread: dict[str, list[Path]] = {}
-    for folder in (*samples, *subfolders(layout.folder / "ground_truth")):
+    for folder in folders:
         names = files(folder)
         read = {Path(name).stem for name in names if is_picture(name)}
         for path in (folder / name for name in names):

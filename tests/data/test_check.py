@@ -254,6 +254,15 @@ def test_formats_that_are_not_read_are_one_finding_each(gears):
     ]
 
 
+def test_a_data_set_of_which_no_picture_can_be_read_says_so(gears):
+    for picture in gears.rglob("*.png"):
+        picture.rename(picture.with_suffix(".heic"))
+    assert [problem.what.partition(";")[0] for problem in check(gears)] == [
+        "holds no category",
+        "is not read like 8 other .heic files",
+    ]
+
+
 def test_a_mask_of_a_good_sample_is_one_finding(gears):
     shutil.copytree(gears / "gear/val/good/2", gears / "gear/test/good/2")
     paint(gears / "gear/ground_truth/good/2.png", pixels=[(0, 0)])
