@@ -12,6 +12,7 @@ import afrd
 from afrd.files import save_json
 from afrd.model.patch_memory import embed
 from benchmarks.fusions import HELD_OUT, MAXIMUM, SCORES, chosen, judged, judged_held_out, judged_memory, write_reports
+from benchmarks.lead_coarse import coarse_places, coarsened, joined
 from benchmarks.lead_evidence import Case, evidence_of, from_other_lights, subspace, whitened
 from benchmarks.lead_memory import Memory, to_other_parts
 from benchmarks.lead_windows import Layout, as_large_windows, enlarged_windows, layouts, terms_of
@@ -33,6 +34,27 @@ def test_the_nearest_patch_is_one_of_another_part():
     distance, neighbour = to_other_parts(patches, torch.tensor([0, 0, 1, 2]))
     torch.testing.assert_close(distance, torch.tensor([[3.0, 2.9, 2.0, 2.0]]))
     assert neighbour.tolist() == [[2, 2, 3, 2]]
+
+
+def test_places_of_the_coarse_grid_are_means_of_fine_ones():
+    fine = torch.rand(1, 2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    level = torch.rand(1, 2, 5, 4, 4, generator=torch.Generator().manual_seed(1))
+    places = joined(next(coarsened([[fine, level]])))
+    assert places.shape == (1, 2, 16, 8)
+    blocks = torch.nn.functional.avg_pool2d(torch.nn.functional.avg_pool2d(fine[0], 3, 1, 1), 2)
+    expected = torch.nn.functional.normalize(blocks, dim=1).flatten(2).mT
+    torch.testing.assert_close(places[0, ..., :3], expected)
+    torch.testing.assert_close(joined(next(coarsened([[fine, fine]]))), embed([fine, fine]))
+
+
+def test_a_coarse_look_up_judges_every_place(candies: Path, tiny_runs: Path):
+    data = afrd.open_dataset(candies, "Praline")
+    case = Case(afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu"), data)
+    by_lead = {name: evidence for name, _, evidence in coarse_places(case)}
+    assert len(by_lead) == 2
+    for evidence in by_lead.values():
+        assert evidence.errors.shape == case.baseline["test"].evidence(torch.ones(4, 6, dtype=torch.bool)).errors.shape
+        assert torch.isfinite(evidence.errors).all()
 
 
 def test_the_residual_to_a_subspace_is_what_its_components_leave_out():
