@@ -1,5 +1,6 @@
 """Checks of the samples of a category: their lights, pictures, masks and labels."""
 
+import hashlib
 import os
 import re
 from collections import Counter
@@ -20,11 +21,12 @@ MAX_LISTED = 3  # samples that a finding about many of them lists
 
 @dataclass(frozen=True)
 class FileInfo:
-    """Properties of a picture or mask file: (H, W), the largest value if it has 16 bits (else 0), and for a mask the
-    share of defective pixels and the number of values."""
+    """Properties of a picture or mask file: (H, W), for a picture the largest value if it has 16 bits (else 0) and a
+    digest of its pixels unless all are equal, and for a mask the share of defective pixels and the number of values."""
 
     size: tuple[int, int]
     peak: int = 0
+    digest: bytes = b""
     share: float = 0.0
     levels: int = 0
 
@@ -57,6 +59,7 @@ def sample_problems(layout: Layout) -> list[tuple[Path, str]]:
         problems += _mask_problems(record, results)
         problems += _label_problems(split, record, results)
     problems += _partly_masked(layout)
+    problems += _repeated(layout, results)
     return problems
 
 
@@ -146,6 +149,31 @@ def _partly_masked(layout: Layout) -> list[tuple[Path, str]]:
     return problems
 
 
+def _repeated(layout: Layout, results: Mapping[Path, FileResult]) -> Iterator[tuple[Path, str]]:
+    """Samples with exactly the pictures of one of another split: their scores say nothing about a new part."""
+    first: dict[tuple[tuple[str, bytes], ...], tuple[str, Path]] = {}
+    repeats: dict[tuple[str, str], list[tuple[Path, Path]]] = {}
+    for split, records in layout.splits.items():
+        for record in records:
+            infos = {item: results[path] for item, path in record.pictures.items()}
+            pixels = tuple((item, info.digest) for item, info in sorted(infos.items()) if isinstance(info, FileInfo))
+            if len(pixels) < len(infos) or not any(digest for _, digest in pixels):  # unreadable, or nothing to see
+                continue
+            path = next(iter(record.pictures.values()))
+            earlier, original = first.setdefault(pixels, (split, path))
+            if earlier != split:
+                repeats.setdefault((earlier, split), []).append((path, original))
+    for (earlier, split), pairs in repeats.items():
+        path, original = pairs[0]
+        more = len(pairs) - 1
+        others = f", as {'does 1 more sample' if more == 1 else f'do {more} more samples'} of {split}" if more else ""
+        yield (
+            path,
+            f"shows the same part as {original.relative_to(layout.folder).as_posix()} ({earlier}), pixel by pixel"
+            f"{others}; a part may be in one split only",
+        )
+
+
 def _anomalous(record: Record) -> bool:
     try:
         return bool(truth(record)[0])
@@ -162,7 +190,9 @@ def masks_of(record: Record) -> dict[str, Path]:
 def _inspect_picture(path: Path) -> FileResult:
     def look() -> FileInfo:
         values = decode(path)
-        return FileInfo((values.shape[0], values.shape[1]), int(values.max()) if values.dtype == np.uint16 else 0)
+        peak = int(values.max()) if values.dtype == np.uint16 else 0
+        digest = hashlib.blake2b(values.tobytes(), digest_size=16).digest() if (values != values[:1, :1]).any() else b""
+        return FileInfo((values.shape[0], values.shape[1]), peak, digest)
 
     return _explained(path, look)
 

@@ -73,11 +73,11 @@ def sound_rig(root: Path) -> None:
 
 def sound_candy(root: Path) -> None:
     """The category part in the Eyecandies layout: two lights, 3 samples to train on, 2 for the threshold, 2 to test."""
-    for split, indices in (("train", (0, 1, 2)), ("val", (0, 1)), ("test_public", (0, 1))):
+    for start, split, indices in ((0, "train", (0, 1, 2)), (100, "val", (0, 1)), (200, "test_public", (0, 1))):
         data = root / "part" / split / "data"
         for index in indices:
             for light in (0, 1):
-                paint(data / f"{index}_image_{light}.png", 10 * index + light)
+                paint(data / f"{index}_image_{light}.png", start + 10 * index + light)
             bad = int(split == "test_public" and index == 1)
             (data / f"{index}_metadata.yaml").write_text(f"anomalous: {bad}\nbumps: 0\ndents: {bad}\n")
         if split == "test_public":
@@ -346,6 +346,16 @@ def _(data: Path) -> None:
 @case(RIG, "a defect in train")
 def _(data: Path) -> None:
     shutil.copytree(data / "part/test/scratch/1", data / "part/train/scratch/1")
+
+
+@case(RIG, "good test parts that are training parts, one of them saved anew")
+def _(data: Path) -> None:
+    for train, test in (("03", "1"), ("04", "2")):
+        shutil.rmtree(data / f"part/test/good/{test}")
+        shutil.copytree(data / f"part/train/good/{train}", data / f"part/test/good/{test}")
+    left = data / "part/test/good/2/left.png"
+    Image.open(left).save(left.with_suffix(".bmp"))
+    left.unlink()
 
 
 @case(RIG, "no train split")

@@ -101,10 +101,11 @@ def test_other_spellings_of_view_and_light_are_understood(root: Path, name: str)
 def test_the_names_of_the_published_archives_are_read(tmp_path: Path):
     """A000_I01.png, masks with a segmentation beside them, bad objects named by their defects."""
     dice = tmp_path / "m2ad" / "Dice"
-    for folder in ("Good/000", "Good/001", "Good/002", "NG/scratch_1_000", "NG/damage_1_hole_5_046"):
+    folders = ("Good/000", "Good/001", "Good/002", "NG/scratch_1_000", "NG/damage_1_hole_5_046")
+    for value, folder in enumerate(folders, start=100):
         for view in ("000", "030"):
             for light in ("01", "02"):
-                picture(dice / folder / f"A{view}_I{light}.png")
+                picture(dice / folder / f"A{view}_I{light}.png", value)
     for name in ("scratch_1_000", "damage_1_hole_5_046"):
         mask(dice / "GT" / name / "A030_mask.png")
         picture(dice / "GT" / name / "A030_seg.png", 200)

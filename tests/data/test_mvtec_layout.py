@@ -81,7 +81,7 @@ def test_loose_pictures_beside_sample_folders_in_train_are_refused_and_found(roo
 def test_folders_decide_for_a_rig_of_ones_own_and_loose_pictures_for_mvtec(root: Path):
     picture(root / "bottle" / "test" / "scratch" / "crops" / "top.png")
     picture(root / "gear" / "train" / "good" / "part1" / "top.png")
-    picture(root / "gear" / "test" / "good" / "part2" / "top.png")
+    picture(root / "gear" / "test" / "good" / "part2" / "top.png", 121)
     picture(root / "gear" / "test" / "good" / "preview.png")
     assert afrd.open_dataset(root, "bottle").layout == "mvtec" and afrd.open_dataset(root, "gear").layout == "folders"
     findings = {problem.file: problem.what for problem in afrd.check(root)}
@@ -116,7 +116,7 @@ def test_a_picture_outside_good_and_the_defects_is_found_and_left_out(root: Path
 
 
 def test_the_same_name_with_two_extensions_is_one_sample_and_found(root: Path):
-    picture(root / "bottle" / "train" / "good" / "003.bmp")
+    picture(root / "bottle" / "train" / "good" / "003.bmp", 103)
     assert afrd.open_dataset(root, "bottle")["train"].names == [f"good/{i:03d}" for i in range(7)]
     (problem,) = afrd.check(root)
     assert problem.file == "bottle/train/good/003.png" and "another file is the same light" in problem.what
