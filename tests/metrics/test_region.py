@@ -26,8 +26,9 @@ def slow_aupro(masks, maps, region, limit):
         overlap = np.mean([np.mean([maps[i][place] >= threshold for place in piece]) for i, piece in pieces])
         points.append((float(np.mean(normal >= threshold)), float(overlap)))
     x, y = np.array(points).T
-    grid = np.append(x[x < limit], limit)
-    return np.trapezoid(np.append(y[x < limit], np.interp(limit, x, y)), grid) / limit
+    end = int(np.argmax(x >= limit))  # the first one: the curve may rise further at the same rate
+    last = y[end - 1] + (y[end] - y[end - 1]) * (limit - x[end - 1]) / (x[end] - x[end - 1])
+    return np.trapezoid(np.append(y[:end], last), np.append(x[:end], limit)) / limit
 
 
 @settings(max_examples=40)

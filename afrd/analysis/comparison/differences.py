@@ -192,11 +192,10 @@ def by_defect(predictions: Predictions, repeats: int = 1000, level: float = 0.95
         if masked.any():
             values |= pixel_metrics(predictions.masks[masked], predictions.maps[masked], predictions.region)
         resampler = predictions.resampler.of(selected[labelled], masked[labelled])
-        draws = pd.DataFrame(resampler.draw(repeats, seed), columns=list(METRICS))
+        draws = resampler.draw(repeats, seed, DEFECT_METRICS)
         row: dict[str, object] = {"defect": kind, "samples": int(of_kind.sum())}
-        for metric in DEFECT_METRICS:
-            row[metric] = values.get(metric, np.nan)
-            row[f"{metric}_low"], row[f"{metric}_high"] = interval(draws[metric].to_numpy(), level)
+        for metric, low, high in zip(DEFECT_METRICS, *interval(draws, level), strict=True):
+            row |= {metric: values.get(metric, np.nan), f"{metric}_low": low, f"{metric}_high": high}
         rows.append(row)
     columns = ["defect", "samples", *(f"{m}{end}" for m in DEFECT_METRICS for end in ("", "_low", "_high"))]
     return pd.DataFrame(rows, columns=columns)
