@@ -78,7 +78,7 @@ class Resampler:
         return part
 
     def draw(self, repeats: int, seed: int, names: Sequence[str] = METRICS) -> np.ndarray:
-        """(repeats, names) of draws of N samples, all of `METRICS` or some; NaN where a draw leaves a metric undefined."""
+        """(repeats, names) of draws of N samples, all of `METRICS` or some; NaN where a draw leaves one undefined."""
         n = len(self.anomalous)
         counts = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=repeats)
         counts, inverse = np.unique(counts, axis=0, return_inverse=True)  # few samples give few distinct draws
