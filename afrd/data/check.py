@@ -18,6 +18,7 @@ from afrd.data.layouts import (
     why_no_categories,
 )
 from afrd.data.records import Layout, files, means_good, noting_passed_over, printable, subfolders
+from afrd.data.rig import lamps_of, rig_files
 
 UNREAD_FORMATS = frozenset(  # extensions of pictures that no layout reads, of phones, cameras and other programs
     {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".raw"}
@@ -69,6 +70,7 @@ def _problems(root: Path, category: str | None) -> list[tuple[Path, str]]:
             problems += layout.passed_over.items()
             problems += _strange_folders(layout)
             problems += _unread_formats(layout)
+            problems += _rig_problems(folder)
             problems += sample_problems(layout)
         elif (mixed := mixture(folder)) is not None:
             categories += 1
@@ -95,7 +97,7 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
     if layout.kind == "m2ad":
         yield from m2ad.findings(layout)
         return
-    if "train" not in layout.splits and not (layout.folder / "train").exists():
+    if "train" not in layout.splits and not (layout.folder / "train").is_dir():
         yield layout.folder, "has no train split, so nothing can be trained on it"
     expected = SPLITS_OF_LAYOUTS[layout.kind] + (() if layout.kind == "eyecandies" else ("ground_truth",))
     for folder in subfolders(layout.folder):
@@ -106,6 +108,15 @@ def _strange_folders(layout: Layout) -> Iterator[tuple[Path, str]]:
     if layout.kind != "eyecandies":
         yield from _kind_problems(layout)
         yield from _strange_rig_folders(layout) if layout.kind == "folders" else _strange_mvtec_files(layout)
+
+
+def _rig_problems(category: Path) -> Iterator[tuple[Path, str]]:
+    file = next((file for file in rig_files(category) if file.is_file()), None)
+    try:
+        lamps_of(category)
+    except ValueError as error:
+        if file is not None:
+            yield file, str(error).removeprefix(str(file)).lstrip(": ")
 
 
 def _unread_formats(layout: Layout) -> Iterator[tuple[Path, str]]:
@@ -144,6 +155,10 @@ def _kind_problems(layout: Layout) -> Iterator[tuple[Path, str]]:
     test = layout.folder / "test"
     if tested and all(record.anomalous for record in tested) and test not in {kind.parent for kind in misnamed}:
         yield test, "holds defects but no good sample, so false alarms cannot be counted; add good ones in test/good"
+    validation = layout.splits.get("val", ())
+    val = layout.folder / "val"
+    if validation and all(record.anomalous for record in validation) and val not in {kind.parent for kind in misnamed}:
+        yield val, "holds defects only, but the threshold comes from good samples; add them in val/good"
 
 
 def _misnamed_good(category: Path, splits: Iterable[str]) -> Iterator[tuple[Path, str]]:

@@ -269,3 +269,24 @@ def test_a_mask_of_a_good_sample_is_one_finding(gears):
     assert only(gears) == Problem(
         "gear/ground_truth/good/2.png", "has defective pixels, but its sample is good by its folder"
     )
+
+
+def test_validation_samples_that_are_all_bad_give_no_threshold(gears):
+    (gears / "gear/val/good").rename(gears / "gear/val/scratch")
+    (gears / "gear/ground_truth/scratch/4.png").rename(gears / "gear/ground_truth/scratch/2.png")  # masks as before
+    findings = {problem.file: problem.what for problem in check(gears)}
+    assert "threshold comes from good samples" in findings["gear/val"]
+
+
+def test_a_file_called_train_is_no_split(gears):
+    shutil.rmtree(gears / "gear/train")
+    (gears / "gear/train").write_text("")
+    assert only(gears) == Problem("gear", "has no train split, so nothing can be trained on it")
+
+
+@pytest.mark.parametrize("place", ["gear/rig.yaml", "rig.yaml"])
+def test_a_rig_that_cannot_be_used_is_found(gears, place):
+    (gears / place).write_text("lights: {left: {azimuth: 400, elevation: 4}}")
+    problem = only(gears)
+    assert problem.file == place
+    assert problem.what == "the azimuth of light left is 400, but must be a number from -360 to 360"
