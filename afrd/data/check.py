@@ -24,6 +24,10 @@ UNREAD_FORMATS = frozenset(  # extensions of pictures that no layout reads, of p
     {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".raw"}
     | {".exr", ".hdr", ".psd", ".tga", ".j2k", ".jpx"}
 )
+ALL_BAD = {  # what is wrong with a split that holds defects only
+    "test": "holds defects but no good sample, so false alarms cannot be counted; add good ones in test/good",
+    "val": "holds defects only, but the threshold comes from good samples; add them in val/good",
+}
 
 
 @dataclass(frozen=True)
@@ -151,14 +155,11 @@ def _kind_problems(layout: Layout) -> Iterator[tuple[Path, str]]:
     for kind in subfolders(layout.folder / "train"):
         if kind.name != GOOD_FOLDER and kind not in misnamed:
             yield kind, "is a defect folder in train, which must hold good samples only"
-    tested = layout.splits.get("test", ())
-    test = layout.folder / "test"
-    if tested and all(record.anomalous for record in tested) and test not in {kind.parent for kind in misnamed}:
-        yield test, "holds defects but no good sample, so false alarms cannot be counted; add good ones in test/good"
-    validation = layout.splits.get("val", ())
-    val = layout.folder / "val"
-    if validation and all(record.anomalous for record in validation) and val not in {kind.parent for kind in misnamed}:
-        yield val, "holds defects only, but the threshold comes from good samples; add them in val/good"
+    elsewhere = {kind.parent for kind in misnamed}
+    for split, what in ALL_BAD.items():
+        records = layout.splits.get(split, ())
+        if records and all(record.anomalous for record in records) and layout.folder / split not in elsewhere:
+            yield layout.folder / split, what
 
 
 def _misnamed_good(category: Path, splits: Iterable[str]) -> Iterator[tuple[Path, str]]:

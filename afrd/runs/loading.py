@@ -48,7 +48,7 @@ def load_run(folder: str | Path, device: str = "auto", teacher: Teacher | None =
     if (folder / CALIBRATION).is_file():
         stored, _ = load_tensors(folder / CALIBRATION)
         if not {"errors", "weights"} <= set(stored):
-            raise ValueError(f"{folder / 'calibration.safetensors'} is broken; the run must be trained anew")
+            raise ValueError(f"{folder / CALIBRATION} is broken; the run must be trained anew")
         errors, weights = (stored[name].to(torch_device).float() for name in ("errors", "weights"))
         present = torch.ones(len(weights), len(model_config.lights), dtype=torch.bool, device=torch_device)
         terms, nearest, usual = (
