@@ -42,38 +42,21 @@ class Resampler:
         self.anomalous = anomalous
         ranks = np.unique(scores, return_inverse=True)[1]
         self.score_bins = _one_hot(ranks.max() - ranks)  # (N, distinct scores), highest first
-        n = len(scores)
-        self.good_pixels, self.bad_pixels, self.overlap = (np.zeros((n, SCORE_BINS), np.float32) for _ in range(3))
-        self.regions = np.zeros(n)
-        if not masked.any():
-            return
-        if region is not None:
-            masks = masks & region
-        # Quantile bins, from evenly spaced pixels: fine where the maps have most of their values.
-        counted = maps[masked] if region is None else maps[masked][:, region]
-        values = np.sort(counted.reshape(-1)[:: max(1, counted.size // 500_000)].astype(np.float32))
-        top = counted.reshape(len(counted), -1).max(axis=1)
-        edges = np.unique(np.concatenate([values[:: max(1, len(values) // (SCORE_BINS // 2))], _upper(values), top]))
-        edges = edges[np.linspace(0, len(edges) - 1, min(SCORE_BINS - 1, len(edges))).astype(int)]
-        for i in np.flatnonzero(masked):
-            values = maps[i].astype(np.float32)
-            self.good_pixels[i] = _histogram(values[~masks[i] if region is None else ~masks[i] & region], edges)
-            if masks[i].any():
-                self.bad_pixels[i] = _histogram(values[masks[i]], edges)
-                labels, self.regions[i] = ndimage.label(masks[i], EIGHT_NEIGHBOURS)
-                inside = labels > 0
-                weights = 1 / np.bincount(labels[inside])[labels[inside]]
-                bins = np.searchsorted(edges, values[inside], side="right")
-                self.overlap[i] = np.bincount(SCORE_BINS - 1 - bins, weights, minlength=SCORE_BINS)
+        self.good_pixels, self.bad_pixels, overlap, self.regions = _histograms(maps, masks, masked, region)
+        # Down to each bin; those of a draw are weighted sums of them, which is quicker than to add up its bins.
+        self.scores_down = np.cumsum(self.score_bins, 1)
+        self.good_down, self.bad_down, self.overlap_down = (
+            np.cumsum(of_pixels, 1) for of_pixels in (self.good_pixels, self.bad_pixels, overlap)
+        )
 
     def of(self, selected: np.ndarray, masked: np.ndarray) -> Resampler:
         """That of some of the samples, (N,) bool; of their pixels only those of `masked` samples count, (N,) bool."""
         part = copy(self)
-        part.anomalous, part.score_bins = self.anomalous[selected], self.score_bins[selected]
+        for name in ("anomalous", "score_bins", "scores_down"):
+            setattr(part, name, getattr(self, name)[selected])
         counts = masked[selected, None]
-        part.good_pixels, part.bad_pixels, part.overlap = (
-            of_pixels[selected] * counts for of_pixels in (self.good_pixels, self.bad_pixels, self.overlap)
-        )
+        for name in ("good_pixels", "bad_pixels", "good_down", "bad_down", "overlap_down"):
+            setattr(part, name, getattr(self, name)[selected] * counts)
         part.regions = self.regions[selected] * counts[:, 0]
         return part
 
@@ -95,14 +78,14 @@ class Resampler:
         """All of `METRICS` or some, (draws, names), when sample i counts `counts[draw, i]` times."""
         counts = counts.astype(float)
         with np.errstate(invalid="ignore", divide="ignore"):
-            good, bad = (counts * ~self.anomalous) @ self.score_bins, (counts * self.anomalous) @ self.score_bins
-            false, true = np.cumsum(good, 1), np.cumsum(bad, 1)
+            good, bad = counts * ~self.anomalous, counts * self.anomalous
+            false, true = good @ self.scores_down, bad @ self.scores_down
+            good, bad = good @ self.score_bins, bad @ self.score_bins
             auroc, ap = _ranking(good, bad, false, true)
             f1 = np.where(np.isnan(auroc), np.nan, (2 * true / (true + false + true[:, -1:])).max(1))
             counts = counts.astype(np.float32)  # pixels below 2^24 are counted exactly
-            good, bad = counts @ self.good_pixels, counts @ self.bad_pixels
-            false = np.cumsum(good, 1)
-            pixel_auroc, pixel_ap = _ranking(good, bad, false, np.cumsum(bad, 1))
+            good, bad, false = counts @ self.good_pixels, counts @ self.bad_pixels, counts @ self.good_down
+            pixel_auroc, pixel_ap = _ranking(good, bad, false, counts @ self.bad_down)
             values = {
                 "image_auroc": auroc,
                 "image_ap": ap,
@@ -111,7 +94,7 @@ class Resampler:
                 "pixel_ap": pixel_ap,
             }
             if "aupro" in names:  # nearly half of the time
-                values["aupro"] = _pro_area(false, counts @ self.overlap, counts @ self.regions)
+                values["aupro"] = _pro_area(false, counts, self.overlap_down, self.regions)
         return np.stack([values[name] for name in names], 1)
 
 
@@ -153,6 +136,40 @@ def drawn_image_auroc(scores: np.ndarray, bad: np.ndarray, good: np.ndarray, cou
     return np.divide(wins_drawn, pairs, out=np.full(wins_drawn.shape, np.nan), where=pairs > 0)
 
 
+def _histograms(
+    maps: np.ndarray, masks: np.ndarray, masked: np.ndarray, region: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Of the pixels of every sample, highest bin first; for the arguments see `Resampler`.
+
+    Returns:
+        How many good and how many bad pixels lie in each bin, and which share of its regions, the sum over its regions,
+        each (N, SCORE_BINS); the number of its regions (N,). All 0 for samples that are not masked.
+    """
+    good, bad, overlap = (np.zeros((len(maps), SCORE_BINS), np.float32) for _ in range(3))
+    regions = np.zeros(len(maps))
+    if not masked.any():
+        return good, bad, overlap, regions
+    if region is not None:
+        masks = masks & region
+    # Quantile bins, from evenly spaced pixels: fine where the maps have most of their values.
+    counted = maps[masked] if region is None else maps[masked][:, region]
+    values = np.sort(counted.reshape(-1)[:: max(1, counted.size // 500_000)].astype(np.float32))
+    top = counted.reshape(len(counted), -1).max(axis=1)
+    edges = np.unique(np.concatenate([values[:: max(1, len(values) // (SCORE_BINS // 2))], _upper(values), top]))
+    edges = edges[np.linspace(0, len(edges) - 1, min(SCORE_BINS - 1, len(edges))).astype(int)]
+    for i in np.flatnonzero(masked):
+        values = maps[i].astype(np.float32)
+        good[i] = _histogram(values[~masks[i] if region is None else ~masks[i] & region], edges)
+        if masks[i].any():
+            bad[i] = _histogram(values[masks[i]], edges)
+            labels, regions[i] = ndimage.label(masks[i], EIGHT_NEIGHBOURS)
+            inside = labels > 0
+            weights = 1 / np.bincount(labels[inside])[labels[inside]]
+            bins = np.searchsorted(edges, values[inside], side="right")
+            overlap[i] = np.bincount(SCORE_BINS - 1 - bins, weights, minlength=SCORE_BINS)
+    return good, bad, overlap, regions
+
+
 def _histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """(SCORE_BINS,) how many values lie between one edge and the next, highest first."""
     # Sorting the many pixels and looking up the edges among them is ten times as fast as looking up each pixel.
@@ -182,18 +199,19 @@ def _ranking(good: np.ndarray, bad: np.ndarray, false: np.ndarray, true: np.ndar
     return np.where(undefined, np.nan, auroc), np.where(undefined, np.nan, ap)
 
 
-def _pro_area(false: np.ndarray, overlap: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """AUPRO of each row; the curve ends at the limit, where it is interpolated.
+def _pro_area(false: np.ndarray, counts: np.ndarray, overlap_down: np.ndarray, regions: np.ndarray) -> np.ndarray:
+    """AUPRO of each draw (draws,); the curve ends at the limit, where it is interpolated.
 
     Args:
         false: (draws, bins) normal pixels down to each bin.
-        overlap: (draws, bins) histograms of regions, each of which counts 1.
-        regions: (draws,) how many there are.
+        counts: (draws, N) how often each sample was drawn.
+        overlap_down: (N, bins) share of its regions that lies down to each bin, the sum over its regions.
+        regions: (N,) how many it has.
     """
     row, steps = np.arange(len(false)), (false < FPR_LIMIT * false[:, -1:]).sum(1)
     cut = int(steps.max()) + 1  # nothing beyond it counts in any row
     fpr = _from_zero(false[:, :cut] / false[:, -1:])
-    pro = _from_zero(np.cumsum(overlap[:, :cut], 1) / regions[:, None])
+    pro = _from_zero(counts @ overlap_down[:, :cut] / (counts @ regions)[:, None])
     end = np.minimum(steps + 1, fpr.shape[1] - 1)  # the first point at the limit or beyond
     share = (FPR_LIMIT - fpr[row, end - 1]) / (fpr[row, end] - fpr[row, end - 1])
     pro[row, end] = pro[row, end - 1] + (pro[row, end] - pro[row, end - 1]) * share
