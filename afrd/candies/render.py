@@ -9,6 +9,7 @@ index) alone.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import threading
@@ -17,7 +18,7 @@ import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,6 +45,8 @@ __all__ = [
     "render_sample",
     "spot_ring",
 ]
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 _WIDTHS = {"train": 3, "val": 2, "test_public": 2}  # digits of the index in file names, as in Eyecandies
 _SETTINGS = "render.yaml"  # in the category's folder: what it was rendered with, so that two renderings never mix
@@ -298,6 +301,14 @@ def render_category(
     return folder
 
 
+def _keep_freed_memory() -> None:
+    """Makes glibc keep what is freed, so that arrays that come and go need no new pages; others need no such option."""
+    with suppress(OSError, TypeError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**30)
+
+
 def _work(jobs: list[_Job], workers: int) -> Generator[None, None, None]:
     """Runs the jobs, here or in processes of their own, and yields after each."""
     if workers < 2:
@@ -306,7 +317,7 @@ def _work(jobs: list[_Job], workers: int) -> Generator[None, None, None]:
             yield
         return
     # spawned, not forked: the caller may be a server with threads
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_keep_freed_memory) as pool:
         waiting = {pool.submit(_do, job): job for job in jobs}
         try:
             for future in as_completed(list(waiting)):
