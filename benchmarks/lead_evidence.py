@@ -17,7 +17,7 @@ from torch import Tensor
 from afrd.data.dataset import Category, MultiLightDataset
 from afrd.model.evidence import SUBTRACTED_SHARE, TERMS, Evidence, EvidenceTerms, smooth
 from afrd.model.inputs import compute_inputs
-from afrd.model.patch_memory import embed
+from afrd.model.lookup import embed
 from afrd.runs.calibration import EVIDENCE_BATCH_SIZE, stored_inputs
 from afrd.runs.feature_store import Features
 from afrd.runs.plan import MEMORY_PATCHES

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from afrd.model.patch_memory import LEAST_LOGIT, LOOKUP_SIZE, USUAL_REACH, embed
+from afrd.model.lookup import LEAST_LOGIT, LOOKUP_SIZE, embed
+from afrd.model.patch_memory import USUAL_REACH
 from afrd.runs.feature_store import Features
 
 Embedding = Callable[[Sequence[Tensor]], Tensor]  # as `embed`: per scale (B, L, C, h, w) -> (B, L, places, C)

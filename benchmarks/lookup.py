@@ -22,7 +22,8 @@ from torch import Tensor
 import afrd
 from afrd.candies import render_category
 from afrd.model.inputs import compute_inputs
-from afrd.model.patch_memory import LOOKUP_CHUNK_SIZE_CUDA, LOOKUP_SIZE, PatchBank, embed
+from afrd.model.lookup import LOOKUP_SIZE, LOOKUP_SIZE_CUDA, embed
+from afrd.model.patch_memory import PatchBank
 from afrd.model.teacher import load_teacher
 from benchmarks.measuring import alternating, report
 
@@ -63,7 +64,7 @@ def measure(features: list[list[Tensor]], patches: int, repeats: int, device: to
     bank = PatchBank(lights, channels, patches).to(device)
     bank.fill(stored, len(stored), 0, lambda f: torch.ones(1, lights, *f[0].shape[-2:], device=device))
     places, remembered = embed([f.float() for f in judged])[0], bank.patches.float()  # (L, places, C), (L, patches, C)
-    chunk = LOOKUP_CHUNK_SIZE_CUDA if device.type == "cuda" else LOOKUP_SIZE // patches
+    chunk = (LOOKUP_SIZE_CUDA // lights if device.type == "cuda" else LOOKUP_SIZE) // patches
 
     def by_cdist() -> Tensor:
         parts = [torch.cdist(part, remembered).amin(-1) for part in places.split(chunk, 1)]

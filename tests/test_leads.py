@@ -10,7 +10,7 @@ import torch
 
 import afrd
 from afrd.files import save_json
-from afrd.model.patch_memory import embed
+from afrd.model.lookup import embed
 from benchmarks.fusions import HELD_OUT, MAXIMUM, SCORES, chosen, judged, judged_held_out, judged_memory, write_reports
 from benchmarks.lead_coarse import coarse_places, coarsened, joined
 from benchmarks.lead_evidence import Case, evidence_of, from_other_lights, subspace, whitened

@@ -14,19 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from afrd.model.evidence import Evidence, EvidenceTerms, Maps, resize, resizing, smooth
+from afrd.model.evidence import Evidence, EvidenceTerms, Maps, smooth
+from afrd.model.lookup import distance_to_few, embed, look_up
 from afrd.model.maps import EvidenceModel
 
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
 
-LOOKUP_SIZE = 2**19  # distances of one light computed at a time, so that they stay in the processor's cache
-LOOKUP_CHUNK_SIZE_CUDA = 4096  # places of all lights on a card, which takes as long for a few: 200 MB for six lights
 MEMORY_ALONE_PATCHES = 4096  # remembered for each light where the memory stands alone
-LEAST_LOGIT = -60.0  # below the largest one; exp of it is the smallest weight of a patch, far below rounding
 USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
 
 
@@ -114,46 +111,11 @@ class PatchBank(nn.Module):
             regression of Nadaraya and Watson (1964, https://doi.org/10.1137/1109020), which the nearest patches
             dominate and which is differentiable. Both (B, L, h, w).
         """
-        places = embed([f.float() for f in features]).transpose(0, 1).flatten(1, 2)  # (L, B places, C)
-        stored = self.patches.float()
-        # -d^2 / reach without the term that is the same for all patches, in one matrix product
-        slope = (2 * stored.mT / self.reach[:, None, None]).contiguous()
-        offset = -stored.square().sum(-1) / self.reach[:, None]
-        # A processor looks up a few places of one light at a time, whose distances stay in its cache: half the time.
-        lights, chunk_size = 1, max(1, LOOKUP_SIZE // max(1, stored.shape[1]))
-        if places.is_cuda:
-            lights, chunk_size = len(places), LOOKUP_CHUNK_SIZE_CUDA
-        by_light = []
-        for first in range(0, len(places), lights):
-            some = slice(first, first + lights)
-            of_lights = stored[some], self.usual[some], self.reach[some, None], slope[some], offset[some, None]
-            lookups = [self._look_up(part, *of_lights) for part in places[some].split(chunk_size, 1)]
-            by_light.append([torch.cat(part, 1) for part in zip(*lookups, strict=True)])
-        grid = (-1, *features[0].shape[-2:])
-        distance, usual = (
-            torch.cat(of_all).unflatten(1, grid).transpose(0, 1) for of_all in zip(*by_light, strict=True)
-        )
+        has_usual = torch.compiler.is_exporting() or self.has_usual
+        distance, usual = look_up(features, self.patches, self.usual if has_usual else None, self.reach)
         if self.corrections.shape[1]:
             distance = torch.minimum(distance, distance_to_few(features, self.corrections))
         return distance, usual
-
-    def _look_up(
-        self, places: Tensor, stored: Tensor, usual: Tensor, reach: Tensor, slope: Tensor, offset: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        logits = torch.baddbmm(offset, places, slope)  # (L, places, patches)
-        largest = logits.amax(-1, keepdim=True)
-        if places.requires_grad:  # the root below has a huge gradient near zero
-            light = torch.arange(len(stored), device=stored.device)[:, None]
-            distance = (places - stored[light, logits.argmax(-1)]).norm(dim=-1)
-        else:
-            distance = (places.square().sum(-1) - reach * largest[..., 0]).clamp_min(0.0).sqrt()
-        if not (torch.compiler.is_exporting() or self.has_usual):  # U is 0
-            return distance, torch.zeros_like(distance)
-        # A softmax whose least weights are bounded: most are so small that a processor takes four times as long.
-        below = logits - largest if logits.requires_grad else logits.sub_(largest)
-        weights = below.clamp_min_(LEAST_LOGIT).exp_()
-        sums = weights @ torch.stack([usual, torch.ones_like(usual)], -1)  # (L, places, 2)
-        return distance, sums[..., 0] / sums[..., 1]
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
@@ -197,45 +159,3 @@ class PatchMemory(EvidenceModel):
 
     def forward(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor, size: tuple[int, int]) -> Maps:
         return self.maps(self.evidence(features, contrast, present), size)
-
-
-def embed(features: Sequence[Tensor]) -> Tensor:
-    """Each place with its 3x3 neighbourhood (mean), all scales at the finest grid: (B, L, places, C of all scales).
-
-    Every scale is normalised to unit length, so that all contribute equally to a distance.
-    """
-    grid = features[0].shape[-2:]
-    scales = [f.flatten(0, 1).contiguous(memory_format=torch.channels_last) for f in features]
-    scales = [resize(F.avg_pool2d(f, 3, stride=1, padding=1), grid) for f in scales]
-    scales = [F.normalize(scale, dim=1) for scale in scales]
-    return torch.cat(scales, 1).flatten(2).transpose(1, 2).unflatten(0, features[0].shape[:2])
-
-
-def distance_to_few(features: Sequence[Tensor], patches: Tensor) -> Tensor:
-    """Distance of every place to the nearest of a few patches, without the patch of each place that `embed` makes.
-
-    The mean, the resizing and the products with the patches are linear, so only the products are normalised: a fifth
-    of the time of `embed` alone.
-
-    Args:
-        features: per scale (B, L, C, h, w), finest first.
-        patches: (L, K, C of all scales), of `embed`.
-
-    Returns:
-        (B, L, h, w), at least 1e-3, which is what float32 resolves; so its gradient is finite.
-    """
-    grid = features[0].shape[-2:]
-    squares = patches.float().square().sum(-1)[:, :, None] + len(features)  # every scale of a place has length 1
-    for f, of_scale in zip(features, patches.float().split([f.shape[2] for f in features], 2), strict=True):
-        rows, columns = (_mean_and_resize(f, axis, grid[axis]) for axis in range(2))
-        resized = (rows @ (f.float() @ columns.mT)).flatten(3)  # (B, L, C, h w)
-        length = resized.square().sum(2, keepdim=True).sqrt().clamp_min(1e-12)
-        squares = squares - 2 * (of_scale @ resized) / length  # (B, L, K, h w)
-    return squares.amin(2).clamp_min(1e-6).sqrt().unflatten(2, grid)
-
-
-def _mean_and_resize(features: Tensor, axis: int, size: int) -> Tensor:
-    """(size, h) what `embed` does along one axis before it normalises, as a matrix."""
-    pixels = features.shape[-2 + axis]
-    unit = torch.eye(pixels, device=features.device)[None]
-    return resizing(pixels, size, unit) @ F.avg_pool1d(unit, 3, stride=1, padding=1)[0].mT

@@ -28,7 +28,8 @@ from torch import Tensor
 
 from afrd.data.dataset import MultiLightDataset
 from afrd.model.evidence import Evidence, smooth
-from afrd.model.patch_memory import PatchBank, embed
+from afrd.model.lookup import embed
+from afrd.model.patch_memory import PatchBank
 from afrd.runs.calibration import distances_to, stored_inputs
 from afrd.runs.correction_files import (
     FOLDER,

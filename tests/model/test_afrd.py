@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT
 from afrd.model.config import FEATURE_FUSIONS, ModelConfig
 from afrd.model.evidence import SMOOTHING, SUBTRACTED_SHARE, cosine_errors, resize, smooth
-from afrd.model.patch_memory import embed
+from afrd.model.lookup import embed
 from afrd.model.student import NarrowStudent, RD4ADStudent
 
 LIGHTS = ("a", "b", "c")

@@ -9,7 +9,8 @@ import torch
 import afrd
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import smooth
-from afrd.model.patch_memory import MEMORY_ALONE_PATCHES, PatchBank, PatchMemory, distance_to_few, embed
+from afrd.model.lookup import embed
+from afrd.model.patch_memory import MEMORY_ALONE_PATCHES, PatchBank, PatchMemory
 from afrd.runs.feature_store import Features
 
 
@@ -61,16 +62,6 @@ def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
             place = int((mine[k // 64] - patches[light, k]).norm(dim=-1).argmin())
             error = errors_of(sample_of(k // 64))[0, light].flatten()[place]
             assert usual[light, k].item() == pytest.approx((error * min(others)).sqrt().item(), rel=1e-3)
-
-
-def test_the_distance_to_few_patches_is_that_of_their_embeddings():
-    asked = [f.float() for f in good_parts().batch([0, 1])]
-    few = embed(sample_of(2))[0][:, [3, 17, 40]].half()
-    found = distance_to_few(asked, few)
-    naive = torch.cdist(embed(asked).double(), few.double()).amin(-1).unflatten(-1, (8, 8))
-    torch.testing.assert_close(found, naive.float(), rtol=1e-4, atol=1e-4)
-    itself = distance_to_few(sample_of(2), few)[0].flatten(1)[:, [3, 17, 40]]
-    assert itself.max() < 5e-3  # what float16 and float32 leave of zero
 
 
 def test_a_correction_is_one_more_patch():

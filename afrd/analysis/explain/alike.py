@@ -17,7 +17,7 @@ import torch
 from afrd.analysis.explain.region import around
 from afrd.analysis.explain.shapley import coalitions
 from afrd.data.dataset import MultiLightDataset, parse_lights
-from afrd.model.patch_memory import distance_to_few, embed
+from afrd.model.lookup import distance_to_few, embed
 from afrd.runs.calibration import stored_inputs
 from afrd.runs.run import Run
 from afrd.runs.sizes import cell_of, check_place

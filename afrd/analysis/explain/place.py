@@ -16,7 +16,8 @@ from torch import Tensor
 from afrd.data.dataset import MultiLightDataset, Sample
 from afrd.model.evidence import resize
 from afrd.model.inputs import Inputs
-from afrd.model.patch_memory import PatchMemory, embed
+from afrd.model.lookup import embed
+from afrd.model.patch_memory import PatchMemory
 from afrd.runs.run import Run
 from afrd.runs.sizes import check_place
 
@@ -72,7 +73,7 @@ class Why:
 class Neighbour:
     """A place of a good part: pixel (x, y) of training sample `index`, and how far it is from the place in question.
 
-    The distance is Euclidean between the patches of `afrd.model.patch_memory.embed`, 0..2 for each scale
+    The distance is Euclidean between the patches of `afrd.model.lookup.embed`, 0..2 for each scale
     (root of the sum of squares).
     """
 

@@ -8,7 +8,7 @@ import torch
 
 import afrd
 from afrd.analysis.explain.alike import alike, reach
-from afrd.model.patch_memory import embed
+from afrd.model.lookup import embed
 
 PLACE = (20, 30)
 

@@ -104,7 +104,7 @@ def test_a_patch_memory_has_an_error_without_scales(data: Category, sample: Samp
 
 def patches(run: Run, data: Category, split: str, light: str) -> np.ndarray:
     """(N, rows, columns, C): each scale's mean of 3x3 places (zeros beyond the border), at the finest grid, at unit
-    length; written apart from `afrd.model.patch_memory.embed`."""
+    length; written apart from `afrd.model.lookup.embed`."""
     features = run.features(data[split])
     position = features.lights.index(light)
     scales = []

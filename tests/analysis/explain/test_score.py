@@ -221,7 +221,8 @@ def test_what_cannot_be_explained_is_one_sentence(run, data, options, said):
 
 
 def test_the_gradient_of_a_memory_is_that_of_its_distances():
-    from afrd.model.patch_memory import PatchBank, embed
+    from afrd.model.lookup import embed
+    from afrd.model.patch_memory import PatchBank
 
     random = torch.Generator().manual_seed(0)
     bank = PatchBank(2, 5, 7)
