@@ -117,12 +117,15 @@ def return_memory() -> None:
 def _load_models() -> None:
     """Loads torch and the modules that read and compare runs (seconds of work) while the browser loads the page.
 
-    Those that compare runs can wait for the first map.
+    Those that compare runs can wait for the first map, as can a first figure, which loads most of Plotly.
     """
     import afrd.runs.run
 
     give_way()
-    import afrd.analysis.comparison.differences  # noqa: F401
+    import afrd.analysis.comparison.differences
+    import afrd.figures
+
+    afrd.figures.roc_curves({})
 
 
 def _end() -> None:

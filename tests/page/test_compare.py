@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -255,6 +256,11 @@ def test_nothing_leaves_the_screen_of_a_tablet(app: str, browser: Browser):
 
 
 def test_methods_of_different_runs_are_judged_first_as_those_of_one_wait_for_its_evidence():
-    runs: list[Any] = [object() for _ in range(3)]
-    methods = [Method(name, (runs[i],), (), None) for name, i in zip("pqrst", (0, 0, 1, 0, 2), strict=True)]
-    assert [method.label for method in of_different_runs_first(methods)] == ["p", "r", "t", "q", "s"]
+    class AnyRun:
+        def __init__(self, method: str) -> None:
+            self.model = SimpleNamespace(config=SimpleNamespace(method=method))
+
+    runs: dict[str, Any] = {"a": AnyRun("afrd"), "m": AnyRun("memory"), "s": AnyRun("afrd")}
+    labels = ("a1", "a2", "m1", "m2", "a3", "s1")
+    methods = [Method(label, (runs[label[0]],), (), None) for label in labels]
+    assert [method.label for method in of_different_runs_first(methods)] == ["a1", "m1", "s1", "a2", "a3", "m2"]

@@ -151,13 +151,17 @@ class Comparison:
 
 
 def of_different_runs_first(methods: Sequence[Method]) -> list[Method]:
-    """The order in which methods are judged at once, as those of one run would wait for the same evidence."""
+    """The order in which methods are judged at once, as those of one run would wait for the same evidence.
+
+    That of a memory alone takes longest, so that the other methods which need it come last.
+    """
     earlier: Counter[tuple[Run, ...]] = Counter()
-    rounds = []
+    order = []
     for method in methods:
-        rounds.append(earlier[method.runs])
+        turn = earlier[method.runs]
+        order.append((turn > 0 and method.memory, turn))
         earlier[method.runs] += 1
-    return [method for _, method in sorted(zip(rounds, methods, strict=True), key=itemgetter(0))]
+    return [method for _, method in sorted(zip(order, methods, strict=True), key=itemgetter(0))]
 
 
 def _check_truth(dataset: MultiLightDataset) -> None:
