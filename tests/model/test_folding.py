@@ -43,6 +43,18 @@ def test_a_convolution_that_pads_by_itself_reads_the_same_pixels(kernel: int, gr
     torch.testing.assert_close(explicitly_padded(layer)(pictures), layer(pictures))
 
 
+@pytest.mark.parametrize(("name", "last"), [("efficientnet_lite0", "blocks.4."), ("resnet18", "layer3.")])
+def test_nothing_is_computed_after_the_last_feature(name: str, last: str):
+    backbone = timm.create_model(name, features_only=True, out_indices=(2, 3)).eval()
+    pictures = torch.rand(1, 3, 64, 96)
+    folded = optimized_for_inference(backbone, pictures)
+    layers = [layer for layer, module in folded.named_modules() if isinstance(module, nn.Conv2d)]
+    assert layers[-1].startswith(last)
+    with torch.no_grad():
+        for before, after in zip(backbone(pictures), folded(pictures), strict=True):
+            torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
+
+
 class ReadsBoth(nn.Module):
     """Reads a convolution's output before and after its batch norm."""
 
