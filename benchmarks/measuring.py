@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +15,6 @@ from typing import Any
 import torch
 
 from afrd.files import replacing, save_json
-from benchmarks.page import processor
 
 RESULTS = Path(__file__).with_name("results")
 PACKAGES = ("afrd", "torch", "timm", "numpy", "anomalib", "faiss-cpu", "onnxruntime")
@@ -99,6 +99,12 @@ def report(
     save_json(folder / f"{name}.json", content)
     with replacing(folder / f"{name}.md") as path:
         path.write_text(text)
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
 
 
 def _text(value: object) -> str:
