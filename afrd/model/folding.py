@@ -34,6 +34,8 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
     """
     folded = deepcopy(backbone)
     places = {child: (parent, name) for parent in folded.modules() for name, child in parent.named_children()}
+    for step in _unread_steps(folded, pictures):
+        setattr(*places[step], nn.Identity())
     for convolution, norm in _pairs(folded, pictures):
         fused = fuse_conv_bn_eval(convolution, norm)
         convolution.weight, convolution.bias = fused.weight, fused.bias
@@ -41,9 +43,26 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
     for layer in [layer for layer in folded.modules() if isinstance(layer, Conv2dSame)]:
         if layer.stride == (2, 2) and layer.dilation == (1, 1) and all(k > 1 and k % 2 for k in layer.kernel_size):
             setattr(*places[layer], explicitly_padded(layer))
-    for step in _unread_steps(folded, pictures):
-        setattr(*places[step], nn.Identity())
+    for pointwise in [m for m in folded.modules() if type(m) is nn.Conv2d and m.kernel_size == (1, 1)]:
+        if pointwise.padding_mode == "zeros":
+            setattr(*places[pointwise], PointwiseConv2d(pointwise))
     return folded if _same(features_of(backbone, pictures), features_of(folded, pictures)) else backbone
+
+
+class PointwiseConv2d(nn.Module):
+    """A 1x1 convolution of the same weights that takes half the time for one picture on one thread.
+
+    There PyTorch has oneDNN compute a convolution only if it is larger, or dilated: a single pixel can be called that.
+    """
+
+    def __init__(self, layer: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = layer.weight, layer.bias
+        self.stride, self.padding, self.groups = layer.stride, layer.padding, layer.groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        dilation = 2 if x.device.type == "cpu" and not torch.compiler.is_exporting() else 1
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, dilation, self.groups)
 
 
 @torch.enable_grad()

@@ -6,7 +6,7 @@ import torch
 from timm.layers import Conv2dSame
 from torch import nn
 
-from afrd.model.folding import explicitly_padded, optimized_for_inference
+from afrd.model.folding import PointwiseConv2d, explicitly_padded, optimized_for_inference
 from afrd.model.teacher import load_teacher
 
 
@@ -41,6 +41,14 @@ def test_a_convolution_that_pads_by_itself_reads_the_same_pixels(kernel: int, gr
     torch.manual_seed(0)
     layer, pictures = Conv2dSame(4, 8, kernel, stride=2, groups=groups), torch.rand(2, 4, 12, 18)
     torch.testing.assert_close(explicitly_padded(layer)(pictures), layer(pictures))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_pointwise_convolution_is_that_of_torch(stride: int, groups: int, bias: bool):
+    layer, pictures = nn.Conv2d(8, 12, 1, stride, groups=groups, bias=bias), torch.rand(1, 8, 33, 40)
+    torch.testing.assert_close(PointwiseConv2d(layer)(pictures), layer(pictures))
 
 
 @pytest.mark.parametrize(("name", "last"), [("efficientnet_lite0", "blocks.4."), ("resnet18", "layer3.")])
