@@ -93,7 +93,7 @@ def _look_up(
             products = (scale.means @ slope_of_scale[..., part]).unflatten(1, (samples, *scale.grid)).flatten(0, 1)
             resized = resize(products.permute(0, 3, 1, 2), (height, width)).permute(0, 2, 3, 1)
             logits.addcmul_(resized.reshape(logits.shape), scale.factor)
-        if logits.requires_grad:
+        if squares.requires_grad:
             of_block, index = logits.detach().max(-1)
             nearest = torch.where(of_block > largest, first + index, nearest)
         else:
@@ -105,7 +105,7 @@ def _look_up(
             fading = _power_of_two(before - largest)
             total = total * fading + weights.sum(-1)
             weighted = weighted * fading + (weights @ usual[:, part, None])[..., 0]
-    if features[0].requires_grad:  # the root below has a huge gradient near zero
+    if squares.requires_grad:  # gradients of some scale are asked for; the root below has a huge one near zero
         places = embed(features).transpose(0, 1).flatten(1, 2)
         light = torch.arange(lights, device=patches.device)[:, None]
         distance = (places - patches[light, nearest]).norm(dim=-1)

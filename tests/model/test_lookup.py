@@ -1,5 +1,8 @@
 """The look-up against a naive loop in float64: any scales, any size of blocks, many samples, and its gradients."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import pytest
 import torch
 from torch import Tensor
@@ -57,6 +60,28 @@ def test_gradients_of_a_look_up_are_those_of_the_naive_one(monkeypatch: pytest.M
         (distance.flatten(2) + 3 * mean.flatten(2)).square().sum().backward()
         gradients.append([f.grad for f in features])
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [0, 1, 2])
+def test_gradients_of_one_scale_alone_are_those_of_all(scale: int):
+    grids = ((6, 10), (3, 5), (2, 3))
+    patches = torch.cat([*embed(features_of(grids, 1, seed=1))], 1)
+    gradients = []
+    for wanted in ((scale,), range(3)):
+        features = [f.requires_grad_(i in wanted) for i, f in enumerate(features_of(grids, 2, seed=0))]
+        look_up(features, patches, None, torch.ones(2))[0].square().sum().backward()
+        gradients.append(features[scale].grad)
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_features_that_require_gradients_are_as_far_where_gradients_are_off(mode: Callable[[], AbstractContextManager]):
+    features = features_of(GRIDS[0], 1, seed=0)
+    patches = embed(features_of(GRIDS[0], 1, seed=1))[0]
+    expected, _ = look_up(features, patches, None, torch.ones(2))
+    with mode():
+        distance, _ = look_up([f.requires_grad_() for f in features], patches, None, torch.ones(2))
+    torch.testing.assert_close(distance, expected)
 
 
 def test_a_light_that_is_absent_is_as_far_as_its_nearest_patch_is_long():
