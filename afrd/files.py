@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
+import secrets
 import unicodedata
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
@@ -32,20 +32,16 @@ def replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:LONGEST_STEM]}-", suffix=path.suffix, dir=path.parent)
-    except OSError as error:  # as in a folder that may not be written to
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    os.close(handle)
-    unfinished = Path(name)
-    try:
+    unfinished = path.with_name(f".{path.stem[:LONGEST_STEM]}-{secrets.token_hex(6)}{path.suffix}")
+    try:  # entered before there is a file, which an interruption would leave otherwise
+        unfinished.touch(mode=0o600, exist_ok=False)
         yield unfinished
         unfinished.chmod(0o644)
         with unfinished.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        if error.errno is None or error.filename not in (None, name):
+        if error.errno is None or error.filename not in (None, str(unfinished)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:

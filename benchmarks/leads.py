@@ -42,13 +42,14 @@ from afrd.runs.run import Run
 from benchmarks.lead_coarse import coarse_places
 from benchmarks.lead_evidence import LEADS as EVIDENCE_LEADS
 from benchmarks.lead_evidence import Case
+from benchmarks.lead_small import small_memories
 from benchmarks.lead_windows import as_large_windows, enlarged_windows
 from benchmarks.measuring import RESULTS, report
 
 JUDGED = ("image_auroc", "pixel_ap", "aupro")
 DRAWS = 1000
 BASELINE = "baseline"
-LEADS = (*EVIDENCE_LEADS, as_large_windows, enlarged_windows, coarse_places)
+LEADS = (*EVIDENCE_LEADS, as_large_windows, enlarged_windows, coarse_places, small_memories)
 EASY_SHARE, EASY_WEIGHT = 0.9, 0.1  # Dinomaly's (Guo et al., CVPR 2025, section 3.4)
 
 

@@ -32,10 +32,8 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
         A folded copy, or the backbone itself if the copy would give other features, as where another layer reads a
         convolution's output before its batch norm.
     """
-    folded = deepcopy(backbone)
-    places = {child: (parent, name) for parent in folded.modules() for name, child in parent.named_children()}
-    for step in _unread_steps(folded, pictures):
-        setattr(*places[step], nn.Identity())
+    folded = _without_unread_steps(backbone, pictures)
+    places = _places(folded)
     for convolution, norm in _pairs(folded, pictures):
         fused = fuse_conv_bn_eval(convolution, norm)
         convolution.weight, convolution.bias = fused.weight, fused.bias
@@ -63,6 +61,24 @@ class PointwiseConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         dilation = 2 if x.device.type == "cpu" and not torch.compiler.is_exporting() else 1
         return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, dilation, self.groups)
+
+
+def _places(backbone: nn.Module) -> dict[nn.Module, tuple[nn.Module, str]]:
+    """The parent of each layer, and the layer's name there."""
+    return {child: (parent, name) for parent in backbone.modules() for name, child in parent.named_children()}
+
+
+def _without_unread_steps(backbone: nn.Module, pictures: Tensor) -> nn.Module:
+    """A copy without `_unread_steps`, or with all of them if another layer needs the shape of their output."""
+    shorter = deepcopy(backbone)
+    places = _places(shorter)
+    for step in _unread_steps(shorter, pictures):
+        setattr(*places[step], nn.Identity())
+    try:
+        shorter(pictures)
+    except Exception:  # as of HRNets, which add such outputs up; layers raise various errors
+        return deepcopy(backbone)
+    return shorter
 
 
 @torch.enable_grad()

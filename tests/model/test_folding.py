@@ -63,6 +63,28 @@ def test_nothing_is_computed_after_the_last_feature(name: str, last: str):
             torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-4)
 
 
+class AddsUnread(nn.Module):
+    """Adds up, as HRNets do, what no feature depends on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 4, 2, 2), nn.BatchNorm2d(4)
+        self.coarser = nn.Sequential(nn.Conv2d(4, 6, 2, 2))
+        self.coarsest = nn.Sequential(nn.Conv2d(4, 6, 4, 4), nn.Upsample(scale_factor=2))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        x = self.norm(self.convolution(x))
+        self.coarser(x) + self.coarsest(x)
+        return [x]
+
+
+def test_what_no_feature_depends_on_stays_where_another_layer_needs_its_shape():
+    backbone, pictures = unsettled(AddsUnread()), torch.rand(1, 3, 16, 16)
+    folded = optimized_for_inference(backbone, pictures)
+    assert folded is not backbone and norms(folded) == 0
+    torch.testing.assert_close(folded(pictures), backbone(pictures), rtol=1e-4, atol=1e-4)
+
+
 class ReadsBoth(nn.Module):
     """Reads a convolution's output before and after its batch norm."""
 
