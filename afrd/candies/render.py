@@ -305,7 +305,7 @@ def _keep_freed_memory() -> None:
     """Makes glibc keep what is freed, so that arrays that come and go need no new pages; others need no such option."""
     with suppress(OSError, TypeError, AttributeError):
         libc = ctypes.CDLL(None)
-        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)  # the most that glibc before 2.35 accepts
         libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 from scipy import ndimage
 
+from afrd.candies import render
 from afrd.candies.render import (
     CATEGORIES,
     DEFECTS,
@@ -322,3 +323,17 @@ def test_random_categories_are_alike_within_and_differ_among_themselves():
     for name in ("Random", "Random0", "random1", "Random1x"):
         with pytest.raises(ValueError, match=f"unknown category '{name}'"):
             render_sample(name, size=48)
+
+
+def test_older_versions_of_glibc_accept_how_freed_memory_is_kept(monkeypatch: pytest.MonkeyPatch):
+    refused = []
+
+    class OlderLibrary:
+        def mallopt(self, option: int, value: int) -> int:
+            accepted = option != render.M_MMAP_THRESHOLD or value <= 2**25  # HEAP_MAX_SIZE / 2
+            refused.extend([] if accepted else [(option, value)])
+            return int(accepted)
+
+    monkeypatch.setattr(render.ctypes, "CDLL", lambda name: OlderLibrary())
+    render._keep_freed_memory()
+    assert not refused
