@@ -3,7 +3,7 @@
     python -m benchmarks.commands [--category Licorice] [--repeats 5]
 
 Wall time with all processors, so the machine must be idle. The training is `afrd train` with its defaults on 40 samples
-of six lights, with nothing stored: it computes the features, trains, fills the memory and calibrates.
+of six lights, once, with nothing stored: it computes the features, trains, fills the memory and calibrates.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from torch import Tensor
 import afrd
 from afrd.candies import render_category
 from afrd.model.inputs import compute_inputs
+from afrd.runs.calibration import evidence_batch_size
 from afrd.runs.run import Run
 from benchmarks.measuring import alternating, report
 
@@ -80,20 +81,26 @@ def measure(run: Run, pictures: Tensor, batch: int, repeats: int) -> list[dict[s
 
     @torch.no_grad()
     def judge() -> None:
-        run.model(*inputs(), present, size).score.tolist()
+        scales, of_pictures = inputs()
+        for index in portions:
+            run.model([f[index] for f in scales], of_pictures[index], present[index], size).score.tolist()
 
     features, contrast = inputs()
+    at_once = evidence_batch_size(contrast[0].numel(), run.device) if run.device.type == "cpu" else batch
+    portions = torch.arange(batch).split(at_once)  # as in `Run.evaluate`
     with torch.no_grad():
-        evidence = run.model.evidence(features, contrast, present)
-    masked = [f.float() for f in features]
+        evidence = [
+            run.model.evidence([f[index] for f in features], contrast[index], present[index]) for index in portions
+        ]
+    masked = [[f[index].float() for f in features] for index in portions]
     bank = run.model.bank
     assert bank is not None
     parts: dict[str, Callable[[], Any]] = {
         "AFRD, pictures to maps and scores": judge,
         "of it the inputs (teacher, contrast)": inputs,
-        "of it the student": torch.no_grad()(lambda: run.model.student(masked)),
-        "of it the memory": torch.no_grad()(lambda: bank(masked)),
-        "of it fusion and maps": torch.no_grad()(lambda: run.model.maps(evidence, size)),
+        "of it the student": torch.no_grad()(lambda: [run.model.student(portion) for portion in masked]),
+        "of it the memory": torch.no_grad()(lambda: [bank(portion) for portion in masked]),
+        "of it fusion and maps": torch.no_grad()(lambda: [run.model.maps(portion, size) for portion in evidence]),
         "bare teacher": torch.no_grad()(
             lambda: [run.teacher(part) for part in as_floats.split(1 if run.device.type == "cpu" else 6)]
         ),

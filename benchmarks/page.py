@@ -2,15 +2,14 @@
 
     python -m benchmarks.page [--runs runs/demo] [--data data/candies] [--repeat 15]
 
-Starts the page in a process of its own. A light toggle is
-judged in the browser; what the server does of it afterwards is the strip with its scores, the bars of the other methods
-and the pictures before and after. Times are the server's own, as Gradio reports them for every event; processor time
-(user and system, which other work on the machine changes little) and memory are those of the page's process.
+Starts the page in a process of its own. A light toggle is judged in the browser; what the server does of it afterwards
+is the strip with its scores, the bars of the other methods and the pictures before and after. Times are the server's
+own, as Gradio reports them for every event, and for Compare the client's; processor time (user and system, which other
+work on the machine changes little) and memory are those of the page's process.
 """
 
 import argparse
 import json
-import math
 import os
 import statistics
 import time
@@ -41,7 +40,7 @@ def measure(process: int, address: str, began: float, repeat: int) -> list[dict[
     """A row for each event, with the page's memory after it."""
     rows: list[dict[str, Any]] = []
 
-    def note(what: str, seconds: float, worst: float = math.nan, processor: float = math.nan) -> None:
+    def note(what: str, seconds: float, worst: float | str = "", processor: float | str = "") -> None:
         times = {"s": seconds, "at worst": worst, "processor s": processor}
         rows.append({"what": what, **times, "MiB": round(mebibytes(process)[0])})
 

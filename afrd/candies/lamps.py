@@ -72,9 +72,12 @@ def spot_ring(count: int, elevation: float = 36.0) -> tuple[Light, ...]:
 
 
 def _shadow(solid: Solid, bounds: tuple[Array, float], top: float, points: Array, toward: Array) -> Array:
-    """Share of a lamp's light that reaches the points (N,), with a soft edge; `toward` (3, N) points to the lamp."""
+    """Share of a lamp's light that reaches the points (N,), with a soft edge.
+
+    `toward` (3, N) points to the lamp; nothing of the candy is higher than `top`.
+    """
     enter, leave = sphere(points, toward, *bounds)
-    # A ray that has risen above the candy by a good part of its length meets no soft edge any more.
+    # Above the candy by 1.5 / _SOFT of its length a ray is 1.25 open: no soft edge begins there, nor further on.
     rising = toward[2] - np.float32(1.5 / _SOFT)
     leave = np.where(rising > 0, np.minimum(leave, (np.float32(top) - points[2]) / np.maximum(rising, 1e-6)), leave)
     light = np.ones(points.shape[1], np.float32)

@@ -43,7 +43,7 @@ class Resampler:
         ranks = np.unique(scores, return_inverse=True)[1]
         self.score_bins = _one_hot(ranks.max() - ranks)  # (N, distinct scores), highest first
         self.good_pixels, self.bad_pixels, overlap, self.regions = _histograms(maps, masks, masked, region)
-        # Down to each bin; those of a draw are weighted sums of them, which is quicker than to add up its bins.
+        # Sums down to each bin. Those of a draw are weighted sums of them, which is quicker than to add up its bins.
         self.scores_down = np.cumsum(self.score_bins, 1)
         self.good_down, self.bad_down, self.overlap_down = (
             np.cumsum(of_pixels, 1) for of_pixels in (self.good_pixels, self.bad_pixels, overlap)
@@ -205,7 +205,7 @@ def _pro_area(false: np.ndarray, counts: np.ndarray, overlap_down: np.ndarray, r
     Args:
         false: (draws, bins) normal pixels down to each bin.
         counts: (draws, N) how often each sample was drawn.
-        overlap_down: (N, bins) share of its regions that lies down to each bin, the sum over its regions.
+        overlap_down: (N, bins) the sum over a sample's regions of the share that lies down to each bin.
         regions: (N,) how many it has.
     """
     row, steps = np.arange(len(false)), (false < FPR_LIMIT * false[:, -1:]).sum(1)

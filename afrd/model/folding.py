@@ -50,7 +50,7 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
 class PointwiseConv2d(nn.Module):
     """A 1x1 convolution of the same weights that takes half the time for one picture on one thread.
 
-    There PyTorch has oneDNN compute a convolution only if it is larger, or dilated: a single pixel can be called that.
+    PyTorch has oneDNN compute such a small convolution only if it is dilated, which does not change a single pixel.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:

@@ -73,8 +73,8 @@ def _look_up(
 
     Args:
         features, patches, usual, reach: as of `look_up`.
-        slope, offset: (L, P, C of all scales) and (L, 1, P); a logit, slope times place plus offset, is -d^2 / reach
-            without the term that is the same for all patches, times log2(e).
+        slope, offset: (L, P, C of all scales) and (L, 1, P), of the logits slope * place + offset
+            = log2(e) (|place|^2 - d^2) / reach.
         size: how many distances to compute at a time.
     """
     samples, lights, _, height, width = features[0].shape
@@ -85,7 +85,7 @@ def _look_up(
     block = max(FEWEST_PATCHES, size // squares.numel())
     largest = torch.full_like(squares, -torch.inf)
     total, weighted = torch.zeros_like(squares), torch.zeros_like(squares)
-    nearest = torch.zeros_like(squares, dtype=torch.int64)  # found only where gradients are asked for
+    nearest = torch.zeros_like(squares, dtype=torch.int64)  # found only where gradients are asked for; else 0
     for first in range(0, patches.shape[1], block):
         part = slice(first, first + block)
         logits = _products(finest, slopes[0][:, part], offset[..., part])  # (L, B h w, patches)
@@ -140,7 +140,7 @@ def _places(features: Sequence[Tensor]) -> tuple[Tensor, list[_Coarser], Tensor]
         resized = by_light(resize(means, (height, width)))
         length = resized.norm(dim=-1, keepdim=True)
         factor = 1 / length.clamp_min(1e-12)
-        squares.append((length * factor)[..., 0].square())  # 1, or 0 of an absent light
+        squares.append((length * factor)[..., 0].square())  # 1, or 0 where the light is absent
         # an exported graph is run by others, whose resizing takes longer than the products
         if torch.compiler.is_exporting() or means.shape[-2:] == (height, width):
             finest.append(resized * factor)
@@ -162,7 +162,10 @@ def _products(places: Tensor, slope: Tensor, offset: Tensor | None = None) -> Te
 
 
 def _power_of_two(exponent: Tensor) -> Tensor:
-    """In place. ONNX knows a power of 2 only as a general one, which takes several times as long."""
+    """2 to the exponent, in place, but not in an exported graph.
+
+    There it is a power of e, as ONNX has only the general power, which takes several times as long.
+    """
     return (exponent / LOG2_E).exp() if torch.compiler.is_exporting() else exponent.exp2_()
 
 

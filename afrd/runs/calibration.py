@@ -15,7 +15,8 @@ from afrd.model.inputs import Inputs, as_read
 from afrd.model.patch_memory import distance_to_few
 from afrd.runs.feature_store import Features
 
-EVIDENCE_BATCH_SIZE = 8  # samples that a model reads at a time
+EVIDENCE_BATCH_SIZE = 8  # samples that a model reads at a time, at most
+EVIDENCE_PLACES = 24_576  # of all lights that it reads at a time on a processor: one sample of six lights at 512 pixels
 MAPS_BATCH_SIZE, MAPS_BATCH_SIZE_GPU = 2, 16  # samples whose maps are made at a time: a processor's cache is small
 HELD_OUT = 5  # without a validation split every fifth training sample is held out for the threshold
 
@@ -48,13 +49,23 @@ def stored_inputs(features: Features, index: Sequence[int], positions: list[int]
     return Inputs(batch, contrast, present.expand(len(index), -1))
 
 
+def evidence_batch_size(places: int, device: torch.device) -> int:
+    """How many samples of so many places, of all lights together, a model reads at a time.
+
+    On a processor the student's activations should stay in the cache: with more of them a sample takes up to twice as
+    long.
+    """
+    return max(1, min(EVIDENCE_BATCH_SIZE, EVIDENCE_PLACES // places)) if device.type == "cpu" else EVIDENCE_BATCH_SIZE
+
+
 @torch.no_grad()
 def evidence_batches(
     model: Model, features: Features, index: Sequence[int], positions: list[int], present: Tensor
 ) -> Iterator[Evidence]:
     """Evidence of the samples at `index`, in batches, with the lights that are `present` (1, L)."""
-    for start in range(0, len(index), EVIDENCE_BATCH_SIZE):
-        batch = index[start : start + EVIDENCE_BATCH_SIZE]
+    size = evidence_batch_size(len(positions) * features.contrast[0, 0].size, present.device)
+    for start in range(0, len(index), size):
+        batch = index[start : start + size]
         yield model.evidence(*stored_inputs(features, batch, positions, present))
 
 

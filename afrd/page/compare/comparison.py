@@ -153,7 +153,7 @@ class Comparison:
 def of_different_runs_first(methods: Sequence[Method]) -> list[Method]:
     """The order in which methods are judged at once, as those of one run would wait for the same evidence.
 
-    That of a memory alone takes longest, so that the other methods which need it come last.
+    The evidence of a memory alone takes longest, so its further methods come last.
     """
     earlier: Counter[tuple[Run, ...]] = Counter()
     order = []
