@@ -11,7 +11,7 @@ from afrd.model.evidence import Evidence
 from benchmarks.lead_evidence import SPLITS, Case, other_memory, with_memory
 from benchmarks.lead_memory import Memory, look_up, remember, samples_of, to_other_parts
 
-FEWER = (1024, 512)  # patches of each light
+FEWER, SELECTED = (1024, 512), (2048, 1024, 512, 256)  # patches of each light, drawn at random and selected
 CANDIDATES = 40_960  # of each light, drawn at random, among which is selected
 
 
@@ -20,8 +20,8 @@ def small_memories(case: Case) -> Iterator[tuple[str, Evidence, Evidence]]:
     for count in FEWER:
         yield other_memory(case, f"memory of {count} patches", count)
     candidates = remember(samples_of(case.features("train")), case.errors, CANDIDATES, seed)
-    orders = [greedy_order(patches, max(FEWER)) for patches in candidates.patches]
-    for count in FEWER:
+    orders = [greedy_order(patches, max(SELECTED)) for patches in candidates.patches]
+    for count in SELECTED:
         by_light = [selected(candidates, light, order[:count]) for light, order in enumerate(orders)]
         terms = {}
         for split in SPLITS:

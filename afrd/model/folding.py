@@ -84,11 +84,14 @@ def _without_unread_steps(backbone: nn.Module, pictures: Tensor) -> nn.Module:
 @torch.enable_grad()
 def _unread_steps(backbone: nn.Module, pictures: Tensor) -> list[nn.Module]:
     """Steps of sequences with parameters on none of which a feature depends."""
-    read = deepcopy(backbone).requires_grad_()
-    total = torch.stack([feature.sum() for feature in features_of(read, pictures)]).sum()
-    parameters = dict(read.named_parameters())
+    parameters = dict(backbone.named_parameters())
+    trained = [parameter.requires_grad for parameter in parameters.values()]
+    backbone.requires_grad_()
+    total = torch.stack([feature.sum() for feature in features_of(backbone, pictures)]).sum()
     gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
     used = {name for name, gradient in zip(parameters, gradients, strict=True) if gradient is not None}
+    for parameter, flag in zip(parameters.values(), trained, strict=True):
+        parameter.requires_grad_(flag)
     steps = [
         (f"{name}.{key}".lstrip("."), step)
         for name, sequence in backbone.named_modules()
