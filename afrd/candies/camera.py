@@ -91,18 +91,19 @@ def trace(solid: Solid, bounds: tuple[Array, float], camera: Camera) -> Surface:
     enter, leave = sphere(origin, rays, *bounds)
     index = np.flatnonzero(leave > enter)
     rays, far = rays[:, index], leave[index]
-    best, best_t = np.full(index.size, 9, np.float32), enter[index].copy()
-    live, ray, t = np.arange(index.size), rays, best_t.copy()
+    t, best, best_t = enter[index].copy(), np.full(index.size, 9, np.float32), enter[index].copy()
+    live = np.arange(index.size)
     for _ in range(56):
-        d = solid(origin + ray * t)
-        near = d / (pixel * t)  # in pixels
-        better = np.flatnonzero(near < best[live])
-        best[live[better]], best_t[live[better]] = near[better], t[better]
-        further = t + np.maximum(d * np.float32(0.85), pixel * t * np.float32(0.1))
-        go = np.flatnonzero((near > 0.03) & (further < far[live]))
-        if not go.size:
+        at = t[live]
+        d = solid(origin + rays[:, live] * at)
+        near = d / (pixel * at)  # in pixels
+        better = near < best[live]
+        best[live[better]], best_t[live[better]] = near[better], at[better]
+        at = at + np.maximum(d * np.float32(0.85), pixel * at * np.float32(0.1))
+        t[live] = at
+        live = live[(near > 0.03) & (at < far[live])]
+        if not live.size:
             break
-        live, ray, t = live[go], ray[:, go], further[go].astype(np.float32)
     hit = best < 1
     index, rays, t = index[hit], rays[:, hit], best_t[hit]
     points = origin + rays * t

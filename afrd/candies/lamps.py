@@ -71,15 +71,9 @@ def spot_ring(count: int, elevation: float = 36.0) -> tuple[Light, ...]:
     return (*(Light(f"spot{a:03d}", "spot", azimuth=a, elevation=elevation) for a in angles), Light("box", "dome"))
 
 
-def _shadow(solid: Solid, bounds: tuple[Array, float], top: float, points: Array, toward: Array) -> Array:
-    """Share of a lamp's light that reaches the points (N,), with a soft edge.
-
-    `toward` (3, N) points to the lamp; nothing of the candy is higher than `top`.
-    """
+def _shadow(solid: Solid, bounds: tuple[Array, float], points: Array, toward: Array) -> Array:
+    """Share of a lamp's light that reaches the points (N,), with a soft edge; `toward` (3, N) points to the lamp."""
     enter, leave = sphere(points, toward, *bounds)
-    # Above the candy by 1.5 / _SOFT of its length a ray is 1.25 open: no soft edge begins there, nor further on.
-    rising = toward[2] - np.float32(1.5 / _SOFT)
-    leave = np.where(rising > 0, np.minimum(leave, (np.float32(top) - points[2]) / np.maximum(rising, 1e-6)), leave)
     light = np.ones(points.shape[1], np.float32)
     live = np.flatnonzero((leave > enter) & (leave > 0))
     t = np.maximum(enter[live], np.float32(0.02))
@@ -87,11 +81,11 @@ def _shadow(solid: Solid, bounds: tuple[Array, float], top: float, points: Array
     for step in range(40):
         d = solid(start + ray * t)
         open_ = np.minimum(open_, np.float32(0.5) + np.float32(0.5 * _SOFT) * d / t)
-        t = t + np.minimum(np.maximum(d * np.float32(0.95), np.float32(0.018) + np.float32(0.025) * t), np.float32(0.4))
+        t = t + np.clip(d * np.float32(0.95), np.float32(0.018) + np.float32(0.025) * t, np.float32(0.4))
         if step % 3 == 2:
             done = (open_ <= 0) | (t + d * np.float32(0.7) >= far)  # nothing is nearer than d
             light[live[done]] = open_[done]
-            go = np.flatnonzero(~done)
+            go = ~done
             live, start, ray, far, open_, t = live[go], start[:, go], ray[:, go], far[go], open_[go], t[go]
             if not live.size:
                 break
@@ -147,14 +141,7 @@ def _lobe(paint: Paint, at: Surface, lamp: Array, facing: Array) -> Array:
 
 
 def _spot(
-    light: Light,
-    solid: Solid,
-    bounds: tuple[Array, float],
-    top: float,
-    at: Surface,
-    paint: Paint,
-    open_: Array,
-    wrap: float,
+    light: Light, solid: Solid, bounds: tuple[Array, float], at: Surface, paint: Paint, open_: Array, wrap: float
 ) -> Array:
     """Radiance (3, N) that the surface sends to the camera under one spot."""
     e, a = np.deg2rad(light.elevation), np.deg2rad(light.azimuth)
@@ -171,7 +158,7 @@ def _spot(
     lambert = np.maximum(facing, 0)
     lit = np.flatnonzero((facing > 0) & (power > 0))
     shadow = np.zeros_like(power)
-    shadow[lit] = _shadow(solid, bounds, top, at.points[:, lit] + at.normals[:, lit] * np.float32(0.012), lamp[:, lit])
+    shadow[lit] = _shadow(solid, bounds, at.points[:, lit] + at.normals[:, lit] * np.float32(0.012), lamp[:, lit])
     through = np.float32(0.6) * power * (soft - lambert)  # light that passed through jelly casts no shadow
     bounce = np.float32(0.012 * light.intensity) * open_  # what the lit mat and the walls send back
     shadow *= power
@@ -272,13 +259,12 @@ def shade(
         flat[:, surface.pixel] += on_candy * surface.cover
         return flat
 
-    top = float(surface.points[2].max(initial=0)) + 0.06
     lone = {}
     for light in lights:
         if light.kind == "spot":
             lone[light.name] = picture(
-                _spot(light, solid, bounds, top, surface, paint, sky, wrap),
-                _spot(light, outline, bounds, top, mat, mat_paint, mat_sky, 0.0),
+                _spot(light, solid, bounds, surface, paint, sky, wrap),
+                _spot(light, outline, bounds, mat, mat_paint, mat_sky, 0.0),
             )
         elif light.kind == "dome":
             lone[light.name] = picture(_dome(light, surface, paint, sky), _dome(light, mat, mat_paint, mat_sky))

@@ -48,15 +48,11 @@ class Candy:
     def _own(self, points: Array) -> Array:
         c, s = np.float32(np.cos(self.yaw) / self.scale), np.float32(np.sin(self.yaw) / self.scale)
         x, y = points[0] - np.float32(self.offset[0]), points[1] - np.float32(self.offset[1])
-        own = np.empty_like(points)
-        np.add(c * x, s * y, out=own[0])
-        np.subtract(c * y, s * x, out=own[1])
-        np.multiply(points[2], np.float32(1 / self.scale), out=own[2])
-        return own
+        return np.stack((c * x + s * y, c * y - s * x, points[2] * np.float32(1 / self.scale)))
 
     def _unwrap(self, own: Array) -> Array:
         # seen from above, but the flanks are folded outwards, so that a texture does not smear down them
-        stretch = 1 + np.maximum(self.height - own[2], 0) / np.maximum(np.hypot(own[0], own[1]), np.float32(0.3))
+        stretch = 1 + np.clip(self.height - own[2], 0, None) / np.maximum(np.hypot(own[0], own[1]), np.float32(0.3))
         return own[:2] * stretch
 
     def smooth(self, points: Array) -> Array:
@@ -93,12 +89,10 @@ def sample(texture: Array, uv: Array) -> Array:
     low = at.astype(np.int32)
     fx, fy = at - low
     flat = texture.ravel()
-    k = low[1].astype(np.intp) * side + low[0]  # which needs no conversion to index with
-    left = flat[k]
-    top = left + fx * (flat[k + 1] - left)
+    k = low[1] * side + low[0]
+    top = flat[k] + fx * (flat[k + 1] - flat[k])
     k += side
-    left = flat[k]
-    bottom = left + fx * (flat[k + 1] - left)
+    bottom = flat[k] + fx * (flat[k + 1] - flat[k])
     return top + fy * (bottom - top)
 
 

@@ -85,7 +85,7 @@ def _look_up(
     block = max(FEWEST_PATCHES, size // squares.numel())
     largest = torch.full_like(squares, -torch.inf)
     total, weighted = torch.zeros_like(squares), torch.zeros_like(squares)
-    nearest = torch.zeros_like(squares, dtype=torch.int64)  # found only where gradients are asked for; else 0
+    nearest = torch.zeros_like(squares, dtype=torch.int64)  # computed only for gradients
     for first in range(0, patches.shape[1], block):
         part = slice(first, first + block)
         logits = _products(finest, slopes[0][:, part], offset[..., part])  # (L, B h w, patches)
@@ -106,7 +106,7 @@ def _look_up(
             fading = _power_of_two(before - largest)
             total = total * fading + weights.sum(-1)
             weighted = weighted * fading + (weights @ usual[:, part, None])[..., 0]
-    if squares.requires_grad:  # gradients of some scale are asked for; the root below has a huge one near zero
+    if squares.requires_grad:  # of any scale; the gradient of the square root below is huge near zero
         places = embed(features).transpose(0, 1).flatten(1, 2)
         light = torch.arange(lights, device=patches.device)[:, None]
         distance = (places - patches[light, nearest]).norm(dim=-1)
@@ -152,8 +152,7 @@ def _places(features: Sequence[Tensor]) -> tuple[Tensor, list[_Coarser], Tensor]
 def _products(places: Tensor, slope: Tensor, offset: Tensor | None = None) -> Tensor:
     """Of each place (L, N, C) with each patch's slope (L, P, C), plus its offset (L, 1, P): (L, N, P)."""
     if places.device.type != "cpu" or len(places) > 1 or torch.compiler.is_exporting():
-        products = places @ slope.mT
-        return products if offset is None else products + offset
+        return places @ slope.mT if offset is None else torch.baddbmm(offset, places, slope.mT)
     # A 1x1 convolution, as PyTorch has oneDNN compute it: on an AMD EPYC twice as fast as MKL's matrix product, and as
     # fast on an Intel Xeon. For the dilation see `afrd.model.folding.PointwiseConv2d`.
     bias = None if offset is None else offset[0, 0]
@@ -172,7 +171,8 @@ def _power_of_two(exponent: Tensor) -> Tensor:
 def _means(features: Tensor) -> Tensor:
     """Mean of the 3x3 neighbourhood of each place: (B, L, C, h, w) -> (B L, C, h, w), channels last."""
     # Copied, as the strides of a single picture are ambiguous, which PyTorch takes for channels first.
-    maps = features.flatten(0, 1).to(torch.float32, memory_format=torch.channels_last, copy=True)
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    maps = features.flatten(0, 1).to(dtype, memory_format=torch.channels_last, copy=True)
     return F.avg_pool2d(maps, 3, stride=1, padding=1)
 
 

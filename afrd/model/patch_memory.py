@@ -106,10 +106,8 @@ class PatchBank(nn.Module):
         """Distance and expected normal evidence of every place of features (B, L, C, h, w) per scale.
 
         Returns:
-            The distance d to the nearest remembered patch, that of a correction included, and the expected normal
-            evidence of the patches of good parts around: their mean with weights exp(-d^2 / reach), the kernel
-            regression of Nadaraya and Watson (1964, https://doi.org/10.1137/1109020), which the nearest patches
-            dominate and which is differentiable. Both (B, L, h, w).
+            The distance to the nearest remembered patch, that of a correction included, and the expected normal
+            evidence of the patches of good parts around, the mean of `look_up`. Both (B, L, h, w), and differentiable.
         """
         has_usual = torch.compiler.is_exporting() or self.has_usual
         distance, usual = look_up(features, self.patches, self.usual if has_usual else None, self.reach)
