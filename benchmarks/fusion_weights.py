@@ -68,7 +68,7 @@ def collect(number: int, work: Path, out: Path) -> None:
         **PART_COUNTS,
     )
     data = afrd.open_dataset(work / "data", name)
-    run = afrd.fit(data, out=work / "runs" / name, epochs=40, batch=5, memory=1024, seed=number, show_progress=False)
+    run = afrd.fit(data, out=work / "runs" / name, epochs=40, batch=5, seed=number, show_progress=False)
     test = data["test_public"]
     terms = terms_of(run, test)
     grid = (terms.shape[-2], terms.shape[-1])

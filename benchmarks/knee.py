@@ -36,12 +36,13 @@ from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
 from afrd.model.evidence import smooth
 from afrd.model.inputs import compute_inputs
+from afrd.model.patch_memory import PatchBank
 from afrd.model.teacher import IMAGENET_LITE, Teacher, load_teacher
 from afrd.model.weights import load_into, read_state_dict
 from afrd.runs.feature_store import load_features
 from afrd.runs.plan import MEMORY_PATCHES
 from benchmarks.lead_evidence import evidence_of, without_student
-from benchmarks.lead_memory import look_up, remember, samples_of
+from benchmarks.lead_memory import samples_of
 from benchmarks.leads import JUDGED, figures, fusions, named, place_of, timed_fit
 from benchmarks.measuring import RESULTS, report
 
@@ -121,17 +122,23 @@ def reading_seconds(data: Category, teacher: Teacher, size: int) -> float:
     return (time.process_time() - began) * count / READ_SAMPLES
 
 
+@torch.no_grad()
 def memory_alone(data: Category, teacher: Teacher, size: int, seed: int) -> tuple[float, Any]:
     """Seconds of filling and calibrating a memory without a student, and its predictions by the learned fusion."""
     features = {name: load_features(data[name], teacher, size) for name in ("train", "val", data.test_split)}
     began = time.process_time()
-    memory = remember(samples_of(features["train"]), None, MEMORY_PATCHES, seed)
+    train = features["train"]
+    bank = PatchBank(len(data.lights), sum(teacher.channels), MEMORY_PATCHES)
+    ones = torch.ones(1, len(data.lights), *train.scales[0].shape[-2:])
+    bank.fill(samples_of(train), len(train), seed, lambda _: ones)
+    bank.usual.square_()  # sqrt(D) with errors of 1; the distance stands for the error, and sqrt(D D) is D
     evidence = {}
     seconds = 0.0
     for name in ("val", data.test_split):
-        found = look_up(samples_of(features[name]), memory, memory.distance[None])
+        maps = [bank(sample) for sample in samples_of(features[name])]
+        nearest, usual = (torch.cat(parts) for parts in zip(*maps, strict=True))
         contrast = smooth(features[name].contrasts(slice(None)).float())
-        evidence[name] = evidence_of(without_student(found.nearest, found.usual[0], contrast))
+        evidence[name] = evidence_of(without_student(nearest, usual, contrast))
         seconds = seconds or time.process_time() - began
     return seconds, dict(fusions(evidence["val"], evidence[data.test_split], data[data.test_split]))["learned"]
 

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from afrd.model.evidence import Evidence, resize
-from afrd.runs.plan import MEMORY_PATCHES
 from benchmarks.lead_evidence import SPLITS, Case, with_memory
-from benchmarks.lead_memory import look_up, remember, samples_of
+from benchmarks.lead_memory import DRAWN_PATCHES, look_up, remember, samples_of
 
 
 def coarse_places(case: Case) -> Iterator[tuple[str, Evidence, Evidence]]:
@@ -19,7 +18,7 @@ def coarse_places(case: Case) -> Iterator[tuple[str, Evidence, Evidence]]:
     grids = [scale.shape[-2:] for scale in case.features("train").scales]
     errors = resize(case.errors.unflatten(2, grids[0]), grids[-1]).flatten(2)
     train = coarsened(samples_of(case.features("train")))
-    memories = {"fine": case.memory, "coarse": remember(train, errors, MEMORY_PATCHES, case.run.config.seed, joined)}
+    memories = {"fine": case.memory, "coarse": remember(train, errors, DRAWN_PATCHES, case.run.config.seed, joined)}
     for origin, memory in memories.items():
         usual, terms = (memory.errors * memory.distance).sqrt()[None], {}
         for split in SPLITS:

@@ -20,9 +20,8 @@ from afrd.model.inputs import compute_inputs
 from afrd.model.lookup import embed
 from afrd.runs.calibration import EVIDENCE_BATCH_SIZE, stored_inputs
 from afrd.runs.feature_store import Features
-from afrd.runs.plan import MEMORY_PATCHES
 from afrd.runs.run import Run
-from benchmarks.lead_memory import Embedding, Memory, Residual, look_up, remember, samples_of
+from benchmarks.lead_memory import DRAWN_PATCHES, Embedding, Memory, Residual, look_up, remember, samples_of
 
 Leads = Iterator[tuple[str, Evidence, Evidence]]
 SPLITS = ("val", "test")
@@ -61,12 +60,12 @@ class Case:
 
     @cached_property
     def memory(self) -> Memory:
-        """The memory of the run, drawn again."""
-        return remember(samples_of(self.features("train")), self.errors, MEMORY_PATCHES, self.run.config.seed)
+        """The memory that the leads start from, drawn at random."""
+        return remember(samples_of(self.features("train")), self.errors, DRAWN_PATCHES, self.run.config.seed)
 
     @cached_property
     def baseline(self) -> dict[str, EvidenceTerms]:
-        """The terms of AFRD as it is."""
+        """The terms of AFRD with this memory."""
         usual = (self.memory.errors * self.memory.distance).sqrt()[None]
         found = {name: look_up(samples_of(self.features(name)), self.memory, usual) for name in SPLITS}
         return {name: with_memory(self.student[name], f.nearest, f.usual[0]) for name, f in found.items()}
@@ -249,7 +248,7 @@ def whitened(memory: Memory, vectors: Tensor, ridge: float) -> Embedding:
 
 
 def other_memory(
-    case: Case, name: str, capacity: int = MEMORY_PATCHES, embedded: Embedding = embed
+    case: Case, name: str, capacity: int = DRAWN_PATCHES, embedded: Embedding = embed
 ) -> tuple[str, Evidence, Evidence]:
     """AFRD with another capacity of its memory, or another embedding."""
     memory = remember(samples_of(case.features("train")), case.errors, capacity, case.run.config.seed, embedded)
@@ -301,7 +300,7 @@ def own_level(case: Case) -> Leads:
 
 
 def no_student(case: Case) -> Leads:
-    memory = remember(samples_of(case.features("train")), None, MEMORY_PATCHES, case.run.config.seed)
+    memory = remember(samples_of(case.features("train")), None, DRAWN_PATCHES, case.run.config.seed)
     usual = memory.distance[None]  # sqrt(S D) with S = D
     terms = {}
     for name in SPLITS:
@@ -315,7 +314,7 @@ def photometric(case: Case) -> Leads:
     if not {"left", "right", "top", "bottom"} <= set(case.run.lights):
         return
     pictures = {name: photometric_features(case, name) for name in ("train", *SPLITS)}
-    memory = remember([features for features, _ in pictures["train"]], None, MEMORY_PATCHES, case.run.config.seed)
+    memory = remember([features for features, _ in pictures["train"]], None, DRAWN_PATCHES, case.run.config.seed)
     joined = {}
     for name in SPLITS:
         found = look_up([features for features, _ in pictures[name]], memory, memory.distance[None])

@@ -1,4 +1,8 @@
-"""A patch memory as that of `afrd.model.patch_memory`, open to other embeddings and kinds of U."""
+"""A patch memory like that of `afrd.model.patch_memory`, open to other embeddings and kinds of U.
+
+Its patches are drawn at random, of the same places under every light, as AFRD's were when the leads were tried. One of
+the leads, `benchmarks.lead_small`, led to the selected patches of today.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,15 @@ from afrd.model.lookup import LEAST_LOGIT, LOOKUP_SIZE, embed
 from afrd.model.patch_memory import USUAL_REACH
 from afrd.runs.feature_store import Features
 
+DRAWN_PATCHES = 2048  # of each light
+
 Embedding = Callable[[Sequence[Tensor]], Tensor]  # as `embed`: per scale (B, L, C, h, w) -> (B, L, places, C)
 Residual = Callable[[Tensor], Tensor]  # (L, places, C) -> (L, places)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Patches of training parts, as those of `PatchBank`.
+    """Patches of training parts.
 
     Attributes:
         patches: (L, P, C).
@@ -58,7 +64,7 @@ def remember(
     embedded: Embedding = embed,
     windows: int = 1,
 ) -> Memory:
-    """Draws the patches that `PatchBank.fill` draws.
+    """Draws patches at random, the same number from every sample.
 
     Args:
         samples: of the training parts, see `samples_of`.

@@ -16,9 +16,8 @@ from torch import Tensor
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT
 from afrd.model.evidence import EvidenceTerms, cosine_errors, resize, smooth
 from afrd.model.inputs import compute_inputs, teacher_size
-from afrd.runs.plan import MEMORY_PATCHES
 from benchmarks.lead_evidence import SPLITS, Case, Leads
-from benchmarks.lead_memory import Memory, look_up, remember
+from benchmarks.lead_memory import DRAWN_PATCHES, Memory, look_up, remember
 
 WINDOWS = 4  # of a picture, two by two
 WINDOW_SHARE = 5 / 8  # of a side, so that neighbours share a quarter of it
@@ -155,7 +154,7 @@ def enlarged_windows(case: Case) -> Leads:
         remember(
             ([f.float() for f in window] for windows in train for window in windows),
             torch.cat(errors).flatten(2),
-            MEMORY_PATCHES,
+            DRAWN_PATCHES,
             case.run.config.seed,
             windows=WINDOWS,
         )

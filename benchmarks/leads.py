@@ -1,12 +1,13 @@
-"""Cheap ideas for better evidence, each tried alone against AFRD as it is.
+"""Cheap ideas for better evidence, each tried alone against the same AFRD.
 
     python -m benchmarks.leads data/candies/Praline data/candies/Licorice data/candies/Gumdrop --work runs/leads
 
 For each category one AFRD with the defaults of `afrd train` is trained (or found in the work folder). Most leads keep
 its student and change memory, distance or units (`benchmarks.lead_evidence`); with `--training` some are trained anew:
-dropout in the bottleneck, a loss that minds the hard places, a loose one. Every lead is judged under every fusion
-against AFRD as it is under the same fusion, on the test split, by image AUROC, pixel AP and AUPRO with paired bootstrap
-over the samples. What is finished stays in the work folder, so that the command goes on where it was stopped.
+dropout in the bottleneck, a loss that minds the hard places, a loose one. All start from the memory that AFRD had when
+they were tried, drawn at random (`benchmarks.lead_memory`). Every lead is judged under every fusion against the run
+with this memory under the same fusion, on the test split, by image AUROC, pixel AP and AUPRO with paired bootstrap over
+the samples. What is finished stays in the work folder, so that the command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from afrd.runs.prediction import split_predictions
 from afrd.runs.run import Run
 from benchmarks.lead_coarse import coarse_places
 from benchmarks.lead_evidence import LEADS as EVIDENCE_LEADS
-from benchmarks.lead_evidence import Case
+from benchmarks.lead_evidence import Case, as_it_is
 from benchmarks.lead_small import small_memories
 from benchmarks.lead_windows import as_large_windows, enlarged_windows
 from benchmarks.measuring import RESULTS, report
@@ -90,7 +91,8 @@ def judge_category(folder: Path, options: argparse.Namespace) -> None:
         if wanted and not (place / "leads" / f"{name}.json").exists():
             with mock.patch("afrd.runs.training.make_model", maker):
                 changed, _ = timed_fit(data, place / name, **training)
-            keep(place, name, {how: figures(p) for how, p in of_run(changed, test)})
+            _, normal, evidence = next(as_it_is(Case(changed, data)))
+            keep(place, name, {how: figures(p) for how, p in fusions(normal, evidence, test)})
 
 
 def timed_fit(data: Category, out: Path, **options: Any) -> tuple[Run, float]:
@@ -130,11 +132,6 @@ def mapped(evidence: Evidence, index: int, size: tuple[int, int], how: str, lear
     if how == "learned":
         one, how = learned(one), "attention"
     return anomaly_maps(one, one.present, size, how)
-
-
-def of_run(run: Run, test: MultiLightDataset) -> Iterator[tuple[str, Predictions]]:
-    for how in EVIDENCE_FUSIONS:
-        yield how, run.evaluate(test, fusion=how)
 
 
 def figures(predictions: Predictions) -> dict[str, Any]:

@@ -80,8 +80,8 @@ render_category(
 data = afrd.open_dataset(HOME / "data" / "candies", CATEGORY)
 test = data["test_public"]
 kept = HOME / "runs" / ("gumdrop-fast" if FAST else "gumdrop")
-run = afrd.fit(data, out=kept / "six", memory=64 if FAST else 2048, **TRAINING)
-box = afrd.fit(data, "box", out=kept / "box", memory=64 if FAST else 2048, **TRAINING)
+run = afrd.fit(data, out=kept / "six", memory=64 if FAST else 512, **TRAINING)
+box = afrd.fit(data, "box", out=kept / "box", memory=64 if FAST else 512, **TRAINING)
 
 # %%
 methods = [method for method in methods_of([run, box]) if method.fusion in ("attention", None)]

@@ -1,4 +1,4 @@
-"""What the leads are measured against is AFRD as it is, and their distances are those that their names say."""
+"""What the leads are measured against is AFRD with a memory drawn at random; their distances are what they say."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from benchmarks.fusions import HELD_OUT, MAXIMUM, SCORES, chosen, judged, judged
 from benchmarks.lead_coarse import coarse_places, coarsened, joined
 from benchmarks.lead_evidence import Case, evidence_of, from_other_lights, subspace, whitened
 from benchmarks.lead_memory import Memory, to_other_parts
-from benchmarks.lead_small import greedy_order
 from benchmarks.lead_windows import Layout, as_large_windows, enlarged_windows, layouts, terms_of
 from benchmarks.leads import Loose
 
 
-def test_the_leads_start_from_afrd_as_it_is(candies: Path, tiny_runs: Path):
+def test_where_every_place_is_remembered_the_leads_start_from_afrd_as_it_is(candies: Path, tiny_runs: Path):
     data = afrd.open_dataset(candies, "Praline")
     run = afrd.load_run(tiny_runs / "Praline" / "afrd", "cpu")
     expected = run.evidence(data["test_public"])
@@ -35,11 +34,6 @@ def test_the_nearest_patch_is_one_of_another_part():
     distance, neighbour = to_other_parts(patches, torch.tensor([0, 0, 1, 2]))
     torch.testing.assert_close(distance, torch.tensor([[3.0, 2.9, 2.0, 2.0]]))
     assert neighbour.tolist() == [[2, 2, 3, 2]]
-
-
-def test_each_selected_patch_is_the_farthest_from_those_before_it():
-    line = torch.tensor([[0.0], [1.0], [9.0], [4.0], [10.0]])
-    assert greedy_order(line, 4).tolist() == [0, 4, 3, 1]
 
 
 def test_places_of_the_coarse_grid_are_means_of_fine_ones():

@@ -34,7 +34,7 @@ def add_command(commands: Any) -> None:
         default=TRAINING_DEFAULTS["target"],
         help="regress every light's own features (lights) or the fused ones",
     )
-    p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (2048); 0: none")
+    p.add_argument("--memory", type=int, metavar="N", help="patches to remember of each light (512); 0: none")
     p.add_argument("--teacher", default=TRAINING_DEFAULTS["teacher"], help="or wide_resnet50_2, resnet18, timm:NAME")
     p.add_argument("--weights", type=as_path, metavar="FILE", help="local weights of the teacher (.pth, .safetensors)")
     p.add_argument(

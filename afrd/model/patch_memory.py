@@ -1,8 +1,8 @@
 """Patch memory: features of patches of good parts.
 
 PatchCore's idea (Roth et al., CVPR 2022, section 3, https://arxiv.org/abs/2106.08265) on the teacher features that the
-student reads: the distance to the nearest stored patch of a good part is an error. Every light has a memory of its own.
-The patches are drawn at random, where PatchCore selects them greedily. AFRD weighs its student's errors by the distance
+student reads: the distance to the nearest stored patch of a good part is an error. Every light has a memory of its own,
+whose patches are selected greedily, as PatchCore selects them. AFRD weighs its student's errors by the distance
 (`afrd.model.afrd`) and stores with every patch how much evidence it raised itself, though its part was good; alone, as
 `PatchMemory`, it is the baseline that needs no training. Patches of places that a person called normal
 (`afrd.runs.corrections`) count as stored ones: the distance is the smaller of the two.
@@ -23,7 +23,8 @@ from afrd.model.maps import EvidenceModel
 if TYPE_CHECKING:
     from afrd.model.config import ModelConfig
 
-MEMORY_ALONE_PATCHES = 4096  # remembered for each light where the memory stands alone
+MEMORY_ALONE_PATCHES = 1024  # remembered for each light where the memory stands alone
+CANDIDATES = 40_960  # of each light, drawn at random, from which its patches are selected
 USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
 
 
@@ -58,10 +59,11 @@ class PatchBank(nn.Module):
         seed: int,
         errors_of: Callable[[list[Tensor]], Tensor] | None = None,
     ) -> None:
-        """Stores patches of each light, drawn at random, the same number from every sample.
+        """Selects patches of each light, each the farthest from those before it (see `farthest_first`).
 
-        With `errors_of`, each patch is stored with its expected normal evidence sqrt(S D): S its error, D the distance
-        to the nearest stored patch of *another* sample, as for a patch of a new part. With one sample it stays 0.
+        The candidates are places drawn at random, the same number from every sample. With `errors_of`, each patch is
+        stored with its expected normal evidence sqrt(S D): S its error, D the distance to the nearest stored patch of
+        *another* sample, as for a patch of a new part. Where all patches of a light are of one sample it stays 0.
 
         Args:
             samples: teacher features of good samples, per scale (1, L, C, h, w), finest first.
@@ -72,25 +74,29 @@ class PatchBank(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         drawn_patches: list[Tensor] = []
         errors: list[Tensor] = []
-        patches_per_sample = 0
+        drawn_per_sample = 0
         for stored in samples:
             sample = [f.to(self.patches.device).float() for f in stored]
             places = sample[0].shape[-2:].numel()
-            share = min(1.0, self.capacity / (count * places))
-            patches_per_sample = max(1, round(share * places))  # at least one, so that no sample is left out
-            indices = torch.randperm(places, generator=generator)[:patches_per_sample].to(self.patches.device)
-            drawn_patches.append(embed(sample)[0][:, indices].half())  # (L, patches_per_sample, C)
+            share = min(1.0, max(CANDIDATES, self.capacity) / (count * places))
+            drawn_per_sample = max(1, round(share * places))  # at least one, so that no sample is left out
+            indices = torch.randperm(places, generator=generator)[:drawn_per_sample].to(self.patches.device)
+            drawn_patches.append(embed(sample)[0][:, indices].half())  # (L, drawn_per_sample, C)
             if errors_of is not None:
                 errors.append(errors_of(sample)[0].flatten(1)[:, indices])
-        self.patches = torch.cat(drawn_patches, 1)
-        self.usual, self.reach = self.patches.new_zeros(self.patches.shape[:2]).float(), torch.ones_like(self.reach)
-        if errors_of is not None and len(drawn_patches) > 1:
-            owner = torch.arange(len(drawn_patches), device=self.patches.device).repeat_interleave(patches_per_sample)
-            same_sample = owner[:, None] == owner
-            for light, (patches, error) in enumerate(zip(self.patches.float(), torch.cat(errors, 1), strict=True)):
-                distance = torch.cdist(patches, patches).masked_fill_(same_sample, torch.inf).amin(-1)
-                self.usual[light] = (error * distance).sqrt()
-                self.reach[light] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
+        candidates = torch.cat(drawn_patches, 1)
+        kept = torch.stack([farthest_first(of_light.float(), self.capacity) for of_light in candidates])  # (L, P)
+        light = torch.arange(len(candidates), device=kept.device)[:, None]
+        self.patches = candidates[light, kept]
+        self.usual, self.reach = self.patches.new_zeros(kept.shape).float(), torch.ones_like(self.reach)
+        if errors_of is None:
+            return
+        sample_of, error_of = kept // drawn_per_sample, torch.cat(errors, 1)[light, kept]
+        for k, (patches, owner, error) in enumerate(zip(self.patches.float(), sample_of, error_of, strict=True)):
+            if (owner != owner[0]).any():
+                distance = torch.cdist(patches, patches).masked_fill_(owner[:, None] == owner, torch.inf).amin(-1)
+                self.usual[k] = (error * distance).sqrt()
+                self.reach[k] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
     @property
     def has_usual(self) -> bool:
@@ -114,6 +120,26 @@ class PatchBank(nn.Module):
         if self.corrections.shape[1]:
             distance = torch.minimum(distance, distance_to_few(features, self.corrections))
         return distance, usual
+
+
+def farthest_first(patches: Tensor, count: int) -> Tensor:
+    """Positions (count,) of patches (P, C): the first one, then each the farthest from those before it.
+
+    PatchCore's algorithm 1, the greedy k-center of Gonzalez (1985, https://doi.org/10.1016/0304-3975(85)90224-5): no
+    choice of as many makes the largest distance of a patch to the nearest chosen one less than half of this one's. All
+    positions in their order, where there are not more than `count`.
+    """
+    if len(patches) <= count:
+        return torch.arange(len(patches), device=patches.device)
+    squares = patches.square().sum(-1)
+    nearest = torch.full_like(squares, torch.inf)  # squared distance to the nearest chosen patch
+    order = torch.zeros(count, dtype=torch.int64, device=patches.device)
+    for k in range(1, count):
+        last = order[k - 1 : k]  # a slice, so that a card need not tell its value
+        to_last = torch.addmv(squares + squares[last], patches, patches[last][0], alpha=-2)
+        nearest = torch.minimum(nearest, to_last).index_fill_(0, last, -torch.inf)
+        order[k] = nearest.argmax()
+    return order
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:

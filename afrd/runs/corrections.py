@@ -216,7 +216,7 @@ def memory_of(run: Run) -> PatchBank:
     if bank is None:
         raise ValueError(
             f"run {run.folder} has no patch memory, so it cannot be corrected without training; train one with a "
-            "memory (`afrd train --memory 2048`, target lights)"
+            "memory (`afrd train --memory 512`, target lights)"
         )
     return bank
 

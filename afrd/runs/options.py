@@ -19,7 +19,7 @@ class TrainingOptions:
         method: `afrd`, or `memory` for the patch memory alone.
         target, width: see `ModelConfig`.
         fusion: see `ModelConfig`; None: `learned` beside a memory, else `attention`.
-        memory: patches that `afrd` stores of each light; None: 2048 for several lights with target `lights`, else 0
+        memory: patches that `afrd` stores of each light; None: 512 for several lights with target `lights`, else 0
             (the published reverse distillation: one light, fused features, or RD4AD's student).
         teacher, weights: see `load_teacher`.
         size: longer side of the teacher's input in pixels, rounded to a multiple of 32, or of a transformer's patches.

@@ -22,7 +22,7 @@ from afrd.runs.options import TrainingOptions
 from afrd.runs.region import data_region, read_region, region_of
 from afrd.runs.run_folder import FitConfig, is_finished
 
-MEMORY_PATCHES = 2048  # patches that AFRD stores of each light
+MEMORY_PATCHES = 512  # patches that AFRD stores of each light
 NARROW_STUDENT_STEPS = 500  # for any number of samples
 RD4AD_EPOCHS = 200
 UNCOMPRESSED = (".bmp", ".tif", ".tiff", ".pbm", ".pgm", ".pnm", ".ppm")  # file size is no sign of content

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import afrd
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import smooth
 from afrd.model.lookup import embed
-from afrd.model.patch_memory import MEMORY_ALONE_PATCHES, PatchBank, PatchMemory
+from afrd.model.patch_memory import MEMORY_ALONE_PATCHES, PatchBank, PatchMemory, farthest_first
 from afrd.runs.feature_store import Features
 
 
@@ -90,15 +92,61 @@ def test_a_remembered_part_has_no_error_and_every_sample_is_remembered():
     assert memory.evidence(known, torch.ones(1, 2, 8, 8), there).errors.max() < 2e-3
 
 
-def test_a_large_set_is_thinned_out_evenly_and_the_same_way_for_a_seed():
-    shapes = ((3, 2, 3, 64, 64), (3, 2, 5, 32, 32), (3, 2, 64, 64))
-    *scales, contrast = (np.ones(shape, np.float16) for shape in shapes)
-    many = Features(tuple(scales), contrast, ("a", "b"))
-    first, second = PatchMemory(config()), PatchMemory(config())
-    for memory in (first, second):
-        memory.remember((many.batch([i]) for i in range(3)), 3, seed=1)
-    assert abs(first.bank.patches.shape[1] - MEMORY_ALONE_PATCHES) <= 3
-    assert torch.equal(first.bank.patches, second.bank.patches)
+def large_set(samples: int = 3) -> Features:
+    rng = np.random.default_rng(1)
+    shapes = ((samples, 2, 3, 128, 128), (samples, 2, 5, 64, 64), (samples, 2, 128, 128))
+    *scales, contrast = (rng.standard_normal(shape).astype(np.float16) for shape in shapes)
+    return Features(tuple(scales), contrast, ("a", "b"))
+
+
+def test_a_large_set_is_thinned_out_the_same_way_for_a_seed():
+    many = large_set()
+    memories = [PatchMemory(config()) for _ in range(3)]
+    for memory, seed in zip(memories, (1, 1, 2), strict=True):
+        memory.remember((many.batch([i]) for i in range(3)), 3, seed)
+    first, second, other = (memory.bank.patches for memory in memories)
+    assert first.shape == (2, MEMORY_ALONE_PATCHES, 8)
+    assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+def test_what_is_rare_is_remembered():
+    """Of 64 patches drawn at random from 49,152 places, hardly one would be among these 9."""
+    many = large_set()
+    for scale in many.scales:
+        scale[:] = 1 + 0.01 * scale
+    rare = np.array([0.0, 0.0, 5.0], np.float16)
+    many.scales[0][1, :, :, 60:63, 60:63] = rare[:, None, None]
+    bank = PatchBank(2, 8, 64)
+    bank.fill((many.batch([i]) for i in range(3)), 3, 0)
+    asked = [f.float() for f in many.batch([1])]
+    distance, _ = bank(asked)
+    assert distance[0, :, 61, 61].max() < 0.5 * (embed(asked)[0, :, 61 * 128 + 61] - embed(asked)[0, :, 0]).norm()
+
+
+@given(st.integers(0, 2**31), st.integers(2, 40), st.integers(1, 45))
+def test_selection_is_that_of_a_plain_loop(seed: int, patches: int, count: int):
+    points = torch.randn(patches, 6, generator=torch.Generator().manual_seed(seed))
+    order = farthest_first(points, count).tolist()
+    assert len(order) == len(set(order)) == min(count, patches)
+    if count >= patches:
+        return
+    exact, chosen = points.double(), [0]
+    for position in order[1:]:
+        to_nearest = torch.stack([(exact - exact[k]).norm(dim=-1) for k in chosen]).amin(0)
+        assert to_nearest[position] == pytest.approx(to_nearest.max().item(), rel=1e-4, abs=1e-4)
+        chosen.append(position)
+
+
+def test_equal_patches_are_selected_once_each():
+    assert farthest_first(torch.ones(9, 4), 5).unique().numel() == 5
+
+
+def test_where_all_selected_patches_are_of_one_part_nothing_is_subtracted():
+    bank = PatchBank(2, 8, 1)
+    bank.fill((good_parts(3).batch([i]) for i in range(3)), 3, 0, lambda sample: sample[0].mean(2).abs())
+    assert bank.patches.shape == (2, 1, 8) and not bank.usual.any() and bank.reach.isfinite().all()
+    distance, usual = bank(sample_of(2))
+    assert distance.isfinite().all() and not usual.any()
 
 
 def test_a_memory_is_a_run_like_any_other(candies, tmp_path: Path):
