@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MEMORY_ALONE_PATCHES = 1024  # remembered for each light where the memory stands alone
 CANDIDATES = 40_960  # of each light, drawn at random, from which its patches are selected
+OTHERS_BLOCK = 1024  # patches whose distances to all others are computed at once; of all they would take gigabytes
 USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
 
 
@@ -78,23 +79,26 @@ class PatchBank(nn.Module):
         for stored in samples:
             sample = [f.to(self.patches.device).float() for f in stored]
             places = sample[0].shape[-2:].numel()
-            share = min(1.0, max(CANDIDATES, self.capacity) / (count * places))
-            drawn_per_sample = max(1, round(share * places))  # at least one, so that no sample is left out
+            # at least one, so that no sample is left out; not rounded up, so that nothing is selected where the memory
+            # is larger than the candidates, as this would take hours to leave out a handful
+            drawn_per_sample = min(places, max(1, max(CANDIDATES, self.capacity) // count))
             indices = torch.randperm(places, generator=generator)[:drawn_per_sample].to(self.patches.device)
             drawn_patches.append(embed(sample)[0][:, indices].half())  # (L, drawn_per_sample, C)
             if errors_of is not None:
                 errors.append(errors_of(sample)[0].flatten(1)[:, indices])
-        candidates = torch.cat(drawn_patches, 1)
-        kept = torch.stack([farthest_first(of_light.float(), self.capacity) for of_light in candidates])  # (L, P)
-        light = torch.arange(len(candidates), device=kept.device)[:, None]
-        self.patches = candidates[light, kept]
+        kept_by_light, patches_by_light = [], []
+        for drawn in zip(*drawn_patches, strict=True):
+            candidates = torch.cat(drawn)  # of one light, as those of all take gigabytes with a wide teacher
+            kept_by_light.append(farthest_first(candidates.float(), self.capacity))
+            patches_by_light.append(candidates[kept_by_light[-1]])
+        kept, self.patches = torch.stack(kept_by_light), torch.stack(patches_by_light)  # (L, P), (L, P, C)
         self.usual, self.reach = self.patches.new_zeros(kept.shape).float(), torch.ones_like(self.reach)
         if errors_of is None:
             return
-        sample_of, error_of = kept // drawn_per_sample, torch.cat(errors, 1)[light, kept]
+        sample_of, error_of = kept // drawn_per_sample, torch.cat(errors, 1).gather(1, kept)
         for k, (patches, owner, error) in enumerate(zip(self.patches.float(), sample_of, error_of, strict=True)):
             if (owner != owner[0]).any():
-                distance = torch.cdist(patches, patches).masked_fill_(owner[:, None] == owner, torch.inf).amin(-1)
+                distance = _distance_to_others(patches, owner)
                 self.usual[k] = (error * distance).sqrt()
                 self.reach[k] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
@@ -127,7 +131,8 @@ def farthest_first(patches: Tensor, count: int) -> Tensor:
 
     PatchCore's algorithm 1, the greedy k-center of Gonzalez (1985, https://doi.org/10.1016/0304-3975(85)90224-5): no
     choice of as many makes the largest distance of a patch to the nearest chosen one less than half of this one's. All
-    positions in their order, where there are not more than `count`.
+    positions in their order, where there are not more than `count`. All patches are read once for each chosen one: 512
+    of 40,960 take 1.3 s with the 152 channels of EfficientNet-Lite0, on one thread.
     """
     if len(patches) <= count:
         return torch.arange(len(patches), device=patches.device)
@@ -140,6 +145,13 @@ def farthest_first(patches: Tensor, count: int) -> Tensor:
         nearest = torch.minimum(nearest, to_last).index_fill_(0, last, -torch.inf)
         order[k] = nearest.argmax()
     return order
+
+
+def _distance_to_others(patches: Tensor, owner: Tensor) -> Tensor:
+    """Of each patch (P, C), to the nearest one of another owner (P,): (P,)."""
+    blocks = zip(patches.split(OTHERS_BLOCK), owner.split(OTHERS_BLOCK), strict=True)
+    distances = [torch.cdist(p, patches).masked_fill_(o[:, None] == owner, torch.inf).amin(-1) for p, o in blocks]
+    return torch.cat(distances)
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:

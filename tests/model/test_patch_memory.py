@@ -7,12 +7,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import afrd
 from afrd.model.config import ModelConfig
 from afrd.model.evidence import smooth
 from afrd.model.lookup import embed
-from afrd.model.patch_memory import MEMORY_ALONE_PATCHES, PatchBank, PatchMemory, farthest_first
+from afrd.model.patch_memory import PatchBank, PatchMemory, farthest_first
 from afrd.runs.feature_store import Features
 
 
@@ -66,6 +67,35 @@ def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
             assert usual[light, k].item() == pytest.approx((error * min(others)).sqrt().item(), rel=1e-3)
 
 
+@pytest.mark.parametrize("block", [7, 1024])
+def test_selected_patches_keep_the_evidence_of_their_own_part_under_every_light(block: int, monkeypatch):
+    """Every light selects other places, so a patch's part and error are others at the same position."""
+    monkeypatch.setattr("afrd.model.patch_memory.OTHERS_BLOCK", block)
+    parts = [sample_of(k) for k in range(3)]
+    bank = PatchBank(2, 8, 20)
+    bank.fill(parts, 3, 0, lambda sample: sample[0].mean(2).abs())
+    owners = []
+    for light in range(2):
+        patches = bank.patches[light].double()
+        owner, error = [], []
+        for patch in patches:
+            away = torch.stack([(embed(part)[0, light].half().double() - patch).norm(dim=-1) for part in parts])
+            assert away.min() == 0  # it is a place of a training part
+            part, place = divmod(int(away.argmin()), away.shape[1])
+            owner.append(part)
+            error.append(parts[part][0][0, light].mean(0).abs().flatten()[place].item())
+        nearest = [
+            min((mine - other).norm() for other, of in zip(patches, owner, strict=True) if of != part)
+            for mine, part in zip(patches, owner, strict=True)
+        ]
+        distance = torch.stack(nearest)
+        expected = (torch.tensor(error, dtype=torch.float64) * distance).sqrt()
+        torch.testing.assert_close(bank.usual[light].double(), expected, rtol=1e-4, atol=1e-6)
+        assert bank.reach[light].item() == pytest.approx(0.1 * distance.square().mean().item(), rel=1e-4)
+        owners.append(owner)
+    assert owners[0] != owners[1]
+
+
 def test_a_correction_is_one_more_patch():
     bank = PatchBank(2, 8, 4096)
     bank.fill((good_parts(3).batch([i]) for i in range(2)), 2, 0)
@@ -101,12 +131,57 @@ def large_set(samples: int = 3) -> Features:
 
 def test_a_large_set_is_thinned_out_the_same_way_for_a_seed():
     many = large_set()
-    memories = [PatchMemory(config()) for _ in range(3)]
-    for memory, seed in zip(memories, (1, 1, 2), strict=True):
-        memory.remember((many.batch([i]) for i in range(3)), 3, seed)
-    first, second, other = (memory.bank.patches for memory in memories)
-    assert first.shape == (2, MEMORY_ALONE_PATCHES, 8)
+    banks = [PatchBank(2, 8, 100) for _ in range(3)]
+    for bank, seed in zip(banks, (1, 1, 2), strict=True):
+        bank.fill((many.batch([i]) for i in range(3)), 3, seed)
+    first, second, other = (bank.patches for bank in banks)
+    assert first.shape == (2, 100, 8)
     assert torch.equal(first, second) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 4])
+def test_selection_does_not_depend_on_the_number_of_threads(decimals: int):
+    """Few decimals: many patches are equally far, so that the first of them must be taken."""
+    patches = torch.randn(40_000, 5, generator=torch.Generator().manual_seed(decimals)).round(decimals=decimals)
+    threads = torch.get_num_threads()
+    try:
+        orders = []
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            orders.append(farthest_first(patches, 30))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(orders[0], orders[1]) and torch.equal(orders[0], orders[2])
+
+
+def test_a_memory_larger_than_the_candidates_keeps_all_that_are_drawn_at_once():
+    """Leaving out one of 41,031 would take 41,030 passes over them."""
+    many = large_set()
+    bank = PatchBank(2, 8, 41_030)
+    bank.fill((many.batch([i]) for i in range(3)), 3, 0)
+    assert bank.patches.shape == (2, 3 * 13_676, 8)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Bytes of the largest tensor that an operation makes."""
+
+    nbytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.nbytes = max(self.nbytes, made.untyped_storage().nbytes())
+        return made
+
+
+def test_candidates_of_one_light_only_are_together_in_memory():
+    """Those of 20 lights of a wide ResNet take 3 GB."""
+    parts = [[torch.randn(1, 12, c, 32, 32), torch.randn(1, 12, c, 16, 16)] for c in 40 * [4]]
+    bank = PatchBank(12, 8, 16)
+    with LargestTensor() as made:
+        bank.fill(parts, 40, 0)
+    candidates = 40 * 1024 * 8 * 12 * 2
+    assert bank.patches.shape == (12, 16, 8) and 0 < made.nbytes < candidates / 2
 
 
 def test_what_is_rare_is_remembered():
