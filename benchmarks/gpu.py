@@ -24,6 +24,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import afrd
+from afrd.runs.plan import MEMORY_PATCHES
 from afrd.runs.run import Run
 from benchmarks import inference, lookup, training
 from benchmarks.measuring import RESULTS, alternating, report
@@ -61,7 +62,7 @@ def main() -> None:
         settings = {"teacher": "efficientnet_lite0", "size": size, "lights": pictures.shape[1]}
         report("gpu_inference", "From pictures to maps and scores", rows, settings, device, options.out)
         features = lookup.rendered_features(folder / "lookup", size, min(8, samples), options.device)
-        rows = lookup.measure(features, 256 if options.tiny else 2048, 5, device)
+        rows = lookup.measure(features, 256 if options.tiny else MEMORY_PATCHES, 5, device)
         report("gpu_lookup", "Look-up of one sample in the memory", rows, {"size": size}, device, options.out)
         rows = [peak(run, pictures, batches[-1]), *differences(run, folder)]
         report(

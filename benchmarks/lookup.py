@@ -1,6 +1,6 @@
 """The memory's look-up: the nearest of the remembered patches of each light, and the regression around it.
 
-    python -m benchmarks.lookup [--patches 2048] [--size 512] [--device cpu]
+    python -m benchmarks.lookup [--patches 512] [--size 512] [--device cpu]
 
 Against `torch.cdist` with a minimum, in the same chunks, and faiss's IndexFlatL2 where it is installed
 (`benchmarks/requirements-peers.txt`), which both give the distance alone. The features are those of rendered pictures
@@ -25,6 +25,7 @@ from afrd.model.inputs import compute_inputs
 from afrd.model.lookup import LOOKUP_SIZE, LOOKUP_SIZE_CUDA, embed
 from afrd.model.patch_memory import PatchBank
 from afrd.model.teacher import load_teacher
+from afrd.runs.plan import MEMORY_PATCHES
 from benchmarks.measuring import alternating, report
 
 CHECKED = 97  # every such place is compared with float64
@@ -32,7 +33,7 @@ CHECKED = 97  # every such place is compared with float64
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--patches", type=int, default=2048)
+    parser.add_argument("--patches", type=int, default=MEMORY_PATCHES)
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--samples", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
