@@ -204,7 +204,7 @@ mean_last = judged["AFRD, attention over evidence"].compare(judged["AFRD, mean o
 max_last = judged["AFRD, max over evidence"].compare(judged["AFRD, attention over evidence"]).loc["pixel_ap"]
 with as_written():
     assert gained.min() > 0
-    assert first_last.low > 0 and mean_last.low > 0
+    assert first_last.low > 0 and mean_last.low < 0 < mean_last.difference
     assert six_last.low < 0 < six_last.high and max_last.low < 0 < max_last.high
     assert results.pixel_ap[ends["features first"]] < results.pixel_ap[ends["one light"]]
     assert (light_last.low < 0) == (light_last.low < 0 < light_last.high)
@@ -218,8 +218,8 @@ Markdown(f"""
 - **Where to fuse** still matters: mean over evidence minus mean over features {interval_text(first_last)}.
 - **One network and six networks** cannot be told apart: the best of each, {interval_text(six_last)}.
 - **Evidence last against the best single light**: {interval_text(light_last)}, {verdict}.
-- **Attention against the mean of the same evidence**: {interval_text(mean_last)}. With the memory, attention helps; the
-  maximum is as good ({interval_text(max_last)}).
+- **Attention against the mean of the same evidence**: {interval_text(mean_last)}. With the memory, attention has more, but
+  so few parts do not decide it; the maximum is as good ({interval_text(max_last)}).
 """)
 
 # %% [markdown]
@@ -426,7 +426,8 @@ light_mixer(test[strongest], run)
 
 # %% [markdown]
 # The light table of this project's page is one call, too. It needs a running kernel (without one, you see a picture):
-# switch lamps, hover over a place to compare it under all lights, and click it to pin its values.
+# switch lamps, hover over a place to compare it under all lights, and click it to pin its values. Its threshold comes
+# from the run before it had a memory, and the memory makes scores smaller: read its maps, not its verdict.
 
 # %%
 afrd.light_table(test[strongest], run=run)
@@ -535,7 +536,8 @@ the two opposite lamps right+left reach {table["evidence last"]["right+left"]:.3
 # - Weights that are trained to make their own target predictable prefer dark lights, and turn away from those that
 #   show a defect.
 # - Fuse what the lights *found*, not what they *show*.
-# - One network with evidence fused last does as well as six networks, and answers for any subset of its lights.
+# - One network with evidence fused last cannot be told apart from six networks here, and answers for any subset of its
+#   lights.
 # - A failing lamp misleads the maximum most, attention less, and the mean least.
 # - Before you believe a comparison, ask what else differs: here it was the memory.
 
