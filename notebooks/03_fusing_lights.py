@@ -218,8 +218,8 @@ Markdown(f"""
 - **Where to fuse** still matters: mean over evidence minus mean over features {interval_text(first_last)}.
 - **One network and six networks** cannot be told apart: the best of each, {interval_text(six_last)}.
 - **Evidence last against the best single light**: {interval_text(light_last)}, {verdict}.
-- **Attention against the mean of the same evidence**: {interval_text(mean_last)}. With the memory, attention has more, but
-  so few parts do not decide it; the maximum is as good ({interval_text(max_last)}).
+- **Attention against the mean of the same evidence**: {interval_text(mean_last)}. With the memory, attention has more,
+  but so few parts do not decide it; the maximum is as good ({interval_text(max_last)}).
 """)
 
 # %% [markdown]

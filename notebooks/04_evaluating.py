@@ -443,7 +443,7 @@ figure.update_layout(
 no_axes(figure).update_yaxes(autorange="reversed")
 show(
     figure,
-    "A good and a bad map, stretched above and in units of the threshold below; only there the good one is dark.",
+    "A good and a bad map, stretched above and in units of the threshold below; only there it has no bright place.",
 )
 
 # %%

@@ -121,9 +121,10 @@ good_samples = counted.false_alarms + counted.passed
 chance = binom.sf(counted.false_alarms - 1, good_samples, 0.05)
 
 # %% tags=["text"] settings=["5 %"]
+so_many = "so many or more" if counted.false_alarms else "none at all"
 Markdown(f"""
-The run rejects {counted.false_alarms} of {good_samples} good samples. If the true rate were 5 %, so many or more
-would occur with a probability of {chance:.2f}:
+The run rejects {counted.false_alarms} of {good_samples} good samples. If the true rate were 5 %, {so_many} would
+occur with a probability of {chance if counted.false_alarms else 0.95**good_samples:.2f}:
 {"no reason to doubt the promise" if chance > 0.05 else "the promise looks broken"}. It misses {counted.missed} of
 {counted.detected + counted.missed} bad samples. A false alarm is looked at once more, and a missed defect leaves the
 factory, so misses come first.
@@ -278,7 +279,8 @@ def place_of(row):
 
 
 # %%
-near = found.frame().index[~found.bad & (found.scores[found.run] >= 0.9)]
+NEAR = 0.9
+near = found.frame().index[~found.bad & (found.scores[found.run] >= NEAR)]
 accused = table.loc[near, ["sample", "AFRD attention", "RD box", "lights above"]]
 accused["maximum lies on"] = [place_of(row) for row in accused.index]
 accused.round(2)
@@ -294,12 +296,12 @@ show(picture, "A good sample with the maps of both methods.")
 where = accused["maximum lies on"].value_counts()
 other_too = (found.scores[found.other][accused.index] > 1).sum()
 Markdown(f"""
-{len(accused)} good samples have 0.9 thresholds or more, {(accused["AFRD attention"] > 1).sum()} of them an alarm. Where
+{len(accused)} good samples have {NEAR} thresholds or more, and {counted.false_alarms} of them raise an alarm. Where
 their maxima lie: {", ".join(f"{place} {count}" for place, count in where.items()) or "nowhere"}. One on the mat has
-nothing to do with the candy; a mask of the object, or a tidier mat, would prevent it. One on the candy or at its rim may
-be a highlight, an edge, or sugar that lies as on no training sample: look at the picture. The light box alone raises an
-alarm on {other_too} of the {len(accused)}. The highest score of a good sample is {found.scores[found.run][worst]:.2f}
-thresholds, the median of the bad ones {bad.score.median():.2f}.
+nothing to do with the candy; a mask of the object, or a tidier mat, would prevent it. One on the candy or at its rim
+may be a highlight, an edge, or sugar that lies as on no training sample: look at the picture. The light box alone
+raises an alarm on {other_too} of the {len(accused)}. The highest score of a good sample is
+{found.scores[found.run][worst]:.2f} thresholds, the median of the bad ones {bad.score.median():.2f}.
 """)
 
 # %% [markdown]
@@ -456,7 +458,7 @@ now_good = what.itself[2] <= 1
 same_number = what.alarms[0] == what.alarms[1]
 alarms_now = f"{what.alarms[1]} false alarms, {'as before' if same_number else f'{what.alarms[0]} before'}"
 Markdown(f"""
-The sample was {"a false alarm" if what.itself[1] > 1 else "called good already"}; afterwards it is
+The sample was {"a false alarm" if what.itself[1] > 1 else "called good already"}; with the correction it is
 {"called good" if now_good else "still called anomalous: another place of it is hot, which takes a second click"}.
 {f"Defects lost: {', '.join(what.lost)}." if what.lost else "No defect is lost."} The other good samples have
 {alarms_now}. From now on the corrected sample counts neither for nor against the run: whoever corrects a sample and

@@ -368,7 +368,7 @@ with as_written():
 hidden_twin = agreement.loc["Shapley, light hidden", "Shapley, twin instead"]
 ig_twin = agreement.loc["integrated gradients", "Shapley, twin instead"]
 Markdown(f"""
-Two surprises. **The two games hardly differ**: their Shapley values rank the lights nearly alike (rank correlation
+Two surprises. **The two games hardly differ**: their Shapley values rank the lights alike, or nearly (rank correlation
 {hidden_twin:.2f}) and differ by {shift.min():.2f} to {shift.max():.2f}, about the twin's own score shared out among
 the lights ({found.base / len(run.lights):.2f}). A light that shows a part without defect is nearly the same as no
 light, because attention over evidence gives it little weight.
@@ -390,7 +390,7 @@ gradients put `{table["integrated gradients"].idxmax()}` first, as the grey leve
 asked = ["top", "bottom"]
 covered = explain.pixels(run, sample, "occlusion", twin, region=found.region, of=asked)
 figure = afrd.figures.pixel_shares(sample, covered).update_layout(width=980)
-show(figure, "Occlusion under two lights: windows over the defect lower the score, more so under top.")
+show(figure, "Occlusion under two lights: windows over the defect change the score, and lower it most under top.")
 
 # %%
 of = {light: covered.values[run.lights.index(light)] / unit for light in asked}
@@ -439,7 +439,7 @@ with as_written():
 ap = {name: values["pixel_ap"] for name, values in metrics.items()}
 Markdown(f"""
 Pixel AP falls from {ap["trained"]:.3f} to {ap["random student"]:.3f}, but image AUROC is still
-{metrics["random student"]["image_auroc"]:.3f}: the memory alone knows what good parts look like.
+{metrics["random student"]["image_auroc"]:.3f}, above one half: the memory alone knows what good parts look like.
 """)
 
 # %%

@@ -266,7 +266,7 @@ plotted["method"] = plotted["AFRD minus"] + ", " + plotted.category
 plotted["verdict"] = ["worse" if low > 0 else "better" if high < 0 else "even"
                       for low, high in zip(plotted.low, plotted.high, strict=True)]  # fmt: skip
 figure = afrd.figures.difference_forest(plotted, "image AUROC", "AFRD, six lights").update_layout(width=820)
-show(figure, "A point with an interval for each category and rival; most intervals touch zero.")
+show(figure, "A point with an interval for each category and rival; some of the intervals touch zero.")
 
 # %% [markdown]
 # A point and its interval for each category and each rival; only an interval that does not touch zero tells two methods

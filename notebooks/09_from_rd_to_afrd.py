@@ -263,8 +263,8 @@ agreement.round(2)
 # %% tags=["text"]
 hits = agreement["shows it"]
 more = hits["learned"] - hits["attention"]
-said = "With so few parts that is no difference."
-if abs(more) > 0.1:
+said = "With so few parts, that may be chance."
+if abs(more) > 0.15:
     said = f"On these parts the {'learned' if more > 0 else 'formula'} attention looks better."
 Markdown(f"""
 The light with the most attention of the formula shows the defect (within {1 - NEAR:.0%} of the best one) in
