@@ -35,7 +35,7 @@ from afrd.runs.loading import load_run
 from afrd.runs.run import Run
 
 REPORTED_METRICS = ["image_auroc", "pixel_ap", "aupro"]
-REFERENCE = "AFRD, attention"
+REFERENCE = "AFRD, learned"
 BOOTSTRAP_DRAWS = 1000
 
 

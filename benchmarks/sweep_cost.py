@@ -4,9 +4,10 @@
     python -m benchmarks.sweep_cost data/candies512 Praline
 
 Measures, in seconds of the processor on one thread, how long it takes to read a picture, to read it by the teacher, a
-training step and the rest of a training per sample (memory, calibration) of each method, and the evaluation per test
-sample; then multiplies by the numbers of a data set (those of Eyecandies by default: ten categories of 1000, 100 and
-50 samples, six lights; three seeds). Trainings have the default number of steps.
+training step, the selection of the memory's patches and the rest of a training per sample (memory, calibration) of
+each method, and the evaluation per test sample; then multiplies by the numbers of a data set (those of Eyecandies by
+default: ten categories of 1000, 100 and 50 samples, six lights; three seeds). Trainings have the default number of
+steps. Selection takes as long for any number of training samples of which at least `CANDIDATES` places are known.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import torch
 
 from afrd.analysis.comparison.sweep_results import judge_group
 from afrd.data.dataset import Category, open_dataset
+from afrd.model.config import ModelConfig
 from afrd.model.inputs import compute_inputs
+from afrd.model.patch_memory import CANDIDATES, MEMORY_ALONE_PATCHES, farthest_first
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.options import TrainingOptions
@@ -31,6 +34,7 @@ from afrd.runs.training import StepReport, train
 
 METHODS = ["afrd", "afrd-learned", "features-attention", "memory", "single"]
 STEPS = 6  # that are measured, after one that is not
+SELECTED = 50  # patches whose selection is measured
 
 
 def main() -> None:
@@ -86,11 +90,25 @@ def _cell(cell: Cell, data: Category, folder: Path, options: argparse.Namespace)
     probe = plan_training(data, cell.lights, folder / cell.folder, _short(cell.options, len(data["train"])))
     _, seconds = timed(lambda: train(probe, show_progress=False, on_step=note))
     step = (times[-1] - times[0]) / (len(times) - 1) if times else 0.0
-    a_sample = (seconds - step * len(times)) / (len(data["train"]) + len(data["val"]))
+    selection = _selection(probe.model)
+    a_sample = (seconds - step * len(times) - selection) / (len(data["train"]) + len(data["val"]))
     steps = NARROW_STUDENT_STEPS if times else 0
-    whole = steps * step + (options.train + options.val) * a_sample
-    print(f"{cell.folder.name}: {1000 * step:.0f} ms a step, {1000 * a_sample:.0f} ms a sample: {whole:.0f} s")
+    whole = steps * step + selection + (options.train + options.val) * a_sample
+    print(
+        f"{cell.folder.name}: {1000 * step:.0f} ms a step, {selection:.0f} s to select patches, "
+        f"{1000 * a_sample:.0f} ms a sample: {whole:.0f} s"
+    )
     return whole
+
+
+def _selection(model: ModelConfig) -> float:
+    """Seconds to select the patches of a memory, from a few of them."""
+    patches = MEMORY_ALONE_PATCHES if model.method == "memory" else model.memory
+    if not patches:
+        return 0.0
+    candidates = torch.randn(CANDIDATES, sum(model.channels))
+    _, seconds = timed(lambda: farthest_first(candidates, SELECTED))
+    return seconds / SELECTED * patches * len(model.lights)
 
 
 def _short(options: TrainingOptions, samples: int) -> TrainingOptions:
