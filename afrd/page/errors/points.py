@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -102,8 +103,8 @@ class PointActions:
         on(judged.change, self.begin, rate, points.named("consequences", "point"), "errors_points")
         table = components.named("threshold", "histogram", *drawn)
         on(points.rate.input, self.judge, [*rate, *filter_values], [points.consequences, *table], "errors_rate")
-        for name, cost in zip(("missed_cost", "alarm_cost", "unit"), costs, strict=True):
-            on(cost.change, self.show, rate, [points.consequences], f"errors_{name}")
+        # one event for all three, or else an earlier one's answer could arrive after a later one's, and stay
+        on(partial(gr.on, [cost.change for cost in costs]), self.show, rate, [points.consequences], "errors_costs")
         inputs = [points.point, points.unit, *filter_values]
         outputs = [*points.named("rate", "missed_cost", "alarm_cost", "consequences"), *table]
         on(points.point.input, self.choose, inputs, outputs, "errors_choose_point")
