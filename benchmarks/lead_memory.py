@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from afrd.model.lookup import LEAST_LOGIT, LOOKUP_SIZE, embed
-from afrd.model.patch_memory import USUAL_REACH
+from afrd.model.patch_memory import USUAL_REACH, nearest_of_others
 from afrd.runs.feature_store import Features
 
 DRAWN_PATCHES = 2048  # of each light
@@ -91,12 +91,7 @@ def remember(
 
 def to_other_parts(patches: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
     """Distance to the nearest patch of another part, and its position, (L, P) each."""
-    nearest = []
-    for of_light in patches:
-        rows = []
-        for part, parts in zip(of_light.split(1024), owner.split(1024), strict=True):
-            rows.append(torch.cdist(part, of_light).masked_fill_(parts[:, None] == owner, torch.inf).min(1))
-        nearest.append([torch.cat([getattr(row, name) for row in rows]) for name in ("values", "indices")])
+    nearest = [nearest_of_others(of_light, owner) for of_light in patches]
     distance, neighbour = (torch.stack(tensors) for tensors in zip(*nearest, strict=True))
     return distance, neighbour
 

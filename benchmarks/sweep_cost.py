@@ -7,7 +7,7 @@ Measures, in seconds of the processor on one thread, how long it takes to read a
 training step, the selection of the memory's patches and the rest of a training per sample (memory, calibration) of
 each method, and the evaluation per test sample; then multiplies by the numbers of a data set (those of Eyecandies by
 default: ten categories of 1000, 100 and 50 samples, six lights; three seeds). Trainings have the default number of
-steps. Selection takes as long for any number of training samples of which at least `CANDIDATES` places are known.
+steps. Selection takes no longer with more samples once their places are as many as the candidates.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ import torch
 
 from afrd.analysis.comparison.sweep_results import judge_group
 from afrd.data.dataset import Category, open_dataset
+from afrd.model.afrd import make_model
 from afrd.model.config import ModelConfig
 from afrd.model.inputs import compute_inputs
-from afrd.model.patch_memory import CANDIDATES, MEMORY_ALONE_PATCHES, farthest_first
+from afrd.model.patch_memory import CANDIDATES, farthest_first
 from afrd.model.teacher import load_teacher
 from afrd.runs.feature_store import load_features
 from afrd.runs.options import TrainingOptions
@@ -90,8 +91,9 @@ def _cell(cell: Cell, data: Category, folder: Path, options: argparse.Namespace)
     probe = plan_training(data, cell.lights, folder / cell.folder, _short(cell.options, len(data["train"])))
     _, seconds = timed(lambda: train(probe, show_progress=False, on_step=note))
     step = (times[-1] - times[0]) / (len(times) - 1) if times else 0.0
-    selection = _selection(probe.model)
-    a_sample = (seconds - step * len(times) - selection) / (len(data["train"]) + len(data["val"]))
+    places = (options.size // probe.model.strides[0]) ** 2
+    measured, selection = (_selection(probe.model, count * places) for count in (len(data["train"]), options.train))
+    a_sample = (seconds - step * len(times) - measured) / (len(data["train"]) + len(data["val"]))
     steps = NARROW_STUDENT_STEPS if times else 0
     whole = steps * step + selection + (options.train + options.val) * a_sample
     print(
@@ -101,14 +103,15 @@ def _cell(cell: Cell, data: Category, folder: Path, options: argparse.Namespace)
     return whole
 
 
-def _selection(model: ModelConfig) -> float:
-    """Seconds to select the patches of a memory, from a few of them."""
-    patches = MEMORY_ALONE_PATCHES if model.method == "memory" else model.memory
-    if not patches:
+def _selection(config: ModelConfig, places: int) -> float:
+    """Seconds to select the patches of a memory, from a few of them; `places` of a light in all training samples."""
+    bank = make_model(config).bank
+    if bank is None:
         return 0.0
-    candidates = torch.randn(CANDIDATES, sum(model.channels))
+    lights, _, channels = bank.patches.shape
+    candidates = torch.randn(min(places, CANDIDATES), channels)
     _, seconds = timed(lambda: farthest_first(candidates, SELECTED))
-    return seconds / SELECTED * patches * len(model.lights)
+    return seconds / SELECTED * bank.capacity * lights
 
 
 def _short(options: TrainingOptions, samples: int) -> TrainingOptions:

@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Takes the pictures of the page that the documentation shows.")
     parser.add_argument("--runs", default="runs/demo")
     parser.add_argument("--data", help="data set to look at; default: where the runs were trained")
-    parser.add_argument("--view", default="", help="query of the view to take, such as 'category=Praline&sample=25'")
+    parser.add_argument("--view", default="category=Licorice", help="query of the view to take, such as this")
     parser.add_argument("--only", nargs="*", choices=TABS, default=TABS, help="these tabs only")
     parser.add_argument("--out", type=Path, default=DOCS / "screenshots")
     options = parser.parse_args()

@@ -153,9 +153,9 @@ What the table says, in pixel AP:
 # %% [markdown]
 # ## All with a memory
 # Now every method gets the same memory: patches of good parts, each with the features that its student reads. Good
-# parts have far more patches than the memory keeps, and most are alike; so each one kept is the one that is farthest
-# from those kept before it (PatchCore, Roth et al., 2022). The student's error is then weighted by the distance to the
-# nearest remembered patch, and half of what such patches raise themselves is subtracted
+# parts have many more patches than the memory keeps, and most are alike. The memory therefore adds, one at a time, the
+# patch that is farthest from all that it already has (PatchCore, Roth et al., 2022). The student's error is then
+# weighted by the distance to the nearest remembered patch, and half of what such patches raise themselves is subtracted
 # ([notebook 9](09_from_rd_to_afrd.ipynb) adds these terms one by one). The students stay as they are.
 
 

@@ -280,7 +280,7 @@ def place_of(row):
 
 # %%
 NEAR = 0.9
-near = found.frame().index[~found.bad & (found.scores[found.run] >= NEAR)]
+near = table.index[~found.bad & (found.scores[found.run] >= NEAR)]
 accused = table.loc[near, ["sample", "AFRD attention", "RD box", "lights above"]]
 accused["maximum lies on"] = [place_of(row) for row in accused.index]
 accused.round(2)
@@ -431,11 +431,10 @@ ones. In the page's Errors tab the same condition goes into *Where*, and *Contac
 # ## Tell the run what is normal
 # A place of a good part that looks unusual need not stay so, whether it raised an alarm or not: its patches, under each
 # light, can join the memory of the run, as if such a part had been among the training samples
-# ([docs/corrections.md](../docs/corrections.md)).
-# Nothing is trained and no weight changes. The price may be a defect that looks alike. So `propose` writes nothing, and
-# `changes` judges the whole split before and after. The place here is the hottest one of the good sample with the
-# highest score, with all around it that has 70 % of the threshold or more. We work on a copy of the run; which of the
-# numbers below do you expect to move?
+# ([docs/corrections.md](../docs/corrections.md)). Nothing is trained and no weight changes. The price may be a defect
+# that looks alike. So `propose` writes nothing, and `changes` judges the whole split before and after. The place here
+# is the hottest one of the good sample with the highest score, with all around it that has 70 % of the threshold or
+# more. We work on a copy of the run; which of the numbers below do you expect to move?
 
 # %%
 shutil.rmtree(kept / "corrected", ignore_errors=True)

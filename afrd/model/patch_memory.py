@@ -98,7 +98,7 @@ class PatchBank(nn.Module):
         sample_of, error_of = kept // drawn_per_sample, torch.cat(errors, 1).gather(1, kept)
         for k, (patches, owner, error) in enumerate(zip(self.patches.float(), sample_of, error_of, strict=True)):
             if (owner != owner[0]).any():
-                distance = _distance_to_others(patches, owner)
+                distance, _ = nearest_of_others(patches, owner)
                 self.usual[k] = (error * distance).sqrt()
                 self.reach[k] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
@@ -147,11 +147,11 @@ def farthest_first(patches: Tensor, count: int) -> Tensor:
     return order
 
 
-def _distance_to_others(patches: Tensor, owner: Tensor) -> Tensor:
-    """Of each patch (P, C), to the nearest one of another owner (P,): (P,)."""
+def nearest_of_others(patches: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance of each patch (P, C) to the nearest one of another owner (P,), and that one's position, (P,) each."""
     blocks = zip(patches.split(OTHERS_BLOCK), owner.split(OTHERS_BLOCK), strict=True)
-    distances = [torch.cdist(p, patches).masked_fill_(o[:, None] == owner, torch.inf).amin(-1) for p, o in blocks]
-    return torch.cat(distances)
+    nearest = [torch.cdist(p, patches).masked_fill_(o[:, None] == owner, torch.inf).min(-1) for p, o in blocks]
+    return torch.cat([n.values for n in nearest]), torch.cat([n.indices for n in nearest])
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
