@@ -91,7 +91,7 @@ def remember(
 
 def to_other_parts(patches: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
     """Distance to the nearest patch of another part, and its position, (L, P) each."""
-    nearest = [nearest_of_others(of_light, owner) for of_light in patches]
+    nearest = [nearest_of_others(of_light, owner, of_light, owner) for of_light in patches]
     distance, neighbour = (torch.stack(tensors) for tensors in zip(*nearest, strict=True))
     return distance, neighbour
 

@@ -240,8 +240,7 @@ class TrainingQueue:
         """Trains and removes unused folders; returns the job's final state and note."""
         new_folders = [path for path in (job.folder, *job.folder.parents) if not path.exists()]
         try:
-            self._fit(job)
-            return DONE, ""
+            return DONE, self._fit(job)
         except afrd.runs.Cancelled:
             state, note = CANCELLED, resume_note(self.job(job.number) or job)
         except Exception as error:
@@ -252,8 +251,11 @@ class TrainingQueue:
             return FAILED, f"{note}; its folder could not be tidied up: {error_sentence(error)}"
         return state, note
 
-    def _fit(self, job: TrainingJob) -> None:
-        """Trains, keeps the job's progress up to date, and stores the test split's features for the page."""
+    def _fit(self, job: TrainingJob) -> str:
+        """Trains, keeps the job's progress up to date, and stores the test split's features for the page.
+
+        Returns a sentence about unusual training parts, empty where there are none.
+        """
         number, order = job.number, job.order
         last_update = 0.0
 
@@ -277,7 +279,7 @@ class TrainingQueue:
             if time.monotonic() - last_update > 0.25 or report.step == report.steps:
                 last_update = time.monotonic()
                 last = report.step == report.steps
-                note = "sets the threshold" if last else ""
+                note = "fills the memory, sets the threshold" if last else ""
                 left = report.seconds_left
                 self._set(number, step=report.step, steps=report.steps, seconds_left=left, note=note)
             if stopping():
@@ -291,6 +293,7 @@ class TrainingQueue:
         # The run is complete; its first use only takes longer without these features.
         with suppress(afrd.runs.Cancelled, ValueError, OSError):
             run.features(data[data.test_split], on_features)
+        return afrd.runs.unusual_text(run.training_parts())
 
 
 def run_folder(runs: Path, name: str) -> Path:

@@ -65,3 +65,5 @@ def train(options: argparse.Namespace) -> None:
     how = f"{run.config.epochs} epochs on" if run.config.epochs else "filled from"
     print(f"{run.folder}: {run.method()}, {how} {len(data['train'])} samples")
     print(f"threshold {run.threshold() or 'none: no good samples were left for one'}")
+    if unusual := afrd.runs.unusual_text(run.training_parts()):
+        print(unusual)

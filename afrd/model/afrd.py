@@ -18,7 +18,7 @@ from afrd.model.evidence import Evidence, EvidenceTerms, Maps, cosine_errors, re
 from afrd.model.fusion import FeatureFusion
 from afrd.model.learned_fusion import LearnedFusion
 from afrd.model.maps import EvidenceModel
-from afrd.model.patch_memory import PatchBank, PatchMemory
+from afrd.model.patch_memory import PartDistances, PatchBank, PatchMemory
 from afrd.model.student import NarrowStudent, RD4ADStudent
 from afrd.model.weights import TORCHVISION_WEIGHTS
 
@@ -124,11 +124,12 @@ class AFRD(EvidenceModel):
         return torch.stack([loss.mean() for loss in losses]).sum()
 
     @torch.no_grad()
-    def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> None:
-        """Fills the memory, if there is one, once the student is trained; see `PatchBank.fill` for the arguments."""
-        if self.bank is not None:
-            self.eval()
-            self.bank.fill(samples, count, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
+    def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> PartDistances | None:
+        """Fills the memory, if there is one, once the student is trained; see `PatchBank.fill`."""
+        if self.bank is None:
+            return None
+        self.eval()
+        return self.bank.fill(samples, count, seed, lambda f: torch.stack(self._errors(f)[0]).sum(0))
 
 
 Model = AFRD | PatchMemory

@@ -10,7 +10,8 @@ whose patches are selected greedily, as PatchCore selects them. AFRD weighs its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -25,8 +26,22 @@ if TYPE_CHECKING:
 
 MEMORY_ALONE_PATCHES = 1024  # remembered for each light where the memory stands alone
 CANDIDATES = 40_960  # of each light, drawn at random, from which its patches are selected
-OTHERS_BLOCK = 1024  # patches whose distances to all others are computed at once; of all they would take gigabytes
+DISTANCES_AT_ONCE = 4_194_304  # between patches; all of them would take gigabytes
 USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
+
+
+@dataclass(frozen=True)
+class PartDistances:
+    """How far each of the N samples that a memory was filled with is from all others.
+
+    Attributes:
+        distance: (L, N) of that remembered patch of the sample which is farthest from the candidates of all other
+            samples; 0 where nothing of the sample is remembered, or where there is no other.
+        place: (L, N) of that patch on the finest grid, row by row.
+    """
+
+    distance: Tensor
+    place: Tensor
 
 
 class PatchBank(nn.Module):
@@ -59,7 +74,7 @@ class PatchBank(nn.Module):
         count: int,
         seed: int,
         errors_of: Callable[[list[Tensor]], Tensor] | None = None,
-    ) -> None:
+    ) -> PartDistances:
         """Selects patches of each light, each the farthest from those before it (see `farthest_first`).
 
         The candidates are places drawn at random, the same number from every sample. With `errors_of`, each patch is
@@ -71,35 +86,33 @@ class PatchBank(nn.Module):
             count: how many samples there are.
             seed: of the random choice.
             errors_of: the student's errors S (1, L, h, w) of one sample's features (1, L, C, h, w) per scale.
+
+        Returns:
+            How far each sample is from all others; a defect in one of them makes it far.
         """
-        generator = torch.Generator().manual_seed(seed)
-        drawn_patches: list[Tensor] = []
-        errors: list[Tensor] = []
-        drawn_per_sample = 0
-        for stored in samples:
-            sample = [f.to(self.patches.device).float() for f in stored]
-            places = sample[0].shape[-2:].numel()
-            # at least one, so that no sample is left out; not rounded up, so that nothing is selected where the memory
-            # is larger than the candidates, as this would take hours to leave out a handful
-            drawn_per_sample = min(places, max(1, max(CANDIDATES, self.capacity) // count))
-            indices = torch.randperm(places, generator=generator)[:drawn_per_sample].to(self.patches.device)
-            drawn_patches.append(embed(sample)[0][:, indices].half())  # (L, drawn_per_sample, C)
-            if errors_of is not None:
-                errors.append(errors_of(sample)[0].flatten(1)[:, indices])
-        kept_by_light, patches_by_light = [], []
-        for drawn in zip(*drawn_patches, strict=True):
-            candidates = torch.cat(drawn)  # of one light, as those of all take gigabytes with a wide teacher
-            kept_by_light.append(farthest_first(candidates.float(), self.capacity))
-            patches_by_light.append(candidates[kept_by_light[-1]])
+        on_device = ([f.to(self.patches.device).float() for f in sample] for sample in samples)
+        # Not rounded up, so that nothing is selected where the memory is larger than the candidates: this would take
+        # hours to leave out a handful.
+        drawn = _draw(on_device, max(1, max(CANDIDATES, self.capacity) // count), seed, errors_of)
+        kept_by_light, patches_by_light, apart_by_light = [], [], []
+        for candidates in drawn.by_light():
+            kept = farthest_first(candidates, self.capacity)
+            kept_by_light.append(kept)
+            patches_by_light.append(candidates[kept].half())
+            apart_by_light.append(_farthest_of_each_sample(candidates, kept, drawn.owner))
         kept, self.patches = torch.stack(kept_by_light), torch.stack(patches_by_light)  # (L, P), (L, P, C)
         self.usual, self.reach = self.patches.new_zeros(kept.shape).float(), torch.ones_like(self.reach)
-        if errors_of is None:
-            return
-        sample_of, error_of = kept // drawn_per_sample, torch.cat(errors, 1).gather(1, kept)
-        for k, (patches, owner, error) in enumerate(zip(self.patches.float(), sample_of, error_of, strict=True)):
-            if (owner != owner[0]).any():
-                distance, _ = nearest_of_others(patches, owner)
-                self.usual[k] = (error * distance).sqrt()
+        if drawn.errors is not None:
+            self._set_usual(drawn.owner[kept], drawn.errors.gather(1, kept))
+        distances, farthest = (torch.stack(tensors) for tensors in zip(*apart_by_light, strict=True))
+        return PartDistances(distances, drawn.places[farthest])
+
+    def _set_usual(self, owner: Tensor, errors: Tensor) -> None:
+        """Expected normal evidence of the patches, of these owners and with these errors, both (L, P)."""
+        for k, patches in enumerate(self.patches.float()):
+            if (owner[k] != owner[k, 0]).any():
+                distance, _ = nearest_of_others(patches, owner[k], patches, owner[k])
+                self.usual[k] = (errors[k] * distance).sqrt()
                 self.reach[k] = USUAL_REACH * distance.square().mean().clamp_min(1e-6)
 
     @property
@@ -126,6 +139,47 @@ class PatchBank(nn.Module):
         return distance, usual
 
 
+@dataclass(frozen=True)
+class _Candidates:
+    """Patches drawn at random, n of each of N samples.
+
+    Attributes:
+        patches: of each sample (L, n, C) float16.
+        places: (N * n,) on the finest grid, row by row.
+        owner: (N * n,) the sample of each.
+        errors: (L, N * n) or None.
+    """
+
+    patches: list[Tensor]
+    places: Tensor
+    owner: Tensor
+    errors: Tensor | None
+
+    def by_light(self) -> Iterator[Tensor]:
+        """(N * n, C) float32 of one light after another, as those of all take gigabytes with a wide teacher."""
+        for of_light in zip(*self.patches, strict=True):
+            yield torch.cat(of_light).float()
+
+
+def _draw(
+    samples: Iterable[list[Tensor]],
+    number: int,
+    seed: int,
+    errors_of: Callable[[list[Tensor]], Tensor] | None,
+) -> _Candidates:
+    """Draws so many places of each sample, or all; for the arguments see `PatchBank.fill`."""
+    generator = torch.Generator().manual_seed(seed)
+    patches, places, errors = [], [], []
+    for sample in samples:
+        drawn = torch.randperm(sample[0].shape[-2:].numel(), generator=generator)[:number].to(sample[0].device)
+        places.append(drawn)
+        patches.append(embed(sample)[0][:, drawn].half())
+        if errors_of is not None:
+            errors.append(errors_of(sample)[0].flatten(1)[:, drawn])
+    owner = torch.arange(len(places), device=places[0].device).repeat_interleave(len(places[0]))
+    return _Candidates(patches, torch.cat(places), owner, torch.cat(errors, 1) if errors else None)
+
+
 def farthest_first(patches: Tensor, count: int) -> Tensor:
     """Positions (count,) of patches (P, C): the first one, then each the farthest from those before it.
 
@@ -147,11 +201,34 @@ def farthest_first(patches: Tensor, count: int) -> Tensor:
     return order
 
 
-def nearest_of_others(patches: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance of each patch (P, C) to the nearest one of another owner (P,), and that one's position, (P,) each."""
-    blocks = zip(patches.split(OTHERS_BLOCK), owner.split(OTHERS_BLOCK), strict=True)
-    nearest = [torch.cdist(p, patches).masked_fill_(o[:, None] == owner, torch.inf).min(-1) for p, o in blocks]
+def nearest_of_others(
+    patches: Tensor, owner: Tensor, candidates: Tensor, candidate_owner: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Distance of each patch (P, C) to the nearest candidate (Q, C) of another owner, and that one's position, (P,).
+
+    Without a candidate of another owner the distance is infinite.
+    """
+    block = max(1, DISTANCES_AT_ONCE // len(candidates))
+    blocks = zip(patches.split(block), owner.split(block), strict=True)
+    nearest = [
+        torch.cdist(p, candidates).masked_fill_(o[:, None] == candidate_owner, torch.inf).min(-1) for p, o in blocks
+    ]
     return torch.cat([n.values for n in nearest]), torch.cat([n.indices for n in nearest])
+
+
+def _farthest_of_each_sample(candidates: Tensor, kept: Tensor, owner: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each of N samples the kept candidate that is farthest from those of all others: distance and position, (N,).
+
+    Args:
+        candidates: (Q, C), those of each sample in turn.
+        kept: (P,) positions of candidates.
+        owner: (Q,) the sample of each candidate.
+    """
+    distance, _ = nearest_of_others(candidates[kept], owner[kept], candidates, owner)
+    distance = distance.masked_fill(distance.isinf(), 0.0)  # there is no other sample
+    samples = torch.arange(int(owner[-1]) + 1, device=owner.device)
+    farthest = torch.where(owner[kept] == samples[:, None], distance, -1.0).max(1)
+    return farthest.values.clamp_min(0.0), kept[farthest.indices]
 
 
 def _make_room(bank: PatchBank, state: dict[str, Tensor], prefix: str, *_: object) -> None:
@@ -172,9 +249,9 @@ class PatchMemory(EvidenceModel):
         self.bank = PatchBank(len(config.lights), sum(config.channels), MEMORY_ALONE_PATCHES)
 
     @torch.no_grad()
-    def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> None:
+    def remember(self, samples: Iterable[Sequence[Tensor]], count: int, seed: int) -> PartDistances:
         """Fills the memory; see `PatchBank.fill`."""
-        self.bank.fill(samples, count, seed)
+        return self.bank.fill(samples, count, seed)
 
     def evidence(self, features: Sequence[Tensor], contrast: Tensor, present: Tensor) -> Evidence:
         """Smoothed distances D in place of AFRD's errors, so attention is proportional to D^2 times the contrast.

@@ -34,6 +34,7 @@ from .sizes import same_grid, size_notes
 from .sweep_plan import load_sweep, make_sweep, read_sweep
 from .thresholds import subset_thresholds
 from .training import Cancelled, StepReport, crop, fit, learning_rate, train
+from .training_parts import unusual_text
 
 __all__ = [
     "ROI_AUTO",
@@ -93,6 +94,7 @@ __all__ = [
     "train",
     "undo",
     "undo_operating_point",
+    "unusual_text",
     "with_corrections",
     "with_kept_corrections",
 ]

@@ -27,6 +27,7 @@ from afrd.runs.plan import calibration_split
 from afrd.runs.prediction import Prediction, method_name, split_predictions
 from afrd.runs.region import checked_region
 from afrd.runs.run_folder import FitConfig
+from afrd.runs.training_parts import training_parts
 
 
 class Run:
@@ -155,6 +156,10 @@ class Run:
     def history(self) -> pd.DataFrame:
         """Columns step, epoch, loss."""
         return pd.read_csv(self.folder / "history.csv")
+
+    def training_parts(self) -> pd.DataFrame:
+        """How far each training part is from all others, the most unusual first; see `afrd.runs.training_parts`."""
+        return training_parts(self.folder)
 
     def predict(
         self,

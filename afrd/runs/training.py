@@ -32,6 +32,7 @@ from afrd.runs.region import save_region
 from afrd.runs.run import Run
 from afrd.runs.run_folder import finish_run, is_finished, start_run
 from afrd.runs.run_log import log_event
+from afrd.runs.training_parts import parts_table, save_training_parts
 
 # pixels of each side of the teacher's input that a training step reads, so that its cost does not depend on the size
 STUDENT_WINDOW = 304
@@ -156,7 +157,12 @@ def _train_into_folder(
         model.to(memory_format=torch.channels_last)
         history = _train(plan, model, features, positions, compiled, show_progress, on_step)
     samples = (features.batch([i], positions) for i in plan.train_index)
-    model.remember(samples, len(plan.train_index), plan.config.seed)
+    distances = model.remember(samples, len(plan.train_index), plan.config.seed)
+    parts = None
+    if distances is not None:
+        names = [plan.data["train"].names[i] for i in plan.train_index]
+        grid = features.contrast.shape[-2:]
+        parts = parts_table(distances, grid, names, plan.model.lights, plan.config.picture_size)
 
     if plan.calibration is not None:
         with _features_progress("val", show_progress, on_features) as progress:
@@ -172,9 +178,12 @@ def _train_into_folder(
         assert normal is not None
         model.learned.set_normal(normal)
     save_region(plan.folder, plan.region)
+    if parts is not None:
+        save_training_parts(plan.folder, parts)
     finish_run(plan.folder, model, evidence, history)
-    loss = {"loss": history[-1]["loss"]} if history else {}
-    log_event(plan.folder, "finished", steps=len(history), **loss, calibration_samples=len(evidence.errors))
+    details: dict[str, Any] = {"loss": history[-1]["loss"]} if history else {}
+    details |= {} if parts is None else {"unusual_training_parts": int(parts.unusual.sum())}
+    log_event(plan.folder, "finished", steps=len(history), **details, calibration_samples=len(evidence.errors))
 
 
 def _load(plan: TrainingPlan) -> Run:

@@ -67,10 +67,10 @@ def test_a_patch_keeps_the_evidence_that_it_raised_against_other_parts():
             assert usual[light, k].item() == pytest.approx((error * min(others)).sqrt().item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("block", [7, 1024])
-def test_selected_patches_keep_the_evidence_of_their_own_part_under_every_light(block: int, monkeypatch):
+@pytest.mark.parametrize("at_once", [7, 140, 4_194_304])
+def test_selected_patches_keep_the_evidence_of_their_own_part_under_every_light(at_once: int, monkeypatch):
     """Every light selects other places, so a patch's part and error are others at the same position."""
-    monkeypatch.setattr("afrd.model.patch_memory.OTHERS_BLOCK", block)
+    monkeypatch.setattr("afrd.model.patch_memory.DISTANCES_AT_ONCE", at_once)
     parts = [sample_of(k) for k in range(3)]
     bank = PatchBank(2, 8, 20)
     bank.fill(parts, 3, 0, lambda sample: sample[0].mean(2).abs())
@@ -196,6 +196,33 @@ def test_what_is_rare_is_remembered():
     asked = [f.float() for f in many.batch([1])]
     distance, _ = bank(asked)
     assert distance[0, :, 61, 61].max() < 0.5 * (embed(asked)[0, :, 61 * 128 + 61] - embed(asked)[0, :, 0]).norm()
+
+
+def test_the_distance_of_each_part_to_all_others_is_that_of_a_plain_loop():
+    """Every place is a candidate here; of what each part has in the memory the farthest from the others counts."""
+    parts = [[1 + 0.1 * f.float() for f in good_parts(4).batch([k])] for k in range(4)]
+    parts[2][0][:, 1, 0, 2:5, 4:7], parts[2][1][:, 1, 0, 1:3, 2:4] = 90.0, 90.0  # of the second light only
+    bank = PatchBank(2, 8, 12)
+    distances = bank.fill(parts, 4, 0)
+    assert distances.distance.shape == distances.place.shape == (2, 4)
+    for light in range(2):
+        places = [embed(part)[0, light].half().double() for part in parts]
+        remembered = {tuple(patch) for patch in bank.patches[light].double().tolist()}
+        for part in range(4):
+            others = torch.cat([places[k] for k in range(4) if k != part])
+            apart = torch.cdist(places[part], others, compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+            own = [k for k, place in enumerate(places[part].tolist()) if tuple(place) in remembered]
+            expected = max((apart[k].item() for k in own), default=0.0)
+            assert distances.distance[light, part].item() == pytest.approx(expected, rel=1e-3)
+            assert not own or apart[distances.place[light, part]].item() == pytest.approx(expected, rel=1e-3)
+    assert distances.distance[1].argmax() == 2
+    row, column = divmod(int(distances.place[1, 2]), 8)
+    assert abs(row - 3) <= 2 and abs(column - 5) <= 2  # patches are means over neighbours
+
+
+def test_a_single_part_has_no_distance():
+    distances = PatchBank(2, 8, 12).fill([sample_of(0)], 1, 0)
+    assert distances.distance.tolist() == [[0.0], [0.0]]
 
 
 @given(st.integers(0, 2**31), st.integers(2, 40), st.integers(1, 45))

@@ -112,7 +112,8 @@ def state_text(queue: TrainingQueue, job: TrainingJob) -> str:
         left = f"{duration(job.seconds_left)} left" if job.seconds_left else ""
         return ", ".join(text for text in (count, loss, left, job.note) if text)
     if job.state == DONE:
-        return f"finished: {job.steps} steps" if job.steps else "finished"
+        done = f"finished: {job.steps} steps" if job.steps else "finished"
+        return f"{done}; {job.note}" if job.note else done
     return job.note
 
 
