@@ -100,11 +100,12 @@ class PointActions:
         self.points, self.components, self.draw = points, components, draw
         costs = points.named("missed_cost", "alarm_cost", "unit")
         rate, filter_values = [points.rate, *costs], components.named(*FILTER_INPUTS)
-        on(judged.change, self.begin, rate, points.named("consequences", "point"), "errors_points")
+        on(judged.change, self.fill_menu, [], [points.point], "errors_points")
+        # one event for all of them, or else an earlier one's answer could arrive after a later one's, and stay
+        changes = partial(gr.on, [judged.change, points.rate.input, *(cost.change for cost in costs)])
+        on(changes, self.show, rate, [points.consequences], "errors_consequences")
         table = components.named("threshold", "histogram", *drawn)
-        on(points.rate.input, self.judge, [*rate, *filter_values], [points.consequences, *table], "errors_rate")
-        # one event for all three, or else an earlier one's answer could arrive after a later one's, and stay
-        on(partial(gr.on, [cost.change for cost in costs]), self.show, rate, [points.consequences], "errors_costs")
+        on(points.rate.input, self.judge, [*rate[:3], *filter_values], table, "errors_rate")
         inputs = [points.point, points.unit, *filter_values]
         outputs = [*points.named("rate", "missed_cost", "alarm_cost", "consequences"), *table]
         on(points.point.input, self.choose, inputs, outputs, "errors_choose_point")
@@ -115,26 +116,21 @@ class PointActions:
             on(points.remove.click, self.remove, [points.point], changed, "errors_remove_point")
             on(points.undo.click, self.undo, [], changed, "errors_undo_point")
 
-    def begin(self, session: PageSession, *rate: Any) -> dict:
-        """For another run or other samples: the consequences, and the run's own operating points."""
+    def fill_menu(self, session: PageSession) -> dict:
+        """The run's own operating points."""
         analysis = session.state(ErrorsState).analysis
-        if analysis is None:
-            return {self.points.consequences: gr.skip()}
-        return self.points.filled(
-            {"consequences": consequences_text(analysis, *rate), "point": _menu(_folder(analysis))}
-        )
+        return {self.points.point: gr.skip() if analysis is None else _menu(_folder(analysis))}
 
     def show(self, session: PageSession, *rate: Any) -> dict:
+        """The consequences of a rate."""
         analysis = session.state(ErrorsState).analysis
         return {self.points.consequences: gr.skip() if analysis is None else consequences_text(analysis, *rate)}
 
     def judge(
-        self, session: PageSession, per_thousand: float, missed: float, alarm: float, unit: str, *filter_values: Any
+        self, session: PageSession, per_thousand: float, missed: float, alarm: float, *filter_values: Any
     ) -> dict:
-        """The consequences of a rate, and the table at its threshold."""
-        analysis = _analysis(session)
-        values = {self.points.consequences: consequences_text(analysis, per_thousand, missed, alarm, unit)}
-        return values | self._at(session, analysis, _point(per_thousand, missed, alarm), filter_values)
+        """The table at a rate's threshold."""
+        return self._at(session, _analysis(session), _point(per_thousand, missed, alarm), filter_values)
 
     def choose(self, session: PageSession, name: str, unit: str, *filter_values: Any) -> dict:
         analysis = _analysis(session)

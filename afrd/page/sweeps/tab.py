@@ -51,8 +51,8 @@ class SweepsTab:
         menus = components.named("sweep", "section", "metric")
         shown = components.named("sweep", "section", "metric", "status", "body", "table", "results", "timer")
         on(tab.select, self.show, menus, shown, "sweeps_open")
-        for name in ("sweep", "section", "metric"):
-            on(getattr(components, name).input, self.show, menus, shown, f"sweeps_{name}")
+        # one event for all menus, or else an earlier one's answer could arrive last and undo a later choice
+        on(partial(gr.on, [menu.input for menu in menus]), self.show, menus, shown, "sweeps_choose")
         on(components.timer.tick, self.look, [*menus, components.results], shown, "sweeps_look")
         on(components.table.select, self.open_cell, menus, open_in_explore.outputs, "sweeps_open_run")
         report_made = on(components.report.click, self.make_report, menus, [components.report_file], "sweeps_report")
