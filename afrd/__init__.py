@@ -9,12 +9,7 @@ The method follows Zhang, Cao, Zhang and Shen (CASE 2024, https://arxiv.org/abs/
 re-implementation.
 """
 
-from importlib.metadata import version
-
 import lazy_loader as lazy
 
-__version__ = version("afrd")
-
 # A name is imported when it is first used, so that `afrd --help` and the page need not wait for torch.
-__getattr__, __dir__, _lazy_names = lazy.attach_stub(__name__, __file__)
-__all__ = [*_lazy_names, "__version__"]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -10,8 +10,7 @@ from .runs.plan import plan
 from .runs.prediction import Prediction
 from .runs.run import Run
 from .runs.training import fit
-
-__version__: str
+from .version import __version__
 
 __all__ = [
     "Prediction",

@@ -31,7 +31,7 @@ from afrd.analysis.comparison.sweep_results import load_results
 from afrd.analysis.comparison.sweep_tables import scores_table
 from afrd.background.sweep import SweepSummary, run_sweep
 from afrd.background.sweep_status import DONE, RUNNING, read_note, sweep_status
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.runs.sweep_plan import SweepPlan, load_sweep
 
 WORKERS = 2

@@ -31,7 +31,7 @@ from afrd.data.dataset import Category, MultiLightDataset
 from afrd.files import save_json
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT, make_model
 from afrd.model.config import EVIDENCE_FUSIONS, ModelConfig
 from afrd.model.evidence import Evidence, anomaly_maps, cosine_errors

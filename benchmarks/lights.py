@@ -26,7 +26,7 @@ from afrd.analysis.lights.advisor import DELTA, advise
 from afrd.analysis.lights.subsets import drawn_halves
 from afrd.analysis.lights.survey import Survey, redundancy, survey
 from afrd.metrics.bootstrap import drawn_image_auroc
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 
 RIGS = [  # shares of the defects that each light alone shows
     (0.25, 0.25, 0.25, 0.25),

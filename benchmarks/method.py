@@ -26,7 +26,7 @@ from afrd.analysis.explain.attention_drift import drift, sentence
 from afrd.analysis.explain.visibility import measure
 from afrd.data.dataset import Category
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.model.config import EVIDENCE_FUSIONS, FEATURE_FUSIONS, FORMULA_FUSIONS
 from afrd.model.evidence import Evidence
 from afrd.model.teacher import Teacher, load_teacher

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
+import afrd
 from afrd import cli
 from afrd.cli import (
     cache,
@@ -63,9 +64,17 @@ def _run(argv: Sequence[str]) -> int | None:
     return options.run(options)
 
 
+class _ShowVersion(argparse.Action):
+    """As argparse's own, which needs the version before anyone has asked for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"afrd {afrd.__version__}")
+        parser.exit()
+
+
 def parser() -> Parser:
     top = Parser(prog="afrd", description="Multi-lighting anomaly detection by attention fusion reverse distillation.")
-    top.add_argument("--version", action="version", version=f"afrd {version('afrd')}")
+    top.add_argument("--version", action=_ShowVersion, nargs=0, help="show the program's version and exit")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
     for command in COMMANDS:
         command.add_command(commands)

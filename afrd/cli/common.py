@@ -14,8 +14,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from tqdm import tqdm
-
 import afrd.data
 import afrd.files
 import afrd.runs
@@ -130,6 +128,8 @@ class Bar:
     """A progress bar that can be passed as a (done, total) callback."""
 
     def __init__(self, title: str) -> None:
+        from tqdm import tqdm  # a fifth of the time of `afrd --help`
+
         self.bar = tqdm(desc=title, leave=False, dynamic_ncols=True, disable=None)  # no bar in a pipe
 
     def __enter__(self) -> Bar:

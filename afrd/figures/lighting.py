@@ -14,7 +14,7 @@ from scipy.cluster.hierarchy import dendrogram
 from afrd.analysis.lights.sentences import UNIT_COST, UNIT_LIGHTS
 from afrd.figures.drawing import ANOMALOUS_COLOUR, CLEAR_LEGEND, GOOD_COLOUR, NEUTRAL_COLOUR, finish
 from afrd.figures.painting import blended
-from afrd.metrics.ranking import METRIC_NAMES
+from afrd.metrics.words import METRIC_NAMES
 
 if TYPE_CHECKING:
     from afrd.analysis.explain.light_score import LightAttribution

@@ -1,8 +1,9 @@
 from .consequences import PER_THOUSAND, OperatingPoint, at_most, consequences
 from .predictions import Predictions, region_share
-from .ranking import METRIC_NAMES, METRICS, REPORTED_METRICS, aupro, image_metrics, pixel_metrics
+from .ranking import aupro, image_metrics, pixel_metrics
 from .threshold import Threshold, conformal_threshold
 from .views import object_metrics, object_scores, view_metrics
+from .words import METRIC_NAMES, METRICS, REPORTED_METRICS
 
 __all__ = [
     "METRICS",

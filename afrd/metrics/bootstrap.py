@@ -12,7 +12,8 @@ import numpy as np
 from scipy import ndimage
 from threadpoolctl import ThreadpoolController
 
-from afrd.metrics.ranking import EIGHT_NEIGHBOURS, FPR_LIMIT, METRICS
+from afrd.metrics.ranking import EIGHT_NEIGHBOURS, FPR_LIMIT
+from afrd.metrics.words import METRICS
 
 SCORE_BINS = 4096
 DRAWS_CHUNK_SIZE = 64  # draws whose histograms (2 MB) are computed at a time

@@ -13,9 +13,9 @@ import pandas as pd
 
 from afrd.files import load_json, replacing, save_json
 from afrd.metrics.bootstrap import Resampler, interval
-from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
+from afrd.metrics.ranking import image_metrics, pixel_metrics
 from afrd.metrics.threshold import Threshold
-from afrd.metrics.words import counted
+from afrd.metrics.words import METRICS, counted
 
 
 def region_share(region: np.ndarray) -> str:

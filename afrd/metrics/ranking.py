@@ -18,11 +18,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "aupro")
-REPORTED_METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # of sweeps
-METRIC_NAMES = dict(  # as text and figures show them
-    zip(METRICS, ("image AUROC", "image AP", "image F1-max", "pixel AUROC", "pixel AP", "AUPRO"), strict=True)
-)
 FPR_LIMIT = 0.3  # of AUPRO, as reported on MVTec 3D-AD and Eyecandies
 EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
 

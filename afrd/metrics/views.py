@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS, image_metrics
+from afrd.metrics.ranking import image_metrics
+from afrd.metrics.words import METRICS
 
 
 def view_metrics(predictions: Predictions, views: Sequence[str]) -> pd.DataFrame:

@@ -1,6 +1,12 @@
-"""Words of labels, verdicts and outcomes, and numbers in sentences."""
+"""Names of metrics, words of labels, verdicts and outcomes, and numbers in sentences."""
 
 from __future__ import annotations
+
+METRICS = ("image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "aupro")
+REPORTED_METRICS = ("image_auroc", "pixel_auroc", "pixel_ap", "aupro")  # of sweeps
+METRIC_NAMES = dict(  # as text and figures show them
+    zip(METRICS, ("image AUROC", "image AP", "image F1-max", "pixel AUROC", "pixel AP", "AUPRO"), strict=True)
+)
 
 GOOD, ANOMALOUS = "good", "anomalous"  # verdicts, and labels of samples
 BAD = "bad"  # the label `ANOMALOUS` in filters, groups and the error table

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from timm.layers import Conv2dSame
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+if TYPE_CHECKING:
+    from timm.layers import Conv2dSame
 
 TOLERANCE = 1e-3  # of the largest feature: rounding is far below it, a wrongly folded layer far above
 
@@ -32,6 +35,8 @@ def optimized_for_inference(backbone: nn.Module, pictures: Tensor) -> nn.Module:
         A folded copy, or the backbone itself if the copy would give other features, as where another layer reads a
         convolution's output before its batch norm.
     """
+    from timm.layers import Conv2dSame  # see `afrd.model.weights`
+
     folded = _without_unread_steps(backbone, pictures)
     places = _places(folded)
     for convolution, norm in _pairs(folded, pictures):

@@ -16,7 +16,6 @@ from itertools import pairwise
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet
 
 LOG_VARIANCE_RANGE = (-8.0, 4.0)  # range of the predicted log-variance; errors lie between 1e-3 and 1
 
@@ -133,8 +132,10 @@ class RD4ADStudent(nn.Module):
     """
 
     def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...], lights: int, wide: bool) -> None:
+        from torchvision.models.resnet import BasicBlock, Bottleneck  # see `afrd.model.weights`
+
         super().__init__()
-        self.block = resnet.Bottleneck if wide else resnet.BasicBlock
+        self.wide, self.block = wide, Bottleneck if wide else BasicBlock
         depths = (3, 4, 6, 3) if wide else (2, 2, 2, 2)  # blocks of the stages, coarsest of the decoder first
         halvings = [(strides[-1] // s).bit_length() - 1 for s in strides]
         self.encoders = nn.ModuleList(
@@ -150,7 +151,7 @@ class RD4ADStudent(nn.Module):
 
     def _stage(self, inward: int, outward: int, depth: int, upsample: bool) -> nn.Sequential:
         planes = outward // self.block.expansion
-        base = 128 if self.block is resnet.Bottleneck else 64
+        base = 128 if self.wide else 64
         resample: nn.Module = (
             nn.ConvTranspose2d(inward, outward, 2, stride=2, bias=False)
             if upsample
@@ -159,7 +160,7 @@ class RD4ADStudent(nn.Module):
         shortcut = nn.Sequential(resample, nn.BatchNorm2d(outward))
         first = self.block(inward, planes, stride=2, downsample=shortcut, base_width=base)
         if upsample:  # the mirror of a ResNet block: its strided convolution becomes a deconvolution
-            name = "conv2" if self.block is resnet.Bottleneck else "conv1"
+            name = "conv2" if self.wide else "conv1"
             strided = getattr(first, name)
             setattr(first, name, nn.ConvTranspose2d(strided.in_channels, strided.out_channels, 2, stride=2, bias=False))
         return nn.Sequential(first, *[self.block(outward, planes, base_width=base) for _ in range(depth - 1)])

@@ -14,7 +14,6 @@ from threading import Lock
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -128,6 +127,8 @@ def load_teacher(name: str = DEFAULT_TEACHER, weights: str | Path | None = None)
         ValueError: the name is not known, or the file does not fit the backbone.
         WeightsUnavailable: the weights cannot be loaded or downloaded. Random weights are never used.
     """
+    import timm  # see `afrd.model.weights`
+
     check_teacher(name)
     if name in TIMM_NAMES:
         scales = (1, 2, 3) if name in TORCHVISION_WEIGHTS else (2, 3)

@@ -1,6 +1,7 @@
 """Pretrained weights of the teachers: the default files, and files given instead.
 
-They were trained on ImageNet. `afrd.model.teacher` links the papers of the networks.
+They were trained on ImageNet. `afrd.model.teacher` links the papers of the networks. timm, which imports torchvision,
+takes two seconds to import; functions do so that build a network, as stored features need none.
 """
 
 from __future__ import annotations
@@ -12,9 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
-import timm
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -24,9 +23,9 @@ TIMM_NAMES = {
     "resnet18": "resnet18.tv_in1k",
     "wide_resnet50_2": "wide_resnet50_2.tv_in1k",
 }
-TORCHVISION_WEIGHTS = {
-    "resnet18": torchvision.models.ResNet18_Weights.IMAGENET1K_V1,
-    "wide_resnet50_2": torchvision.models.Wide_ResNet50_2_Weights.IMAGENET1K_V1,
+TORCHVISION_WEIGHTS = {  # where its `ResNet18_Weights.IMAGENET1K_V1` and the like are downloaded from
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "wide_resnet50_2": "https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth",
 }
 
 
@@ -36,6 +35,8 @@ class WeightsUnavailable(RuntimeError):
 
 def load_classifier(name: str, weights: str | Path | None = None) -> nn.Module:
     """The whole pretrained network with its 1000-way head, in eval mode; the teacher is a part of it."""
+    import timm
+
     model = timm.create_model(TIMM_NAMES[name])
     lite = name == "efficientnet_lite0"
     path = Path(weights) if weights else _lite_file() if lite else _torchvision_file(name)
@@ -89,7 +90,7 @@ def load_into(model: nn.Module, state: dict[str, Tensor], name: str, path: Path)
 def expected_file(name: str) -> Path | None:
     """Path of the weights of one of `TIMM_NAMES`, whether it exists or not; None where their package is missing."""
     if name in TORCHVISION_WEIGHTS:
-        return Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_WEIGHTS[name].url.rsplit("/", 1)[1]
+        return Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_WEIGHTS[name].rsplit("/", 1)[1]
     try:
         return _lite_file()
     except WeightsUnavailable:
@@ -108,7 +109,7 @@ def _lite_file() -> Path:
 
 
 def _torchvision_file(name: str) -> Path:
-    url = TORCHVISION_WEIGHTS[name].url
+    url = TORCHVISION_WEIGHTS[name]
     path = expected_file(name)
     assert path is not None  # of torchvision
     if not path.is_file():
@@ -125,6 +126,8 @@ def _torchvision_file(name: str) -> Path:
 
 def check_timm_model(model_name: str) -> None:
     """Raises ValueError if timm has no model of this name."""
+    import timm
+
     if not timm.is_model(model_name):
         near = timm.list_models(f"*{model_name.split('.')[0][:8]}*")[:5]
         raise ValueError(f"timm has no model {model_name!r}; {'near it: ' + ', '.join(near) if near else 'see timm'}")
@@ -132,6 +135,8 @@ def check_timm_model(model_name: str) -> None:
 
 def timm_backbone(model_name: str, weights: str | Path | None) -> Any:
     """A pretrained timm backbone with feature maps, at strides 8 and 16 where it has several; see `load_teacher`."""
+    import timm
+
     check_timm_model(model_name)
     if not weights and not timm.is_model_pretrained(model_name):
         raise WeightsUnavailable(f"timm has no pretrained weights for {model_name!r}; give a file with --weights")

@@ -117,7 +117,8 @@ def return_memory() -> None:
 def _load_models() -> None:
     """Loads torch and the modules that read and compare runs (seconds of work) while the browser loads the page.
 
-    Those that compare runs can wait for the first map, as can a first figure, which loads most of Plotly.
+    Those that compare runs can wait for the first map, as can a first figure, which loads most of Plotly, and timm,
+    which only a teacher needs: the demo's features are stored.
     """
     import afrd.runs.run
 
@@ -126,6 +127,7 @@ def _load_models() -> None:
     import afrd.figures
 
     afrd.figures.roc_curves({})
+    import timm  # noqa: F401
 
 
 def _end() -> None:

@@ -28,7 +28,7 @@ from afrd.background.sweep_estimate import estimate_sweep
 from afrd.background.sweep_status import sweep_status
 from afrd.cli.commands import main
 from afrd.files import load_json, save_json
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.runs.lock import held
 from afrd.runs.sweep_plan import PLAN_FILE, Cell, SweepPlan, folder_name, load_sweep, make_sweep, read_sweep
 

@@ -13,7 +13,7 @@ import pytest
 
 from afrd.cli.commands import main
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 
 
 def run(capsys, *argv: object) -> tuple[int, str, str]:

@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from afrd.metrics.bootstrap import Resampler, interval
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
+from afrd.metrics.ranking import image_metrics, pixel_metrics
 from afrd.metrics.threshold import Threshold, conformal_threshold
-from afrd.metrics.words import outcome
+from afrd.metrics.words import METRICS, outcome
 
 
 def predictions(shift: float = 1.0, seed: int = 0, samples: int = 24, noise_seed: int = 0) -> Predictions:

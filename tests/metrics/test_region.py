@@ -13,7 +13,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.predictions import Predictions, region_share
-from afrd.metrics.ranking import FPR_LIMIT, METRICS, pixel_metrics, pro_curve
+from afrd.metrics.ranking import FPR_LIMIT, pixel_metrics, pro_curve
+from afrd.metrics.words import METRICS
 from tests.metrics.test_ranking import random_set, regions_of
 
 

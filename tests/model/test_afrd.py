@@ -6,10 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.transforms.functional import gaussian_blur
 
 from afrd.model.afrd import AFRD, VARIANCE_EXPONENT
 from afrd.model.config import FEATURE_FUSIONS, ModelConfig
-from afrd.model.evidence import SMOOTHING, SUBTRACTED_SHARE, cosine_errors, resize, smooth
+from afrd.model.evidence import SMOOTHING, SUBTRACTED_SHARE, blur, cosine_errors, resize, smooth
 from afrd.model.lookup import embed
 from afrd.model.student import NarrowStudent, RD4ADStudent
 
@@ -289,3 +290,12 @@ def test_the_narrow_student_takes_any_even_grid():
     student = NarrowStudent((6, 10), (8, 16), lights=2, width=16)
     regressed, _ = student([torch.randn(1, 2, 6, 12, 16), torch.randn(1, 2, 10, 6, 8)])
     assert regressed[0].shape == (1, 2, 6, 12, 16)
+
+
+@given(st.integers(2, 40), st.integers(2, 40), st.floats(0.3, 9.0), st.integers(1, 12), st.integers(0, 1000))
+def test_a_blur_is_that_of_torchvision(height: int, width: int, sigma: float, radius: int, seed: int):
+    radius = min(radius, height - 1, width - 1)
+    maps = torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    expected = gaussian_blur(maps, [2 * radius + 1] * 2, [sigma] * 2)
+    torch.testing.assert_close(blur(maps, sigma, radius), expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(blur(maps.float(), sigma, radius), expected.float(), rtol=1e-4, atol=1e-5)

@@ -1,5 +1,7 @@
 """Teachers: the right weights with the right normalisation, or a clear sentence; never random ones."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from sklearn.datasets import load_sample_image
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from afrd.model.teacher import load_teacher
-from afrd.model.weights import WeightsUnavailable, load_classifier, read_state_dict
+from afrd.model.weights import TORCHVISION_WEIGHTS, WeightsUnavailable, load_classifier, read_state_dict
 
 DAISY = 985  # ImageNet classes
 MONASTERY, PALACE = 663, 698
@@ -147,3 +149,15 @@ def test_a_resnet_teacher_has_the_features_of_torchvision(name: str, tmp_path: P
     for feature, other in zip(teacher(pictures), expected, strict=True):
         torch.testing.assert_close(feature, other, rtol=0, atol=1e-4 * float(other.abs().max()))
     assert teacher.strides == (4, 8, 16) and teacher.channels == tuple(f.shape[1] for f in expected)
+
+
+def test_weights_are_downloaded_from_where_torchvision_has_them():
+    for name, url in TORCHVISION_WEIGHTS.items():
+        assert torchvision.models.get_model_weights(name).IMAGENET1K_V1.url == url
+
+
+def test_stored_features_need_neither_timm_nor_torchvision():
+    """Together they take two seconds to import, for which the first map of the page would wait."""
+    program = "import sys, afrd.runs.loading; print(sorted({'timm', 'torchvision'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

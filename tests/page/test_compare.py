@@ -16,7 +16,7 @@ from playwright.sync_api import Browser
 
 import afrd
 from afrd.analysis.comparison.methods import Method
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.page.common.library import Cache, Library
 from afrd.page.common.messages import NothingToShowError
 from afrd.page.common.samples import first_selection

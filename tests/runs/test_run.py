@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import afrd
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.page.common.library import Library
 from afrd.runs.run_folder import find_runs
 

@@ -12,8 +12,8 @@ from sklearn.metrics import roc_curve
 from afrd.analysis.comparison.methods import Method
 from afrd.metrics.bootstrap import interval
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import FPR_LIMIT, METRIC_NAMES, METRICS, image_metrics, pixel_metrics, pro_curve
-from afrd.metrics.words import ANOMALOUS
+from afrd.metrics.ranking import FPR_LIMIT, image_metrics, pixel_metrics, pro_curve
+from afrd.metrics.words import ANOMALOUS, METRIC_NAMES, METRICS
 
 CURVE_POINTS = 240  # of a thinned curve
 DEFECT_METRICS = ("image_auroc", "pixel_ap")

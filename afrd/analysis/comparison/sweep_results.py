@@ -23,8 +23,9 @@ from safetensors import SafetensorError, safe_open
 from afrd.analysis.comparison.methods import Method, methods_of
 from afrd.data.dataset import MultiLightDataset, open_dataset
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS, pixel_metrics
+from afrd.metrics.ranking import pixel_metrics
 from afrd.metrics.views import object_metrics
+from afrd.metrics.words import METRICS
 from afrd.model.teacher import load_teacher
 from afrd.runs.file_names import WEIGHTS
 from afrd.runs.loading import load_run

@@ -16,7 +16,7 @@ from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from afrd.analysis.comparison.sweep_results import GroupResult
 from afrd.metrics.bootstrap import interval
-from afrd.metrics.ranking import METRICS, REPORTED_METRICS
+from afrd.metrics.words import METRICS, REPORTED_METRICS
 
 
 def scores_table(results: Sequence[GroupResult]) -> pd.DataFrame:

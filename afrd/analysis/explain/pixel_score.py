@@ -14,10 +14,10 @@ import lazy_loader as lazy
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.functional import gaussian_blur
 
 from afrd.analysis.explain.region import around, checked_region
 from afrd.data.dataset import MultiLightDataset, Sample, parse_lights
+from afrd.model.evidence import blur
 from afrd.model.inputs import read_pictures
 from afrd.runs.feature_store import Progress
 from afrd.runs.run import Run
@@ -257,4 +257,4 @@ def _absent(sample: Sample, used: tuple[str, ...], baseline: str | Sample) -> tu
         raise ValueError(f"baseline {baseline!r} is not known; choose one of {', '.join(BASELINES)}, or give a sample")
     sigma = max(1.0, max(images.shape[-2:]) / 64)
     radius = min(round(3 * sigma), min(images.shape[-2:]) - 1)
-    return gaussian_blur(images, [2 * radius + 1] * 2, [sigma] * 2), f"the picture blurred by {sigma:.0f} pixels"
+    return blur(images, sigma, radius), f"the picture blurred by {sigma:.0f} pixels"

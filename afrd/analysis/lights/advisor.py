@@ -34,7 +34,7 @@ from afrd.analysis.lights.sentences import (
 from afrd.analysis.lights.subsets import rank
 from afrd.analysis.lights.survey import Survey
 from afrd.metrics.bootstrap import drawn_image_auroc, interval
-from afrd.metrics.ranking import METRIC_NAMES, METRICS
+from afrd.metrics.words import METRIC_NAMES, METRICS
 
 DELTA = 0.05  # of a metric that a rig may lose: one more anomalous part in twenty
 CONFIDENCE_LEVEL = 0.95

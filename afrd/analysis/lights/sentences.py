@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from afrd.metrics.bootstrap import interval
-from afrd.metrics.ranking import METRIC_NAMES, METRICS
+from afrd.metrics.words import METRIC_NAMES, METRICS
 
 if TYPE_CHECKING:
     from afrd.analysis.lights.advice import Advice

@@ -13,7 +13,8 @@ import torch
 from afrd.analysis.lights.search import orders, prefixes, search
 from afrd.data.dataset import MultiLightDataset
 from afrd.metrics.bootstrap import Resampler
-from afrd.metrics.ranking import METRICS, image_metrics, pixel_metrics
+from afrd.metrics.ranking import image_metrics, pixel_metrics
+from afrd.metrics.words import METRICS
 from afrd.runs.run import Run
 from afrd.runs.thresholds import subset_thresholds
 

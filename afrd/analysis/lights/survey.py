@@ -30,8 +30,8 @@ from afrd.analysis.lights.subsets import Report, SubsetEvaluation
 from afrd.data.dataset import MultiLightDataset
 from afrd.files import file_state
 from afrd.metrics.bootstrap import interval
-from afrd.metrics.ranking import METRICS
 from afrd.metrics.threshold import SCORE_TOLERANCE
+from afrd.metrics.words import METRICS
 from afrd.runs.correction_files import corrected_samples
 from afrd.runs.file_names import CALIBRATION, WEIGHTS
 from afrd.runs.run import Run

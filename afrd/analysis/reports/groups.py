@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from afrd.analysis.errors.group_metrics import GROUP_METRICS
-from afrd.metrics.ranking import METRIC_NAMES
+from afrd.metrics.words import METRIC_NAMES
 
 EXPLANATION = (
     "Metrics of groups: in brackets 95 % bootstrap intervals over the samples; ▲ and ▼ in the second method's line: "

@@ -13,7 +13,7 @@ from afrd.analysis.lights.advice import Advice
 from afrd.analysis.lights.sentences import UNIT_LIGHTS
 from afrd.analysis.lights.survey import Survey, redundancy
 from afrd.analysis.reports.rendering import template
-from afrd.metrics.ranking import METRIC_NAMES, METRICS
+from afrd.metrics.words import METRIC_NAMES, METRICS
 
 FIGURE_WIDTH = 500  # pixels of a figure
 

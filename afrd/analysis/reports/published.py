@@ -12,8 +12,7 @@ from afrd.analysis.comparison.sweep_results import GroupResult
 from afrd.analysis.comparison.sweep_tables import common_methods, scores_table
 from afrd.data.dataset import Category, open_dataset
 from afrd.data.download import eyecandies_archives
-from afrd.metrics.ranking import METRIC_NAMES
-from afrd.metrics.words import counted
+from afrd.metrics.words import METRIC_NAMES, counted
 from afrd.runs.sweep_plan import SweepPlan
 
 FILE = Path(__file__).with_name("published.csv")

@@ -26,8 +26,7 @@ from afrd.analysis.comparison.sweep_tables import (
 from afrd.analysis.reports.published import published_table
 from afrd.analysis.reports.rendering import template
 from afrd.files import replacing
-from afrd.metrics.ranking import METRIC_NAMES, REPORTED_METRICS
-from afrd.metrics.words import counted
+from afrd.metrics.words import METRIC_NAMES, REPORTED_METRICS, counted
 from afrd.runs.sweep_plan import Group, SweepPlan
 from afrd.runs.sweep_runs import difference, is_trained
 

@@ -8,7 +8,7 @@ import numpy as np
 from contourpy import contour_generator
 
 import afrd.figures
-from afrd.metrics import region_share
+import afrd.metrics
 
 OUTLINE_TOLERANCE = 0.006  # of the longer side: how far an outline to be corrected may run beside the region
 
@@ -26,7 +26,7 @@ def region_on_table(region: np.ndarray | None) -> dict[str, Any] | None:
     return {
         "lengths": [0, *lengths] if flat[0] else lengths,
         "outline": afrd.figures.svg_path(afrd.figures.contour_lines(region.astype(float), 0.5)),
-        "share": region_share(region),
+        "share": afrd.metrics.region_share(region),
     }
 
 

@@ -20,8 +20,8 @@ from afrd.analysis.comparison import differences
 from afrd.analysis.comparison.methods import Method, late_fusion, methods_of, reference_of
 from afrd.metrics.bootstrap import Resampler
 from afrd.metrics.predictions import Predictions
-from afrd.metrics.ranking import METRICS
 from afrd.metrics.threshold import Threshold
+from afrd.metrics.words import METRICS
 from afrd.runs.loading import load_run
 
 

@@ -17,7 +17,7 @@ from afrd.analysis.comparison.sweep_tables import (
     rank_comparison,
     summary_table,
 )
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.runs.sweep_plan import Group
 
 AUROC = METRICS.index("image_auroc")

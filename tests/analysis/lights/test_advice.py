@@ -14,7 +14,8 @@ from afrd.analysis.lights.subsets import drawn_halves
 from afrd.analysis.lights.survey import Survey, redundancy
 from afrd.analysis.reports.lights import report
 from afrd.metrics.bootstrap import drawn_image_auroc
-from afrd.metrics.ranking import METRICS, image_metrics
+from afrd.metrics.ranking import image_metrics
+from afrd.metrics.words import METRICS
 
 
 def made_up(

@@ -22,7 +22,8 @@ from afrd.analysis.lights.search import orders, prefixes, search
 from afrd.analysis.lights.survey import load_survey, survey
 from afrd.candies.render import render_category
 from afrd.cli.commands import main
-from afrd.metrics.ranking import METRICS, image_metrics
+from afrd.metrics.ranking import image_metrics
+from afrd.metrics.words import METRICS
 
 SIX = ("spots", "bottom", "right", "top", "left", "box")
 

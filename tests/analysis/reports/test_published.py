@@ -9,7 +9,7 @@ from PIL import Image
 
 from afrd.analysis.comparison.sweep_results import GroupResult
 from afrd.analysis.reports import published, sweep
-from afrd.metrics.ranking import METRICS
+from afrd.metrics.words import METRICS
 from afrd.runs.sweep_plan import Group, SweepPlan
 
 NAMES = published.ORIGINALS["Eyecandies"].categories
