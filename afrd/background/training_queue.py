@@ -257,6 +257,7 @@ class TrainingQueue:
         Returns a sentence about unusual training parts, empty where there are none.
         """
         number, order = job.number, job.order
+        plan = _plan(order, job.folder)
         last_update = 0.0
 
         def stopping() -> bool:
@@ -279,7 +280,8 @@ class TrainingQueue:
             if time.monotonic() - last_update > 0.25 or report.step == report.steps:
                 last_update = time.monotonic()
                 last = report.step == report.steps
-                note = "fills the memory, sets the threshold" if last else ""
+                then = "fills the memory, sets the threshold" if plan.model.memory else "sets the threshold"
+                note = then if last else ""
                 left = report.seconds_left
                 self._set(number, step=report.step, steps=report.steps, seconds_left=left, note=note)
             if stopping():
@@ -287,7 +289,6 @@ class TrainingQueue:
                 return True
             return False
 
-        plan = _plan(order, job.folder)
         run = afrd.runs.train(plan, show_progress=False, on_step=on_step, on_features=on_features)
         data = plan.data
         # The run is complete; its first use only takes longer without these features.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from afrd.files import replacing
+from afrd.files import replacing, visible
 from afrd.model.patch_memory import PartDistances
 
 FILE = "training_parts.csv"
@@ -44,14 +44,17 @@ def parts_table(
         Columns `part`; `ratio`, its distance to all others relative to that of the median part, under the `light` where
         this is largest; `x`, `y` (pixels) of the patch there; `deviation`, the ratio's modified z-score (Iglewicz and
         Hoaglin 1993: from the median, in median absolute deviations scaled to standard deviations); `unusual`, whether
-        this is above `UNUSUAL`, never with fewer than `LEAST_PARTS` parts.
+        this is above `UNUSUAL`, never with fewer than `LEAST_PARTS` parts. Parts of which nothing is remembered, most
+        of them where there are more parts than patches in the memory, have ratio 0 and do not count for the medians.
     """
     distance = distances.distance.cpu().double().numpy()
-    ratios = distance / np.maximum(np.median(distance, axis=1, keepdims=True), 1e-12)  # (L, N)
+    medians = np.array([_median(of_light[of_light > 0]) for of_light in distance])
+    ratios = distance / np.maximum(medians, 1e-12)[:, None]  # (L, N)
     light = ratios.argmax(0)
     ratio = ratios.max(0)
-    away = ratio - np.median(ratio)
-    spread = np.median(np.abs(away)) / MAD_OF_A_NORMAL
+    remembered = ratio > 0
+    away = ratio - _median(ratio[remembered])
+    spread = _median(np.abs(away[remembered])) / MAD_OF_A_NORMAL
     deviation = away / spread if spread > 0 else np.zeros_like(ratio)
     place = distances.place.cpu().numpy()[light, np.arange(len(names))]
     rows, columns = np.divmod(place, grid[1])
@@ -63,16 +66,23 @@ def parts_table(
             "x": ((columns + 0.5) * picture_size[1] / grid[1]).astype(int),
             "y": ((rows + 0.5) * picture_size[0] / grid[0]).astype(int),
             "deviation": deviation,
-            "unusual": (deviation > UNUSUAL) & (len(names) >= LEAST_PARTS),
+            "unusual": (deviation > UNUSUAL) & (remembered.sum() >= LEAST_PARTS),
         }
     )
-    return table.sort_values("deviation", ascending=False, ignore_index=True, kind="stable")
+    # not by the deviation, which is 0 for all where most ratios are equal
+    return table.sort_values("ratio", ascending=False, ignore_index=True, kind="stable")
+
+
+def _median(values: np.ndarray) -> float:
+    """0 without any value."""
+    return float(np.median(values)) if len(values) else 0.0
 
 
 def save_training_parts(folder: Path, table: pd.DataFrame) -> None:
     """Writes the table of `parts_table` into a run folder."""
     with replacing(folder / FILE) as path:
-        table.to_csv(path, index=False, float_format="%.4g")
+        # with this end of lines a carriage return in a name is quoted; unquoted it would be read as one
+        table.to_csv(path, index=False, float_format="%.4g", lineterminator="\r\n")
 
 
 def training_parts(folder: Path) -> pd.DataFrame:
@@ -97,7 +107,9 @@ def unusual_text(table: pd.DataFrame) -> str:
     unusual = table[table.unusual]
     if unusual.empty:
         return ""
-    named = [f"{row.part} (light {row.light}, x {row.x}, y {row.y})" for row in unusual[:MAX_NAMED].itertuples()]
+    named = [
+        visible(f"{row.part} (light {row.light}, x {row.x}, y {row.y})") for row in unusual[:MAX_NAMED].itertuples()
+    ]
     more = f" and {len(unusual) - MAX_NAMED} more" if len(unusual) > MAX_NAMED else ""
     which, it = ("training part differs", "it") if len(unusual) == 1 else ("training parts differ", "them")
     return (

@@ -64,6 +64,21 @@ def test_two_trainings_run_one_after_the_other_and_become_runs(queue: TrainingQu
     assert live.loss.tolist() == pytest.approx(kept.loss.tolist()) and live.epoch.tolist() == kept.epoch.tolist()
 
 
+def test_only_a_run_with_a_memory_is_said_to_fill_one(queue: TrainingQueue, order: Order, monkeypatch):
+    notes: list[str] = []
+    kept = queue._set
+    monkeypatch.setattr(
+        queue, "_set", lambda number, **values: (notes.append(values.get("note")), kept(number, **values))
+    )
+    queue.add(order)
+    queue.add(replace(order, name="Praline/single", lights=("top",)))
+    wait(queue)
+    assert [note for note in notes if note and note.endswith("sets the threshold")] == [
+        "fills the memory, sets the threshold",
+        "sets the threshold",
+    ]
+
+
 def test_a_cancelled_training_says_how_to_go_on_and_ends_with_the_same_weights(
     queue: TrainingQueue, order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

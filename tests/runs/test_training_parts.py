@@ -15,7 +15,14 @@ from afrd.background.training_queue import Order, TrainingQueue
 from afrd.cli.commands import main
 from afrd.model.patch_memory import PartDistances
 from afrd.page.train import queue_view
-from afrd.runs.training_parts import LEAST_PARTS, UNUSUAL, parts_table, training_parts, unusual_text
+from afrd.runs.training_parts import (
+    LEAST_PARTS,
+    UNUSUAL,
+    parts_table,
+    save_training_parts,
+    training_parts,
+    unusual_text,
+)
 
 PARTS, SCRATCHED = 12, 7
 
@@ -92,6 +99,34 @@ def test_few_parts_and_equal_parts_have_no_unusual_one():
     equal = table_of([12 * [0.0]])
     assert not equal.unusual.any() and equal.deviation.eq(0).all() and equal.ratio.notna().all()
     assert unusual_text(equal) == ""
+
+
+def test_parts_of_which_nothing_is_remembered_do_not_count_for_the_medians():
+    """They are most of a thousand parts with 512 patches: a median of all would be 0, and no part ever unusual."""
+    remembered = np.array([1.0 + 0.01 * k for k in range(12)] + [3.0])
+    table = table_of([remembered.tolist() + 30 * [0.0], 30 * [0.0] + remembered.tolist()])
+    away = remembered / np.median(remembered) - 1
+    expected = 0.6745 * away[-1] / np.median(np.abs(away))
+    assert table.part[:2].tolist() == ["12", "42"] and table.unusual.tolist() == 2 * [True] + 41 * [False]
+    np.testing.assert_allclose(table.ratio[:2], remembered[-1] / np.median(remembered), rtol=1e-5)
+    np.testing.assert_allclose(table.deviation[:2], expected, rtol=1e-5)
+    assert (table.ratio == 0).sum() == 17 and (table.deviation[table.ratio == 0] < 0).all()
+    few = table_of([remembered[-LEAST_PARTS + 1 :].tolist() + 30 * [0.0]])
+    assert few.deviation[0] > UNUSUAL and not few.unusual.any()
+
+
+def test_the_farthest_part_comes_first_where_most_are_equally_far():
+    table = table_of([8 * [1.0] + [0.9, 1.1, 5.0]])
+    assert table.part[0] == "10" and table.deviation.eq(0).all()
+
+
+def test_names_are_kept_as_they_are_and_printed_without_control_characters(tmp_path: Path):
+    names = ["007", "NA", "a,b", 'a "quoted" name', "two\nlines", "Icon\r", " spaces ", "1e5", "True", "good/\x1b[2J"]
+    values = [1.0 + 0.01 * k for k in range(9)] + [9.0]
+    save_training_parts(tmp_path, parts_table(distances([values]), (3, 4), names, ("007",), (30, 80)))
+    table = training_parts(tmp_path)
+    assert table.part.tolist() == names[::-1] and table.light.tolist() == 10 * ["007"]
+    assert "from all others: good/\\x1b[2J (light 007, x " in unusual_text(table)
 
 
 def test_many_unusual_parts_are_counted():
