@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MEMORY_ALONE_PATCHES = 1024  # remembered for each light where the memory stands alone
 CANDIDATES = 40_960  # of each light, drawn at random, from which its patches are selected
+AHEAD = 16  # patches that may be selected next, to which distances are computed together
 DISTANCES_AT_ONCE = 4_194_304  # between patches; all of them would take gigabytes
 USUAL_REACH = 0.1  # of the mean squared distance between parts: the width of the kernel regression of U
 
@@ -185,20 +186,28 @@ def farthest_first(patches: Tensor, count: int) -> Tensor:
 
     PatchCore's algorithm 1, the greedy k-center of Gonzalez (1985, https://doi.org/10.1016/0304-3975(85)90224-5): no
     choice of as many makes the largest distance of a patch to the nearest chosen one less than half of this one's. All
-    positions in their order, where there are not more than `count`. All patches are read once for each chosen one: 512
-    of 40,960 take 1.3 s with the 152 channels of EfficientNet-Lite0, on one thread.
+    positions in their order, where there are not more than `count`.
+
+    The next ones are mostly among the `AHEAD` patches that are farthest now, so the distances of all patches to these
+    are computed at once: a product of matrices, where one with a vector would wait for the machine's memory. 512 of
+    40,960 take 0.3 s with the 152 channels of EfficientNet-Lite0, on one thread, in the place of 1.3 s.
     """
     if len(patches) <= count:
         return torch.arange(len(patches), device=patches.device)
     squares = patches.square().sum(-1)
     nearest = torch.full_like(squares, torch.inf)  # squared distance to the nearest chosen patch
-    order = torch.zeros(count, dtype=torch.int64, device=patches.device)
-    for k in range(1, count):
-        last = order[k - 1 : k]  # a slice, so that a card need not tell its value
-        to_last = torch.addmv(squares + squares[last], patches, patches[last][0], alpha=-2)
-        nearest = torch.minimum(nearest, to_last).index_fill_(0, last, -torch.inf)
-        order[k] = nearest.argmax()
-    return order
+    chosen, known = [0], dict[int, Tensor]()  # squared distances of all patches to those that were farthest
+    while len(chosen) < count:
+        last = chosen[-1]
+        if last not in known:
+            farthest = nearest.topk(min(AHEAD, len(patches))).indices.tolist()
+            positions = [last, *(position for position in farthest if position != last)]
+            products = patches[positions] @ patches.T
+            known = dict(zip(positions, squares[positions, None] + squares - 2 * products, strict=True))
+        nearest = torch.minimum(nearest, known[last])
+        nearest[last] = -torch.inf
+        chosen.append(int(nearest.argmax()))
+    return torch.tensor(chosen, device=patches.device)
 
 
 def nearest_of_others(
