@@ -45,10 +45,19 @@ def test_strangers_cannot_save_operating_points(tmp_path: Path):
     assert ours <= events(Access()) and not ours & events(Access(host="0.0.0.0", training=False))
 
 
+def test_the_consequences_are_the_answer_of_one_event(tmp_path: Path):
+    """Of two, that of an earlier one could arrive last, and the text would be that of another rate."""
+    config = build(tmp_path, None).config
+    (shown,) = [one["id"] for one in config["components"] if one["props"].get("elem_id") == "errors-consequences"]
+    answering = [event["api_name"] for event in config["dependencies"] if shown in event["outputs"]]
+    assert answering == ["errors_consequences"]
+
+
 @pytest.mark.browser
 def test_a_rate_is_tried_saved_chosen_and_removed(runs: Path, candies: Path, browser: Browser):
     folder = runs / "Praline" / "afrd"
     save_operating_point(folder, "audit", OperatingPoint(250, missed_cost=7))
+    save_operating_point(folder, "often", OperatingPoint(600, missed_cost=8))  # more than the slider begins with
     command = app_command(runs, candies)
     with serving(command) as address, browsing(browser, address, "/?tab=errors&category=Praline") as page:
         page.wait_for_selector("#errors-counts table")
@@ -73,12 +82,17 @@ def test_a_rate_is_tried_saved_chosen_and_removed(runs: Path, candies: Path, bro
         assert operating_points(folder)["line 3"] == OperatingPoint(300, missed_cost=50)
 
         page.locator("#errors-point input").click()
+        page.get_by_role("option", name="often").click()
+        page.wait_for_selector(f"#errors-consequences >> text=threshold {run.threshold(alpha=0.6).value:.4g}")
+        assert rate.input_value() == "600"
+
+        page.locator("#errors-point input").click()
         page.get_by_role("option", name="audit").click()
         page.wait_for_function("() => document.querySelector('#errors-missed-cost input').value === '7'")
         page.wait_for_selector(f"#errors-consequences >> text=threshold {run.threshold(alpha=0.25).value:.4g}")
         page.locator("#errors-remove-point").click()
         page.wait_for_function("() => document.querySelector('#errors-point input').value === ''")
-        assert list(json.loads((folder / FILE).read_text())) == ["line 3"]
+        assert list(json.loads((folder / FILE).read_text())) == ["line 3", "often"]
         page.locator("#errors-undo-point").click()
-        page.get_by_text("has the operating points audit, line 3 now").wait_for()
-        assert list(operating_points(folder)) == ["audit", "line 3"]
+        page.get_by_text("has the operating points audit, line 3, often now").wait_for()
+        assert list(operating_points(folder)) == ["audit", "line 3", "often"]

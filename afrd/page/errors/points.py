@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from afrd.metrics.consequences import OperatingPoint
 
-MOST_PER_THOUSAND, FIRST_PER_THOUSAND = 300, 50
+LEAST_PER_THOUSAND, MOST_PER_THOUSAND, FIRST_PER_THOUSAND = 1, 300, 50
 MAX_UNIT = 20  # characters
 _calibrations = Cache(2 * MB)  # by method
 
@@ -40,7 +40,7 @@ class PointsComponents(Components):
         """Creates them; `may_save`: whether operating points can be saved and removed here."""
         with gr.Accordion("Threshold by its consequences", open=False, elem_id="errors-points"):
             self.rate = gr.Slider(
-                1,
+                LEAST_PER_THOUSAND,
                 MOST_PER_THOUSAND,
                 value=FIRST_PER_THOUSAND,
                 step=1,
@@ -101,14 +101,14 @@ class PointActions:
         costs = points.named("missed_cost", "alarm_cost", "unit")
         rate, filter_values = [points.rate, *costs], components.named(*FILTER_INPUTS)
         on(judged.change, self.fill_menu, [], [points.point], "errors_points")
-        # one event for all of them, or else an earlier one's answer could arrive after a later one's, and stay
-        changes = partial(gr.on, [judged.change, points.rate.input, *(cost.change for cost in costs)])
+        # One event for all, or else an earlier one's answer could arrive after a later one's, and stay. A chosen
+        # point sets the rate and the costs, whose changes lead here as well.
+        changes = partial(gr.on, [judged.change, points.rate.change, *(cost.change for cost in costs)])
         on(changes, self.show, rate, [points.consequences], "errors_consequences")
         table = components.named("threshold", "histogram", *drawn)
         on(points.rate.input, self.judge, [*rate[:3], *filter_values], table, "errors_rate")
-        inputs = [points.point, points.unit, *filter_values]
-        outputs = [*points.named("rate", "missed_cost", "alarm_cost", "consequences"), *table]
-        on(points.point.input, self.choose, inputs, outputs, "errors_choose_point")
+        outputs = [*points.named("rate", "missed_cost", "alarm_cost"), *table]
+        on(points.point.input, self.choose, [points.point, *filter_values], outputs, "errors_choose_point")
         if may_save:
             changed = points.named("point", "name")
             on(points.save.click, self.save, [points.name, *rate], changed, "errors_save_point")
@@ -132,13 +132,15 @@ class PointActions:
         """The table at a rate's threshold."""
         return self._at(session, _analysis(session), _point(per_thousand, missed, alarm), filter_values)
 
-    def choose(self, session: PageSession, name: str, unit: str, *filter_values: Any) -> dict:
+    def choose(self, session: PageSession, name: str, *filter_values: Any) -> dict:
+        """The rate and the costs of an operating point, and the table at its threshold."""
         analysis = _analysis(session)
         point = afrd.runs.operating_point(_folder(analysis), name)
-        rate = (point.per_thousand, point.missed_cost, point.alarm_cost)
-        values = dict(zip(("rate", "missed_cost", "alarm_cost"), rate, strict=True))
-        filled = self.points.filled(values | {"consequences": consequences_text(analysis, *rate, unit)})
-        return filled | self._at(session, analysis, point, filter_values)
+        rate: Any = point.per_thousand
+        if not LEAST_PER_THOUSAND <= rate <= MOST_PER_THOUSAND:  # from the command line
+            rate = gr.Slider(0, 1000, value=rate)  # and it stays so wide, as the old rate may be sent once more
+        values = {"rate": rate, "missed_cost": point.missed_cost, "alarm_cost": point.alarm_cost}
+        return self.points.filled(values) | self._at(session, analysis, point, filter_values)
 
     def save(self, session: PageSession, name: str, *rate: Any) -> dict:
         folder, name = _folder(_analysis(session)), name.strip()
