@@ -105,11 +105,34 @@ def test_a_running_sweep_is_followed(runs: Path, candies: Path, tmp_path: Path):
     shown = shown_by(page, session, "sweep", None, "aupro")
     assert "1 done, 1 running" in shown["sweeps-status"]
     menus = ("sweep", shown["sweeps-section"].value, "aupro")
-    looked = handler(page, "sweeps_look")(session, *menus, 1)  # as many results as are shown
+    looked = handler(page, "sweeps_look")(session, *menus, (*menus, 1))  # as many results as are shown
     assert {component.elem_id for component in looked} == {"sweeps-status", None}  # and the timer
     assert next(value for value in looked.values() if isinstance(value, gr.Timer)).active
-    anew = handler(page, "sweeps_look")(session, *menus, 0)
-    assert "sweeps-table" in {component.elem_id for component in anew}
+    for made_of in ((*menus, 0), (*menus[:2], "pixel_ap", 1), None):
+        anew = handler(page, "sweeps_look")(session, *menus, made_of)
+        assert "sweeps-table" in {component.elem_id for component in anew}
+
+
+def test_a_sweep_without_results_keeps_its_menus_while_it_is_looked_at(runs: Path, candies: Path, tmp_path: Path):
+    """What fills a menu anew would close it while a user chooses."""
+    plan = read_sweep(runs / "sweep").model_copy(update={"out": str(tmp_path / "sweep")})
+    save_json(tmp_path / "sweep" / PLAN_FILE, plan.model_dump())
+    page, session = build(tmp_path, candies), PageSession()
+    shown = handler(page, "sweeps_open")(session, "sweep", None, "aupro")
+    (made_of,) = [value for value in shown.values() if isinstance(value, tuple)]
+    assert made_of == ("sweep", None, "aupro", 0)
+    looked = handler(page, "sweeps_look")(session, "sweep", None, "aupro", made_of)
+    assert {component.elem_id for component in looked} == {"sweeps-status", None}
+
+
+def test_menus_and_timer_are_one_event(tmp_path: Path):
+    """Of two, the answer of an earlier one could arrive last, and undo what was chosen after it."""
+    config = build(tmp_path, None).config
+    ids = {one["props"].get("elem_id"): one["id"] for one in config["components"]}
+    answering = [event for event in config["dependencies"] if ids["sweeps-table"] in event["outputs"]]
+    assert [event["api_name"] for event in answering] == ["sweeps_open", "sweeps_look"]
+    chosen = {ids[f"sweeps-{menu}"] for menu in ("sweep", "section", "metric")}
+    assert chosen < {component for component, _ in answering[1]["targets"]} and len(answering[1]["targets"]) == 4
 
 
 def test_without_a_sweep_the_tab_says_how_to_make_one(candies: Path, tmp_path: Path):

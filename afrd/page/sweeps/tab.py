@@ -31,7 +31,7 @@ class SweepsComponents(Components):
         self.status = gr.HTML(message("Loading …"), elem_id="sweeps-status")
         with gr.Column(visible=False) as self.body:  # an empty table would show columns named 1, 2, 3
             self.table = table("Results of the sweep", "sweeps-table", max_height=560, pinned_columns=1)
-        self.results = gr.State(0)  # how many the table is made of
+        self.made_of = gr.State(None)  # of which menus' values, and of how many results, the table is made
         self.timer = gr.Timer(POLL_SECONDS, active=False)
 
 
@@ -49,11 +49,11 @@ class SweepsTab:
         components = self.components
         on = partial(events.on, open_in_explore.session)
         menus = components.named("sweep", "section", "metric")
-        shown = components.named("sweep", "section", "metric", "status", "body", "table", "results", "timer")
+        shown = components.named("sweep", "section", "metric", "status", "body", "table", "made_of", "timer")
         on(tab.select, self.show, menus, shown, "sweeps_open")
-        # one event for all menus, or else an earlier one's answer could arrive last and undo a later choice
-        on(partial(gr.on, [menu.input for menu in menus]), self.show, menus, shown, "sweeps_choose")
-        on(components.timer.tick, self.look, [*menus, components.results], shown, "sweeps_look")
+        # one event for all, or else an earlier one's answer could arrive last and undo a later choice
+        changes = partial(gr.on, [*(menu.input for menu in menus), components.timer.tick])
+        on(changes, self.look, [*menus, components.made_of], shown, "sweeps_look")
         on(components.table.select, self.open_cell, menus, open_in_explore.outputs, "sweeps_open_run")
         report_made = on(components.report.click, self.make_report, menus, [components.report_file], "sweeps_report")
         report_made.success(**fetch("sweeps-report-file"), api_name="sweeps_fetch_report")
@@ -67,7 +67,7 @@ class SweepsTab:
         metrics = [(afrd.metrics.METRIC_NAMES[metric_key], metric_key) for metric_key in reported]
         values: dict[str, Any] = {"sweep": gr.Dropdown(list(folders), value=name)}
         values |= {"metric": gr.Dropdown(metrics, value=metric), "section": gr.Dropdown([], value=None)}
-        values |= {"table": None, "body": gr.Column(visible=False), "results": 0, "timer": gr.Timer(active=False)}
+        values |= {"table": None, "body": gr.Column(visible=False), "made_of": None, "timer": gr.Timer(active=False)}
         if name is None:
             text = "A sweep trains every combination of categories, methods, lights and seeds."
             none_yet = message("There is no sweep yet", text, f"afrd sweep PLAN.toml --out {self.library.runs}/sweep")
@@ -76,17 +76,21 @@ class SweepsTab:
             sweep = self.sweeps.read(name)
         except PROBLEMS as error:
             return self.components.filled(values | {"status": message("It cannot be shown", str(error))})
-        values |= _progress(sweep) | {"results": sweep.results}
-        if sweep.sections:
-            section = section if section in sweep.sections else next(iter(sweep.sections))
+        section = section if section in sweep.sections else next(iter(sweep.sections), None)
+        values |= _progress(sweep) | {"made_of": (name, section, metric, sweep.results)}
+        if section is not None:
             values["section"] = gr.Dropdown(list(sweep.sections), value=section)
             values |= {"table": sweep.table(section, metric), "body": gr.Column(visible=True)}
         return self.components.filled(values)
 
-    def look(self, session: PageSession, name: str, section: str | None, metric: str, results: int) -> dict:
-        """Shows the progress of a running sweep, and updates its table when there are more results."""
+    def look(
+        self, session: PageSession, name: str | None, section: str | None, metric: str | None, made_of: tuple | None
+    ) -> dict:
+        """Fills the tab where a menu or the number of results has changed, or else shows the sweep's progress alone."""
+        if name is None or made_of is None or made_of[:3] != (name, section, metric):
+            return self.show(session, name, section, metric)
         sweep = self.sweeps.read(name)
-        if sweep.results != results:
+        if sweep.results != made_of[3]:
             return self.show(session, name, section, metric)
         return self.components.filled(_progress(sweep))
 
