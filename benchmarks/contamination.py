@@ -1,12 +1,13 @@
 """What a defect among the training parts does, and whether the part is named.
 
-    python -m benchmarks.contamination data/candies Licorice Praline --parts 6
+    python -m benchmarks.contamination data/candies Licorice Praline --parts 6 --sets 4
 
 One bad part of the test split after another joins the training parts, and each time a run is trained by defaults,
 student and memory; one more is trained without. The report says for each part how far it is from all others
 (`afrd.runs.training_parts`), how the scores of the other bad parts with one of its types of defect changed (in units of
-the run's threshold), and what the image AUROC over all other parts is. Categories are in the layout of rendered ones.
-What is finished stays in the work folder.
+the run's threshold), and what the image AUROC over all other parts is. A second report says how often a part is named
+among good parts alone: in random sets of them a memory is filled without training. Categories are in the layout of
+rendered ones. What is finished stays in the work folder.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from sklearn.metrics import roc_auc_score
 
 import afrd
 from afrd.data.dataset import Category, MultiLightDataset
+from afrd.model.patch_memory import PatchBank
+from afrd.model.teacher import load_teacher
+from afrd.runs.feature_store import load_features
+from afrd.runs.options import TrainingOptions
+from afrd.runs.plan import MEMORY_PATCHES
+from afrd.runs.training_parts import parts_table
 from benchmarks.measuring import RESULTS, report
+
+SET_SIZES = (10, 20, 40)
 
 
 def main() -> None:
@@ -31,11 +40,18 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder of the categories")
     parser.add_argument("categories", nargs="+")
     parser.add_argument("--parts", type=int, default=6, help="bad parts of each category, taken evenly from the split")
+    parser.add_argument("--sets", type=int, default=4, help="random sets of good parts of each size")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path("runs/contamination"))
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the report")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.sets:
+        rows = [row for category in options.categories for row in good_parts_alone(category, options)]
+        about = {"seed": options.seed, "sets of each size": options.sets}
+        report("training_parts", "Good parts alone: how unusual one of them is", rows, about, "cpu", options.out)
+    if not options.parts:
+        return
     rows = [row for category in options.categories for row in measured(category, options)]
     title = "One bad part among the training parts"
     report(
@@ -46,6 +62,33 @@ def main() -> None:
         "cpu",
         options.out,
     )
+
+
+def good_parts_alone(category: str, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for each size of sets of training parts: how unusual the most unusual part is, how often it is named."""
+    train, teacher = afrd.open_dataset(options.data, category)["train"], load_teacher()
+    features = load_features(train, teacher, TrainingOptions.size)
+    random, rows = np.random.default_rng(options.seed), []
+    for size in (size for size in SET_SIZES if size <= len(train)):
+        tables = []
+        for _ in range(options.sets):
+            index = random.permutation(len(train))[:size]
+            bank = PatchBank(len(train.lights), sum(teacher.channels), MEMORY_PATCHES)
+            distances = bank.fill((features.batch([i]) for i in index), size, options.seed)
+            names = [train.names[i] for i in index]
+            tables.append(parts_table(distances, features.contrast.shape[-2:], names, train.lights, train.image_size))
+        largest = [table.deviation.max() for table in tables]
+        rows.append(
+            {
+                "category": category,
+                "good parts": size,
+                "sets": options.sets,
+                "largest deviation, median": float(np.median(largest)),
+                "largest deviation": float(max(largest)),
+                "sets with a named part": sum(bool(table.unusual.any()) for table in tables),
+            }
+        )
+    return rows
 
 
 def measured(category: str, options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -96,6 +96,7 @@ def evaluations(folder: Path, data: Category, teacher: Teacher, faithful: bool) 
 def by_error_alone(folder: Path, teacher: Teacher) -> Run:
     """AFRD whose attention is a soft maximum over the errors: E^2 instead of the weights, without contrast."""
     run = load_run(folder / "afrd", teacher=teacher)
+    run.model.config, run.model.learned = replace(run.model.config, fusion="attention"), None
     evidence_of = run.model.evidence
 
     def squared(*inputs: torch.Tensor) -> Evidence:

@@ -147,6 +147,40 @@ for picture, target in places("train", COPY):
         bring(picture, target)
 assert afrd.check(COPY) == [] == afrd.check(RIG)
 
+# %% [markdown]
+# ### An accident that no check of files can see
+# A part with a defect was put among the good ones, here the first bad one of the test split as `part 099`. What a
+# training part shows is taken for normal. But such a part is farther from the others than these are from one another.
+# A patch memory (notebook 3) is filled without training, and says how far each part is from all others.
+
+# %%
+bad = rendered["test_public"].anomalous.index(True)
+for light, name in zip(rendered.lights, NAMES, strict=True):
+    bring(rendered["test_public"].picture(bad, light), parts / "part 099" / name)
+spoilt = afrd.open_dataset(COPY, "gumdrops")
+memory = afrd.fit(spoilt, out=HOME / "runs" / COPY.name, method="memory", size=SIZE, show_progress=False)
+far = memory.training_parts()
+far.head(4).round(2)
+
+# %% tags=["check"]
+assert far.part.str.contains("part 099").sum() == 1 and far.ratio.is_monotonic_decreasing
+
+# %% tags=["text"]
+rank = int(far.part.str.contains("part 099").to_numpy().argmax()) + 1
+named = far[far.unusual].part.tolist()
+Markdown(f"""
+`ratio` compares a part's distance to all others with that of the median part, under the light where it is largest;
+`deviation` says how unusual that is. The bad part ({", ".join(rendered["test_public"].defects[bad])}) has rank {rank}
+of {len(far)}. {f"Named as unusual: {', '.join(named)}." if named else "No part is unusual enough to be named."}
+
+`afrd train` prints the named ones, and `run.training_parts()` has this table after every training with a memory. A
+small defect, or one that several training parts have, stays hidden, above all where good parts differ as much as these
+do; so look at the first rows whether a part is named or not.
+""")
+
+# %%
+shutil.rmtree(parts / "part 099")
+
 # %%
 data = afrd.open_dataset(RIG, "gumdrops")
 pd.Series({"lights": ", ".join(data.lights)} | {split: len(data[split]) for split in data.splits}).to_frame("value")

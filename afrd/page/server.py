@@ -127,6 +127,7 @@ def _load_models() -> None:
     import afrd.figures
 
     afrd.figures.roc_curves({})
+    give_way()
     import timm  # noqa: F401
 
 

@@ -18,7 +18,7 @@ from afrd.model.patch_memory import PartDistances
 
 FILE = "training_parts.csv"
 COLUMNS = {"part": str, "ratio": float, "light": str, "x": int, "y": int, "deviation": float, "unusual": bool}
-UNUSUAL = 4.5  # deviations above the median; good parts alone reached 4.4, but for one of 36 sets (docs/method.md)
+UNUSUAL = 4.5  # of 60 sets of good parts alone 4 had one above it, 3 of these sets of ten parts (docs/method.md)
 MAD_OF_A_NORMAL = 0.6745  # median absolute deviation of a normal distribution, in standard deviations
 LEAST_PARTS = 10  # with fewer the spread of their distances says little
 MAX_NAMED = 5  # parts in one sentence
