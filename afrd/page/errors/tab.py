@@ -83,15 +83,20 @@ class ErrorsTab:
         selected = components.named(*SELECTED)
         on(shown.then, self.show_selected, [components.threshold], selected, "errors_show_selected")
         components.threshold.input(None, components.threshold, None, js=MOVE_LINE, api_name="errors_move_line")
+        filtering = (
+            components.threshold.input,
+            components.question.input,
+            components.kind.input,
+            components.text.change,  # its input event misses what is deleted or pasted
+            components.where.submit,
+            components.where.blur,
+            components.up.input,
+        )
+        # one event for all of them, or else an earlier one's answer could arrive after a later one's, and stay: whoever
+        # goes from one field into another leaves the first one and writes into the second
+        on(partial(gr.on, filtering), self.show, filter_values, drawn, "errors_filter")
         for name, event, handler in (
-            ("threshold", components.threshold.input, self.show),
-            ("question", components.question.input, self.show),
-            ("kind", components.kind.input, self.show),
-            ("search", components.text.change, self.show),  # its input event misses what is deleted or pasted
-            ("where", components.where.submit, self.show),
-            ("where_left", components.where.blur, self.show),
             ("across", components.across.input, self.show_without_region),
-            ("up", components.up.input, self.show),
             ("region", scatter.select, self.select_region),
             ("whole_plot", scatter.double_click, self.show_without_region),
         ):
