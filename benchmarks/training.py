@@ -36,6 +36,7 @@ from afrd.data.dataset import Category, MultiLightDataset
 from afrd.model.student import RD4ADStudent
 from afrd.model.teacher import Teacher, load_teacher
 from afrd.model.weights import TIMM_NAMES
+from afrd.runs.run import Run
 from afrd.runs.training import StepReport
 from benchmarks.measuring import clock_of, report
 
@@ -134,8 +135,8 @@ def measure(
         """Of this package, features included, to a loss no higher than this one; None if it takes too many epochs."""
         for k, known in enumerate(losses):
             if known is None:  # every training begins anew, and the features are stored
-                again = ours(data, folder / f"run{k + 1}", teacher, weights, size, batch, k + 1, device)
-                losses[k] = again.loss
+                again = fit(data, folder / f"run{k + 1}", teacher, weights, size, batch, k + 1, device)
+                losses[k] = validation_loss(data, again.teacher, again.model.student)
             if losses[k] <= loss:
                 return mine.before + (k + 1) * epoch
         return None
@@ -175,14 +176,28 @@ def ours(
 
     began = clock()
     steps = math.ceil(len(data["train"]) / batch)
-    run = afrd.fit(
-        data, "all", out, teacher=teacher, weights=weights, size=size, batch=batch, epochs=epochs,
-        device=str(device), show_progress=False, on_step=note_step, on_features=None,
-    )  # fmt: skip
+    run = fit(data, out, teacher, weights, size, batch, epochs, device, note_step)
     student = run.model.student
     first_step = (ends[-1] - ends[0]) / (len(ends) - 1)  # of its own length nothing is known
     at = [ends[0] - first_step, *ends[steps - 1 :: steps]]
     return Training(at[0] - began, [b - a for a, b in pairwise(at)], validation_loss(data, run.teacher, student))
+
+
+def fit(
+    data: Category,
+    out: Path,
+    teacher: str,
+    weights: Path,
+    size: int,
+    batch: int,
+    epochs: int,
+    device: torch.device,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> Run:
+    return afrd.fit(
+        data, "all", out, teacher=teacher, weights=weights, size=size, batch=batch, epochs=epochs,
+        device=str(device), show_progress=False, on_step=on_step,
+    )  # fmt: skip
 
 
 def rd4ad(data: Category, teacher: Teacher, weights: Path, batch: int, epochs: int, device: torch.device) -> Training:
