@@ -20,6 +20,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,8 +122,18 @@ def measure(
         torch.manual_seed(0)
         weights = folder / f"{teacher}.safetensors"
         save_file(timm.create_model(TIMM_NAMES[teacher]).state_dict(), weights)
+    fit = partial(
+        afrd.fit,
+        data,
+        teacher=teacher,
+        weights=weights,
+        size=size,
+        batch=batch,
+        device=str(device),
+        show_progress=False,
+    )
     trained = {
-        "afrd": ours(data, folder / "run", teacher, weights, size, batch, epochs, device),
+        "afrd": ours(fit, data, folder / "run", batch, epochs, device),
         "RD4AD's loop": rd4ad(data, load_teacher(teacher, weights).to(device), weights, batch, epochs, device),
     }
     with suppress(ImportError):
@@ -135,7 +146,7 @@ def measure(
         """Of this package, features included, to a loss no higher than this one; None if it takes too many epochs."""
         for k, known in enumerate(losses):
             if known is None:  # every training begins anew, and the features are stored
-                again = fit(data, folder / f"run{k + 1}", teacher, weights, size, batch, k + 1, device)
+                again = fit(out=folder / f"run{k + 1}", epochs=k + 1)
                 losses[k] = validation_loss(data, again.teacher, again.model.student)
             if losses[k] <= loss:
                 return mine.before + (k + 1) * epoch
@@ -158,17 +169,8 @@ def measure(
     ]
 
 
-def ours(
-    data: Category,
-    out: Path,
-    teacher: str,
-    weights: Path,
-    size: int,
-    batch: int,
-    epochs: int,
-    device: torch.device,
-) -> Training:
-    """`afrd.fit` with features that are computed first."""
+def ours(fit: Callable[..., Run], data: Category, out: Path, batch: int, epochs: int, device: torch.device) -> Training:
+    """`afrd.fit`, given with its other arguments as `fit`, with features that are computed first."""
     clock, ends = clock_of(device), []
 
     def note_step(report: StepReport) -> None:
@@ -176,28 +178,11 @@ def ours(
 
     began = clock()
     steps = math.ceil(len(data["train"]) / batch)
-    run = fit(data, out, teacher, weights, size, batch, epochs, device, note_step)
+    run = fit(out=out, epochs=epochs, on_step=note_step)
     student = run.model.student
     first_step = (ends[-1] - ends[0]) / (len(ends) - 1)  # of its own length nothing is known
     at = [ends[0] - first_step, *ends[steps - 1 :: steps]]
     return Training(at[0] - began, [b - a for a, b in pairwise(at)], validation_loss(data, run.teacher, student))
-
-
-def fit(
-    data: Category,
-    out: Path,
-    teacher: str,
-    weights: Path,
-    size: int,
-    batch: int,
-    epochs: int,
-    device: torch.device,
-    on_step: Callable[[StepReport], None] | None = None,
-) -> Run:
-    return afrd.fit(
-        data, "all", out, teacher=teacher, weights=weights, size=size, batch=batch, epochs=epochs,
-        device=str(device), show_progress=False, on_step=on_step,
-    )  # fmt: skip
 
 
 def rd4ad(data: Category, teacher: Teacher, weights: Path, batch: int, epochs: int, device: torch.device) -> Training:

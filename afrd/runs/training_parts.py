@@ -91,7 +91,7 @@ def training_parts(folder: Path) -> pd.DataFrame:
     Raises:
         ValueError: the file cannot be read, or is another table.
     """
-    path = Path(folder) / FILE
+    path = folder / FILE
     if not path.is_file():
         return pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
     try:

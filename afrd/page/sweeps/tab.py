@@ -87,12 +87,11 @@ class SweepsTab:
         self, session: PageSession, name: str | None, section: str | None, metric: str | None, made_of: tuple | None
     ) -> dict:
         """Fills the tab where a menu or the number of results has changed, or else shows the sweep's progress alone."""
-        if name is None or made_of is None or made_of[:3] != (name, section, metric):
-            return self.show(session, name, section, metric)
-        sweep = self.sweeps.read(name)
-        if sweep.results != made_of[3]:
-            return self.show(session, name, section, metric)
-        return self.components.filled(_progress(sweep))
+        if name is not None and made_of is not None and made_of[:3] == (name, section, metric):
+            sweep = self.sweeps.read(name)
+            if sweep.results == made_of[3]:
+                return self.components.filled(_progress(sweep))
+        return self.show(session, name, section, metric)
 
     def open_cell(
         self, session: PageSession, name: str, section: str, metric: str, event: gr.SelectData
